@@ -1,0 +1,114 @@
+import { createHash } from 'node:crypto'
+import * as v from 'valibot'
+import { messageOf, UserError } from '../errors.ts'
+
+/**
+ * The manifest: what a backup is. Written last and create-only; where there is none, there is no backup.
+ *
+ * Its last member is its own SHA-256, taken over the whole text with 64 zeros in that place: a byte changed anywhere in it is seen.
+ * A reader refuses a newer `format` instead of guessing. docs/format.md describes each member.
+ */
+export const formatVersion = 1
+
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
+const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))
+const integerText = v.pipe(v.string(), v.regex(/^-?\d+$/))
+const time = v.pipe(v.string(), v.isoTimestamp())
+const sequenceValue = v.object({ last: integerText, called: v.boolean() })
+
+const fingerprintSchema = v.object({
+  tables: v.array(v.object({ table: v.string(), rows: count, hash: integerText, generated: v.exactOptional(integerText), comparedAt: v.exactOptional(v.string()) })),
+  schema: v.record(v.string(), v.string()),
+  sequences: v.record(v.string(), v.object({ before: sequenceValue, after: sequenceValue })),
+  largeObjects: v.object({ count, bytes: count, hash: integerText, attributes: integerText }),
+  supplement: v.object({ extensions: v.record(v.string(), v.string()), matviews: v.record(v.string(), v.boolean()), invalidIndexes: v.array(v.string()) }),
+})
+
+const manifestSchema = v.object({
+  format: v.literal(formatVersion),
+  id: v.string(),
+  label: v.string(),
+  createdAt: time,
+  snapshot: v.object({ at: time, lsn: v.string() }),
+  source: v.object({
+    database: v.string(),
+    server: v.string(),
+    major: count,
+    bytes: count,
+    locale: v.object({
+      encoding: v.string(),
+      provider: v.picklist(['libc', 'icu', 'builtin']),
+      collate: v.string(),
+      ctype: v.string(),
+      locale: v.exactOptional(v.string()),
+      icuRules: v.exactOptional(v.string()),
+    }),
+    roles: v.object({ superuser: v.string(), names: v.array(v.string()) }),
+  }),
+  /** The pg_dump that wrote the archives, for example `17.11`. */
+  client: v.string(),
+  run: v.exactOptional(v.string()),
+  encryption: v.union([v.literal('none'), v.object({ recipients: v.pipe(v.array(v.string()), v.minLength(1)) })]),
+  objects: v.pipe(
+    v.array(
+      v.object({
+        name: v.pipe(v.string(), v.regex(/^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/), v.check((name) => !name.split('/').some((part) => /^\.\.?$/.test(part)))),
+        kind: v.picklist(['frame', 'recipe']),
+        bytes: count,
+        sha256,
+        /** Before encryption; for archives. `compression` is ours, around the archive; pg_dump's own is inside it. */
+        plain: v.exactOptional(v.object({ bytes: count, sha256, compression: v.picklist(['none', 'zstd']) })),
+      }),
+    ),
+    v.minLength(1),
+  ),
+  fingerprint: fingerprintSchema,
+  warnings: v.array(v.string()),
+  sha256,
+})
+
+export type Manifest = v.InferOutput<typeof manifestSchema>
+export type StoredArchive = Manifest['objects'][number]
+
+const zeros = '0'.repeat(64)
+
+/** The manifest's text, with its digest. */
+export function writeManifest(manifest: Omit<Manifest, 'sha256'>): string {
+  const text = `${JSON.stringify({ ...manifest, sha256: zeros }, null, 1)}\n`
+  return withDigest(text, createHash('sha256').update(text).digest('hex'))
+}
+
+/** Reads and checks a manifest. `where` is its place, for messages. Throws UserErrors `newer-format` and `manifest-damaged`. */
+export function readManifest(text: string, where: string): Manifest {
+  const damaged = (how: string, cause?: unknown): UserError =>
+    new UserError('manifest-damaged', `The manifest ${where} is damaged: ${how}.`, 'Nothing in this backup can be trusted without it. Read the backup from another destination, or take another backup.', { cause })
+  let data: unknown
+  try {
+    data = JSON.parse(text)
+  } catch (cause) {
+    throw damaged(text.trim() ? 'it is not whole JSON' : 'it is empty', cause)
+  }
+  const format = typeof data === 'object' && data !== null && 'format' in data ? data.format : undefined
+  if (typeof format === 'number' && Number.isInteger(format) && format > formatVersion)
+    throw new UserError('newer-format', `The manifest ${where} has format ${format}; this version of Holdfast reads up to ${formatVersion}.`, 'Use the version of Holdfast that made the backup, or a newer one. RECOVER.md beside the manifest tells how to restore with plain tools.')
+  const checked = v.safeParse(manifestSchema, data)
+  if (!checked.success) throw damaged(checked.issues.map((issue) => `${v.getDotPath(issue) ?? 'it'}: ${issue.message}`)[0] ?? 'it has another shape')
+  const { sha256 } = checked.output
+  if (createHash('sha256').update(withDigest(text, zeros)).digest('hex') !== sha256) throw damaged('its digest does not match its text')
+  return checked.output
+}
+
+/** Puts a digest in its place: the last 64 hexadecimal digits of the text. */
+function withDigest(text: string, digest: string): string {
+  const end = text.lastIndexOf('"')
+  return text.slice(0, end - 64) + digest + text.slice(end)
+}
+
+/** Checks what a caller built against the schema: our own mistakes are found when a backup is written, not when it is needed. */
+export function assertManifest(text: string): void {
+  try {
+    readManifest(text, 'just written')
+  } catch (error) {
+    throw new Error(`wrote a manifest that does not read back: ${messageOf(error)}`, { cause: error })
+  }
+}

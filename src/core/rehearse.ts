@@ -1,0 +1,173 @@
+import { Cancelled } from '../errors.ts'
+import { readStates, type TableState } from '../postgres/columns.ts'
+import { connectionUrl, libpqEnvironment } from '../postgres/connection.ts'
+import { printSchema } from '../postgres/schema.ts'
+import { connect } from '../postgres/session.ts'
+import { start } from '../stream/process.ts'
+import type { Work } from '../work.ts'
+import { compareSchemaPrints, compareStates } from './changes.ts'
+import { type CopyOptions, findReadable, openScratch, restoreInto, type Scratch, still } from './copy.ts'
+
+export interface RehearseOptions extends CopyOptions {
+  /** Run by bash. */
+  command: string
+  workingDirectory: string
+  /** Milliseconds. */
+  timeout: number
+  /** The environment that the command gets, before DATABASE_URL and PG* are set: already without our inputs and tokens. */
+  environment: Record<string, string>
+}
+
+/** One thing that the rehearsal saw. */
+export interface Finding {
+  /** Stable kebab-case, for example `column-dropped`. */
+  code: string
+  severity: 'error' | 'warning' | 'note'
+  /** For example `public.orders.total`. */
+  object: string
+  /** What was seen, one sentence, with figures. */
+  evidence: string
+  /** What to do, one sentence. */
+  remedy: string
+  /** How many values or rows are gone, where the finding is a loss. */
+  lost?: number
+}
+
+export interface TableChange {
+  table: string
+  /** The name before, if renamed. */
+  was?: string
+  change: 'created' | 'dropped' | 'changed'
+  rowsBefore?: number
+  rowsAfter?: number
+  /** The table's file was written anew, which locks it for as long as that takes. */
+  rewritten: boolean
+  /** Size before, bytes. */
+  bytes?: number
+}
+
+export interface RehearsalResult {
+  id: string
+  label: string
+  snapshotAt: string
+  server: { backup: string; scratch: string; own: boolean }
+  verdict: 'pass' | 'fail'
+  command: string
+  exitCode: number | null
+  timedOut: boolean
+  /** Errors first. */
+  findings: Finding[]
+  /** Schema entries, as `TYPE schema.name`. */
+  schema: { added: string[]; removed: string[]; changed: string[] }
+  tables: TableChange[]
+  rows: { before: number; after: number }
+  /** Milliseconds. */
+  timings: { restore: number; migration: number; total: number }
+  /** The last lines that the command wrote, stdout and stderr as they came. */
+  output: string
+  warnings: string[]
+}
+
+const shownOutput = 16 * 1024
+
+/**
+ * Rehearses a migration on a copy of production: restores the backup into a scratch database, reads what it holds column by
+ * column, runs the project's own command against it, reads again, and tells what is gone. The copy is destroyed afterwards.
+ *
+ * A migration that fails, hangs or loses data is a result; what keeps us from rehearsing it is a UserError.
+ */
+export async function rehearse(options: RehearseOptions, work: Work): Promise<RehearsalResult> {
+  const started = Date.now()
+  const backup = await findReadable(options, work)
+  const { manifest } = backup
+  const { encoding } = manifest.source.locale
+  work.log.info(`Rehearsing on a copy of ${backup.location} (snapshot of ${manifest.snapshot.at})`)
+  const scratch = await openScratch(backup, options, work)
+  try {
+    await restoreInto(backup, options.identities, scratch.programs.archive, scratch.connection, { tablespaces: false }, work)
+    const session = await connect(scratch.connection, work)
+    try {
+      const warnings = (await still(session)).map((what) => `Not in the copy: ${what}, so that nothing run there can reach other systems.`)
+      await session.query('ANALYZE')
+      const restored = Date.now()
+      const before = { states: await readStates(session), schema: await printSchema(scratch.programs.server, scratch.connection, { encoding }, work) }
+      const ran = await runCommand(options, scratch, work)
+      const after = { states: await readStates(session), schema: await printSchema(scratch.programs.server, scratch.connection, { encoding }, work) }
+      const changes = compareStates(before.states, after.states)
+      const findings = [...ran.findings, ...changes.findings].sort((a, b) => order.indexOf(a.severity) - order.indexOf(b.severity))
+      return {
+        id: manifest.id,
+        label: manifest.label,
+        snapshotAt: manifest.snapshot.at,
+        server: { backup: manifest.source.server, scratch: scratch.server.version, own: scratch.server.own },
+        verdict: findings.some(({ severity }) => severity === 'error') ? 'fail' : 'pass',
+        command: options.command,
+        exitCode: ran.exitCode,
+        timedOut: ran.timedOut,
+        findings,
+        schema: compareSchemaPrints(before.schema, after.schema),
+        tables: changes.tables,
+        rows: { before: rowsOf(before.states), after: rowsOf(after.states) },
+        timings: { restore: restored - started, migration: ran.took, total: Date.now() - started },
+        output: ran.output,
+        warnings,
+      }
+    } finally {
+      await session.end()
+    }
+  } finally {
+    await scratch.close()
+  }
+}
+
+const order = ['error', 'warning', 'note']
+
+/**
+ * Runs the command by bash (`-e -o pipefail`: a failure in the middle or in a pipe is a failure), with the copy's connection in its environment
+ * and PostgreSQL's programs of the copy's major first on its PATH. What it leaves running is ended with it.
+ */
+async function runCommand(options: RehearseOptions, scratch: Scratch, work: Work): Promise<{ exitCode: number | null; timedOut: boolean; took: number; output: string; findings: Finding[] }> {
+  const { PGOPTIONS: _ours, PGAPPNAME: _name, ...libpq } = libpqEnvironment(scratch.connection)
+  const { PGOPTIONS: _event, ...settings } = scratch.connection.settings
+  const env = {
+    ...options.environment,
+    ...libpq,
+    DATABASE_URL: connectionUrl({ ...scratch.connection, settings }),
+    PATH: [scratch.programs.server.directory, options.environment['PATH'] ?? work.env['PATH'] ?? ''].join(':'),
+  }
+  const deadline = new AbortController()
+  const timer = setTimeout(() => deadline.abort(new Cancelled('timeout')), options.timeout)
+  const from = Date.now()
+  let output = ''
+  try {
+    const child = start('bash', ['--noprofile', '--norc', '-e', '-o', 'pipefail', '-c', `exec 2>&1\n${options.command}`], { env, cwd: options.workingDirectory, stdout: 'pipe', endGroup: true }, { ...work, signal: AbortSignal.any([work.signal, deadline.signal]) })
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      output = (output + text).slice(-4 * shownOutput)
+    })
+    const exit = await child.exit
+    work.signal.throwIfAborted()
+    const timedOut = deadline.signal.aborted
+    const shown = tail(output.trimEnd())
+    if (shown) await work.log.group('What the command wrote', async () => work.log.info(shown))
+    return { exitCode: exit.code, timedOut, took: Date.now() - from, output: shown, findings: commandFindings(options, exit.code, exit.signal, timedOut, shown) }
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function commandFindings(options: RehearseOptions, code: number | null, signal: string | null, timedOut: boolean, output: string): Finding[] {
+  const object = 'migrate-command'
+  const said = output.split('\n').at(-1)
+  if (timedOut)
+    return [{ code: 'migration-timed-out', severity: 'error', object, evidence: `The command was still running after its timeout of ${options.timeout / 1000} s, and was ended with all that it had started.`, remedy: 'If it takes that long on a copy, it takes that long on production: make it shorter, or raise timeout if that is acceptable.' }]
+  if (code === 0) return []
+  return [{ code: 'migration-failed', severity: 'error', object, evidence: `The command ended with ${code === null ? `signal ${signal}` : `exit code ${code}`}${said ? `; its last line: ${said}` : ''}.`, remedy: 'Its whole output is in the report; DATABASE_URL and PG* point at the copy while it runs.' }]
+}
+
+function tail(text: string): string {
+  return text.length <= shownOutput ? text : `(the last ${shownOutput} characters)\n${text.slice(-shownOutput)}`
+}
+
+function rowsOf(states: ReadonlyMap<number, TableState>): number {
+  return [...states.values()].reduce((sum, { rows }) => sum + rows, 0)
+}

@@ -1,0 +1,226 @@
+import { randomBytes } from 'node:crypto'
+import { messageOf, UserError } from '../errors.ts'
+import { findPrograms, type Programs } from '../postgres/binaries.ts'
+import { type Connection, withDatabase } from '../postgres/connection.ts'
+import { createDatabase, dropDatabase, missingRoles } from '../postgres/database.ts'
+import { type Properties, readProperties, writeProperties } from '../postgres/properties.ts'
+import { connect, quoteName, type Session } from '../postgres/session.ts'
+import { swapDatabases, swapObstacles } from '../postgres/swap.ts'
+import type { Storage } from '../storage/storage.ts'
+import type { Held, Work } from '../work.ts'
+import type { FoundBackup } from './catalog.ts'
+import { compareFingerprints } from './compare.ts'
+import { findReadable, measure, restoreInto } from './copy.ts'
+
+export interface RestoreOptions {
+  sources: Storage[]
+  label?: string
+  backup: string
+  identities: string[]
+  /** The database to put back; its name is what `confirm` must equal. */
+  target: Connection
+  confirm: string
+  dryRun: boolean
+  bindirs: string[]
+}
+
+export interface RestoreResult {
+  id: string
+  label: string
+  location: string
+  target: string
+  dryRun: boolean
+  snapshotAt: string
+  /** Milliseconds between the snapshot and the swap (or now): data written in that time is in the previous database only. */
+  age: number
+  server: { backup: string; target: string }
+  /** The steps in order, as sentences; those done are marked. */
+  plan: { step: string; done: boolean }[]
+  /** The name under which the old database is kept; undefined on a dry run, or where there was none. */
+  previousDatabase?: string
+  /** Sessions that had to be ended for the swap. */
+  sessionsEnded: number
+  bytes: number
+  rows: number
+  tables: number
+  /** Milliseconds. The swap is the only time that the target was away. */
+  timings: { restore: number; compare: number; swap: number; total: number }
+  warnings: string[]
+}
+
+/**
+ * Puts a database back as a backup has it. Everything that takes long happens beside: a new database is restored, compared with the
+ * fingerprint, given the target's own owner, grants and settings; only then do the two change names, in one transaction. The old one is
+ * kept. Whatever fails before leaves the target as it was, and nothing beside it.
+ */
+export async function restore(options: RestoreOptions, work: Work): Promise<RestoreResult> {
+  const started = Date.now()
+  const target = options.target.database
+  if (!options.dryRun && options.confirm !== target)
+    throw new UserError('confirm-wrong', options.confirm ? `confirm is "${options.confirm}", and the database to replace is "${target}".` : `confirm is empty; it must name the database that is to be replaced.`, `If you mean it: confirm: ${target}`)
+  const backup = await findReadable(options, work)
+  const { manifest } = backup
+  const session = await connectBeside(options.target, work)
+  try {
+    const there = await readProperties(session, target)
+    const previous = there ? previousName(target, new Date()) : undefined
+    await guard(session, options.target, there !== undefined, backup, work)
+    const programs = { archive: await findPrograms(manifest.source.major, ['pg_restore', 'pg_dump'], options.bindirs, work), server: await findPrograms(session.major, ['pg_dump'], options.bindirs, work) }
+    const side = `holdfast_side_${randomBytes(6).toString('hex')}`
+    const steps = planOf(backup, target, previous)
+    const result: RestoreResult = {
+      id: manifest.id,
+      label: manifest.label,
+      location: backup.location,
+      target,
+      dryRun: options.dryRun,
+      snapshotAt: manifest.snapshot.at,
+      age: Date.now() - Date.parse(manifest.snapshot.at),
+      server: { backup: manifest.source.server, target: session.version },
+      plan: Object.values(steps),
+      sessionsEnded: 0,
+      bytes: manifest.objects.reduce((sum, { bytes }) => sum + bytes, 0),
+      rows: manifest.fingerprint.tables.reduce((sum, { rows }) => sum + rows, 0),
+      tables: manifest.fingerprint.tables.length,
+      timings: { restore: 0, compare: 0, swap: 0, total: 0 },
+      warnings: there ? [] : [`There was no database "${target}": its owner, grants and settings are the server's defaults now.`],
+    }
+    if (!options.dryRun) {
+      await replace({ backup, options, session, programs, side, previous, properties: there }, steps, result, work)
+      if (previous !== undefined) result.previousDatabase = previous
+      result.age = Date.now() - Date.parse(manifest.snapshot.at)
+    }
+    result.timings.total = Date.now() - started
+    return result
+  } finally {
+    await session.end()
+  }
+}
+
+interface Replacement {
+  backup: FoundBackup
+  options: RestoreOptions
+  session: Session
+  programs: { archive: Programs; server: Programs }
+  side: string
+  previous: string | undefined
+  properties: Properties | undefined
+}
+
+type Steps = Record<'create' | 'load' | 'compare' | 'prepare' | 'swap', { step: string; done: boolean }>
+
+async function replace({ backup, options, session, programs, side, previous, properties }: Replacement, steps: Steps, result: RestoreResult, work: Work): Promise<void> {
+  const { manifest } = backup
+  const held: Held = { kind: 'database', name: side, input: 'target-url' }
+  const connection = withDatabase(options.target, side)
+  const done = (step: { step: string; done: boolean }): void => {
+    step.done = true
+    work.log.info(`Done: ${step.step}`)
+  }
+  work.hold(held)
+  try {
+    let from = Date.now()
+    await createDatabase(session, side, manifest.source.locale)
+    done(steps.create)
+    await restoreInto(backup, options.identities, programs.archive, connection, { tablespaces: await hasTablespaces(session) }, work)
+    result.timings.restore = Date.now() - from
+    done(steps.load)
+    from = Date.now()
+    const differences = compareFingerprints(manifest.fingerprint, await measure({ connection, programs }, manifest.source.locale.encoding, work), programs.server.major === manifest.source.major)
+    result.timings.compare = Date.now() - from
+    const [first] = differences
+    if (first)
+      throw new UserError('restored-differs', `What was restored is not what the backup's fingerprint says (${differences.length} ${differences.length === 1 ? 'difference' : 'differences'}; the first: ${first.object}: expected ${first.expected}, found ${first.found}). "${options.target.database}" was not touched.`, 'Verify the backup to see all differences, or restore another one.')
+    done(steps.compare)
+    const inside = await connect(connection, work)
+    try {
+      await inside.query('ANALYZE')
+    } finally {
+      await inside.end() // no session of ours may stand in the way of the rename
+    }
+    if (properties) await writeProperties(session, side, properties)
+    done(steps.prepare)
+    work.signal.throwIfAborted()
+    from = Date.now()
+    result.sessionsEnded = await swapDatabases(session, { target: options.target.database, side, previous }, work)
+    result.timings.swap = Date.now() - from
+    work.release(held)
+    done(steps.swap)
+  } catch (error) {
+    if (!steps.swap.done) await dropSide(session.connection, side, held, work)
+    throw error
+  }
+}
+
+/** Also when the work was cancelled: so with a connection and a signal of its own. */
+async function dropSide(server: Connection, side: string, held: Held, work: Work): Promise<void> {
+  try {
+    const session = await connect(server, { ...work, signal: AbortSignal.timeout(10_000) })
+    try {
+      await dropDatabase(session, side)
+      work.release(held)
+    } finally {
+      await session.end()
+    }
+  } catch (error) {
+    work.log.warning(`The database "${side}", made beside the target, could not be dropped: ${messageOf(error)}`)
+  }
+}
+
+function planOf(backup: FoundBackup, target: string, previous: string | undefined): Steps {
+  const { manifest } = backup
+  const rows = manifest.fingerprint.tables.reduce((sum, table) => sum + table.rows, 0).toLocaleString('en-US')
+  const step = (text: string): { step: string; done: boolean } => ({ step: text, done: false })
+  return {
+    create: step(`Create an empty database beside "${target}", with the backup's encoding and locale`),
+    load: step(`Restore ${manifest.id} into it (${manifest.fingerprint.tables.length} tables, ${rows} rows, as of ${manifest.snapshot.at})`),
+    compare: step('Compare it with the fingerprint: rows, content, schema, sequences'),
+    prepare: step(`ANALYZE it${previous === undefined ? '' : `, and give it the owner, grants and settings of "${target}"`}`),
+    swap: step(previous === undefined ? `Name it "${target}"` : `In one transaction: rename "${target}" to "${previous}" (kept), and the new database to "${target}"; sessions are ended for it`),
+  }
+}
+
+/** A session on the target's server, on another database than the target. */
+async function connectBeside(target: Connection, work: Work): Promise<Session> {
+  const candidates = ['postgres', 'template1', 'defaultdb'].filter((name) => name !== target.database)
+  let first: unknown
+  for (const name of candidates) {
+    try {
+      return await connect(withDatabase(target, name), work)
+    } catch (error) {
+      if (!(error instanceof UserError) || !['database-missing', 'login-refused'].includes(error.code)) throw error
+      first ??= error
+    }
+  }
+  throw first
+}
+
+/** What stands in the way of a restore, found before anything is made. */
+async function guard(session: Session, target: Connection, exists: boolean, backup: FoundBackup, work: Work): Promise<void> {
+  const { source, fingerprint } = backup.manifest
+  if (session.major < source.major) throw new UserError('server-older', `The target server is PostgreSQL ${session.version}, older than the backup's ${source.server}.`, 'A backup restores into its own major version or a newer one.')
+  const roles = await missingRoles(session, source.roles.names.filter((name) => name !== source.roles.superuser))
+  if (roles.length) throw new UserError('role-missing', `The target server lacks ${roles.length === 1 ? 'a role' : 'roles'} that the backup names: ${roles.join(', ')}.`, `Create ${roles.length === 1 ? 'it' : 'them'} first: ${roles.map((role) => `CREATE ROLE ${quoteName(role)} NOLOGIN;`).join(' ')}`)
+  const missing = await session.query<{ name: string }>('SELECT name FROM pg_catalog.unnest($1::pg_catalog.text[]) AS name WHERE name NOT IN (SELECT a.name FROM pg_catalog.pg_available_extensions a) ORDER BY 1', [Object.keys(fingerprint.supplement.extensions)])
+  if (missing.length) throw new UserError('extension-missing', `The target server lacks extensions that the backup needs: ${missing.map(({ name }) => name).join(', ')}.`, 'Install the packages that have them on the server.')
+  if (!exists) return
+  const inside = await connect(target, work)
+  try {
+    const obstacles = await swapObstacles(session, inside, target.database)
+    if (obstacles.length) throw new UserError('swap-unsafe', `A swap of "${target.database}" would break: ${obstacles.join('; ')}.`, 'Remove them first, and make them anew after the restore.')
+  } finally {
+    await inside.end()
+  }
+}
+
+async function hasTablespaces(session: Session): Promise<boolean> {
+  return (await session.query("SELECT FROM pg_catalog.pg_tablespace WHERE spcname NOT LIKE 'pg\\_%'")).length > 0
+}
+
+/** `<name>_before_<UTC time>`, within the 63 bytes that a name may have. */
+function previousName(database: string, now: Date): string {
+  const suffix = `_before_${now.toISOString().replace(/[-:]/g, '').slice(0, 15)}`
+  let base = database
+  while (Buffer.byteLength(base + suffix) > 63) base = [...base].slice(0, -1).join('')
+  return base + suffix
+}

@@ -1,0 +1,41 @@
+import { text } from 'node:stream/consumers'
+import type { Storage } from '../storage/storage.ts'
+import type { Work } from '../work.ts'
+import { folderOf, listBackups } from './catalog.ts'
+import { readProof } from './proof.ts'
+
+/**
+ * Keeps the newest `keep` backups of a label in one destination, and removes the others. Three things are never removed: the
+ * newest; a backup made while we look (only what the first listing held is a candidate); and, when none of
+ * those kept has been proven, the newest backup that has: a row of unproven backups must not push out the last good one.
+ *
+ * Of a backup, the manifest goes first: a removal that is cut off leaves no backup that looks whole and is not.
+ * Gives the ids that were removed.
+ */
+export async function prune(storage: Storage, label: string, keep: number, work: Work): Promise<string[]> {
+  const ids = (await listBackups(storage, label, work)).reverse()
+  const kept = ids.slice(0, Math.max(1, keep))
+  let candidates = ids.slice(kept.length)
+  if (candidates.length === 0) return []
+  if (!(await newestProven(storage, label, kept, work))) {
+    const proven = await newestProven(storage, label, candidates, work)
+    if (proven) work.log.info(`Keeping ${proven} beyond keep: ${keep}, since it is the newest backup that has been proven.`)
+    candidates = candidates.filter((id) => id !== proven)
+  }
+  for (const id of candidates) {
+    const folder = folderOf(label, id)
+    await storage.remove([`${folder}manifest.json`], { signal: work.signal })
+    await storage.sweep(folder, { signal: work.signal })
+  }
+  return candidates
+}
+
+async function newestProven(storage: Storage, label: string, ids: readonly string[], work: Work): Promise<string | undefined> {
+  for (const id of ids) {
+    for await (const { key } of storage.list(`${folderOf(label, id)}proofs/`, { signal: work.signal })) {
+      const proof = readProof(await text(await storage.read(key, { signal: work.signal })))
+      if (proof?.proven) return id
+    }
+  }
+  return undefined
+}

@@ -1,0 +1,81 @@
+import { rmSync } from 'node:fs'
+import { messageOf } from '../errors.ts'
+import { sweepCluster } from '../postgres/cluster.ts'
+import type { Connection } from '../postgres/connection.ts'
+import { dropDatabase } from '../postgres/database.ts'
+import { connect } from '../postgres/session.ts'
+import type { Storage } from '../storage/storage.ts'
+import { signalGroup, startTicks } from '../stream/process.ts'
+import type { Held, Work } from '../work.ts'
+import { folderOf } from './catalog.ts'
+
+/**
+ * Cleans up after a process that did not live to do it: ends the children it left, removes its scratch clusters, databases and folders, and the
+ * objects of a backup that has no manifest. Only what was noted as ours, and still is what was noted, is touched. Gives a
+ * sentence for each thing done or not possible.
+ */
+export async function sweep(held: Held[], options: { destinations: Storage[]; servers: Partial<Record<'scratch-url' | 'target-url', Connection>> }, work: Work): Promise<string[]> {
+  const said: string[] = []
+  const processesFirst = [...held].sort((a, b) => Number(b.kind === 'process') - Number(a.kind === 'process'))
+  for (const one of processesFirst) {
+    try {
+      const sentence = await sweepOne(one, options, work)
+      if (sentence) said.push(sentence)
+    } catch (error) {
+      said.push(`Could not clean up ${nameOf(one)}: ${messageOf(error)}`)
+    }
+  }
+  return said
+}
+
+async function sweepOne(held: Held, options: Parameters<typeof sweep>[1], work: Work): Promise<string | undefined> {
+  switch (held.kind) {
+    case 'process': {
+      // the same pid with another start is somebody else's process
+      if (!held.startTicks || startTicks(held.pid) !== held.startTicks) return undefined
+      signalGroup(held.pid, 'SIGKILL')
+      return `Ended ${nameOf(held)}.`
+    }
+    case 'cluster':
+      return (await sweepCluster(held.directory)) ? `Removed ${nameOf(held)}.` : undefined
+    case 'folder':
+      rmSync(held.directory, { recursive: true, force: true })
+      return undefined
+    case 'database': {
+      const server = options.servers[held.input]
+      if (!server || !/^holdfast_(scratch|side)_[0-9a-f]{12}$/.test(held.name)) return undefined
+      const session = await connect(held.input === 'target-url' ? { ...server, database: 'postgres' } : server, work)
+      try {
+        await dropDatabase(session, held.name)
+      } finally {
+        await session.end()
+      }
+      return `Dropped ${nameOf(held)}.`
+    }
+    case 'backup': {
+      const folder = folderOf(held.label, held.id)
+      const swept: string[] = []
+      for (const destination of options.destinations) {
+        if ((await destination.size(`${folder}manifest.json`, { signal: work.signal })) !== undefined) continue
+        await destination.sweep(folder, { signal: work.signal })
+        swept.push(destination.url)
+      }
+      return swept.length ? `Removed what ${nameOf(held)} had left in ${swept.join(' and ')}.` : undefined
+    }
+  }
+}
+
+function nameOf(held: Held): string {
+  switch (held.kind) {
+    case 'process':
+      return `the process ${held.pid}`
+    case 'cluster':
+      return `the scratch cluster in ${held.directory}`
+    case 'folder':
+      return `the folder ${held.directory}`
+    case 'database':
+      return `the database "${held.name}"`
+    case 'backup':
+      return `the unfinished backup ${held.label}/${held.id}`
+  }
+}

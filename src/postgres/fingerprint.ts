@@ -1,0 +1,106 @@
+import type { Work } from '../work.ts'
+import type { Programs } from './binaries.ts'
+import type { Connection } from './connection.ts'
+import { measureTables, type TablePrint } from './content.ts'
+import { type LargeObjectsPrint, measureLargeObjects } from './large-objects.ts'
+import { listTables, ofUsers, type Table } from './relations.ts'
+import { printSchema, type SchemaPrint } from './schema.ts'
+import { readSequences, type SequenceValue } from './sequences.ts'
+import { connect, type Session } from './session.ts'
+
+/**
+ * What a database held: enough to tell whether a copy holds the same, without a row of it. Measured by the server
+ * itself, not by the path the dump takes.
+ */
+export interface Fingerprint {
+  tables: TablePrint[]
+  schema: SchemaPrint
+  /** By `schema.name`: a dump's value lies between the two readings. */
+  sequences: Record<string, { before: SequenceValue; after: SequenceValue }>
+  largeObjects: LargeObjectsPrint
+  supplement: Supplement
+}
+
+/** What pg_dump's text does not say. */
+export interface Supplement {
+  /** Version and schema, by name. */
+  extensions: Record<string, string>
+  /** Whether each materialized view is populated; its rows are computed anew at a restore. */
+  matviews: Record<string, boolean>
+  /** Indexes that are not valid: pg_dump leaves them out. */
+  invalidIndexes: string[]
+}
+
+/** Reads what pg_dump's text does not say. */
+export async function readSupplement(session: Session): Promise<Supplement> {
+  const extensions = await session.query<{ name: string; text: string }>(
+    `SELECT e.extname AS name, e.extversion || ' in ' || n.nspname AS text FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace ORDER BY 1`,
+  )
+  const relations = await session.query<{ name: string; kind: string; fine: boolean }>(`
+    SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS name, c.relkind AS kind, CASE c.relkind WHEN 'm' THEN c.relispopulated ELSE false END AS fine
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
+    WHERE ${ofUsers} AND (c.relkind = 'm' OR (c.relkind = 'i' AND NOT i.indisvalid)) ORDER BY 1`)
+  return {
+    extensions: Object.fromEntries(extensions.map(({ name, text }) => [name, text])),
+    matviews: Object.fromEntries(relations.filter(({ kind }) => kind === 'm').map(({ name, fine }) => [name, fine])),
+    invalidIndexes: relations.filter(({ kind }) => kind === 'i').map(({ name }) => name),
+  }
+}
+
+/** How long a part of a fingerprint takes is the tables' affair: they are dealt out by size, so that each reader has about the same. */
+export function dealOut(tables: readonly Table[], readers: number): Table[][] {
+  const hands = Array.from({ length: Math.max(1, Math.min(readers, tables.length)) }, () => ({ tables: [] as Table[], bytes: 0 }))
+  for (const table of [...tables].sort((a, b) => b.estimatedBytes - a.estimatedBytes)) {
+    const lightest = hands.reduce((least, hand) => (hand.bytes < least.bytes ? hand : least))
+    lightest.tables.push(table)
+    lightest.bytes += table.estimatedBytes + 8192
+  }
+  return hands.map((hand) => hand.tables)
+}
+
+/** Measures a database that nobody else writes to: a scratch copy, or one beside the target. */
+export async function measureCopy(programs: Programs, connection: Connection, encoding: string, readers: number, work: Work): Promise<Fingerprint> {
+  const first = await connect(connection, work)
+  try {
+    const tables = await listTables(first)
+    const values = await readSequences(first)
+    const supplement = await readSupplement(first)
+    const [prints, largeObjects, schema] = await Promise.all([
+      Promise.all(dealOut(tables, readers).map((hand) => measureHand(hand, connection, work))),
+      inTransaction(first, () => measureLargeObjects(first)),
+      printSchema(programs, connection, { encoding }, work),
+    ])
+    return {
+      tables: inOrder(prints.flat()),
+      schema,
+      sequences: Object.fromEntries(Object.entries(values).map(([name, value]) => [name, { before: value, after: value }])),
+      largeObjects,
+      supplement,
+    }
+  } finally {
+    await first.end()
+  }
+}
+
+/** Prints in the order of their tables' names, by code unit. */
+export function inOrder(prints: readonly TablePrint[]): TablePrint[] {
+  return [...prints].sort((a, b) => (a.table < b.table ? -1 : 1))
+}
+
+async function measureHand(tables: readonly Table[], connection: Connection, work: Work): Promise<TablePrint[]> {
+  const session = await connect(connection, work)
+  try {
+    return await measureTables(session, tables, { inTransaction: false })
+  } finally {
+    await session.end()
+  }
+}
+
+async function inTransaction<T>(session: Session, body: () => Promise<T>): Promise<T> {
+  await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+  try {
+    return await body()
+  } finally {
+    await session.query('ROLLBACK')
+  }
+}

@@ -1,0 +1,101 @@
+import { quoteName, type Session } from './session.ts'
+
+/** A table whose rows a dump of this database holds: an ordinary table, a leaf of a partition tree, or an extension's configuration table. */
+export interface Table {
+  oid: number
+  schema: string
+  name: string
+  columns: Column[]
+  /** Size by the catalogue's last count, bytes; only for ordering and planning. */
+  estimatedBytes: number
+  /**
+   * Where rows may sit in another leaf after a restore (hash partitions: the hash of an enum's value is its oid's), the
+   * topmost hash-partitioned ancestor, `schema.name`: compare the sum of all leaves under it.
+   */
+  comparedAt?: string
+  /** The topmost table of the partition tree that this is a leaf of, `schema.name`. */
+  partOf?: string
+  /** For an extension's configuration table: the WHERE clause of the rows that are dumped, possibly empty. */
+  condition?: string
+}
+
+export interface Column {
+  name: string
+  number: number
+  /** The type's name with modifiers, as `format_type` writes it. */
+  type: string
+  /** Oid of the type, domains resolved. */
+  base: number
+  /** Computed from other columns: stored ones are computed anew at a restore, virtual ones hold nothing. */
+  generated: 'no' | 'stored' | 'virtual'
+}
+
+/** SQL that holds for the schemas `n` (pg_namespace) that a dump holds. */
+export const ofUsers = `n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'`
+
+/**
+ * Every table that a dump of this database holds rows of, in the order of schema and name (C collation). Takes no lock.
+ * On a standby, unlogged tables cannot be read: they are left out, as pg_dump leaves them out.
+ */
+export async function listTables(session: Session): Promise<Table[]> {
+  const rows = await session.query<{
+    oid: number
+    schema: string
+    name: string
+    pages: number
+    compared_at: string | null
+    part_of: string | null
+    condition: string | null
+    columns: [string, number, string, number, string][] | null
+  }>(`
+    WITH RECURSIVE based(oid, base) AS (
+      SELECT t.oid, t.oid FROM pg_catalog.pg_type t WHERE t.typtype <> 'd'
+      UNION ALL
+      SELECT d.oid, b.base FROM pg_catalog.pg_type d JOIN based b ON d.typtype = 'd' AND d.typbasetype = b.oid
+    ), climb(leaf, node, hashed) AS (
+      SELECT c.oid, c.oid, NULL::oid FROM pg_catalog.pg_class c WHERE c.relkind = 'r' AND c.relispartition
+      UNION ALL
+      SELECT k.leaf, i.inhparent, CASE WHEN p.partstrat = 'h' THEN i.inhparent ELSE k.hashed END
+      FROM climb k JOIN pg_catalog.pg_inherits i ON i.inhrelid = k.node JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = i.inhparent
+    ), hashed(leaf, root) AS (
+      SELECT DISTINCT ON (leaf) leaf, k.hashed FROM climb k
+      WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = k.node) AND k.hashed IS NOT NULL
+    ), rooted(leaf, root) AS (
+      SELECT k.leaf, k.node FROM climb k WHERE k.leaf <> k.node AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = k.node)
+    ), extension(oid, condition) AS (
+      SELECT d.objid, (SELECT e.extcondition[a.n] FROM pg_catalog.generate_subscripts(e.extconfig, 1) AS a(n) WHERE e.extconfig[a.n] = d.objid)
+      FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+      WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
+    )
+    SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name, c.relpages AS pages, x.condition,
+      (SELECT pg_catalog.quote_ident(rn.nspname) || '.' || pg_catalog.quote_ident(r.relname) FROM hashed h JOIN pg_catalog.pg_class r ON r.oid = h.root
+         JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace WHERE h.leaf = c.oid) AS compared_at,
+      (SELECT pg_catalog.json_build_array(rn.nspname, r.relname)::pg_catalog.text FROM rooted t JOIN pg_catalog.pg_class r ON r.oid = t.root
+         JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace WHERE t.leaf = c.oid) AS part_of,
+      (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(a.attname, a.attnum, pg_catalog.format_type(a.atttypid, a.atttypmod), b.base::int8, a.attgenerated) ORDER BY a.attname COLLATE "C")
+         FROM pg_catalog.pg_attribute a JOIN based b ON b.oid = a.atttypid WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace LEFT JOIN extension x ON x.oid = c.oid
+    WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND ${ofUsers} AND (x.oid IS NULL OR x.condition IS NOT NULL)
+      AND NOT (c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery())
+    ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`)
+  return rows.map((row) => ({
+    oid: row.oid,
+    schema: row.schema,
+    name: row.name,
+    estimatedBytes: row.pages * 8192,
+    columns: (row.columns ?? []).map(([name, number, type, base, generated]) => ({ name, number, type, base, generated: generated === 's' ? 'stored' : generated === 'v' ? 'virtual' : 'no' })),
+    ...(row.compared_at === null ? {} : { comparedAt: row.compared_at }),
+    ...(row.part_of === null ? {} : { partOf: rootName(row.part_of) }),
+    ...(row.condition === null ? {} : { condition: row.condition }),
+  }))
+}
+
+/** `schema.name` as people write it, quoted where it is needed: no two relations have the same. Not for SQL (reserved words stay bare). */
+export function tableName(table: { schema: string; name: string }): string {
+  return [table.schema, table.name].map((part) => (/^[a-z_][a-z0-9_$]*$/.test(part) ? part : quoteName(part))).join('.')
+}
+
+function rootName(json: string): string {
+  const [schema = '', name = ''] = JSON.parse(json) as string[]
+  return tableName({ schema, name })
+}

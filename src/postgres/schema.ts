@@ -1,0 +1,89 @@
+import { createHash } from 'node:crypto'
+import { UserError } from '../errors.ts'
+import { capture } from '../stream/process.ts'
+import type { Work } from '../work.ts'
+import { type Programs, program } from './binaries.ts'
+import { type Connection, dumpEnvironment } from './connection.ts'
+
+/** A hash an entry of the schema, by `TYPE schema.name`. */
+export type SchemaPrint = Record<string, string>
+
+/**
+ * The schema as `pg_dump -s -C` writes it, split at its own headers, a hash an entry. Hashes of pg_dump's text find what
+ * catalogue queries of our own would miss; they are comparable only between two texts of one client's major version.
+ * Takes the locks that pg_dump takes, each for at most `lockWait` milliseconds.
+ */
+export async function printSchema(
+  programs: Programs,
+  connection: Connection,
+  options: { snapshot?: string; lockWait?: number; encoding: string },
+  work: Work,
+): Promise<SchemaPrint> {
+  const args = ['-s', '-C', '--no-tablespaces', ...encodingArguments(options.encoding)]
+  if (options.snapshot) args.push(`--snapshot=${options.snapshot}`)
+  if (options.lockWait) args.push(`--lock-wait-timeout=${options.lockWait}`)
+  const { code, stderr, stdout } = await capture(program(programs, 'pg_dump'), args, { env: { ...work.env, ...dumpEnvironment(connection, programs.major) } }, work)
+  if (code !== 0) throw new UserError('dump-failed', `pg_dump could not read the schema: ${stderr.trim()}`, 'The message above is pg_dump’s own; try the same as the same user: pg_dump --schema-only')
+  return splitSchema(stdout)
+}
+
+/** Text of another encoding is compared as UTF-8; SQL_ASCII knows no conversion. */
+export function encodingArguments(encoding: string): string[] {
+  return encoding === 'UTF8' || encoding === 'SQL_ASCII' ? [] : ['--encoding=UTF8']
+}
+
+/** Splits pg_dump's text at its `-- Name: …; Type: …` headers. */
+export function splitSchema(text: string): SchemaPrint {
+  const bodies = new Map<string, string[]>()
+  const lines = text.split('\n')
+  let key: string | undefined
+  let body: string[] = []
+  const finish = (): void => {
+    if (key === undefined) return
+    const hash = createHash('sha256').update(normalise(key, body)).digest('hex').slice(0, 32)
+    bodies.set(key, [...(bodies.get(key) ?? []), hash])
+  }
+  for (let i = 0; i < lines.length; i++) {
+    const header = lines[i] === '--' && lines[i + 2] === '--' ? /^-- Name: (.*); Type: ([^;]*); Schema: (.*); Owner: .*$/.exec(lines[i + 1] as string) : null
+    if (!header) {
+      body.push(lines[i] as string)
+      continue
+    }
+    finish()
+    const [, name = '', type = '', schema = ''] = header
+    key = keyOf(type, schema, name)
+    body = []
+    i += 2
+  }
+  finish()
+  return Object.fromEntries([...bodies].map(([entry, hashes]) => [entry, hashes.sort().join(',')]))
+}
+
+/** Entries of the database itself (owner, settings, grants) go by one name: a copy has another. */
+function keyOf(type: string, schema: string, name: string): string {
+  if (type.startsWith('DATABASE')) return type
+  if (/^DATABASE /.test(name) && /^(ACL|COMMENT|SECURITY LABEL)$/.test(type)) return `${type} DATABASE`
+  return `${type} ${schema === '-' ? '' : `${schema}.`}${name}`
+}
+
+function normalise(key: string, lines: string[]): string {
+  let kept = lines
+  // what pg_dump says between entries is no part of either
+  while (kept.length && /^(|--|-- PostgreSQL database dump complete|SET default_\w+ = .*;|\\(un)?restrict .*)$/.test(kept.at(-1) as string)) kept = kept.slice(0, -1)
+  if (key.includes('DATABASE')) {
+    return kept
+      .filter((line) => !/^\\(connect|restrict|unrestrict)/.test(line))
+      .join('\n')
+      .replace(/\bDATABASE ("(?:[^"]|"")+"|[^\s;]+)/g, 'DATABASE this')
+  }
+  // secrets are not compared, not even by their hash
+  if (/^(USER MAPPING|SUBSCRIPTION) /.test(key)) return kept.join('\n').replace(/'(?:[^']|'')*'/g, "'…'")
+  // a child's columns come back in another order than they were added in
+  if (/^TABLE /.test(key) && kept.some((line) => line.startsWith('INHERITS ('))) return kept.map((line) => line.replace(/,$/, '')).sort().join('\n')
+  if (/^POLICY /.test(key)) return kept.join('\n').replace(policyRoles, (_, before: string, roles: string) => before + [...roles.matchAll(identifier)].map(([role]) => role).sort().join(', '))
+  return kept.join('\n')
+}
+
+const identifier = /"(?:[^"]|"")+"|[^\s",;]+/g
+/** A policy's roles come in the order in which the server's roles were made. */
+const policyRoles = /^(\s*CREATE POLICY .*? ON .*? TO )((?:"(?:[^"]|"")+"|[^\s",;]+)(?:, (?:"(?:[^"]|"")+"|[^\s",;]+))*)(?= USING \(| WITH CHECK \(|;)/s

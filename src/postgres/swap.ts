@@ -1,0 +1,83 @@
+import { UserError } from '../errors.ts'
+import type { Work } from '../work.ts'
+import { connect, quoteName, type Session } from './session.ts'
+
+const attempts = 6
+
+/**
+ * Puts `side` in the place of `target`, which is kept as `previous`: both renames in one transaction, so that at no moment there
+ * is none, or another. Where there is no target, `previous` is undefined and `side` just takes the name.
+ *
+ * Busy clients come back within milliseconds. The rename is issued first: its lock stops new logins, and it waits up to five seconds
+ * for the sessions that are there, which a second connection ends meanwhile. (Ending them first loses against clients that reconnect.)
+ * `session` is on another database of the server. Gives how many sessions were ended.
+ */
+export async function swapDatabases(session: Session, names: { target: string; side: string; previous: string | undefined }, work: Work): Promise<number> {
+  const { target, side, previous } = names
+  let ended = 0
+  for (let attempt = 1; ; attempt++) {
+    await session.query('BEGIN')
+    try {
+      if (previous !== undefined) {
+        const done = new AbortController()
+        const ending = endSessions(session, target, done.signal, work).then((count) => (ended += count))
+        try {
+          await session.query(`ALTER DATABASE ${quoteName(target)} RENAME TO ${quoteName(previous)}`)
+        } finally {
+          done.abort()
+          await ending
+        }
+      }
+      await session.query(`ALTER DATABASE ${quoteName(side)} RENAME TO ${quoteName(target)}`)
+      await session.query('COMMIT')
+      return ended
+    } catch (error) {
+      await session.query('ROLLBACK').catch(() => {})
+      work.signal.throwIfAborted()
+      const { code, message } = error as { code?: string; message: string }
+      if (code === '55006' && attempt < attempts) continue
+      const who = session.connection.user
+      if (code === '55006') throw new UserError('target-busy', `"${target}" could not be renamed in ${attempts} attempts: ${message}.`, 'Stop the application, or give it a role that may not connect for a moment; nothing was replaced.', { cause: error })
+      if (code === '42501') throw new UserError('no-permission', `"${who}" may not swap the databases: ${message}.`, `It must own both and have CREATEDB, and may end other sessions: GRANT pg_signal_backend TO ${quoteName(who)}; nothing was replaced.`, { cause: error })
+      throw error
+    }
+  }
+}
+
+/** Ends whoever is connected to a database, again and again until told to stop. */
+async function endSessions(beside: Session, database: string, done: AbortSignal, work: Work): Promise<number> {
+  let ended = 0
+  const killer = await connect(beside.connection, work)
+  try {
+    while (!done.aborted && !work.signal.aborted) {
+      const [row] = await killer.query<{ count: number }>(
+        `SELECT pg_catalog.count(*) FILTER (WHERE pg_catalog.pg_terminate_backend(pid))::int4 AS count FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid() AND backend_type = 'client backend'`,
+        [database],
+      )
+      ended += row?.count ?? 0
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  } finally {
+    await killer.end()
+  }
+  return ended
+}
+
+/** What would break when the database is renamed, or be left behind with the old one; each as a sentence. */
+export async function swapObstacles(session: Session, onTarget: Session | undefined, database: string): Promise<string[]> {
+  const found: string[] = []
+  const list = async (query: string): Promise<string[]> => (await session.query<{ name: string }>(query, [database])).map(({ name }) => `"${name}"`)
+  const prepared = await list('SELECT gid AS name FROM pg_catalog.pg_prepared_xacts WHERE database = $1')
+  if (prepared.length) found.push(`prepared ${plural(prepared, 'transaction')} ${prepared.join(', ')} (COMMIT PREPARED or ROLLBACK PREPARED)`)
+  const slots = await list('SELECT slot_name AS name FROM pg_catalog.pg_replication_slots WHERE database = $1')
+  if (slots.length) found.push(`logical replication ${plural(slots, 'slot')} ${slots.join(', ')}, which would stay with the old database`)
+  const subscriptions = await list('SELECT s.subname AS name FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE d.datname = $1')
+  if (subscriptions.length) found.push(`${plural(subscriptions, 'subscription')} ${subscriptions.join(', ')}, which would stay with the old database`)
+  const cron = await onTarget?.query("SELECT FROM pg_catalog.pg_extension WHERE extname = 'pg_cron'")
+  if (cron?.length) found.push('pg_cron, whose jobs would stop in silence')
+  return found
+}
+
+function plural(all: readonly unknown[], word: string): string {
+  return all.length === 1 ? word : `${word}s`
+}
