@@ -117,11 +117,12 @@ export function signalGroup(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** When a process started, in clock ticks since boot (field 22 of /proc/PID/stat); empty where there is no /proc, or no such process. */
+/** When a process started, in clock ticks since boot (field 22 of /proc/PID/stat); empty where there is no /proc, or no such process (one that has ended and is only not yet reaped is none). */
 export function startTicks(pid: number): string {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
+    const [state = '', ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return state === 'Z' ? '' : (fields[18] ?? '')
   } catch {
     return ''
   }

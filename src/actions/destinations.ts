@@ -1,0 +1,14 @@
+import type { Env } from '../github/input.ts'
+import { openStorage } from '../storage/open.ts'
+import type { Storage } from '../storage/storage.ts'
+
+/** Opens the storages, has the body use them, closes them however it ends. A wrong URL throws before any is asked for anything. */
+export async function withStorages<T>(urls: readonly string[], env: Env, body: (storages: Storage[]) => Promise<T>): Promise<T> {
+  const storages: Storage[] = []
+  try {
+    for (const url of urls) storages.push(openStorage(url, { env }))
+    return await body(storages)
+  } finally {
+    await Promise.allSettled(storages.map((storage) => storage.close()))
+  }
+}

@@ -1,0 +1,41 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { rehearse, type RehearsalResult } from '../core/rehearse.ts'
+import { UserError } from '../errors.ts'
+import { annotate } from '../github/annotations.ts'
+import { postComment } from '../github/comment.ts'
+import { migrationEnvironment } from '../github/environment.ts'
+import { readTestMigrationInputs } from '../github/inputs.ts'
+import { rehearsalReport, rehearsalVerdict } from '../report/rehearsal.ts'
+import { withStorages } from './destinations.ts'
+import { run, type Step } from './run.ts'
+
+export const testMigration = (): Promise<void> => run('test-migration', testMigrationStep)
+
+export async function testMigrationStep({ env, work, secrets, output, report }: Step): Promise<void> {
+  const { storage, token, ...inputs } = readTestMigrationInputs(env)
+  const environment = migrationEnvironment(env)
+  const result = secrets.redactAll(await withStorages(storage, env, (sources) => rehearse({ ...inputs, sources, environment }, work)))
+  output('verdict', result.verdict)
+  const file = join(work.temporary, `holdfast-rehearsal-${result.id}-${process.pid}.json`)
+  writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`)
+  output('report', file)
+  const markdown = secrets.redact(rehearsalReport(result))
+  report(markdown)
+  const comment = await postComment(markdown, result.label, token, env)
+  if (comment.posted === 'no') annotate([{ severity: comment.broken ? 'warning' : 'note', message: secrets.redact(comment.why) }])
+  else work.log.info(`The report is a comment of the pull request (${comment.posted}): ${comment.url}`)
+  annotate(
+    result.findings
+      .filter((finding) => finding.severity !== 'note')
+      .map((finding) => ({ severity: finding.severity, title: `${finding.object}: ${finding.code}`, message: `${finding.evidence} ${finding.remedy}` })),
+  )
+  if (result.verdict === 'fail') throw new UserError(errorCode(result), rehearsalVerdict(result), 'The job summary shows every finding and what the command wrote.')
+  work.log.info(rehearsalVerdict(result))
+}
+
+/** The code of the finding that weighs most. */
+function errorCode(result: RehearsalResult): string {
+  const worst = result.findings.find((finding) => finding.severity === 'error')?.code
+  return worst ?? (result.timedOut ? 'migration-timed-out' : 'migration-failed')
+}

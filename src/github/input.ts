@@ -1,0 +1,70 @@
+import { statSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { UserError } from '../errors.ts'
+
+export type Env = Record<string, string | undefined>
+
+/** One input as the runner passes it on; an input that is not set is empty. */
+export function inputText(env: Env, name: string): string {
+  return (env[`INPUT_${name.replaceAll(' ', '_').toUpperCase()}`] ?? '').trim()
+}
+
+/** An input of one value a line; blank lines are left out, and so are comments where `comments` says that a line may be one. */
+export function inputLines(env: Env, name: string, { comments = false } = {}): string[] {
+  const lines = inputText(env, name)
+    .split(/\r?\n/)
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !(comments && line.startsWith('#')))
+  return [...new Set(lines)]
+}
+
+/** `true` or `false`, in any of YAML's spellings; empty is false. */
+export function inputFlag(env: Env, name: string): boolean {
+  const given = inputText(env, name)
+  if (given === '' || /^false$/i.test(given)) return false
+  if (/^true$/i.test(given)) return true
+  throw badInput(name, `is ${shown(given)}, which is neither true nor false`, `Write ${name}: true or ${name}: false.`)
+}
+
+/** A whole number of at least `least`; undefined when empty. */
+export function inputCount(env: Env, name: string, least: number): number | undefined {
+  const given = inputText(env, name)
+  if (given === '') return undefined
+  const count = Number(given)
+  if (/^\d+$/.test(given) && Number.isSafeInteger(count) && count >= least) return count
+  throw badInput(name, `is ${shown(given)}, which is not a whole number of ${least} or more`, `Write for example ${name}: 7, or leave it out.`)
+}
+
+const milliseconds: Record<string, number> = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1000 }
+/** The longest that a job may run, on a runner of one's own. */
+const longest = 5 * 86_400_000
+
+/** A time such as `30m`, `5s`, `1h30m`, in milliseconds; `fallback` when empty. */
+export function inputDuration(env: Env, name: string, fallback: number): number {
+  const given = inputText(env, name)
+  if (given === '') return fallback
+  const parts = /^(\d+d)?(\d+h)?(\d+m)?(\d+s)?$/i.exec(given.replaceAll(' ', ''))?.slice(1) ?? []
+  const worth = (part: string): number => Number.parseInt(part, 10) * (milliseconds[part.slice(-1).toLowerCase()] ?? 0)
+  const sum = parts.reduce((total, part) => total + (part ? worth(part) : 0), 0)
+  if (sum > 0 && sum <= longest) return sum
+  const what = sum > longest ? 'which is longer than 5 days, the longest that a job may run' : 'which is not a time'
+  throw badInput(name, `is ${shown(given)}, ${what}`, `Write a number with its unit (s, m, h, d), for example ${name}: 30m or ${name}: 1h30m.`)
+}
+
+/** A folder that exists, absolute; what is relative is relative to the workspace. */
+export function existingFolder(env: Env, name: string, given: string): string {
+  const folder = resolve(env['GITHUB_WORKSPACE'] || '.', given)
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return folder
+  throw badInput(name, `names ${shown(given)}, but there is no folder ${shown(folder)}`, 'Check the spelling, and that an earlier step has made it (actions/checkout comes first).')
+}
+
+/** One error for every input that holds what it must not. `what` goes on after the input's name. */
+export function badInput(name: string, what: string, hint: string): UserError {
+  return new UserError('bad-input', `The input ${name} ${what}.`, hint)
+}
+
+/** A value for a message: one line, in quotes, and not too long. Never for an input that may hold a secret. */
+export function shown(value: string): string {
+  const flat = value.replace(/\s+/g, ' ')
+  return `"${flat.length > 80 ? `${flat.slice(0, 77)}...` : flat}"`
+}

@@ -1,0 +1,87 @@
+import type { BackupResult } from '../core/backup.ts'
+import { formatBytes, formatCount, formatDuration, formatMany, formatMoment } from './format.ts'
+import { blocks, code, details, list, md, table, type Markdown } from './markdown.ts'
+import { pie } from './mermaid.ts'
+import { inputsPart, warningsPart } from './parts.ts'
+
+/** One line for the log. */
+export function backupVerdict(result: BackupResult): string {
+  const places = result.locations.length === 1 ? 'one place' : `${result.locations.length} places`
+  return `Stored backup ${result.id} of ${result.label}: ${formatMany(result.rows, 'row')} in ${formatMany(result.tables, 'table')}, ${formatBytes(result.bytes)} in ${places}, ${formatDuration(result.timings.total)}.`
+}
+
+export function backupReport(result: BackupResult): string {
+  const verdict = md`## ✅ Backup of ${code(result.label)} stored`
+  const [places, each] = result.locations.length === 1 ? ['', ''] : [` in ${result.locations.length} places`, ' each']
+  const figures = md`${formatMany(result.rows, 'row')} in ${formatMany(result.tables, 'table')} of ${code(result.database)} (PostgreSQL ${result.server}) are stored${places}: ${formatBytes(result.bytes)}${each}, in ${formatDuration(result.timings.total)}.`
+  const point = md`It holds all that was committed before **${formatMoment(result.snapshotAt)}**. Data written after that is not in this backup.`
+  const next = blocks(
+    md`**Next:** it is stored, not yet proven. Run \`verify\` with:`,
+    inputsPart([
+      ...result.locations.slice(0, 1).map(({ url }) => ['storage', url] as const),
+      ['label', result.label],
+      ['backup', result.id],
+    ]),
+  )
+  return `${blocks(verdict, figures, point, warningsPart(warningsOf(result)), facts(result), next, largestPart(result), objectsPart(result), removedPart(result)).markdown}\n`
+}
+
+function warningsOf(result: BackupResult): string[] {
+  const open = 'This backup is not encrypted (encrypt-to: none): whoever can read the storage can read the data.'
+  return result.recipients === 'none' ? [open, ...result.warnings] : result.warnings
+}
+
+function facts(result: BackupResult): Markdown {
+  const ratio = result.bytes > 0 ? ` (stored: ${formatBytes(result.bytes)})` : ''
+  return table(
+    ['', ''],
+    [
+      ['Backup', code(result.id)],
+      ...result.locations.map(({ location }) => ['Location', code(location)]),
+      ['Encrypted to', result.recipients === 'none' ? 'nobody' : { markdown: result.recipients.map((key) => code(key).markdown).join(', ') }],
+      ['Size on the server', `${formatBytes(result.databaseBytes)}${ratio}`],
+      ['Dump', formatDuration(result.timings.dump)],
+      ['Fingerprint, beside the dump', formatDuration(result.timings.fingerprint)],
+      ...(result.attempts > 1 ? [['Snapshots taken', `${result.attempts}: tables changed their files while the earlier ones were taken`]] : []),
+    ],
+  )
+}
+
+function largestPart(result: BackupResult): Markdown | undefined {
+  if (result.largest.length === 0) return undefined
+  const listed = result.largest.reduce((sum, each) => sum + each.bytes, 0)
+  const parts = result.largest.map((each) => ({ name: each.table, value: each.bytes }))
+  const others = { name: 'other tables and system', value: Math.max(0, result.databaseBytes - listed) }
+  return details(
+    'The largest tables',
+    blocks(
+      pie('Size on the server', [...parts, others]),
+      table(
+        ['Table', 'Rows', 'Size on the server'],
+        result.largest.map((each) => [code(each.table), formatCount(each.rows), formatBytes(each.bytes)]),
+        ['left', 'right', 'right'],
+      ),
+    ),
+  )
+}
+
+function objectsPart(result: BackupResult): Markdown {
+  return details(
+    `What is stored (${formatMany(result.objects.length, 'object')})`,
+    table(
+      ['Object', 'Size'],
+      result.objects.map((object) => [code(object.name), formatBytes(object.bytes)]),
+      ['left', 'right'],
+    ),
+  )
+}
+
+function removedPart(result: BackupResult): Markdown | undefined {
+  const removed = result.removed.filter(({ ids }) => ids.length > 0)
+  if (removed.length === 0) return undefined
+  const count = removed.reduce((sum, { ids }) => sum + ids.length, 0)
+  return details(
+    `Removed by keep (${formatMany(count, 'older backup')})`,
+    list(removed.flatMap(({ url, ids }) => ids.map((id) => md`${code(id)} from ${code(url)}`))),
+  )
+}

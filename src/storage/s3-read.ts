@@ -1,0 +1,93 @@
+import { Readable } from 'node:stream'
+import type { S3Connection } from './s3-connection.ts'
+import { explain, failureOf, isTransient, S3Failure } from './s3-errors.ts'
+import { ObjectMissing } from './storage.ts'
+
+interface Answer {
+  body: AsyncIterable<Buffer> & { destroy(): void }
+  /** Of the whole object. */
+  size: number
+  etag: string | undefined
+}
+
+/**
+ * Opens one object. A connection that breaks, falls silent or ends early is asked again from the byte where it broke, of the same object by
+ * its ETag; only tries without a single byte in between count against the limit.
+ */
+export async function read(connection: S3Connection, key: string, name: string, outside?: AbortSignal): Promise<Readable> {
+  const closed = new AbortController()
+  const signal = outside ? AbortSignal.any([outside, closed.signal]) : closed.signal
+  const first = await get(connection, key, name, 0, undefined, signal)
+  const stream = Readable.from(bytesOf(connection, key, name, first, signal), { objectMode: false, highWaterMark: 1 << 20 })
+  const stop = (): void => void stream.destroy(outside?.reason instanceof Error ? outside.reason : new Error('stopped'))
+  outside?.addEventListener('abort', stop, { once: true })
+  stream.once('close', () => {
+    outside?.removeEventListener('abort', stop)
+    closed.abort(new Error('the reader was closed'))
+    first.body.destroy()
+  })
+  return stream
+}
+
+async function* bytesOf(connection: S3Connection, key: string, name: string, first: Answer, signal: AbortSignal): AsyncGenerator<Buffer> {
+  const { size, etag } = first
+  let body = first.body
+  let at = 0
+  let failures = 0
+  try {
+    for (;;) {
+      const pieces = body[Symbol.asyncIterator]()
+      let broken: S3Failure | undefined
+      for (;;) {
+        const piece = await pieces.next().catch((error: unknown) => ((broken = brokenBy(error, name)), undefined))
+        if (piece === undefined || piece.done) break
+        failures = 0
+        at += piece.value.length
+        yield piece.value
+      }
+      body.destroy()
+      signal.throwIfAborted()
+      if (at === size && !broken) return
+      if (at > size) throw new Error(`${name}: the store sent more than the ${size} bytes that it told`)
+      if (at === size) return
+      broken ??= new S3Failure(reading(name), undefined, 'ECONNRESET', `ended after ${at} of ${size} bytes`)
+      if (++failures >= connection.patience.attempts) throw broken
+      await connection.pause(failures, signal)
+      body = (await get(connection, key, name, at, etag, signal)).body
+    }
+  } catch (error) {
+    throw explain(error, connection.address)
+  } finally {
+    body.destroy()
+  }
+}
+
+const reading = (name: string): { what: string; permission: string } => ({ what: `read ${name}`, permission: 's3:GetObject' })
+
+function brokenBy(error: unknown, name: string): S3Failure {
+  const failure = failureOf(error, reading(name))
+  return failure instanceof S3Failure && isTransient(failure) ? failure : new S3Failure(reading(name), undefined, 'ECONNRESET', String(error))
+}
+
+async function get(connection: S3Connection, key: string, name: string, from: number, etag: string | undefined, signal: AbortSignal): Promise<Answer> {
+  try {
+    return await connection.ask(reading(name), async ({ sdk, client, options }) => {
+      const pinned = from === 0 ? {} : { Range: `bytes=${from}-`, ...(etag === undefined ? {} : { IfMatch: etag }) }
+      const answer = await client.send(new sdk.GetObjectCommand({ Bucket: connection.address.bucket, Key: key, ...pinned }), options)
+      const body = answer.Body as unknown as Answer['body']
+      if (from > 0 && !answer.ContentRange?.startsWith(`bytes ${from}-`)) {
+        body.destroy()
+        throw new S3Failure(reading(name), 416, 'RangeIgnored', `asked for the bytes from ${from} on, got ${answer.ContentRange ?? 'something else'}`)
+      }
+      if (answer.ContentLength === undefined) {
+        body.destroy()
+        throw new S3Failure(reading(name), 200, 'LengthMissing', 'the store does not tell how long the object is')
+      }
+      return { body, size: from + answer.ContentLength, etag: answer.ETag }
+    }, signal)
+  } catch (error) {
+    if (error instanceof S3Failure && error.code === 'NoSuchKey') throw new ObjectMissing(name, connection.address.url)
+    if (error instanceof S3Failure && error.status === 412) throw new Error(`${name} changed while it was read`)
+    throw error
+  }
+}

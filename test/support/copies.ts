@@ -1,0 +1,49 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after } from 'node:test'
+import { generateX25519Identity, identityToRecipient } from 'age-encryption'
+import { backup, type BackupOptions, type BackupResult } from '../../src/core/backup.ts'
+import { findReadable } from '../../src/core/copy.ts'
+import type { FoundBackup } from '../../src/core/catalog.ts'
+import type { Connection } from '../../src/postgres/connection.ts'
+import { openStorage } from '../../src/storage/open.ts'
+import type { Storage } from '../../src/storage/storage.ts'
+import type { Work } from '../../src/work.ts'
+import { quietWork } from './start-servers.ts'
+
+/** A key pair, a folder to store in, and backups made with them. */
+export interface Store {
+  folder: string
+  storage: Storage
+  identity: string
+  recipient: string
+  /** Where to look for and what to open with: what `verify`, `rehearse` and `restore` share. */
+  reading: { sources: Storage[]; backup: string; identities: string[]; bindirs: string[] }
+  backup(database: Connection, options?: Partial<BackupOptions>, work?: Work): Promise<BackupResult>
+  found(): Promise<FoundBackup>
+}
+
+/** A folder of the test's own, removed when the test or file that asked for it ends. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-test-'))
+  after(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+export async function newStore(label = 'test'): Promise<Store> {
+  const folder = temporaryFolder()
+  const storage = openStorage(`file://${folder}`)
+  const identity = await generateX25519Identity()
+  const recipient = await identityToRecipient(identity)
+  const reading = { sources: [storage], backup: 'latest', identities: [identity], bindirs: [], label }
+  return {
+    folder,
+    storage,
+    identity,
+    recipient,
+    reading,
+    backup: (database, options = {}, work = quietWork()) => backup({ database, destinations: [storage], label, recipients: [recipient], bindirs: [], ...options }, work),
+    found: () => findReadable(reading, quietWork()),
+  }
+}
