@@ -8,6 +8,7 @@ import { type Fingerprint, inOrder } from '../postgres/fingerprint.ts'
 import { checkPooler } from '../postgres/pooler.ts'
 import { readSequences } from '../postgres/sequences.ts'
 import { connect, type Session } from '../postgres/session.ts'
+import { Drift } from '../postgres/snapshot.ts'
 import type { Storage } from '../storage/storage.ts'
 import { checkRecipients } from '../stream/encrypt.ts'
 import type { Held, Work } from '../work.ts'
@@ -93,23 +94,32 @@ export async function backup(options: BackupOptions, work: Work): Promise<Backup
       return value
     }
     const lost = moment.lost.then((error) => Promise.reject(new UserError('connection-lost', `The connection that holds the snapshot was lost: ${messageOf(error)}`, 'Nothing was stored. If the server did not restart, a proxy or firewall between may end idle connections.', { cause: error })))
-    const both = together([
+    const both = together(
       timed('dump', storeArchive(dump.archive, { name: 'frame.dump', folder, compressed: dump.compressed, recipients, destinations }, work)),
       timed('fingerprint', moment.measure()),
-    ] as const, () => dump.archive.destroy())
+      () => dump.archive.destroy(),
+    )
     const [archive, measured] = await Promise.race([both, lost])
     const after = await readSequences(session)
     const sequences: Fingerprint['sequences'] = {}
     for (const [name, value] of Object.entries(snapshot.sequences)) sequences[name] = { before: value, after: after[name] ?? value }
     warnings.push(...dump.warnings())
-    const fingerprint: Fingerprint = { tables: inOrder(measured.tables), schema: moment.schema, sequences, largeObjects: measured.largeObjects, supplement: moment.supplement }
+    const { schema, supplement } = moment
+    const fingerprint: Fingerprint = { tables: inOrder(measured.tables), schema, sequences, largeObjects: measured.largeObjects, supplement }
     const draft: Omit<Manifest, 'sha256' | 'objects'> & { objects: Manifest['objects'] } = {
       format: 1,
       id,
       label,
       createdAt: new Date().toISOString(),
       snapshot: { at: snapshot.at, lsn: snapshot.lsn },
-      source: { database: options.database.database, server: session.version, major: session.major, bytes: about.bytes, locale: about.locale, roles: about.roles },
+      source: {
+        database: options.database.database,
+        server: session.version,
+        major: session.major,
+        bytes: about.bytes,
+        locale: about.locale,
+        roles: about.roles,
+      },
       client: programs.version,
       ...(options.runUrl ? { run: options.runUrl } : {}),
       encryption: recipients === 'none' ? 'none' : { recipients },
@@ -128,7 +138,6 @@ export async function backup(options: BackupOptions, work: Work): Promise<Backup
     }
     work.release(held)
     const removed = options.keep === undefined ? [] : await pruneAll(destinations, label, options.keep, warnings, work)
-    const sizes = new Map(measured.sizes)
     return {
       id,
       label,
@@ -140,7 +149,7 @@ export async function backup(options: BackupOptions, work: Work): Promise<Backup
       bytes: draft.objects.reduce((sum, { bytes }) => sum + bytes, 0),
       rows: fingerprint.tables.reduce((sum, { rows }) => sum + rows, 0),
       tables: fingerprint.tables.length,
-      largest: largest(fingerprint.tables, sizes),
+      largest: largest(fingerprint.tables),
       databaseBytes: about.bytes,
       recipients,
       attempts: moment.attempts,
@@ -148,7 +157,9 @@ export async function backup(options: BackupOptions, work: Work): Promise<Backup
       removed,
       warnings,
     }
-  } catch (error) {
+  } catch (cause) {
+    // what a cancel broke on its way is no failure of its own
+    const error = work.signal.aborted ? (work.signal.reason as Error) : cause instanceof Drift ? new UserError('tables-in-motion', `A table changed while it was being read: ${cause.message}`, 'Run the backup again, best when no migration runs.', { cause }) : cause
     await moment?.end().catch(() => {})
     await discard(destinations.filter((destination) => !committed.has(destination)), folder, work)
     if (committed.size === 0) work.release(held)
@@ -179,20 +190,16 @@ async function preflight(
   }
 }
 
-/** Waits for all; when one fails, calls `stop` so that the others end too, waits for them, and throws the first failure. */
-async function together<T extends readonly Promise<unknown>[]>(all: T, stop: () => void): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
-  let first: { error: unknown } | undefined
-  await Promise.allSettled(
-    all.map((one) =>
-      one.catch((error: unknown) => {
-        if (first) return
-        first = { error }
-        stop()
-      }),
-    ),
-  )
-  if (first) throw (first as { error: unknown }).error
-  return (await Promise.all(all)) as { -readonly [K in keyof T]: Awaited<T[K]> }
+/** Waits for both; when one fails, calls `stop` so that the other ends too, waits for it, and throws the first failure. */
+async function together<A, B>(a: Promise<A>, b: Promise<B>, stop: () => void): Promise<[A, B]> {
+  const failures: unknown[] = []
+  const failed = (error: unknown): void => {
+    failures.push(error)
+    stop()
+  }
+  await Promise.allSettled([a.catch(failed), b.catch(failed)])
+  if (failures.length) throw failures[0]
+  return Promise.all([a, b])
 }
 
 /** Removes what a failed backup left, also when the work was cancelled: so by a signal of its own. */
@@ -203,8 +210,8 @@ async function discard(destinations: readonly Storage[], folder: string, work: W
 }
 
 /** Retention never fails a backup that is already whole: what it could not do is a warning. */
-async function pruneAll(destinations: readonly Storage[], label: string, keep: number, warnings: string[], work: Work): Promise<{ url: string; ids: string[] }[]> {
-  const removed: { url: string; ids: string[] }[] = []
+async function pruneAll(destinations: readonly Storage[], label: string, keep: number, warnings: string[], work: Work): Promise<BackupResult['removed']> {
+  const removed: BackupResult['removed'] = []
   for (const destination of destinations) {
     try {
       const ids = await prune(destination, label, keep, work)
@@ -217,9 +224,9 @@ async function pruneAll(destinations: readonly Storage[], label: string, keep: n
   return removed
 }
 
-function largest(tables: readonly TablePrint[], sizes: ReadonlyMap<string, number>): BackupResult['largest'] {
+function largest(tables: readonly TablePrint[]): BackupResult['largest'] {
   return tables
-    .map(({ table, rows }) => ({ table, rows, bytes: sizes.get(table) ?? 0 }))
+    .map(({ table, rows, bytes }) => ({ table, rows, bytes }))
     .sort((a, b) => b.bytes - a.bytes || b.rows - a.rows)
     .slice(0, 10)
 }

@@ -41,7 +41,8 @@ function sameColumns(was: TableState, is: TableState): boolean {
 
 /** New tables that took the place of a dropped one: of its name, or leaves of a partition tree of its name or its own tree's. */
 function heirs(was: TableState, before: ReadonlyMap<number, TableState>, after: ReadonlyMap<number, TableState>): TableState[] {
-  return [...after.values()].filter((is) => !before.has(is.oid) && [is.table, is.partOf].some((name) => name !== undefined && (name === was.table || name === was.partOf)))
+  const names = [was.table, was.partOf]
+  return [...after.values()].filter((is) => !before.has(is.oid) && [is.table, is.partOf].some((name) => name !== undefined && names.includes(name)))
 }
 
 function dropped(was: TableState, successors: readonly TableState[]): Finding[] {

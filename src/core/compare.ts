@@ -36,7 +36,8 @@ function grouped(tables: readonly TablePrint[]): Map<string, TablePrint> {
   for (const print of tables) {
     const key = print.comparedAt === undefined ? print.table : `${print.comparedAt} (all partitions)`
     const sum = groups.get(key)
-    groups.set(key, !sum ? { ...print, table: key } : { ...sum, rows: sum.rows + print.rows, hash: add(sum.hash, print.hash), ...(sum.generated || print.generated ? { generated: add(sum.generated, print.generated) } : {}) })
+    const generated = sum?.generated === undefined && print.generated === undefined ? {} : { generated: add(sum?.generated, print.generated) }
+    groups.set(key, { ...print, table: key, rows: (sum?.rows ?? 0) + print.rows, hash: add(sum?.hash, print.hash), ...generated })
   }
   return groups
 }

@@ -122,8 +122,18 @@ export function frameOf(backup: FoundBackup): StoredArchive {
   return frame
 }
 
-/** Streams the backup's archive from the store into an empty database; every digest is checked at the end. Throws `object-damaged`, `object-missing` and load's UserErrors. */
-export async function restoreInto(backup: FoundBackup, identities: readonly string[], programs: Programs, connection: Connection, options: { tablespaces: boolean }, work: Work): Promise<void> {
+/**
+ * Streams the backup's archive from the store into an empty database; every digest is checked at the end.
+ * Throws `object-damaged`, `object-missing` and load's UserErrors.
+ */
+export async function restoreInto(
+  backup: FoundBackup,
+  identities: readonly string[],
+  programs: Programs,
+  connection: Connection,
+  options: { tablespaces: boolean },
+  work: Work,
+): Promise<void> {
   await withArchive(backup, identities, (archive) => load(programs, connection, archive, options, work), work)
 }
 

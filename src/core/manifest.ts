@@ -17,7 +17,16 @@ const time = v.pipe(v.string(), v.isoTimestamp())
 const sequenceValue = v.object({ last: integerText, called: v.boolean() })
 
 const fingerprintSchema = v.object({
-  tables: v.array(v.object({ table: v.string(), rows: count, hash: integerText, generated: v.exactOptional(integerText), comparedAt: v.exactOptional(v.string()) })),
+  tables: v.array(
+    v.object({
+      table: v.string(),
+      rows: count,
+      hash: integerText,
+      generated: v.exactOptional(integerText),
+      comparedAt: v.exactOptional(v.string()),
+      bytes: count,
+    }),
+  ),
   schema: v.record(v.string(), v.string()),
   sequences: v.record(v.string(), v.object({ before: sequenceValue, after: sequenceValue })),
   largeObjects: v.object({ count, bytes: count, hash: integerText, attributes: integerText }),

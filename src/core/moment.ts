@@ -4,7 +4,7 @@ import type { TablePrint } from '../postgres/content.ts'
 import { type Dump, startDump } from '../postgres/dump.ts'
 import { dealOut, readSupplement, type Supplement } from '../postgres/fingerprint.ts'
 import { type LargeObjectsPrint, measureLargeObjects } from '../postgres/large-objects.ts'
-import { listTables, type Table, tableName } from '../postgres/relations.ts'
+import { listTables } from '../postgres/relations.ts'
 import { printSchema, type SchemaPrint } from '../postgres/schema.ts'
 import { Drift, lockWait, openReader, type Reader, type Snapshot, takeSnapshot } from '../postgres/snapshot.ts'
 import type { Session } from '../postgres/session.ts'
@@ -21,8 +21,8 @@ export interface Moment {
   readonly attempts: number
   /** Settles if the server ends the session that holds the snapshot. */
   readonly lost: Promise<Error>
-  /** Reads every table once; `sizes` is bytes on the server by table. */
-  measure(): Promise<{ tables: TablePrint[]; largeObjects: LargeObjectsPrint; sizes: [string, number][] }>
+  /** Reads every table once. */
+  measure(): Promise<{ tables: TablePrint[]; largeObjects: LargeObjectsPrint }>
   end(): Promise<void>
 }
 
@@ -95,19 +95,20 @@ async function attempt(options: MomentOptions, attempts: number, work: Work): Pr
     const supplement = await readSupplement(snapshot.session)
     const moved = await snapshot.moved()
     if (moved.length) throw new Drift(`${moved.slice(0, 3).join(', ')}${moved.length > 3 ? ` and ${moved.length - 3} more` : ''} moved while the snapshot was taken`)
-    return { snapshot, dump: dump as unknown as Dump, schema, supplement, attempts, lost: snapshot.session.lost, measure: () => measure(snapshot, readers, tables), end }
+    const { lost } = snapshot.session
+    return { snapshot, dump: dump as unknown as Dump, schema, supplement, attempts, lost, measure: () => measure(snapshot, readers), end }
   } catch (error) {
     await end()
     throw error
   }
 }
 
-async function measure(snapshot: Snapshot, readers: readonly Reader[], tables: readonly Table[]): Promise<{ tables: TablePrint[]; largeObjects: LargeObjectsPrint; sizes: [string, number][] }> {
-  const work = Promise.all(readers.map((reader) => reader.measure(() => {})))
+async function measure(snapshot: Snapshot, readers: readonly Reader[]): Promise<{ tables: TablePrint[]; largeObjects: LargeObjectsPrint }> {
+  const tables = Promise.all(readers.map((reader) => reader.measure()))
   const largeObjects = measureLargeObjects(snapshot.session)
-  const outcomes = await Promise.allSettled([work, largeObjects])
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
-  return { tables: (await work).flat(), largeObjects: await largeObjects, sizes: tables.map((table) => [tableName(table), table.estimatedBytes]) }
+  // all are waited for, so that none goes on reading after a failure of another was told
+  for (const outcome of await Promise.allSettled([tables, largeObjects])) if (outcome.status === 'rejected') throw outcome.reason
+  return { tables: (await tables).flat(), largeObjects: await largeObjects }
 }
 
 /** How many locks the server has room for, by its settings. */

@@ -122,17 +122,27 @@ export async function rehearse(options: RehearseOptions, work: Work): Promise<Re
 
 const order = ['error', 'warning', 'note']
 
+interface Ran {
+  exitCode: number | null
+  timedOut: boolean
+  /** Milliseconds. */
+  took: number
+  output: string
+  findings: Finding[]
+}
+
 /**
  * Runs the command by bash (`-e -o pipefail`: a failure in the middle or in a pipe is a failure), with the copy's connection in its environment
  * and PostgreSQL's programs of the copy's major first on its PATH. What it leaves running is ended with it.
  */
-async function runCommand(options: RehearseOptions, scratch: Scratch, work: Work): Promise<{ exitCode: number | null; timedOut: boolean; took: number; output: string; findings: Finding[] }> {
-  const { PGOPTIONS: _ours, PGAPPNAME: _name, ...libpq } = libpqEnvironment(scratch.connection)
-  const { PGOPTIONS: _event, ...settings } = scratch.connection.settings
+async function runCommand(options: RehearseOptions, scratch: Scratch, work: Work): Promise<Ran> {
+  // our own quieting of event triggers is not the migration's: it meets them as on production
+  const settings = Object.fromEntries(Object.entries(scratch.connection.settings).filter(([name]) => name !== 'PGOPTIONS'))
+  const connection = { ...scratch.connection, settings }
   const env = {
     ...options.environment,
-    ...libpq,
-    DATABASE_URL: connectionUrl({ ...scratch.connection, settings }),
+    ...libpqEnvironment(connection),
+    DATABASE_URL: connectionUrl(connection),
     PATH: [scratch.programs.server.directory, options.environment['PATH'] ?? work.env['PATH'] ?? ''].join(':'),
   }
   const deadline = new AbortController()
@@ -149,7 +159,8 @@ async function runCommand(options: RehearseOptions, scratch: Scratch, work: Work
     const timedOut = deadline.signal.aborted
     const shown = tail(output.trimEnd())
     if (shown) await work.log.group('What the command wrote', async () => work.log.info(shown))
-    return { exitCode: exit.code, timedOut, took: Date.now() - from, output: shown, findings: commandFindings(options, exit.code, exit.signal, timedOut, shown) }
+    const findings = commandFindings(options, exit.code, exit.signal, timedOut, shown)
+    return { exitCode: exit.code, timedOut, took: Date.now() - from, output: shown, findings }
   } finally {
     clearTimeout(timer)
   }

@@ -109,7 +109,8 @@ interface Replacement {
 
 type Steps = Record<'create' | 'load' | 'compare' | 'prepare' | 'swap', { step: string; done: boolean }>
 
-async function replace({ backup, options, session, programs, side, previous, properties }: Replacement, steps: Steps, result: RestoreResult, work: Work): Promise<void> {
+async function replace(replacement: Replacement, steps: Steps, result: RestoreResult, work: Work): Promise<void> {
+  const { backup, options, session, programs, side, previous, properties } = replacement
   const { manifest } = backup
   const held: Held = { kind: 'database', name: side, input: 'target-url' }
   const connection = withDatabase(options.target, side)
@@ -126,7 +127,8 @@ async function replace({ backup, options, session, programs, side, previous, pro
     result.timings.restore = Date.now() - from
     done(steps.load)
     from = Date.now()
-    const differences = compareFingerprints(manifest.fingerprint, await measure({ connection, programs }, manifest.source.locale.encoding, work), programs.server.major === manifest.source.major)
+    const found = await measure({ connection, programs }, manifest.source.locale.encoding, work)
+    const differences = compareFingerprints(manifest.fingerprint, found, programs.server.major === manifest.source.major)
     result.timings.compare = Date.now() - from
     const [first] = differences
     if (first)

@@ -86,7 +86,13 @@ export async function startCluster(programs: Programs, options: { superuser?: st
   }
 }
 
-async function serve(programs: Programs, directory: string, how: { superuser: string; password: string; user?: { uid: number; gid: number } }, remove: () => void, work: Work): Promise<Cluster> {
+interface Serving {
+  superuser: string
+  password: string
+  user?: { uid: number; gid: number }
+}
+
+async function serve(programs: Programs, directory: string, how: Serving, remove: () => void, work: Work): Promise<Cluster> {
   const { superuser, password, user } = how
   for (let attempt = 1; ; attempt++) {
     const port = await freePort()

@@ -58,7 +58,7 @@ async function readState(session: Session, table: Table): Promise<TableState> {
     for (const [i, { name, number, type, base }] of some.entries()) {
       const kind = numbers.has(base) ? 'number' : texts.has(base) ? 'text' : 'other'
       const total = row?.[`t${i}`]
-      columns.set(number, { name, type, kind, values: Number(row?.[`v${i}`]), hash: row?.[`h${i}`] ?? '', bytes: Number(row?.[`b${i}`]), ...(total == null ? {} : { total }) })
+      columns.set(number, { name, type, kind, values: Number(row?.[`v${i}`]), hash: row?.[`h${i}`] ?? '', bytes: Number(row?.[`b${i}`]), ...(typeof total === 'string' ? { total } : {}) })
     }
   }
   return {

@@ -46,6 +46,7 @@ export function parseConnection(text: string, input: string): Connection {
   const trimmed = text.trim()
   if (!/^postgres(ql)?:\/\//i.test(trimmed)) throw wrong('is not a PostgreSQL URL: it does not begin with postgres:// or postgresql://')
   if (/^[^:]+:\/\/[^/?]*,/.test(trimmed.replace(/\/\/.*@/, '//'))) throw wrong('names several hosts; name one')
+  if (/@/.test(trimmed.replace(/^[^:]+:\/\/[^/?#]*@/, '').replace(/[?#].*$/s, ''))) throw wrong('has an @ after its host: a special character of the password is not percent-encoded')
   // an empty host (a socket given by ?host=) is legal for libpq, and not for URL
   const standIn = trimmed.replace(/^(postgres(?:ql)?:\/\/(?:[^/?#]*@)?)(?=[/?]|$)/i, '$1socket.invalid')
   let url: URL

@@ -10,6 +10,8 @@ export interface TablePrint {
   /** The same over the stored generated columns, which a restore computes anew. */
   generated?: string
   comparedAt?: string
+  /** Size on the server, with TOAST and without indexes: no part of what is compared. */
+  bytes: number
 }
 
 const textTypes = new Set([25, 1042, 1043])
@@ -53,14 +55,14 @@ export function sumOfHashes(text: string): string {
 }
 
 /**
- * Measures tables by one session, small ones many to a query. `between` runs before each query, on its tables: for locks
+ * Measures tables by one session, small ones many to a query. `before` runs before each query, on its tables: for locks
  * and for looking whether they are still what the snapshot saw. What a query locks besides (indexes) is let go after it, if
  * the session is in a transaction.
  */
 export async function measureTables(
   session: Session,
   tables: readonly Table[],
-  options: { inTransaction: boolean; before?: (tables: readonly Table[]) => Promise<void>; onTable?: (table: Table, rows: number) => void },
+  options: { inTransaction: boolean; before?: (tables: readonly Table[]) => Promise<void> },
 ): Promise<TablePrint[]> {
   const prints: TablePrint[] = []
   for (const batch of batches(tables)) {
@@ -70,17 +72,17 @@ export async function measureTables(
       const plain = table.columns.filter((column) => column.generated === 'no')
       const stored = table.columns.filter((column) => column.generated === 'stored')
       const generated = stored.length ? sumOfHashes(rowText(stored)) : 'NULL'
-      return `SELECT ${i} AS i, pg_catalog.count(*)::pg_catalog.text AS rows, ${sumOfHashes(rowText(plain))} AS hash, ${generated} AS generated FROM ONLY ${quoteName(table.schema)}.${quoteName(table.name)} ${table.condition ?? ''}`
+      return `SELECT ${i} AS i, pg_catalog.count(*)::pg_catalog.text AS rows, ${sumOfHashes(rowText(plain))} AS hash, ${generated} AS generated, pg_catalog.pg_table_size(${table.oid}::pg_catalog.oid)::pg_catalog.text AS bytes FROM ONLY ${quoteName(table.schema)}.${quoteName(table.name)} ${table.condition ?? ''}`
     })
-    const rows = await session.query<{ i: number; rows: string; hash: string; generated: string | null }>(selects.join(' UNION ALL '))
+    const rows = await session.query<{ i: number; rows: string; hash: string; generated: string | null; bytes: string }>(selects.join(' UNION ALL '))
     if (options.inTransaction) await session.query('ROLLBACK TO SAVEPOINT measure')
     for (const row of rows) {
       const table = batch[row.i] as Table
-      options.onTable?.(table, Number(row.rows))
       prints.push({
         table: tableName(table),
         rows: Number(row.rows),
         hash: row.hash,
+        bytes: Number(row.bytes),
         ...(row.generated === null ? {} : { generated: row.generated }),
         ...(table.comparedAt === undefined ? {} : { comparedAt: table.comparedAt }),
       })

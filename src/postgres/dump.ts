@@ -56,7 +56,9 @@ export async function startDump(programs: Programs, connection: Connection, opti
     await child.stop()
     throw error
   }
-  return { compressed, archive: stdout.compose(endingWith(failed)) as unknown as Readable, warnings: () => warningsIn(child), stop: () => child.stop() }
+  const archive = stdout.compose(endingWith(failed)) as unknown as Readable
+  archive.on('error', () => {}) // whoever reads it sees the failure; stopped before anybody reads it, it is no crash
+  return { compressed, archive, warnings: () => warningsIn(child), stop: () => child.stop() }
 }
 
 /** Passes bytes on, and lets the stream end only when `done` has settled well. */

@@ -18,22 +18,22 @@ export async function load(programs: Programs, connection: Connection, archive: 
     { env: { ...work.env, ...libpqEnvironment(connection) }, stdin: 'pipe' },
     work,
   )
-  let broken: unknown
-  const fed = pipeline(archive, child.stdin as NodeJS.WritableStream, { signal: work.signal }).catch(async (error: unknown) => {
+  let broken: Error | undefined
+  const fed = pipeline(archive, child.stdin as NodeJS.WritableStream, { signal: work.signal }).catch(async (error: Error) => {
     broken = error
     if (!isEarlyClose(error)) await child.stop()
   })
   const exit = await child.exit
   await fed
   work.signal.throwIfAborted()
-  if (broken !== undefined && !isEarlyClose(broken)) throw broken
+  if (broken && !isEarlyClose(broken)) throw broken
   if (exit.code !== 0) throw whyRestoreFailed(exit.stderr, connection)
-  if (broken !== undefined) throw broken
+  if (broken) throw broken
   if (exit.stderr.trim()) work.log.warning(`pg_restore: ${exit.stderr.trim()}`)
 }
 
 /** pg_restore went away before it had read everything: its own words say why. */
-function isEarlyClose(error: unknown): boolean {
+function isEarlyClose(error: Error): boolean {
   const { code } = error as { code?: string }
   return code === 'EPIPE' || code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'ERR_STREAM_DESTROYED'
 }

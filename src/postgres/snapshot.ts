@@ -72,7 +72,7 @@ export interface Reader {
   readonly tables: readonly Table[]
   readonly session: Session
   /** Measures its tables. Throws Drift if one of them moved. */
-  measure(onTable: (table: Table, rows: number) => void): Promise<TablePrint[]>
+  measure(): Promise<TablePrint[]>
   end(): Promise<void>
 }
 
@@ -94,7 +94,7 @@ export async function openReader(snapshot: Snapshot, tables: readonly Table[], l
       const moved = await movedTables(session, batch.map(({ oid }) => oid))
       if (moved.length) throw new Drift(`${moved.join(', ')} moved while the fingerprint was taken`)
     }
-    return { tables, session, measure: (onTable) => measureTables(session, tables, { inTransaction: true, before, onTable }), end: () => session.end() }
+    return { tables, session, measure: () => measureTables(session, tables, { inTransaction: true, before }), end: () => session.end() }
   } catch (error) {
     await session.end()
     throw error

@@ -15,13 +15,36 @@ export function temporaryName(file: string): string {
 
 export const isTemporary = (name: string): boolean => /^holdfast~[0-9a-f]{16}$/.test(name) || /~taken$/.test(name)
 
-/** Makes the folder and those above it that are missing, and sees to it that they last. The topmost one that was made comes back. */
-export async function makeFolder(folder: string): Promise<string | undefined> {
-  const first = await mkdir(folder, { recursive: true, mode: folderMode })
-  if (first !== undefined) {
-    for (let made = folder; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made))
+/**
+ * Makes the folder and those above it that are missing, and sees to it that they last. Gives back those that it made,
+ * the deepest first. (Node's own recursive mkdir never ends in a place like /proc, where making a folder says ENOENT.)
+ */
+export async function makeFolder(folder: string): Promise<string[]> {
+  const made: string[] = []
+  const missing: string[] = []
+  for (let at = folder; !(await isFolder(at)); at = dirname(at)) missing.push(at)
+  for (const one of missing.reverse()) {
+    try {
+      await mkdir(one, { mode: folderMode })
+      made.unshift(one)
+      await syncFolder(dirname(one))
+    } catch (error) {
+      // Another run was faster, unless it is a file that stands there.
+      if (codeOf(error) !== 'EEXIST' || !(await isFolder(one))) throw error
+    }
   }
-  return first
+  return made
+}
+
+/** False when nothing is there; a file in the way is an error. */
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    if ((await stat(path)).isDirectory()) return true
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return false
+    throw error
+  }
+  throw Object.assign(new Error(`ENOTDIR: not a directory, ${path}`), { code: 'ENOTDIR', syscall: 'stat', path })
 }
 
 /** Makes names in a folder last through a power cut. Some file systems (network mounts) can't, and say so: nothing to be done there. */

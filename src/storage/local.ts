@@ -40,22 +40,22 @@ export function openLocal(url: string): Storage {
         }
       } finally {
         await removeFile(target)
-        for (let folder = root; made !== undefined && folder.length >= made.length; folder = dirname(folder)) await rmdir(folder).catch(() => {})
+        for (const folder of made) await rmdir(folder).catch(() => {})
       }
     }),
 
     async create(key, source, { signal } = {}) {
       const file = fileOf(key)
-      // What the source says is not ours to explain.
-      const failure: { ofSource?: unknown } = {}
-      source.on('error', (error) => (failure.ofSource = error))
+      // A failure of one end of the pipe is seen at both; what the source said first is not ours to explain.
+      let first: 'source' | 'file' | undefined
+      source.on('error', () => (first ??= 'source'))
       try {
-        return { bytes: await write(file, key, url, source, signal) }
+        return { bytes: await write(file, key, url, source, () => (first ??= 'file'), signal) }
       } catch (error) {
         source.destroy()
         await removeEmpty(dirname(file), root)
         signal?.throwIfAborted()
-        throw error === failure.ofSource ? error : explainLocal(error, `write ${key} in ${root}`)
+        throw first === 'source' ? error : explainLocal(error, `write ${key} in ${root}`)
       }
     },
 
@@ -141,7 +141,7 @@ function folderOf(url: string): string {
   }
 }
 
-async function write(file: string, key: string, url: string, source: Readable, signal?: AbortSignal): Promise<number> {
+async function write(file: string, key: string, url: string, source: Readable, failed: () => void, signal?: AbortSignal): Promise<number> {
   signal?.throwIfAborted()
   if (await exists(file).catch(notThere)) throw new ObjectExists(key, url)
   const temporary = temporaryName(file)
@@ -156,6 +156,7 @@ async function write(file: string, key: string, url: string, source: Readable, s
         handle.writeFile(data).then(() => done(), done)
       },
     })
+    sink.on('error', failed)
     await pipeline(source, sink, signal ? { signal } : {})
     await handle.sync()
     await handle.close()
@@ -182,8 +183,8 @@ const notThere = (error: unknown): boolean => {
 /** Opens a new file and makes the folders above it, again if another run removes an empty one in between. */
 async function createFile(file: string): Promise<FileHandle> {
   for (let tries = 1; ; tries++) {
-    await makeFolder(dirname(file))
     try {
+      await makeFolder(dirname(file))
       return await open(file, 'wx', fileMode)
     } catch (error) {
       if (codeOf(error) !== 'ENOENT' || tries === 5) throw error

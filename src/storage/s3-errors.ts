@@ -91,7 +91,7 @@ export function explain(error: unknown, address: S3Address): unknown {
     return fail('storage-unreachable', `${server} can't be reached for the bucket ${bucket} (${code}).`, 'Check the endpoint= in the storage URL (host, port, http or https), that the server runs, and that this runner may reach it (firewall, VPN, HTTPS_PROXY).')
   }
   if (code === 'NoSuchBucket') return fail('storage-bucket-missing', `The bucket ${bucket} does not exist at ${server}.`, 'Check its name in the storage URL, and the endpoint and region; Holdfast does not create buckets.')
-  if (/^(InvalidAccessKeyId|SignatureDoesNotMatch|InvalidToken|ExpiredToken\w*|TokenRefreshRequired|InvalidSecurity|AuthFailure|NotSignedUp|InvalidClientTokenId)$/.test(code)) {
+  if (/^(InvalidAccessKeyId|SignatureDoesNotMatch|InvalidToken|ExpiredToken\w*|TokenRefreshRequired|InvalidSecurity|AuthFailure|NotSignedUp|InvalidClientTokenId|XAdminUserNotFound)$/.test(code)) {
     return fail('storage-credentials-refused', `${server} refused the S3 credentials for the bucket ${bucket} (${code}).`, `The access key id or the secret key is wrong, or they have expired, or they belong to another server. ${credentialsHint}`)
   }
   if (code === 'PermanentRedirect' || code === 'AuthorizationHeaderMalformed' || code === 'IllegalLocationConstraintException' || status === 301 || status === 307) {

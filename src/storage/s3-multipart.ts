@@ -19,17 +19,17 @@ export async function abortUpload(connection: S3Connection, key: string, id: str
  * Ends a half upload whose parts may still be arriving: a part that the server is at work on when the upload ends can bring it back to
  * life (S3's own manual says to ask again). Asks until it is gone, a few times at most: some stores never say so.
  */
-export async function abortUploadForGood(connection: S3Connection, key: string, id: string, signal: AbortSignal): Promise<void> {
+export async function abortUploadForGood(connection: S3Connection, key: string, id: string, signal?: AbortSignal): Promise<void> {
   for (let tries = 1; tries <= 4; tries++) {
     if (!(await abortUpload(connection, key, id, signal))) return
-    await sleep(100 * tries, undefined, { signal })
+    await sleep(100 * tries, undefined, signal ? { signal } : {})
   }
 }
 
 /** Ends all half uploads of exactly one key. */
 export async function abortUploadsOf(connection: S3Connection, key: string, signal?: AbortSignal): Promise<void> {
   for await (const upload of listUploads(connection, key, signal)) {
-    if (upload.key === key) await abortUpload(connection, upload.key, upload.id, signal)
+    if (upload.key === key) await abortUploadForGood(connection, upload.key, upload.id, signal)
   }
 }
 

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import { PartBuffers } from './part-buffers.ts'
 import { S3Connection, type Patience } from './s3-connection.ts'
 import { explain, S3Failure } from './s3-errors.ts'
-import { abortUpload, listUploads } from './s3-multipart.ts'
+import { abortUploadForGood, listUploads } from './s3-multipart.ts'
 import { probe, probeName } from './s3-probe.ts'
 import { read } from './s3-read.ts'
 import { removeKeys } from './s3-remove.ts'
@@ -88,7 +88,7 @@ export function openS3(url: string, options: S3Options = {}): Storage {
     sweep: (prefix, { signal } = {}) => explained(async () => {
       checkPrefix(prefix)
       for await (const half of listUploads(connection, address.prefix + prefix, signal)) {
-        if (isKey(half.key.slice(address.prefix.length))) await abortUpload(connection, half.key, half.id, signal)
+        if (isKey(half.key.slice(address.prefix.length))) await abortUploadForGood(connection, half.key, half.id, signal)
       }
       const keys: string[] = []
       for await (const { key } of objectsBelow(prefix, signal)) keys.push(address.prefix + key)

@@ -117,7 +117,10 @@ export function signalGroup(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** When a process started, in clock ticks since boot (field 22 of /proc/PID/stat); empty where there is no /proc, or no such process (one that has ended and is only not yet reaped is none). */
+/**
+ * When a process started, in clock ticks since boot (field 22 of /proc/PID/stat). Empty where there is no /proc, or no such
+ * process; one that has ended and is only not yet reaped is none.
+ */
 export function startTicks(pid: number): string {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')

@@ -58,8 +58,11 @@ export function forAct(text: string): string {
   for (const { value: job } of jobs?.items ?? []) {
     const steps = job?.get('steps')
     if (!isSeq<YAMLMap>(steps)) continue
-    const uses = steps.items.map((step) => String(step.get('uses') ?? ''))
-    if (uses.some((name) => name.startsWith('./')) && !uses.some((name) => name.startsWith('actions/checkout@'))) {
+    const uses = (start: string): boolean => steps.items.some((step) => {
+      const name = step.get('uses')
+      return typeof name === 'string' && name.startsWith(start)
+    })
+    if (uses('./') && !uses('actions/checkout@')) {
       steps.items.unshift(document.createNode({ uses: 'actions/checkout@v4' }))
     }
   }

@@ -43,7 +43,8 @@ export async function newStore(label = 'test'): Promise<Store> {
     identity,
     recipient,
     reading,
-    backup: (database, options = {}, work = quietWork()) => backup({ database, destinations: [storage], label, recipients: [recipient], bindirs: [], ...options }, work),
+    backup: (database, options = {}, work = quietWork()) =>
+      backup({ database, destinations: [storage], label, recipients: [recipient], bindirs: [], ...options }, work),
     found: () => findReadable(reading, quietWork()),
   }
 }

@@ -9,8 +9,12 @@ export type Fault =
   | { kind: 'reset-download'; after: number }
   /** Lets the server do the work, and breaks the connection instead of giving its answer. */
   | { kind: 'lose-answer' }
+  /** Changes one byte of the request's body. */
+  | { kind: 'flip-upload'; at: number }
   /** Answers so itself; the server hears nothing. */
   | { kind: 'answer'; status: number; body: string }
+  /** The same, to a HEAD. */
+  | { kind: 'answer-headers'; status: number; headers: Record<string, string> }
   /** Takes the request and never answers. */
   | { kind: 'stall' }
 
@@ -67,11 +71,18 @@ function pass(port: number, request: IncomingMessage, response: ServerResponse, 
     request.once('end', () => response.writeHead(fault.status, { 'content-type': 'application/xml', 'content-length': Buffer.byteLength(fault.body) }).end(fault.body))
     return
   }
+  if (fault?.kind === 'answer-headers') {
+    request.resume()
+    request.once('end', () => response.writeHead(fault.status, fault.headers).end())
+    return
+  }
   const onward = send({ host: '127.0.0.1', port, method: request.method, path: request.url, headers: request.headers, agent: false, setDefaultHeaders: false })
   onward.on('error', () => request.socket.destroy())
   request.once('close', () => { if (!request.complete) onward.destroy() })
   let up = 0
   request.on('data', (chunk: Buffer) => {
+    const flip = fault?.kind === 'flip-upload' ? fault.at - up : -1
+    if (flip >= 0 && flip < chunk.length) chunk.writeUInt8(chunk.readUInt8(flip) ^ 1, flip)
     up += chunk.length
     if (fault?.kind === 'reset-upload' && up > fault.after) {
       onward.destroy()

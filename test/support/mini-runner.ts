@@ -79,8 +79,8 @@ export async function runAction(name: string, inputs: Record<string, string>, op
     let postCode: number | undefined
     if (runs.post !== undefined && options.post !== false) {
       const saved = Object.fromEntries(Object.entries(state).map(([key, value]) => [`STATE_${key}`, value]))
-      const { signal: _, ...rest } = options
-      postCode = (await runStep(join(action, runs.post), { ...env, ...exported, ...saved }, log, rest)).code
+      const { onLine, timeout } = options
+      postCode = (await runStep(join(action, runs.post), { ...env, ...exported, ...saved }, log, { ...(onLine && { onLine }), ...(timeout && { timeout }) })).code
     }
     return {
       ...main, outputs, state, exported, postCode,
@@ -93,7 +93,7 @@ export async function runAction(name: string, inputs: Record<string, string>, op
 }
 
 interface ActionFile {
-  inputs?: Record<string, { default?: unknown } | null>
+  inputs?: Record<string, { default?: string | number | boolean } | null>
   runs: { using: string; main: string; post?: string }
 }
 
@@ -152,7 +152,9 @@ function inputVariables(declared: NonNullable<ActionFile['inputs']>, given: Reco
   }))
 }
 
-async function runStep(script: string, env: Record<string, string>, log: JobLog, options: RunOptions): Promise<{ code: number; ms: number; leftOpen: boolean }> {
+type Ended = Pick<ActionRun, 'code' | 'ms' | 'leftOpen'>
+
+async function runStep(script: string, env: Record<string, string>, log: JobLog, options: RunOptions): Promise<Ended> {
   if (!existsSync(script)) throw new Error(`${script} does not exist`)
   const began = Date.now()
   const child = spawn(process.execPath, [script], { cwd: env.GITHUB_WORKSPACE, env, stdio: ['ignore', 'pipe', 'pipe'] })

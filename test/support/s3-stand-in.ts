@@ -40,6 +40,7 @@ async function createOnly(path: string, request: IncomingMessage, response: Serv
   const [, bucket = '', ...key] = path.split('/')
   const taken = await server.store.getObject(bucket, decodeURIComponent(key.join('/'))).catch(() => undefined)
   taken?.content?.destroy()
+  if (response.closed) return
   if (taken) {
     request.resume()
     response.writeHead(412, { 'content-type': 'application/xml' })

@@ -98,7 +98,10 @@ export async function startS3(buckets: string[] = ['backups'], server: S3Server 
   let said = ''
   child.stderr?.on('data', (text: Buffer) => (said = (said + text.toString()).slice(-2000)))
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
+  const endWithUs = (): void => void (child.kill('SIGKILL'), rmSync(folder, { recursive: true, force: true }))
+  process.once('exit', endWithUs)
   const stop = async (): Promise<void> => {
+    process.off('exit', endWithUs)
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')
     await ended
     rmSync(folder, { recursive: true, force: true })

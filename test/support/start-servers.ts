@@ -25,7 +25,7 @@ const settings = {
 }
 
 /** Starts one throwaway cluster for every PostgreSQL major on this machine. Stops those that run if one of them does not start. */
-export async function startServers(signal: AbortSignal): Promise<{ servers: ServerDescription[]; stop(): Promise<void> }> {
+export async function startServers(signal: AbortSignal): Promise<{ servers: ServerDescription[]; stop: () => Promise<void> }> {
   const started: Cluster[] = []
   const stop = async (): Promise<void> => { await Promise.allSettled(started.map((cluster) => cluster.stop())) }
   const work = quietWork(signal)

@@ -1,0 +1,2 @@
+import { backup } from '../../dist/index.js'
+await backup()

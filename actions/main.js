@@ -1,0 +1,2 @@
+import { holdfast } from '../dist/index.js'
+await holdfast()

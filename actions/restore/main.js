@@ -1,0 +1,2 @@
+import { restore } from '../../dist/index.js'
+await restore()

@@ -1,0 +1,2 @@
+import { testMigration } from '../../dist/index.js'
+await testMigration()

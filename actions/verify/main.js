@@ -1,0 +1,2 @@
+import { verify } from '../../dist/index.js'
+await verify()

@@ -1,0 +1,37 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** Bytes. What every run of an action downloads with the repository. */
+const limit = 4_000_000
+
+/** Where `eval("require")` may stand: pg asks for its native driver only when a program reads `pg.native`, and we never do. */
+const knownEvals = [/^eval\("require"\)\("pg-native"\)/]
+
+/**
+ * What would break a bundle on a runner although the bundler was content with it, as sentences; none when all is well.
+ * ncc exits 0 when a module is missing, and leaves `eval("require")` where a package hides a require from bundlers.
+ */
+export function checkBundle(dist: string): string[] {
+  const names = readdirSync(dist).sort()
+  const bytes = names.reduce((sum, name) => sum + statSync(join(dist, name)).size, 0)
+  return [
+    ...names.filter((name) => /\.(?:m|c)?js$/.test(name)).flatMap((name) => checkScript(name, readFileSync(join(dist, name), 'utf8'))),
+    ...(names.includes('licenses.txt') ? [] : ['licenses.txt is missing']),
+    ...(bytes > limit ? [`dist is ${bytes} bytes, over the ${limit} that we allow`] : []),
+  ]
+}
+
+function checkScript(name: string, text: string): string[] {
+  const faults: string[] = []
+  const missing = text.search(/webpackMissingModule/)
+  if (missing >= 0) faults.push(`${name}: a module is missing (${around(text, missing)})`)
+  for (const { index } of text.matchAll(/\beval\)?\(\s*["'`]require["'`]/g)) {
+    if (knownEvals.some((known) => known.test(text.slice(index)))) continue
+    faults.push(`${name}: an eval of require, which an ES module does not have (${around(text, index)})`)
+  }
+  return faults
+}
+
+function around(text: string, index: number): string {
+  return text.slice(Math.max(0, index - 80), index + 120).replaceAll('\n', ' ')
+}

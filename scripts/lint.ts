@@ -1,0 +1,17 @@
+/** Types, then style: both have to be clean. */
+import { spawnSync } from 'node:child_process'
+import { dirname, join } from 'node:path'
+
+const root = dirname(import.meta.dirname)
+const programs: { what: string; script: string; args: string[] }[] = [
+  { what: 'types', script: 'typescript/bin/tsc', args: ['-p', '.'] },
+  { what: 'style', script: 'eslint/bin/eslint.js', args: ['.', ...process.argv.slice(2)] },
+]
+
+let failed = false
+for (const { what, script, args } of programs) {
+  const { status } = spawnSync(process.execPath, [join(root, 'node_modules', script), ...args], { cwd: root, stdio: 'inherit' })
+  console.log(status === 0 ? `${what}: clean` : `${what}: see above`)
+  if (status !== 0) failed = true
+}
+process.exitCode = failed ? 1 : 0

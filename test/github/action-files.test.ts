@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, test } from 'node:test'
+import { parse } from 'yaml'
+import * as entry from '../../src/index.ts'
+
+const root = join(import.meta.dirname, '../..')
+const names = ['backup', 'verify', 'test-migration', 'restore'] as const
+
+interface ActionFile {
+  name: string
+  description: string
+  branding: { icon: string; color: string }
+  inputs: Record<string, { description: string; required: boolean; default?: string }>
+  outputs: Record<string, { description: string }>
+  runs: { using: string; main: string; post: string }
+}
+interface WorkflowStep {
+  uses: string
+  with?: Record<string, unknown>
+}
+const read = (path: string): string => readFileSync(join(root, path), 'utf8')
+const actionFile = (path: string): ActionFile => parse(read(path)) as ActionFile
+
+/** The inputs and outputs that issue and users rely on: they may grow, and are never renamed. */
+const contract: Record<(typeof names)[number], { inputs: string[]; outputs: string[] }> = {
+  backup: { inputs: ['database-url', 'storage', 'label', 'encrypt-to', 'keep', 'postgres-bin'], outputs: ['backup-id', 'location', 'bytes', 'rows', 'duration-ms'] },
+  verify: { inputs: ['storage', 'label', 'backup', 'decrypt-with', 'scratch-url', 'postgres-bin'], outputs: ['backup-id', 'level', 'proven'] },
+  'test-migration': {
+    inputs: ['storage', 'label', 'backup', 'decrypt-with', 'scratch-url', 'migrate-command', 'working-directory', 'timeout', 'github-token', 'postgres-bin'],
+    outputs: ['verdict', 'report'],
+  },
+  restore: { inputs: ['storage', 'label', 'backup', 'decrypt-with', 'target-url', 'confirm', 'dry-run', 'postgres-bin'], outputs: ['backup-id', 'previous-database', 'duration-ms'] },
+}
+
+for (const name of names) {
+  describe(`actions/${name}`, () => {
+    const action = actionFile(`actions/${name}/action.yml`)
+    test('has the inputs and outputs of the contract, each described', () => {
+      assert.deepEqual(Object.keys(action.inputs), contract[name].inputs)
+      assert.deepEqual(Object.keys(action.outputs), [...contract[name].outputs, 'outcome', 'error-code'])
+      for (const { description } of [...Object.values(action.inputs), ...Object.values(action.outputs)]) assert.match(description, /^\S.{10,}\.$/s)
+    })
+    test('runs on Node 24, by two lines that call the bundle', () => {
+      assert.deepEqual(action.runs, { using: 'node24', main: 'main.js', post: 'post.js' })
+      for (const file of ['main.js', 'post.js']) {
+        const [, called] = /^import \{ (\w+) \} from '\.\.\/\.\.\/dist\/index\.js'\nawait \1\(\)\n$/.exec(read(`actions/${name}/${file}`)) ?? []
+        assert.equal(called, file === 'post.js' ? 'post' : name === 'test-migration' ? 'testMigration' : name)
+        assert.ok(called && called in entry, 'the bundle has it')
+      }
+    })
+    test('has a README whose tables say what action.yml says', () => {
+      const readme = read(`actions/${name}/README.md`)
+      const code = (value: string | undefined): string => (value ? `\`${value}\`` : '')
+      const inputs = Object.entries(action.inputs).map(([input, each]) => `| \`${input}\` | ${each.required ? 'yes' : ''} | ${code(each.default)} | ${each.description} |`)
+      const outputs = Object.entries(action.outputs).map(([output, each]) => `| \`${output}\` | ${each.description} |`)
+      for (const rows of [inputs, outputs]) assert.ok(readme.includes(`\n${rows.join('\n')}\n`), `expected in actions/${name}/README.md:\n${rows.join('\n')}`)
+    })
+    test('has a README with a workflow that is YAML, names its permissions, and uses inputs that exist', () => {
+      const [, source = ''] = /```yaml\n([\s\S]*?)```/.exec(read(`actions/${name}/README.md`)) ?? []
+      const workflow = parse(source) as { permissions: unknown; jobs: Record<string, { steps: WorkflowStep[] }> }
+      assert.ok(workflow.permissions)
+      const used = Object.values(workflow.jobs).flatMap(({ steps }) => steps).find(({ uses }) => uses.includes(`/actions/${name}@`))
+      assert.ok(used)
+      for (const input of Object.keys(used.with ?? {})) assert.ok(input in action.inputs, input)
+      for (const [input, { required }] of Object.entries(action.inputs)) assert.ok(!required || input in (used.with ?? {}), `${input} is required`)
+    })
+  })
+}
+
+describe('the root action', () => {
+  const action = actionFile('action.yml')
+  test('has every input and output of the four, with the same defaults, and says whose each is', () => {
+    const inputs = new Map<string, string[]>()
+    const outputs = new Map<string, string[]>()
+    for (const name of names) {
+      const own = actionFile(`actions/${name}/action.yml`)
+      for (const [input, { default: usual }] of Object.entries(own.inputs)) {
+        assert.equal(action.inputs[input]?.default, usual, input)
+        inputs.set(input, [...(inputs.get(input) ?? []), name])
+      }
+      for (const output of Object.keys(own.outputs)) outputs.set(output, [...(outputs.get(output) ?? []), name])
+    }
+    assert.deepEqual(Object.keys(action.inputs).sort(), ['command', ...inputs.keys()].sort())
+    assert.deepEqual(Object.keys(action.outputs).sort(), [...outputs.keys()].sort())
+    const whose = (of: string[]): string => (of.length === names.length ? '(all) ' : `(${of.join(', ')}) `)
+    for (const [input, of] of inputs) assert.ok(action.inputs[input]?.description.startsWith(whose(of)), input)
+    for (const [output, of] of outputs) assert.ok(action.outputs[output]?.description.startsWith(whose(of)), output)
+  })
+  test('runs files that are there', () => {
+    assert.equal(action.runs.using, 'node24')
+    for (const file of [action.runs.main, action.runs.post]) assert.ok(existsSync(join(root, file)))
+    assert.equal(read(action.runs.main), "import { holdfast } from '../dist/index.js'\nawait holdfast()\n")
+  })
+})

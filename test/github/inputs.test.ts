@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, describe, test } from 'node:test'
+import { generateIdentity, identityToRecipient } from 'age-encryption'
+import { UserError } from '../../src/errors.ts'
+import { inputDuration, type Env } from '../../src/github/input.ts'
+import { readBackupInputs, readRestoreInputs, readSweepInputs, readTestMigrationInputs, readVerifyInputs } from '../../src/github/inputs.ts'
+
+const identity = await generateIdentity()
+const recipient = await identityToRecipient(identity)
+const workspace = mkdtempSync(join(tmpdir(), 'holdfast-inputs-'))
+mkdirSync(join(workspace, 'db'))
+after(() => rmSync(workspace, { recursive: true }))
+
+/** The environment in which the runner hands inputs over. */
+function given(inputs: Record<string, string>, env: Env = {}): Env {
+  return { GITHUB_WORKSPACE: workspace, ...env, ...Object.fromEntries(Object.entries(inputs).map(([name, value]) => [`INPUT_${name.toUpperCase()}`, value])) }
+}
+const secretUrl = 'postgres://owner:p%40ss%2Fw%3Ard@db.example:6543/app?sslmode=require'
+const good = {
+  backup: { 'database-url': secretUrl, storage: 's3://b/p\nfile:///x\n', label: 'prod', 'encrypt-to': recipient },
+  verify: { storage: 'file:///x', 'decrypt-with': identity },
+  'test-migration': { storage: 'file:///x', 'migrate-command': 'npm run migrate' },
+  restore: { storage: 'file:///x', 'target-url': secretUrl, confirm: 'app' },
+}
+const readers = { backup: readBackupInputs, verify: readVerifyInputs, 'test-migration': readTestMigrationInputs, restore: readRestoreInputs }
+
+describe('the inputs of', () => {
+  test('backup: a connection, every storage, the keys', () => {
+    const inputs = readBackupInputs(given({ ...good.backup, keep: '7', 'encrypt-to': `# mine\n${recipient}\n\n ${recipient} \n`, 'postgres-bin': 'db' }))
+    assert.deepEqual(inputs, {
+      database: { host: 'db.example', port: 6543, user: 'owner', password: 'p@ss/w:rd', database: 'app', settings: { PGSSLMODE: 'require' }, input: 'database-url' },
+      storage: ['s3://b/p', 'file:///x'],
+      label: 'prod',
+      recipients: [recipient],
+      keep: 7,
+      bindirs: [join(workspace, 'db')],
+    })
+  })
+  test('backup: PG* stand in for database-url, none for a key, and what is not given stays away', () => {
+    const inputs = readBackupInputs(given({ storage: 'file:///x', 'encrypt-to': 'none' }, { PGHOST: 'h', PGUSER: 'u', PGDATABASE: 'd' }))
+    assert.equal(inputs.recipients, 'none')
+    assert.equal(inputs.database.host, 'h')
+    assert.ok(!('keep' in inputs) && !('label' in inputs))
+  })
+  test('verify: latest is the default, an identity file may be given whole', () => {
+    const inputs = readVerifyInputs(given({ ...good.verify, 'decrypt-with': `# created: 2026\n# public key: ${recipient}\n${identity}\n` }))
+    assert.deepEqual(inputs, { storage: ['file:///x'], bindirs: [], backup: 'latest', identities: [identity] })
+    assert.equal(readVerifyInputs(given({ ...good.verify, 'scratch-url': 'postgres://a@h/b' })).scratch?.input, 'scratch-url')
+  })
+  test('test-migration: a folder in the workspace, and a time', () => {
+    const inputs = readTestMigrationInputs(given({ ...good['test-migration'], 'working-directory': 'db', timeout: '1h30m', 'github-token': 'ghs_x' }))
+    assert.equal(inputs.workingDirectory, join(workspace, 'db'))
+    assert.equal(inputs.timeout, 5_400_000)
+    assert.equal(inputs.token, 'ghs_x')
+    assert.equal(readTestMigrationInputs(given(good['test-migration'])).timeout, 1_800_000)
+  })
+  test('restore: confirmed by the name of the target; a dry run need not be', () => {
+    assert.equal(readRestoreInputs(given(good.restore)).dryRun, false)
+    const dry = readRestoreInputs(given({ ...good.restore, confirm: '', 'dry-run': 'True' }))
+    assert.equal(dry.dryRun, true)
+    assert.equal(dry.confirm, 'app')
+  })
+  test('the clean-up: the servers that are named, and no more', () => {
+    assert.deepEqual(Object.keys(readSweepInputs(given(good.restore)).servers), ['target-url'])
+    assert.deepEqual(readSweepInputs(given({})), { storage: [], servers: {} })
+  })
+})
+
+describe('a bad input is an error that names it, says what is wrong, and shows no secret', () => {
+  const cases: [action: keyof typeof readers, wrong: Record<string, string>, says: RegExp, code?: string][] = [
+    ['backup', { 'database-url': '' }, /database-url is empty, and no PG\* variable/],
+    ['backup', { 'database-url': 'hello world' }, /database-url is not a PostgreSQL URL/, 'bad-url'],
+    ['backup', { 'database-url': 'postgres://o:p@ss/w:rd@h/app' }, /database-url has an @ after the first \/.*%40/],
+    ['backup', { 'database-url': 'postgres://o:pass@h:port/app' }, /database-url/, 'bad-url'],
+    ['backup', { storage: ' \n ' }, /storage is empty.*s3:\/\//],
+    ['backup', { label: '../etc' }, /label is "\.\.\/etc", and becomes part of a path/],
+    ['backup', { label: '-x' }, /label is "-x"/],
+    ['backup', { 'encrypt-to': '' }, /encrypt-to is empty.*age-keygen -o key\.txt.*encrypt-to: none/],
+    ['backup', { 'encrypt-to': 'age1notakey' }, /encrypt-to holds "age1notakey"/, 'bad-recipient'],
+    ['backup', { 'encrypt-to': `${recipient.slice(0, -1)}${recipient.endsWith('q') ? 'p' : 'q'}` }, /not an age public key/, 'bad-recipient'],
+    ['backup', { 'encrypt-to': identity }, /encrypt-to holds a private key/, 'bad-recipient'],
+    ['backup', { 'encrypt-to': `none\n${recipient}` }, /encrypt-to holds both a key and the word none/],
+    ['backup', { keep: 'many' }, /keep is "many", which is not a whole number of 1 or more/],
+    ['backup', { keep: '0' }, /keep is "0"/],
+    ['backup', { keep: '-1' }, /keep is "-1"/],
+    ['backup', { keep: '1.5' }, /keep is "1\.5"/],
+    ['backup', { keep: '1e99' }, /keep is "1e99"/],
+    ['backup', { 'postgres-bin': 'no/such' }, /postgres-bin names "no\/such"/],
+    ['verify', { backup: '../../etc' }, /backup is "\.\.\/\.\.\/etc", which cannot be the id/],
+    ['verify', { backup: 'a b' }, /backup is "a b"/],
+    ['verify', { 'decrypt-with': 'AGE-SECRET-KEY-1XX' }, /decrypt-with: line 1 is not an age identity/, 'bad-identity'],
+    ['verify', { 'decrypt-with': recipient }, /decrypt-with: line 1 is a public key/, 'bad-identity'],
+    ['verify', { 'scratch-url': 'mysql://h/x' }, /scratch-url is not a PostgreSQL URL/, 'bad-url'],
+    ['test-migration', { 'migrate-command': '' }, /migrate-command is empty/],
+    ['test-migration', { 'working-directory': 'nowhere' }, /working-directory names "nowhere", but there is no folder/],
+    ['test-migration', { timeout: '30' }, /timeout is "30", which is not a time.*timeout: 30m/],
+    ['test-migration', { timeout: 'soon' }, /timeout is "soon"/],
+    ['test-migration', { timeout: '0s' }, /timeout is "0s"/],
+    ['test-migration', { timeout: '999d' }, /timeout is "999d", which is longer than 5 days/],
+    ['restore', { 'target-url': '' }, /target-url is empty/],
+    ['restore', { confirm: '' }, /confirm is empty/, 'confirm-mismatch'],
+    ['restore', { confirm: 'ap' }, /confirm is "ap", but target-url names the database "app".*confirm: app/, 'confirm-mismatch'],
+    ['restore', { confirm: 'ap', 'dry-run': 'true' }, /confirm is "ap"/, 'confirm-mismatch'],
+    ['restore', { 'dry-run': 'maybe' }, /dry-run is "maybe", which is neither true nor false/],
+  ]
+  for (const [action, wrong, says, code = 'bad-input'] of cases) {
+    test(`${action}: ${JSON.stringify(wrong).replaceAll(identity, '(an identity)').replaceAll(recipient, '(a key)').slice(0, 100)}`, () => {
+      assert.throws(
+        () => readers[action](given({ ...good[action], ...wrong })),
+        (error) => {
+          assert.ok(error instanceof UserError, String(error))
+          assert.equal(error.code, code)
+          const all = `${error.message} ${error.hint}`
+          assert.match(all, says)
+          assert.ok(error.hint.length > 10, 'the hint says what to do')
+          for (const secret of [identity, 'p%40ss%2Fw%3Ard', 'p@ss/w:rd', 'p@ss']) assert.ok(!all.includes(secret), 'a secret is shown')
+          return true
+        },
+      )
+    })
+  }
+})
+
+test('times are read in any order of size, and nothing else is', () => {
+  const read = (timeout: string): number => inputDuration(given({ timeout }), 'timeout', 1)
+  assert.deepEqual(['5s', '90s', '30m', '1h30m', '1h 30m', '1d', '2H', ''].map(read), [5000, 90_000, 1_800_000, 5_400_000, 5_400_000, 86_400_000, 7_200_000, 1])
+  for (const bad of ['m', '5', '-5s', '5s5m', '1.5h', '5 seconds', 'NaN', '1e3s']) assert.throws(() => read(bad), UserError, bad)
+})

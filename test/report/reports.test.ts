@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { backupReport, backupVerdict } from '../../src/report/backup.ts'
+import { failureReport } from '../../src/report/failure.ts'
+import { pie, timeline } from '../../src/report/mermaid.ts'
+import { rehearsalReport, rehearsalVerdict } from '../../src/report/rehearsal.ts'
+import { restoreReport, restoreVerdict } from '../../src/report/restore.ts'
+import { verifyReport, verifyVerdict } from '../../src/report/verify.ts'
+import { backupResult, harmfulRehearsal, hostile, rehearsalResult, restoreResult, unprovenResult, verifyResult } from './results.ts'
+
+const firstLine = (report: string): string => report.split('\n')[0] as string
+/** The rows of all tables, cell by cell, outside of fences. */
+function rows(report: string): string[][] {
+  const lines = report.replace(/^(`{3,})[\s\S]*?\n\1$/gm, '').split('\n')
+  return lines.filter((line) => line.startsWith('|')).map((line) => line.slice(1, -1).split('|').map((cell) => cell.trim()))
+}
+
+describe('every report', () => {
+  const reports: [string, string][] = [
+    ['backup', backupReport(backupResult({ warnings: [hostile], label: hostile, database: hostile }))],
+    ['verify', verifyReport(verifyResult({ allowed: [hostile], label: hostile }))],
+    ['verify, not proven', verifyReport(unprovenResult(200))],
+    ['rehearsal', rehearsalReport(rehearsalResult({ command: hostile, output: hostile }))],
+    ['rehearsal, harmful', rehearsalReport(harmfulRehearsal())],
+    ['restore', restoreReport(restoreResult({ target: hostile, previousDatabase: `old ${hostile}` }))],
+    ['restore, dry run', restoreReport(restoreResult({ dryRun: true, warnings: [hostile] }))],
+    ['failure', failureReport({ action: 'verify', cancelled: false, code: 'x', message: hostile, hint: hostile })],
+  ]
+  for (const [name, report] of reports) {
+    test(`${name}: says the verdict in its first line, and is broken by no name in it`, () => {
+      assert.match(firstLine(report), /^## (✅|❌|📝) /)
+      const outside = report.replace(/^(`{3,})[\s\S]*?\n\1$/gm, '')
+      assert.equal(outside.match(/^## /gm)?.length, 1, 'one heading of that rank: none came from a name')
+      assert.doesNotMatch(outside, /<img|<\/td|@admin/)
+      assert.equal(outside.match(/<details>/g)?.length, outside.match(/<\/details>/g)?.length)
+      assert.doesNotMatch(outside, /undefined|NaN|\[object/)
+    })
+    test(`${name}: every row has the cells of its table's head`, () => {
+      let width = 0
+      let previous = ''
+      for (const line of report.replace(/^(`{3,})[\s\S]*?\n\1$/gm, '').split('\n')) {
+        const cells = line.startsWith('|') ? line.split('|').length : 0
+        if (cells && !previous.startsWith('|')) width = cells
+        if (cells) assert.equal(cells, width, line)
+        previous = line
+      }
+    })
+  }
+})
+
+describe('the report of a backup', () => {
+  test('says what was stored, where, and up to when', () => {
+    const report = backupReport(backupResult())
+    assert.equal(firstLine(report), '## ✅ Backup of `production` stored')
+    assert.match(report, /1,234,567 rows in 42 tables of `shop` \(PostgreSQL 17\.11\) are stored in 2 places: 120 MiB each, in 12\.3 s\./)
+    assert.match(report, /Data written after that is not in this backup/)
+    assert.match(report, /before \*\*2026-11-21 03:10:45 UTC\*\*/)
+    assert.deepEqual(rows(report).filter(([name]) => name === 'Location').map((row) => row[1]), backupResult().locations.map(({ location }) => `\`${location}\``))
+    assert.match(report, /```yaml\nstorage: 's3:\/\/backups\/db\?region=eu-central-1'\nlabel: production\nbackup: '20261121T031045Z-k3v9'\n```/)
+    assert.match(report, /```mermaid\npie /)
+    assert.match(report, /Removed by keep \(2 older backups\)/)
+    assert.doesNotMatch(report, /Snapshots taken/)
+    assert.equal(backupVerdict(backupResult()), 'Stored backup 20261121T031045Z-k3v9 of production: 1,234,567 rows in 42 tables, 120 MiB in 2 places, 12.3 s.')
+  })
+  test('warns, first of all, when it is not encrypted', () => {
+    const report = backupReport(backupResult({ recipients: 'none', warnings: ['Second.'], attempts: 3 }))
+    assert.match(report, /> ⚠️ This backup is not encrypted \(encrypt-to: none\).*\n>\n> ⚠️ Second\./)
+    assert.match(report, /\| Encrypted to \| nobody \|/)
+    assert.match(report, /\| Snapshots taken \| 3: /)
+  })
+})
+
+describe('the report of a verification', () => {
+  test('ticks the ladder to its end when proven', () => {
+    const report = verifyReport(verifyResult())
+    assert.match(firstLine(report), /^## ✅ Backup of `production` proven/)
+    assert.deepEqual(rows(report).filter(([mark]) => mark === '✅').map((row) => row[1]), ['stored', 'readable', 'restored', 'counted', '**identical**'])
+    assert.match(report, /data written after \*\*2026-11-21 03:10:45 UTC\*\* \(1 hour and 30 minutes ago/)
+    assert.match(verifyVerdict(verifyResult()), /^Proven: /)
+  })
+  test('shows the level reached, what stopped it, and every difference', () => {
+    const report = verifyReport(unprovenResult())
+    assert.match(firstLine(report), /^## ❌ .*not proven: do not rely on it$/)
+    assert.match(report, /\*\*What stopped it:\*\* public\.orders has 899999 rows/)
+    assert.deepEqual(rows(report).filter(([mark]) => /[✅❌–]/.test(mark as string)).map(([mark, level]) => `${mark} ${level}`), ['✅ stored', '✅ readable', '✅ **restored**', '❌ counted', '– identical'])
+    assert.match(report, /### 3 differences/)
+    assert.ok(rows(report).some((row) => row.join() === 'rows,`public.orders`,900000,899999'))
+    assert.match(report, /Take a new backup now/)
+    assert.match(verifyVerdict(unprovenResult()), /^Not proven: .*"restored"\. public\.orders has/)
+  })
+  test('stops at fifty differences, and says how many more there are', () => {
+    const report = verifyReport(unprovenResult(1053))
+    assert.match(report, /### 1,053 differences/)
+    assert.equal(rows(report).filter(([kind]) => kind === 'rows' || kind === 'schema').length, 50)
+    assert.match(report, /… and 1,003 differences more\./)
+  })
+})
+
+describe('the report of a rehearsal', () => {
+  test('of a good migration is short', () => {
+    const report = rehearsalReport(rehearsalResult())
+    assert.equal(firstLine(report), '## ✅ Migration rehearsed on `production`: pass')
+    assert.match(report, /It took \*\*850 ms\*\* on a restored copy: 1,234,567 rows before and after; schema: 1 added, 0 removed, 0 changed/)
+    assert.doesNotMatch(report, /finding|\*\*Next/)
+  })
+  test('of a harmful one says what is lost, with the remedy beside it', () => {
+    const report = rehearsalReport(harmfulRehearsal())
+    assert.equal(firstLine(report), '## ❌ Migration rehearsed on `production`: fail')
+    const findings = rows(report).filter(([mark]) => /[❌⚠ℹ]/.test(mark as string))
+    assert.deepEqual(findings.map((row) => row[1]), ['`column-dropped`', '`table-rewritten`', '`index-added`'])
+    assert.deepEqual(findings[0]?.slice(2), ['`public.orders.total`', 'The column held 900,000 values that are not null; they are gone.', 'Stop reading it first, and keep a copy.'])
+    assert.match(report, /900,000 values or rows would be gone for good/)
+    assert.match(report, /`public\.clients` \(was `public\.customers`\)/)
+    assert.equal(rehearsalVerdict(harmfulRehearsal()), 'The migration must not be merged: public.orders.total: The column held 900,000 values that are not null; they are gone.')
+  })
+  test('of a command that failed or hung says so, and shows what it wrote', () => {
+    const failed = rehearsalResult({ verdict: 'fail', exitCode: 3, output: 'boom\n' })
+    assert.match(rehearsalReport(failed), /\*\*The command failed\*\* with exit code 3/)
+    assert.match(rehearsalReport(failed), /```text\nboom\n```/)
+    assert.match(rehearsalVerdict(failed), /exit code 3/)
+    const hung = rehearsalResult({ verdict: 'fail', exitCode: null, timedOut: true, timings: { restore: 1, migration: 5000, total: 5001 } })
+    assert.match(rehearsalReport(hung), /did not end within its timeout and was stopped\*\* after 5\.0 s/)
+    assert.match(rehearsalVerdict(hung), /did not end within its timeout/)
+  })
+})
+
+describe('the report of a restore', () => {
+  test('says how long the target was away, where the old database is, and how to go back', () => {
+    const report = restoreReport(restoreResult())
+    assert.equal(firstLine(report), '## ✅ `shop` restored, compared and swapped in')
+    assert.match(report, /`shop` was away for 35 ms; 3 sessions had to be ended/)
+    assert.match(report, /is only in `shop_before_20261121`/)
+    assert.match(report, /ALTER DATABASE "shop" RENAME TO "shop_restored";\nALTER DATABASE "shop_before_20261121" RENAME TO "shop";/)
+    assert.match(restoreVerdict(restoreResult()), /kept as shop_before_20261121\.$/)
+  })
+  test('quotes names in its SQL', () => {
+    assert.match(restoreReport(restoreResult({ previousDatabase: 'a"; DROP DATABASE x' })), /DROP DATABASE "a""; DROP DATABASE x";/)
+  })
+  test('of a dry run touches nothing, and offers no undo', () => {
+    const dry = restoreResult({ dryRun: true, plan: [{ step: 'Make a database', done: false }] })
+    delete dry.previousDatabase
+    const report = restoreReport(dry)
+    assert.match(firstLine(report), /Nothing was touched$/)
+    assert.match(report, /\| ▢ \| Make a database \|/)
+    assert.match(report, /`dry-run: false` and `confirm: shop`/)
+    assert.doesNotMatch(report, /undo|DROP DATABASE/)
+    assert.match(restoreVerdict(dry), /^Dry run: nothing was touched/)
+  })
+})
+
+test('the report of a failure says what happened, what to do, and what was left as it was', () => {
+  const report = failureReport({ action: 'backup', cancelled: false, code: 'bad-input', message: 'The input keep is "0".', hint: 'Write keep: 7.' })
+  assert.equal(firstLine(report), '## ❌ backup failed')
+  assert.match(report, /\*\*The input keep is "0"\.\*\*\n\nWrite keep: 7\./)
+  assert.match(report, /Earlier backups are as they were/)
+  assert.match(report, /Error code: `bad-input`/)
+  assert.match(failureReport({ action: 'restore', cancelled: true, code: 'cancelled', message: '', hint: '' }), /^## ⏹️ restore: cancelled/)
+})
+
+describe('a diagram', () => {
+  test('holds only harmless characters in its labels', () => {
+    const drawn = pie('x', [{ name: 'a"b;c:d<br/>%%{init}', value: 5 }, { name: 'end', value: 5 }])?.markdown ?? ''
+    assert.match(drawn, /\n {2}"a_b_c_d_br\/____init_" : 5\n {2}"_end" : 5\n/)
+  })
+  test('is left out when there is nothing to compare, or too much to draw', () => {
+    assert.equal(pie('x', [{ name: 'a', value: 5 }, { name: 'b', value: 0 }]), undefined)
+    assert.equal(timeline('x', [{ name: 'a', milliseconds: 5 }]), undefined)
+    assert.equal(timeline('x', Array.from({ length: 3000 }, (_, i) => ({ name: `a step ${i}`, milliseconds: 5 }))), undefined)
+  })
+})

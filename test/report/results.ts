@@ -1,0 +1,133 @@
+import type { BackupResult } from '../../src/core/backup.ts'
+import type { RehearsalResult } from '../../src/core/rehearse.ts'
+import type { RestoreResult } from '../../src/core/restore.ts'
+import type { VerifyResult } from '../../src/core/verify.ts'
+
+/** Results as the core gives them, made by hand, with names and messages that are out to break a report. */
+export const hostile = 'we|ird `name` </td></details> <img src=x> @admin #12\n## not a heading'
+
+export function backupResult(changes: Partial<BackupResult> = {}): BackupResult {
+  return {
+    id: '20261121T031045Z-k3v9',
+    label: 'production',
+    database: 'shop',
+    server: '17.11',
+    snapshotAt: '2026-11-21T03:10:45.123Z',
+    locations: [
+      { url: 's3://backups/db?region=eu-central-1', location: 's3://backups/db/production/20261121T031045Z-k3v9' },
+      { url: 'file:///mnt/backups', location: 'file:///mnt/backups/production/20261121T031045Z-k3v9' },
+    ],
+    objects: [{ name: 'frame.dump.age', bytes: 125_829_120 }, { name: 'RECOVER.md', bytes: 2048 }],
+    bytes: 125_831_168,
+    rows: 1_234_567,
+    tables: 42,
+    largest: [{ table: 'public.orders', rows: 900_000, bytes: 300_000_000 }, { table: hostile, rows: 1, bytes: 90_000_000 }],
+    databaseBytes: 500_000_000,
+    recipients: ['age1qyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqs3290gq'],
+    attempts: 1,
+    timings: { dump: 11_000, fingerprint: 9000, total: 12_345 },
+    removed: [{ url: 'file:///mnt/backups', ids: ['20261020T031000Z-aaaa', '20261021T031000Z-bbbb'] }],
+    warnings: [],
+    ...changes,
+  }
+}
+
+export function verifyResult(changes: Partial<VerifyResult> = {}): VerifyResult {
+  return {
+    id: '20261121T031045Z-k3v9',
+    label: 'production',
+    location: 's3://backups/db/production/20261121T031045Z-k3v9',
+    proven: true,
+    level: 'identical',
+    differences: [],
+    snapshotAt: '2026-11-21T03:10:45.123Z',
+    age: 5_400_000,
+    server: { backup: '17.11', scratch: '17.11', own: true },
+    bytes: 125_831_168,
+    rows: 1_234_567,
+    tables: 42,
+    timings: { restore: 21_000, compare: 4200, total: 28_000 },
+    allowed: [],
+    warnings: [],
+    ...changes,
+  }
+}
+
+export function unprovenResult(count = 3): VerifyResult {
+  return verifyResult({
+    proven: false,
+    level: 'restored',
+    stoppedBy: `public.orders has 899999 rows where 900000 were expected, and ${hostile}.`,
+    differences: [
+      { kind: 'rows', object: 'public.orders', expected: '900000', found: '899999' },
+      ...Array.from({ length: count - 1 }, (_, i) => ({ kind: 'schema' as const, object: `TABLE ${hostile} ${i}`, expected: 'present', found: 'missing' })),
+    ],
+    warnings: ['The second storage could not be reached.'],
+  })
+}
+
+export function rehearsalResult(changes: Partial<RehearsalResult> = {}): RehearsalResult {
+  return {
+    id: '20261121T031045Z-k3v9',
+    label: 'production',
+    snapshotAt: '2026-11-21T03:10:45.123Z',
+    server: { backup: '17.11', scratch: '17.11', own: false },
+    verdict: 'pass',
+    command: 'npm run migrate',
+    exitCode: 0,
+    timedOut: false,
+    findings: [],
+    schema: { added: ['COLUMN public.orders.note'], removed: [], changed: [] },
+    tables: [],
+    rows: { before: 1_234_567, after: 1_234_567 },
+    timings: { restore: 21_000, migration: 850, total: 24_000 },
+    output: 'ALTER TABLE\n',
+    warnings: [],
+    ...changes,
+  }
+}
+
+export function harmfulRehearsal(): RehearsalResult {
+  return rehearsalResult({
+    verdict: 'fail',
+    findings: [
+      { code: 'column-dropped', severity: 'error', object: 'public.orders.total', evidence: 'The column held 900,000 values that are not null; they are gone.', remedy: 'Stop reading it first, and keep a copy.', lost: 900_000 },
+      { code: 'table-rewritten', severity: 'warning', object: hostile, evidence: hostile, remedy: 'Add the column without a volatile default.' },
+      { code: 'index-added', severity: 'note', object: 'public.orders_i', evidence: 'An index was made.', remedy: 'None.' },
+    ],
+    schema: { added: [], removed: ['COLUMN public.orders.total'], changed: [`TABLE ${hostile}`] },
+    tables: [
+      { table: 'public.orders', change: 'changed', rowsBefore: 900_000, rowsAfter: 900_000, rewritten: true, bytes: 300_000_000 },
+      { table: 'public.clients', was: 'public.customers', change: 'changed', rowsBefore: 10, rowsAfter: 10, rewritten: false },
+      { table: hostile, change: 'dropped', rowsBefore: 7, rewritten: false },
+    ],
+    rows: { before: 1_234_567, after: 1_234_560 },
+    output: 'BEGIN\n```\n</details>\n\u001b[31m::error::forged\u001b[0m\n',
+  })
+}
+
+export function restoreResult(changes: Partial<RestoreResult> = {}): RestoreResult {
+  return {
+    id: '20261121T031045Z-k3v9',
+    label: 'production',
+    location: 'file:///mnt/backups/production/20261121T031045Z-k3v9',
+    target: 'shop',
+    dryRun: false,
+    snapshotAt: '2026-11-21T03:10:45.123Z',
+    age: 12_000_000,
+    server: { backup: '17.11', target: '17.11' },
+    plan: [
+      { step: 'Make the database shop_restore_k3v9', done: true },
+      { step: `Restore into it, ${hostile}`, done: true },
+      { step: 'Swap the two names in one transaction', done: true },
+    ],
+    previousDatabase: 'shop_before_20261121',
+    sessionsEnded: 3,
+    bytes: 125_831_168,
+    rows: 1_234_567,
+    tables: 42,
+    timings: { restore: 21_000, compare: 4200, swap: 35, total: 26_000 },
+    warnings: [],
+    ...changes,
+  }
+}
