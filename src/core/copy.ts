@@ -9,7 +9,7 @@ import { startCluster } from '../postgres/cluster.ts'
 import { type Connection, withDatabase } from '../postgres/connection.ts'
 import { createDatabase, createRoles, dropDatabase } from '../postgres/database.ts'
 import { type Fingerprint, measureCopy } from '../postgres/fingerprint.ts'
-import { load } from '../postgres/load.ts'
+import { type Entry, listMatviewData, load, whyStillFailed } from '../postgres/load.ts'
 import { connect, type Session } from '../postgres/session.ts'
 import { ObjectMissing, type Storage } from '../storage/storage.ts'
 import { checkIdentities, recipientsOf } from '../stream/encrypt.ts'
@@ -84,10 +84,8 @@ async function openDatabase(backup: FoundBackup, server: Connection, bindirs: st
     await createRoles(session, source.roles.names)
     if (!own) work.hold(held)
     await createDatabase(session, name, source.locale)
-    const [user] = await session.query<{ superuser: boolean }>('SELECT rolsuper AS superuser FROM pg_catalog.pg_roles WHERE rolname = current_user')
-    const quiet = session.major >= 17 && user?.superuser ? { PGOPTIONS: `${server.settings['PGOPTIONS'] ?? ''} -c event_triggers=off`.trim() } : {}
     return {
-      connection: { ...withDatabase(server, name), settings: { ...server.settings, ...quiet } },
+      connection: await quietly(session, withDatabase(server, name)),
       programs,
       server: { version: session.version, own },
       close: () => dropScratch(server, name, held, work),
@@ -98,6 +96,13 @@ async function openDatabase(backup: FoundBackup, server: Connection, bindirs: st
   } finally {
     await session.end()
   }
+}
+
+/** A connection on which a copy's event triggers do not act (17 and newer, superusers only): one may fire at each login. */
+export async function quietly(session: Session, connection: Connection): Promise<Connection> {
+  const [user] = await session.query<{ superuser: boolean }>('SELECT rolsuper AS superuser FROM pg_catalog.pg_roles WHERE rolname = current_user')
+  if (session.major < 17 || !user?.superuser) return connection
+  return { ...connection, settings: { ...connection.settings, PGOPTIONS: `${connection.settings['PGOPTIONS'] ?? ''} -c event_triggers=off`.trim() } }
 }
 
 /** Drops a scratch database, also when the work was cancelled: so with a signal of its own. */
@@ -123,7 +128,8 @@ export function frameOf(backup: FoundBackup): StoredArchive {
 }
 
 /**
- * Streams the backup's archive from the store into an empty database; every digest is checked at the end.
+ * Streams the backup's archive from the store into an empty database; every digest is checked at the end. What could not be loaded
+ * because of the archive's order is loaded in further passes, as long as each brings more in. Gives a sentence for each thing that was let pass.
  * Throws `object-damaged`, `object-missing` and load's UserErrors.
  */
 export async function restoreInto(
@@ -133,12 +139,24 @@ export async function restoreInto(
   connection: Connection,
   options: { tablespaces: boolean },
   work: Work,
-): Promise<void> {
-  await withArchive(backup, identities, (archive) => load(programs, connection, archive, options, work), work)
+): Promise<string[]> {
+  const pass = (only?: number[]): Promise<Entry[]> =>
+    withArchive(backup, identities, (archive) => load(programs, connection, archive, { ...options, ...(only ? { only } : {}) }, work), work)
+  let failed = await pass()
+  if (failed.length === 0) return []
+  const late = failed.filter(({ what }) => what.startsWith('TABLE DATA ')).map(({ what }) => what.slice('TABLE DATA '.length))
+  const matviews = await withArchive(backup, identities, (archive) => listMatviewData(programs, archive, work), work)
+  while (failed.length) {
+    work.log.info(`Loading once more what came before what it rests on: ${failed.map(({ what }) => what).join(', ')}`)
+    const left = await pass([...new Set([...failed.map(({ id }) => id), ...matviews])])
+    if (left.length >= failed.length) throw whyStillFailed(left, connection)
+    failed = left
+  }
+  return [`Rows of ${late.join(', ')} were loaded in another pass: a CHECK of theirs reads tables that come later in the archive. Stock pg_restore stops there; run it again for these tables.`]
 }
 
 /** Opens the frame archive, gives it to `use`, and afterwards checks that what flowed was what the manifest says. */
-export async function withArchive(backup: FoundBackup, identities: readonly string[], use: (archive: Readable) => Promise<void>, work: Work): Promise<void> {
+export async function withArchive<T>(backup: FoundBackup, identities: readonly string[], use: (archive: Readable) => Promise<T>, work: Work): Promise<T> {
   const object = frameOf(backup)
   let opened: Awaited<ReturnType<typeof openArchive>>
   try {
@@ -152,10 +170,18 @@ export async function withArchive(backup: FoundBackup, identities: readonly stri
   const [used, flowed] = await Promise.allSettled([use(archive).finally(() => archive.destroy()), fed])
   work.signal.throwIfAborted()
   // damage goes before what it made pg_restore say
-  if (flowed.status === 'rejected' && flowed.reason instanceof UserError) throw flowed.reason
+  if (flowed.status === 'rejected' && flowed.reason instanceof UserError) throw damageOf(flowed.reason, `${backup.location}: ${object.name}`)
+  if (flowed.status === 'fulfilled') opened.check()
   if (used.status === 'rejected') throw used.reason
   if (flowed.status === 'rejected') throw flowed.reason
-  opened.check()
+  return used.value
+}
+
+/** What decryption found, with its place. A key that the manifest names (`findReadable` looked) and that does not open the object: its header was changed. */
+function damageOf(error: UserError, where: string): UserError {
+  if (error.code !== 'wrong-key' && error.code !== 'object-damaged') return error
+  const how = error.code === 'wrong-key' ? 'damaged: its header does not open with the key that it was encrypted to' : error.message
+  return new UserError('object-damaged', `${where}: ${how.replace(/^The encrypted object is /, '')}${how.endsWith('.') ? '' : '.'}`, 'Read the backup from another destination, or take another backup.', { cause: error })
 }
 
 /** Measures a restored copy as the source was measured. */
@@ -171,6 +197,9 @@ export async function still(session: Session): Promise<string[]> {
   const mappings = await session.query<{ role: string; server: string; name: string }>(
     `SELECT CASE WHEN umuser = 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(usename) END AS role, pg_catalog.quote_ident(srvname) AS server, srvname AS name FROM pg_catalog.pg_user_mappings ORDER BY 2, 1`,
   )
+  // the copy's own event triggers may refuse it (before 17 nothing else turns them off)
+  await session.query('SET session_replication_role = replica')
   for (const { role, server } of mappings) await session.query(`DROP USER MAPPING IF EXISTS FOR ${role} SERVER ${server}`)
+  await session.query('RESET session_replication_role')
   return [...new Set(mappings.map(({ name }) => `the user mappings of the foreign server ${name}`))]
 }

@@ -1,4 +1,4 @@
-import { quoteName } from '../postgres/session.ts'
+import { quoteName, quoteText } from '../postgres/session.ts'
 import type { Manifest } from './manifest.ts'
 
 /**
@@ -9,7 +9,7 @@ export function recipe(manifest: Pick<Manifest, 'id' | 'label' | 'source' | 'sna
   const { source, snapshot } = manifest
   const decrypt = manifest.encryption === 'none' ? [] : ['age -d -i key.txt']
   const decompress = archive.compression === 'zstd' ? ['zstd -dc'] : []
-  const restore = 'pg_restore --exit-on-error --no-tablespaces -d restored'
+  const restore = 'pg_restore --exit-on-error --no-tablespaces --no-subscriptions -d restored'
   const chain = [...decrypt, ...decompress, restore]
   const [first = '', ...rest] = chain
   const { locale } = source
@@ -20,33 +20,37 @@ export function recipe(manifest: Pick<Manifest, 'id' | 'label' | 'source' | 'sna
     `LC_CTYPE '${locale.ctype}'`,
     ...(locale.provider === 'libc' ? [] : [`LOCALE_PROVIDER ${locale.provider}`]),
     ...(locale.locale ? [`${locale.provider === 'icu' ? 'ICU_LOCALE' : 'BUILTIN_LOCALE'} '${locale.locale}'`] : []),
+    ...(locale.icuRules ? [`ICU_RULES ${quoteText(locale.icuRules)}`] : []),
   ]
+  const input = first === restore ? `< ${archive.name}` : archive.name
   return `# Backup ${manifest.id} of "${manifest.label}"
 
 The database "${source.database}" of a PostgreSQL ${source.server} server, as it was at ${snapshot.at} (write-ahead log ${snapshot.lsn}).
 It can be restored with stock tools: ${[...(decrypt.length ? ['age'] : []), ...(decompress.length ? ['zstd'] : []), `pg_restore ${source.major} (pg_dump ${manifest.client} wrote it)`].join(', ')}.
 
-1. Check what was stored against the digests in manifest.json (members \`objects[].sha256\`):
+First, check what was stored against its digest in manifest.json (the \`sha256\` of \`${archive.name}\` in \`objects\`):
 
-   \`\`\`sh
-   sha256sum ${archive.name}
-   \`\`\`
+\`\`\`sh
+sha256sum ${archive.name}
+\`\`\`
 
-2. Create the roles that the database names, where they are missing (an error "already exists" is fine), and an empty database:
+Then create the roles that the database names, where they are missing (an error "already exists" is fine), and an empty database:
 
-   \`\`\`sh
-   psql -d postgres <<'SQL'
-${source.roles.names.map((name) => `   CREATE ROLE ${quoteName(name)} NOLOGIN;`).join('\n')}
-   CREATE DATABASE restored ${options.join(' ')};
-   SQL
-   \`\`\`
+\`\`\`sh
+psql -d postgres <<'SQL'
+${source.roles.names.map((name) => `CREATE ROLE ${quoteName(name)} NOLOGIN;`).join('\n')}
+CREATE DATABASE restored ${options.join(' ')};
+SQL
+\`\`\`
 
-3. Restore${decrypt.length ? '. `key.txt` holds the age identity (the line AGE-SECRET-KEY-…) that belongs to one of the public keys below' : ''}:
+Restore${decrypt.length ? '. `key.txt` holds the age identity (the line AGE-SECRET-KEY-…) that belongs to one of the public keys below' : ''}.
+If it stops at a row that "violates check constraint", that check reads another table: leave out --exit-on-error, and load the tables
+that it names once more with \`-a -t\`.
 
-   \`\`\`sh
-   ${first} ${archive.name === '' ? '' : first === restore ? `< ${archive.name}` : archive.name}${rest.map((command) => ` \\\n     | ${command}`).join('')}
-   \`\`\`
+\`\`\`sh
+${first} ${input}${rest.map((command) => ` \\\n  | ${command}`).join('')}
+\`\`\`
 
-4. Then: \`psql -d restored -c ANALYZE\`. manifest.json tells how many rows each table had (\`fingerprint.tables\`).
+Last, \`psql -d restored -c ANALYZE\`. manifest.json tells how many rows each table had (\`fingerprint.tables\`).
 ${manifest.encryption === 'none' ? '' : `\nEncrypted to:\n\n${manifest.encryption.recipients.map((recipient) => `- \`${recipient}\``).join('\n')}\n`}`
 }

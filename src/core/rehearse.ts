@@ -84,10 +84,10 @@ export async function rehearse(options: RehearseOptions, work: Work): Promise<Re
   work.log.info(`Rehearsing on a copy of ${backup.location} (snapshot of ${manifest.snapshot.at})`)
   const scratch = await openScratch(backup, options, work)
   try {
-    await restoreInto(backup, options.identities, scratch.programs.archive, scratch.connection, { tablespaces: false }, work)
+    const warnings = await restoreInto(backup, options.identities, scratch.programs.archive, scratch.connection, { tablespaces: false }, work)
     const session = await connect(scratch.connection, work)
     try {
-      const warnings = (await still(session)).map((what) => `Not in the copy: ${what}, so that nothing run there can reach other systems.`)
+      for (const what of await still(session)) warnings.push(`Not in the copy: ${what}, so that nothing run there can reach other systems.`)
       await session.query('ANALYZE')
       const restored = Date.now()
       const before = { states: await readStates(session), schema: await printSchema(scratch.programs.server, scratch.connection, { encoding }, work) }

@@ -10,7 +10,7 @@ import type { Storage } from '../storage/storage.ts'
 import type { Held, Work } from '../work.ts'
 import type { FoundBackup } from './catalog.ts'
 import { compareFingerprints } from './compare.ts'
-import { findReadable, measure, restoreInto } from './copy.ts'
+import { findReadable, measure, quietly, restoreInto } from './copy.ts'
 
 export interface RestoreOptions {
   sources: Storage[]
@@ -113,7 +113,7 @@ async function replace(replacement: Replacement, steps: Steps, result: RestoreRe
   const { backup, options, session, programs, side, previous, properties } = replacement
   const { manifest } = backup
   const held: Held = { kind: 'database', name: side, input: 'target-url' }
-  const connection = withDatabase(options.target, side)
+  const connection = await quietly(session, withDatabase(options.target, side))
   const done = (step: { step: string; done: boolean }): void => {
     step.done = true
     work.log.info(`Done: ${step.step}`)
@@ -123,7 +123,7 @@ async function replace(replacement: Replacement, steps: Steps, result: RestoreRe
     let from = Date.now()
     await createDatabase(session, side, manifest.source.locale)
     done(steps.create)
-    await restoreInto(backup, options.identities, programs.archive, connection, { tablespaces: await hasTablespaces(session) }, work)
+    result.warnings.push(...(await restoreInto(backup, options.identities, programs.archive, connection, { tablespaces: await hasTablespaces(session) }, work)))
     result.timings.restore = Date.now() - from
     done(steps.load)
     from = Date.now()

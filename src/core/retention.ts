@@ -30,12 +30,12 @@ export async function prune(storage: Storage, label: string, keep: number, work:
   return candidates
 }
 
+/** The newest of some backups whose newest proof says that it is good: one that was good once and was found bad since is not. */
 async function newestProven(storage: Storage, label: string, ids: readonly string[], work: Work): Promise<string | undefined> {
   for (const id of ids) {
-    for await (const { key } of storage.list(`${folderOf(label, id)}proofs/`, { signal: work.signal })) {
-      const proof = readProof(await text(await storage.read(key, { signal: work.signal })))
-      if (proof?.proven) return id
-    }
+    let newest: string | undefined
+    for await (const { key } of storage.list(`${folderOf(label, id)}proofs/`, { signal: work.signal })) newest = key
+    if (newest !== undefined && readProof(await text(await storage.read(newest, { signal: work.signal })))?.proven) return id
   }
   return undefined
 }

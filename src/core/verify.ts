@@ -57,11 +57,12 @@ export async function verify(options: VerifyOptions, work: Work): Promise<Verify
   const { manifest } = backup
   work.log.info(`Verifying ${backup.location} (PostgreSQL ${manifest.source.server}, snapshot of ${manifest.snapshot.at})`)
   const warnings: string[] = []
+  const allowed: string[] = []
   const timings = { restore: 0, compare: 0, total: 0 }
   const scratch = await openScratch(backup, options, work)
   let outcome: { level: Level; stoppedBy?: string; differences: Difference[] }
   try {
-    outcome = await prove(backup, scratch, options.identities, timings, work)
+    outcome = await prove(backup, scratch, options.identities, { timings, allowed }, work)
   } finally {
     await scratch.close()
   }
@@ -80,7 +81,7 @@ export async function verify(options: VerifyOptions, work: Work): Promise<Verify
     rows: manifest.fingerprint.tables.reduce((sum, { rows }) => sum + rows, 0),
     tables: manifest.fingerprint.tables.length,
     timings,
-    allowed: [],
+    allowed,
     warnings,
   }
   await storeProof(backup, result, options.runUrl, work)
@@ -91,7 +92,7 @@ async function prove(
   backup: FoundBackup,
   scratch: Scratch,
   identities: readonly string[],
-  timings: VerifyResult['timings'],
+  { timings, allowed }: Pick<VerifyResult, 'timings' | 'allowed'>,
   work: Work,
 ): Promise<{ level: Level; stoppedBy?: string; differences: Difference[] }> {
   const { manifest } = backup
@@ -99,7 +100,7 @@ async function prove(
   try {
     const from = Date.now()
     for (const object of manifest.objects) if (object.kind === 'recipe') await checkObject(backup, object, work).catch(asMissing(object.name))
-    await restoreInto(backup, identities, scratch.programs.archive, scratch.connection, { tablespaces: false }, work)
+    allowed.push(...(await restoreInto(backup, identities, scratch.programs.archive, scratch.connection, { tablespaces: false }, work)))
     timings.restore = Date.now() - from
   } catch (error) {
     if (!(error instanceof UserError) || !faultsOfTheBackup.includes(error.code)) throw error

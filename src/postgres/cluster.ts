@@ -50,7 +50,7 @@ export async function startCluster(programs: Programs, options: { superuser?: st
   const superuser = options.superuser && !options.superuser.startsWith('pg_') ? options.superuser : 'postgres'
   const user = unprivilegedUser()
   // not under the runner's temporary folder: a socket's path may have 107 bytes, and the server's user must be able to walk there
-  const directory = mkdtempSync(join(tmpdir(), 'holdfast-'))
+  const directory = mkdtempSync(join(tmpdir(), 'holdfast-cluster-'))
   const held: Held = { kind: 'cluster', directory }
   work.hold(held)
   const own = (path: string, mode: number): void => {
@@ -138,7 +138,7 @@ async function serve(programs: Programs, directory: string, how: Serving, remove
 
 /** Ends a cluster that a process which is gone has left, by its folder, and removes it. True if there was one. */
 export async function sweepCluster(directory: string): Promise<boolean> {
-  if (!/\/holdfast-\w{6}$/.test(directory)) return false
+  if (!/\/holdfast-cluster-\w{6}$/.test(directory)) return false
   try {
     const [pid = ''] = readFileSync(join(directory, 'data/postmaster.pid'), 'utf8').split('\n')
     const running = readFileSync(`/proc/${Number(pid)}/cmdline`, 'utf8')

@@ -1,3 +1,4 @@
+import { UserError } from '../errors.ts'
 import { type Column, type Table, tableName } from './relations.ts'
 import { quoteName, type Session } from './session.ts'
 
@@ -68,27 +69,51 @@ export async function measureTables(
   for (const batch of batches(tables)) {
     if (options.inTransaction) await session.query('SAVEPOINT measure')
     await options.before?.(batch)
-    const selects = batch.map((table, i) => {
-      const plain = table.columns.filter((column) => column.generated === 'no')
-      const stored = table.columns.filter((column) => column.generated === 'stored')
-      const generated = stored.length ? sumOfHashes(rowText(stored)) : 'NULL'
-      return `SELECT ${i} AS i, pg_catalog.count(*)::pg_catalog.text AS rows, ${sumOfHashes(rowText(plain))} AS hash, ${generated} AS generated, pg_catalog.pg_table_size(${table.oid}::pg_catalog.oid)::pg_catalog.text AS bytes FROM ONLY ${quoteName(table.schema)}.${quoteName(table.name)} ${table.condition ?? ''}`
-    })
-    const rows = await session.query<{ i: number; rows: string; hash: string; generated: string | null; bytes: string }>(selects.join(' UNION ALL '))
+    prints.push(...(await measureBatch(session, batch, options.inTransaction)))
     if (options.inTransaction) await session.query('ROLLBACK TO SAVEPOINT measure')
-    for (const row of rows) {
-      const table = batch[row.i] as Table
-      prints.push({
-        table: tableName(table),
-        rows: Number(row.rows),
-        hash: row.hash,
-        bytes: Number(row.bytes),
-        ...(row.generated === null ? {} : { generated: row.generated }),
-        ...(table.comparedAt === undefined ? {} : { comparedAt: table.comparedAt }),
-      })
-    }
   }
   return prints
+}
+
+async function measureBatch(session: Session, batch: readonly Table[], inTransaction: boolean): Promise<TablePrint[]> {
+  const selects = batch.map((table, i) => {
+    const plain = table.columns.filter((column) => column.generated === 'no')
+    const stored = table.columns.filter((column) => column.generated === 'stored')
+    const generated = stored.length ? sumOfHashes(rowText(stored)) : 'NULL'
+    return `SELECT ${i} AS i, pg_catalog.count(*)::pg_catalog.text AS rows, ${sumOfHashes(rowText(plain))} AS hash, ${generated} AS generated, pg_catalog.pg_table_size(${table.oid}::pg_catalog.oid)::pg_catalog.text AS bytes FROM ONLY ${quoteName(table.schema)}.${quoteName(table.name)} ${table.condition ?? ''}`
+  })
+  let rows: { i: number; rows: string; hash: string; generated: string | null; bytes: string }[]
+  try {
+    rows = await session.query(selects.join(' UNION ALL '))
+  } catch (error) {
+    // class 42: something that the planner looked up (an index's function, say) is not to be found
+    const { code = '', message } = error as { code?: string; message: string }
+    if (!/^(42|3F)/.test(code)) throw error
+    if (inTransaction) await session.query('ROLLBACK TO SAVEPOINT measure')
+    const [first, ...others] = batch
+    if (others.length) {
+      const singles: TablePrint[] = []
+      for (const table of batch) singles.push(...(await measureBatch(session, [table], inTransaction)))
+      return singles
+    }
+    throw new UserError(
+      'table-unreadable',
+      `${first ? tableName(first) : 'A table'} cannot be read with an empty search_path: ${message}.`,
+      'An index, a check or a generated column of it calls a function that names something without its schema; a dump of it would not restore. Mend the function: ALTER FUNCTION … SET search_path = …',
+      { cause: error },
+    )
+  }
+  return rows.map((row) => {
+    const table = batch[row.i] as Table
+    return {
+      table: tableName(table),
+      rows: Number(row.rows),
+      hash: row.hash,
+      bytes: Number(row.bytes),
+      ...(row.generated === null ? {} : { generated: row.generated }),
+      ...(table.comparedAt === undefined ? {} : { comparedAt: table.comparedAt }),
+    }
+  })
 }
 
 function* batches(tables: readonly Table[]): Generator<Table[]> {

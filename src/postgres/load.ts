@@ -1,48 +1,145 @@
-import type { Readable } from 'node:stream'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Readable, Writable } from 'node:stream'
+import { text as readText } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { UserError } from '../errors.ts'
 import { start } from '../stream/process.ts'
-import type { Work } from '../work.ts'
+import type { Held, Work } from '../work.ts'
 import { type Programs, program } from './binaries.ts'
 import { type Connection, libpqEnvironment } from './connection.ts'
 
+/** An entry of an archive's table of contents. */
+export interface Entry {
+  id: number
+  /** For example `TABLE DATA public.orders`. */
+  what: string
+  /** What the server said of it. */
+  error: string
+}
+
 /**
- * Restores an archive, as it streams in, into an empty database. Every error ends it: pg_restore's own counting of "errors
- * ignored" is not used. Subscriptions are left out, since a copy of one would take the changes meant for the original.
- * Settles when pg_restore has exited with 0; the archive's own failure (damage, a wrong key) goes before pg_restore's complaint of it.
+ * Restores an archive, as it streams in, into an empty database. Subscriptions are left out, since a copy of one would take the
+ * changes meant for the original. The archive is always read to its end, so that its digests can be checked.
+ *
+ * pg_restore's own counting of "errors ignored" is not used: every error is looked at. Some can only mean that the order was wrong (a
+ * CHECK whose function reads a table that comes later); these entries are given back, for another pass with `only`. Anything else throws.
  */
-export async function load(programs: Programs, connection: Connection, archive: Readable, options: { tablespaces: boolean }, work: Work): Promise<void> {
-  const child = start(
-    program(programs, 'pg_restore'),
-    ['--exit-on-error', '--no-subscriptions', ...(options.tablespaces ? [] : ['--no-tablespaces']), '-d', connection.database],
-    { env: { ...work.env, ...libpqEnvironment(connection) }, stdin: 'pipe' },
-    work,
-  )
-  let broken: Error | undefined
-  const fed = pipeline(archive, child.stdin as NodeJS.WritableStream, { signal: work.signal }).catch(async (error: Error) => {
-    broken = error
-    if (!isEarlyClose(error)) await child.stop()
+export async function load(
+  programs: Programs,
+  connection: Connection,
+  archive: Readable,
+  options: { tablespaces: boolean; only?: readonly number[] },
+  work: Work,
+): Promise<Entry[]> {
+  const list = options.only === undefined ? undefined : await writeList(options.only, work)
+  try {
+    const said = new Said()
+    const child = start(
+      program(programs, 'pg_restore'),
+      // verbose: without it, pg_restore does not say which entry an error belongs to
+      ['--verbose', '--no-subscriptions', ...(options.tablespaces ? [] : ['--no-tablespaces']), ...(list ? ['-L', list.file] : []), '-d', connection.database],
+      { env: { ...work.env, ...libpqEnvironment(connection) }, stdin: 'pipe', onLine: (line) => said.add(line) || void child.stop() },
+      work,
+    )
+    const stopped = async (error: Error): Promise<never> => {
+      await child.stop()
+      throw error
+    }
+    const feed = pipeline(archive, feeding(child.stdin as Writable), { signal: work.signal }).catch(stopped)
+    const [exit, fed] = await Promise.allSettled([child.exit, feed])
+    work.signal.throwIfAborted()
+    if (fed.status === 'rejected') throw fed.reason
+    if (exit.status === 'rejected') throw exit.reason
+    for (const warning of said.warnings) work.log.warning(`pg_restore: ${warning}`)
+    const other = said.failed.find((entry) => !mayBeOrder(entry))
+    if (other || (exit.value.code !== 0 && said.failed.length === 0)) throw whyRestoreFailed(other, exit.value.stderr, connection)
+    return said.failed
+  } finally {
+    await list?.remove()
+  }
+}
+
+/** Why entries still do not restore after all others have. */
+export function whyStillFailed(failed: readonly Entry[], connection: Connection): UserError {
+  return whyRestoreFailed(failed[0], failed.map(({ error }) => error).join('\n'), connection)
+}
+
+/** The materialized views of an archive, whose rows are computed from what a later pass may add. */
+export async function listMatviewData(programs: Programs, archive: Readable, work: Work): Promise<number[]> {
+  const child = start(program(programs, 'pg_restore'), ['-l'], { env: { ...work.env }, stdin: 'pipe', stdout: 'pipe' }, work)
+  const [text] = await Promise.all([readText(child.stdout as Readable), pipeline(archive, feeding(child.stdin as Writable), { signal: work.signal }), child.exit])
+  return [...text.matchAll(/^(\d+);.* MATERIALIZED VIEW DATA /gm)].map(([, id]) => Number(id))
+}
+
+/** Passes everything on while the program reads, and the rest to nowhere: a program that has what it wants may stop reading. */
+function feeding(stdin: Writable): Writable {
+  return new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      if (stdin.destroyed || stdin.writableEnded) return done()
+      if (stdin.write(chunk)) return done()
+      const go = (): void => {
+        stdin.off('drain', go).off('close', go)
+        done()
+      }
+      stdin.on('drain', go).on('close', go)
+    },
+    final(done) {
+      stdin.end()
+      done()
+    },
+    destroy(error, done) {
+      if (error) stdin.destroy()
+      done(error)
+    },
   })
-  const exit = await child.exit
-  await fed
-  work.signal.throwIfAborted()
-  if (broken && !isEarlyClose(broken)) throw broken
-  if (exit.code !== 0) throw whyRestoreFailed(exit.stderr, connection)
-  if (broken) throw broken
-  if (exit.stderr.trim()) work.log.warning(`pg_restore: ${exit.stderr.trim()}`)
 }
 
-/** pg_restore went away before it had read everything: its own words say why. */
-function isEarlyClose(error: Error): boolean {
-  const { code } = error as { code?: string }
-  return code === 'EPIPE' || code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'ERR_STREAM_DESTROYED'
+async function writeList(ids: readonly number[], work: Work): Promise<{ file: string; remove(): Promise<void> }> {
+  const directory = await mkdtemp(join(work.temporary, 'holdfast-list-'))
+  const held: Held = { kind: 'folder', directory }
+  work.hold(held)
+  const file = join(directory, 'list')
+  await writeFile(file, ids.map((id) => `${id};\n`).join(''))
+  return {
+    file,
+    async remove() {
+      await rm(directory, { recursive: true, force: true })
+      work.release(held)
+    },
+  }
 }
 
-function whyRestoreFailed(stderr: string, connection: Connection): UserError {
-  const text = stderr.trim()
-  const first = text.split('\n').find((line) => /error:/.test(line)) ?? text
-  const where = /from TOC entry [^;]*; \d+ \d+ (.*)/.exec(text)?.[1]
-  const what = `${first.replace(/^pg_restore: error: /, '')}${where ? ` (at ${where})` : ''}`
+/** What pg_restore said that matters, line by line: it names the entry first, once for all errors of it that follow each other. */
+class Said {
+  readonly failed: Entry[] = []
+  readonly warnings: string[] = []
+  #current = { id: -1, what: 'the archive' }
+
+  /** False when the line is an error that no other pass would mend: no use in going on. */
+  add(line: string): boolean {
+    const named = /^pg_restore: from TOC entry (\d+); \d+ \d+ (.*)$/.exec(line)
+    if (named) this.#current = { id: Number(named[1]), what: named[2] ?? '' }
+    const warning = /^pg_restore: warning: (.*)$/.exec(line)?.[1]
+    if (warning !== undefined && !warning.startsWith('errors ignored on restore')) this.warnings.push(warning)
+    const error = /^pg_restore: error: (.*)$/.exec(line)?.[1]
+    if (error === undefined) return true
+    const entry = { ...this.#current, error }
+    this.failed.push(entry)
+    return mayBeOrder(entry)
+  }
+}
+
+/** Rows that a CHECK refused, and what rests on rows that are not there yet. Rows are loaded whole or not at all, so another pass adds none twice. */
+function mayBeOrder({ what, error }: Entry): boolean {
+  if (/^TABLE DATA /.test(what)) return /violates check constraint|value for domain .* violates/.test(error)
+  if (/^FK CONSTRAINT /.test(what)) return /violates foreign key constraint/.test(error)
+  return false
+}
+
+function whyRestoreFailed(entry: Entry | undefined, stderr: string, connection: Connection): UserError {
+  const text = entry?.error ?? stderr.trim()
+  const what = entry ? `${entry.error} (at ${entry.what})` : text.replace(/^pg_restore: error: /, '')
   const extension = /extension "([^"]+)" is not available/.exec(text)?.[1] ?? /extension\/([\w-]+)\.control/.exec(text)?.[1]
   if (extension) return new UserError('extension-missing', `The server lacks the extension "${extension}", which the backup needs: ${what}`, `This says nothing against the backup. Install the package that has it (on Debian and Ubuntu: apt-cache search postgresql | grep ${extension}), or give a scratch-url whose image has it.`)
   const role = /role "([^"]+)" does not exist/.exec(text)?.[1]

@@ -7,7 +7,7 @@ import { capped, inputsPart, warningsPart } from './parts.ts'
 
 /** What each level says about a backup. */
 const meanings: Record<Exclude<Level, 'none'>, string> = {
-  stored: 'every object is there, with the size that the manifest names',
+  stored: 'every object is there, whole, with the digests that the manifest names',
   readable: 'every digest matches, it decrypts, and the archive opens',
   restored: 'it was loaded into an empty database without an error',
   counted: 'every table has the rows that it had at the snapshot',

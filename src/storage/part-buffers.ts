@@ -30,7 +30,7 @@ export class PartBuffers {
       const entry = { claim, size, grant: (buffer: Buffer) => (signal.removeEventListener('abort', stop), resolve(buffer)) }
       const stop = (): void => {
         this.#waiting.splice(this.#waiting.indexOf(entry), 1)
-        reject(signal.reason)
+        reject(signal.reason as Error)
       }
       signal.addEventListener('abort', stop, { once: true })
       this.#waiting.push(entry)

@@ -45,7 +45,9 @@ export async function putWhole(connection: S3Connection, target: Target, body: B
 }
 
 /** Makes one object of parts that were sent, create-only. `checksum` is what the whole must have, in S3's form for parts. */
-export async function complete(connection: S3Connection, target: Target, id: string, parts: SentPart[], bytes: number, checksum: string, signal: AbortSignal): Promise<void> {
+export async function complete(
+  connection: S3Connection, target: Target, id: string, parts: SentPart[], bytes: number, checksum: string, signal: AbortSignal,
+): Promise<void> {
   const { bucket } = connection.address
   const kept = await createOnly(connection, target, signal, () =>
     connection.ask(target.doing, async ({ sdk, client, options }) => {
@@ -105,7 +107,9 @@ async function look(connection: S3Connection, target: Target, signal: AbortSigna
  * Asks the store what it has. Credentials that may write and not read can't ask: then the checksum in the store's answer to
  * the write, which it gives for what it stored, must do.
  */
-async function confirm(connection: S3Connection, target: Target, bytes: number, checksum: string, kept: string | undefined, signal: AbortSignal): Promise<void> {
+async function confirm(
+  connection: S3Connection, target: Target, bytes: number, checksum: string, kept: string | undefined, signal: AbortSignal,
+): Promise<void> {
   let found: Found | undefined
   try {
     found = await look(connection, target, signal)

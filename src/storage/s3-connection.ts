@@ -1,14 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { S3Client } from '@aws-sdk/client-s3'
+import type * as Sdk from '@aws-sdk/client-s3'
 import { type Doing, failureOf, isTransient, neverConnected, S3Failure } from './s3-errors.ts'
 import type { S3Address } from './s3-url.ts'
 
-type Sdk = typeof import('@aws-sdk/client-s3')
-
 /** What a request is made with. */
 export interface Session {
-  sdk: Sdk
-  client: S3Client
+  sdk: typeof Sdk
+  client: Sdk.S3Client
   options: { abortSignal?: AbortSignal }
 }
 
@@ -41,7 +39,7 @@ export class S3Connection {
   /** Whether this store takes a checksum with what is written; found out by asking. */
   checksums = true
   readonly #proxyEnv: NodeJS.ProcessEnv
-  #session: Promise<{ sdk: Sdk; client: S3Client }> | undefined
+  #session: Promise<{ sdk: typeof Sdk; client: Sdk.S3Client }> | undefined
   #answered = false
   #closed = false
 
@@ -100,7 +98,7 @@ export class S3Connection {
     session?.client.destroy()
   }
 
-  async #open(): Promise<{ sdk: Sdk; client: S3Client }> {
+  async #open(): Promise<{ sdk: typeof Sdk; client: Sdk.S3Client }> {
     const [sdk, { Agent: HttpAgent }, { Agent: HttpsAgent }] = await Promise.all([import('@aws-sdk/client-s3'), import('node:http'), import('node:https')])
     const agent = { keepAlive: true, maxSockets: 64, proxyEnv: this.#proxyEnv }
     const { endpoint, region, pathStyle } = this.address

@@ -43,9 +43,9 @@ export function failureOf(error: unknown, doing: Doing): unknown {
   const thrown = error as Thrown
   const status = thrown.$metadata?.httpStatusCode ?? thrown.$response?.statusCode
   if (status === undefined && thrown.code === undefined && /^(Type|Range|Reference|Syntax)?Error$/.test(thrown.name) && !/Region is missing/.test(thrown.message)) return error
-  const named = [thrown.Code, status === undefined ? thrown.code : undefined, thrown.name].find((word) => typeof word === 'string' && word !== 'Error')
+  const named = [thrown.Code, status === undefined ? thrown.code : undefined, thrown.name].find((word): word is string => typeof word === 'string' && word !== 'Error')
   const region = thrown.Region ?? thrown.$response?.headers?.['x-amz-bucket-region']
-  const code = /Region is missing/.test(thrown.message) ? 'RegionMissing' : String(named ?? 'Unknown')
+  const code = /Region is missing/.test(thrown.message) ? 'RegionMissing' : (named ?? 'Unknown')
   // Without the SDK's error behind it: that holds the request's headers, the access key id among them.
   return new S3Failure(doing, status, code, thrown.message, typeof region === 'string' ? region : undefined)
 }

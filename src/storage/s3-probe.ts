@@ -50,14 +50,18 @@ async function putWhole(connection: S3Connection, key: string, signal?: AbortSig
 
 async function putInParts(connection: S3Connection, key: string, signal?: AbortSignal): Promise<boolean> {
   const at = { Bucket: connection.address.bucket, Key: key }
-  const id = await connection.ask(doing, async ({ sdk, client, options }) => (await client.send(new sdk.CreateMultipartUploadCommand(at), options)).UploadId, signal)
+  const { UploadId: id } = await connection.ask(doing, ({ sdk, client, options }) =>
+    client.send(new sdk.CreateMultipartUploadCommand(at), options), signal)
   let ended = false
   try {
     const part = await connection.ask(doing, ({ sdk, client, options }) =>
       client.send(new sdk.UploadPartCommand({ ...at, UploadId: id, PartNumber: 1, Body: text, ContentLength: text.length }), options), signal)
     ended = await takenIsFalse(() =>
       connection.ask(doing, ({ sdk, client, options }) =>
-        client.send(new sdk.CompleteMultipartUploadCommand({ ...at, UploadId: id, IfNoneMatch: '*', MultipartUpload: { Parts: [{ PartNumber: 1, ETag: part.ETag }] } }), options), signal))
+        client.send(
+          new sdk.CompleteMultipartUploadCommand({ ...at, UploadId: id, IfNoneMatch: '*', MultipartUpload: { Parts: [{ PartNumber: 1, ETag: part.ETag }] } }),
+          options,
+        ), signal))
     return ended
   } finally {
     // Credentials that can't end a half upload would leave one with every failure: better known now. Deaf to the signal, but bounded.

@@ -83,6 +83,11 @@ async function get(connection: S3Connection, key: string, name: string, from: nu
         body.destroy()
         throw new S3Failure(reading(name), 200, 'LengthMissing', 'the store does not tell how long the object is')
       }
+      // A store that ignores If-Match is caught here.
+      if (etag !== undefined && answer.ETag !== etag) {
+        body.destroy()
+        throw new S3Failure(reading(name), 412, 'PreconditionFailed', 'another object by now')
+      }
       return { body, size: from + answer.ContentLength, etag: answer.ETag }
     }, signal)
   } catch (error) {

@@ -36,12 +36,14 @@ async function removeTogether(connection: S3Connection, keys: readonly string[],
 
 /** The many-at-once request is the one that S3-compatible stores lack, or want a digest for that the SDK no longer sends. */
 function batchesUnknown(failure: S3Failure): boolean {
-  return failure.status === 501 || failure.status === 405 || failure.code === 'NotImplemented' || (failure.status === 400 && /MD5|InvalidRequest|MissingContent|MalformedXML/i.test(failure.code))
+  if (failure.status === 501 || failure.status === 405 || failure.code === 'NotImplemented') return true
+  return failure.status === 400 && /MD5|InvalidRequest|MissingContent|MalformedXML/i.test(failure.code)
 }
 
 async function removeOne(connection: S3Connection, key: string, signal?: AbortSignal): Promise<void> {
   try {
-    await connection.ask(doingFor(key), ({ sdk, client, options }) => client.send(new sdk.DeleteObjectCommand({ Bucket: connection.address.bucket, Key: key }), options), signal)
+    await connection.ask(doingFor(key), ({ sdk, client, options }) =>
+      client.send(new sdk.DeleteObjectCommand({ Bucket: connection.address.bucket, Key: key }), options), signal)
   } catch (error) {
     if (!(error instanceof S3Failure) || error.status !== 404 || error.code === 'NoSuchBucket') throw error
   }

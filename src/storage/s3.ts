@@ -40,10 +40,11 @@ export function openS3(url: string, options: S3Options = {}): Storage {
 
   async function* objectsBelow(prefix: string, signal?: AbortSignal): AsyncGenerator<StoredObject> {
     const doing = { what: `list ${address.prefix}${prefix}`, permission: 's3:ListBucket' }
+    const below = { Bucket: address.bucket, Prefix: address.prefix + prefix }
     let token: string | undefined
     do {
       const page = await connection.ask(doing, ({ sdk, client, options }) =>
-        client.send(new sdk.ListObjectsV2Command({ Bucket: address.bucket, Prefix: address.prefix + prefix, ...(token === undefined ? {} : { ContinuationToken: token }) }), options), signal)
+        client.send(new sdk.ListObjectsV2Command({ ...below, ...(token === undefined ? {} : { ContinuationToken: token }) }), options), signal)
       for (const { Key = '', Size = 0 } of page.Contents ?? []) {
         const key = Key.slice(address.prefix.length)
         // What others keep in the bucket under names that no backup has is not ours to see.

@@ -66,6 +66,7 @@ describe('an environment', () => {
   const step = {
     PATH: '/bin', HOME: '/home/u', LC_ALL: 'C', TZ: 'UTC', NODE_ENV: 'test', GITHUB_SHA: 'abc', GITHUB_WORKSPACE: '/w', EMPTY: undefined,
     'INPUT_DECRYPT-WITH': 'AGE-SECRET-KEY-1', STATE_held: '[]', ACTIONS_RUNTIME_TOKEN: 't', ACTIONS_ID_TOKEN_REQUEST_TOKEN: 't', ACTIONS_ID_TOKEN_REQUEST_URL: 'u',
+    AWS_ACCESS_KEY_ID: 'k', AWS_SECRET_ACCESS_KEY: 's', AWS_SESSION_TOKEN: 't', AWS_WEB_IDENTITY_TOKEN_FILE: 'f',
     GITHUB_OUTPUT: 'f', GITHUB_STATE: 'f', GITHUB_ENV: 'f', GITHUB_PATH: 'f', GITHUB_STEP_SUMMARY: 'f', DATABASE_URL: 'postgres://production',
     PGHOST: 'production', PGHOSTADDR: '10.0.0.1', PGSERVICE: 'production', PGPASSWORD: 'p', PGPASSFILE: '/f', PGOPTIONS: '-c x=y', PGSSLMODE: 'disable',
   }

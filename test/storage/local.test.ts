@@ -11,7 +11,7 @@ import { publishWithoutLinks, temporaryName } from '../../src/storage/local-file
 import { openStorage } from '../../src/storage/open.ts'
 import { inPieces, noise } from './contract.ts'
 
-const writer = fileURLToPath(new URL('local-writer.ts', import.meta.url))
+const writer = fileURLToPath(new URL('storage-process.ts', import.meta.url))
 const isRoot = process.getuid?.() === 0
 
 describe('a folder as storage', () => {

@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { after, afterEach, before, describe, test } from 'node:test'
 import { UserError } from '../../src/errors.ts'
-import { openStorage } from '../../src/storage/open.ts'
 import { openS3, type S3Options } from '../../src/storage/s3.ts'
 import { ObjectExists, type Storage } from '../../src/storage/storage.ts'
 import { type Fault, type FaultyProxy, startFaultyProxy } from '../support/faulty-proxy.ts'
-import { findS3Server, freePort, type RunningS3, startS3 } from '../support/s3.ts'
+import { findS3Server, type RunningS3, startS3 } from '../support/s3.ts'
 import { type Bucket, bucketOf } from './bucket.ts'
 import { inPieces, noise } from './contract.ts'
 
@@ -264,128 +262,5 @@ describe('S3 with faults on the way', () => {
     await storage.sweep('pages/')
     assert.deepEqual(await bucket.everything(), [])
     assert.equal(asked('POST', /delete/), 3)
-  })
-})
-
-describe('S3 that can not be used', () => {
-  let server: RunningS3
-  before(async () => {
-    server = await startS3(['backups'])
-    Object.assign(process.env, server.env)
-  })
-  after(() => server.stop())
-
-  const probes = async (url: string, code: string, says: RegExp): Promise<void> => {
-    const storage = openStorage(url)
-    const start = Date.now()
-    await assert.rejects(storage.probe(), (error) => {
-      assert.ok(error instanceof UserError, String(error))
-      assert.equal(error.code, code)
-      assert.match(error.message, says)
-      assert.ok(error.hint.length > 20)
-      assert.ok(!`${error.message}${error.hint}`.includes(server.env.AWS_SECRET_ACCESS_KEY) || server.kind === 'stand-in')
-      return true
-    })
-    assert.ok(Date.now() - start < 10_000, `${Date.now() - start} ms`)
-    await storage.close()
-  }
-
-  test('no such bucket: named', async () => {
-    await probes(server.url('p', 'nobucket'), 'storage-bucket-missing', /nobucket/)
-    const storage = openStorage(server.url('p', 'nobucket'))
-    await assert.rejects(storage.read('a/b'), (error) => error instanceof UserError && error.code === 'storage-bucket-missing')
-    await assert.rejects(async () => { for await (const object of storage.list('')) assert.ok(object) }, (error) => error instanceof UserError && error.code === 'storage-bucket-missing')
-    await storage.close()
-  })
-
-  test('a wrong secret, and a key id that nobody has', { skip: !real && 'the stand-in takes any' }, async () => {
-    process.env.AWS_SECRET_ACCESS_KEY = 'wrong'
-    await probes(server.url('p'), 'storage-credentials-refused', /SignatureDoesNotMatch/)
-    process.env.AWS_ACCESS_KEY_ID = 'nobody'
-    await probes(server.url('p'), 'storage-credentials-refused', /InvalidAccessKeyId|UserNotFound/)
-    Object.assign(process.env, server.env)
-  })
-
-  test('no credentials anywhere', async () => {
-    const before = { ...process.env }
-    for (const name of Object.keys(process.env)) if (name.startsWith('AWS_')) delete process.env[name]
-    process.env.AWS_EC2_METADATA_DISABLED = 'true'
-    process.env.AWS_SHARED_CREDENTIALS_FILE = process.env.AWS_CONFIG_FILE = '/dev/null'
-    try {
-      const storage = openStorage(server.url('p'))
-      await assert.rejects(storage.probe(), (error) => error instanceof UserError && error.code === 'storage-credentials-missing' && /AWS_ACCESS_KEY_ID/.test(error.hint) && /OIDC/.test(error.hint))
-      await storage.close()
-    } finally {
-      for (const name of ['AWS_EC2_METADATA_DISABLED', 'AWS_SHARED_CREDENTIALS_FILE', 'AWS_CONFIG_FILE']) delete process.env[name]
-      Object.assign(process.env, before)
-    }
-  })
-
-  test('nothing listens there, no such host, nothing answers: named, within seconds', async () => {
-    const dead = await freePort()
-    await probes(`s3://backups/p?endpoint=http://127.0.0.1:${dead}`, 'storage-unreachable', new RegExp(`127\\.0\\.0\\.1:${dead}.*ECONNREFUSED`))
-    await probes('s3://backups/p?endpoint=http://no-such-host.invalid', 'storage-unreachable', /no-such-host\.invalid/)
-  })
-
-  test('something listens that is no S3 server', async () => {
-    const sockets = new Set<Socket>()
-    const other = createServer((socket) => {
-      sockets.add(socket)
-      socket.on('error', () => {})
-      socket.end('HTTP/1.1 404 Not Found\r\ncontent-type: text/html\r\ncontent-length: 9\r\n\r\nnot here\n')
-    })
-    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
-    const address = other.address()
-    assert.ok(address !== null && typeof address === 'object')
-    await probes(`s3://backups/p?endpoint=http://127.0.0.1:${address.port}`, 'storage-refused', /404/)
-    // Without TLS where TLS was asked for.
-    await probes(`s3://backups/p?endpoint=https://127.0.0.1:${address.port}`, 'storage-tls-untrusted', /127\.0\.0\.1/)
-    for (const socket of sockets) socket.destroy()
-    await new Promise((resolve) => other.close(resolve))
-  })
-
-  test('a bucket in another region', async () => {
-    const proxy = await startFaultyProxy(server.port)
-    proxy.rules.push({ method: 'PUT', url: /./, times: 1, fault: { kind: 'answer', status: 301, body: '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>PermanentRedirect</Code><Message>elsewhere</Message><Region>eu-central-1</Region></Error>' } })
-    const storage = openStorage(`s3://backups/p?endpoint=${proxy.endpoint}`)
-    await assert.rejects(storage.probe(), (error) => error instanceof UserError && error.code === 'storage-region-wrong' && /region=eu-central-1/.test(error.hint))
-    await storage.close()
-    await proxy.stop()
-  })
-
-  test('the server goes away in the middle: an error, and no hanging', async () => {
-    const own = await startS3(['backups'])
-    Object.assign(process.env, own.env)
-    const storage = openS3(own.url('p'), quick)
-    await storage.probe()
-    let stopped: Promise<void> | undefined
-    const source = inPieces(noise(6 * partSize))
-    source.on('data', () => (stopped ??= own.stop()))
-    source.pause()
-    await assert.rejects(storage.create('object', source), (error) => error instanceof UserError && /unreachable|unavailable/.test(error.code))
-    await stopped
-    await storage.close()
-    Object.assign(process.env, server.env)
-  })
-})
-
-describe('S3 through a proxy', () => {
-  test('HTTP_PROXY is honoured when it is given, and NO_PROXY', async () => {
-    const server = await startS3(['backups'])
-    Object.assign(process.env, server.env)
-    const proxy = await startFaultyProxy(server.port)
-    const url = `s3://backups/p?endpoint=http://store.invalid:${server.port}`
-    const storage = openStorage(url, { env: { HTTP_PROXY: proxy.endpoint } })
-    await storage.create('object', inPieces(Buffer.from('text')))
-    assert.ok(proxy.seen.length > 0)
-    assert.ok(proxy.seen.every((line) => line.includes(`http://store.invalid:${server.port}/`)), proxy.seen[0])
-    await storage.close()
-    const direct = openStorage(server.url('p'), { env: { HTTP_PROXY: proxy.endpoint, NO_PROXY: '127.0.0.1' } })
-    const before = proxy.seen.length
-    assert.equal(await direct.size('object'), 4)
-    assert.equal(proxy.seen.length, before)
-    await direct.close()
-    await proxy.stop()
-    await server.stop()
   })
 })

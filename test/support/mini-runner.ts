@@ -79,8 +79,8 @@ export async function runAction(name: string, inputs: Record<string, string>, op
     let postCode: number | undefined
     if (runs.post !== undefined && options.post !== false) {
       const saved = Object.fromEntries(Object.entries(state).map(([key, value]) => [`STATE_${key}`, value]))
-      const { onLine, timeout } = options
-      postCode = (await runStep(join(action, runs.post), { ...env, ...exported, ...saved }, log, { ...(onLine && { onLine }), ...(timeout && { timeout }) })).code
+      const limit = options.timeout === undefined ? {} : { timeout: options.timeout }
+      postCode = (await runStep(join(action, runs.post), { ...env, ...exported, ...saved }, log, limit)).code
     }
     return {
       ...main, outputs, state, exported, postCode,

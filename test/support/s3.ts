@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -86,15 +86,21 @@ export interface RunningS3 {
   stop(): Promise<void>
 }
 
-/** Starts a server on a free port of the loopback interface, with these buckets. */
-export async function startS3(buckets: string[] = ['backups'], server: S3Server = findS3Server()): Promise<RunningS3> {
+/** PEM files of a server that speaks TLS; the certificate is to name 127.0.0.1. */
+export interface Tls {
+  cert: string
+  key: string
+}
+
+/** Starts a server on a free port of the loopback interface, with these buckets. TLS: versitygw only. */
+export async function startS3(buckets: string[] = ['backups'], server: S3Server = findS3Server(), tls?: Tls): Promise<RunningS3> {
   const port = await freePort()
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-s3-'))
   const root = join(folder, 'root')
   mkdirSync(root)
   const env = { AWS_ACCESS_KEY_ID: server.kind === 'stand-in' ? 'S3RVER' : 'holdfasttest', AWS_SECRET_ACCESS_KEY: server.kind === 'stand-in' ? 'S3RVER' : 'holdfast-test-secret' }
   if (server.kind !== 'stand-in') for (const bucket of buckets) mkdirSync(join(root, bucket))
-  const child = launch(server, port, folder, root, buckets, env)
+  const child = launch(server, port, folder, root, buckets, env, tls)
   let said = ''
   child.stderr?.on('data', (text: Buffer) => (said = (said + text.toString()).slice(-2000)))
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
@@ -106,9 +112,9 @@ export async function startS3(buckets: string[] = ['backups'], server: S3Server 
     await ended
     rmSync(folder, { recursive: true, force: true })
   }
-  const endpoint = `http://127.0.0.1:${port}`
+  const endpoint = `${tls ? 'https' : 'http'}://127.0.0.1:${port}`
   try {
-    await answers(endpoint, () => {
+    await answers(port, () => {
       if (child.exitCode !== null) throw new Error(`the S3 server ended at once: ${said}`)
     })
   } catch (error) {
@@ -121,14 +127,14 @@ export async function startS3(buckets: string[] = ['backups'], server: S3Server 
   }
 }
 
-function launch(server: S3Server, port: number, folder: string, root: string, buckets: string[], env: RunningS3['env']): ChildProcess {
+function launch(server: S3Server, port: number, folder: string, root: string, buckets: string[], env: RunningS3['env'], tls?: Tls): ChildProcess {
   const stdio: ['ignore', 'ignore', 'pipe'] = ['ignore', 'ignore', 'pipe']
   switch (server.kind) {
     case 'versitygw': {
       // Metadata in a folder of its own: not every file system here has extended attributes.
       const side = join(folder, 'side')
       mkdirSync(side)
-      return spawn(server.program, ['--port', `127.0.0.1:${port}`, '--quiet', 'posix', '--sidecar', side, root], {
+      return spawn(server.program, ['--port', `127.0.0.1:${port}`, '--quiet', ...(tls ? ['--cert', tls.cert, '--key', tls.key] : []), 'posix', '--sidecar', side, root], {
         env: { ...process.env, ROOT_ACCESS_KEY: env.AWS_ACCESS_KEY_ID, ROOT_SECRET_KEY: env.AWS_SECRET_ACCESS_KEY }, stdio,
       })
     }
@@ -141,15 +147,17 @@ function launch(server: S3Server, port: number, folder: string, root: string, bu
   }
 }
 
-async function answers(endpoint: string, check: () => void): Promise<void> {
+async function answers(port: number, check: () => void): Promise<void> {
   const deadline = Date.now() + 15_000
   for (;;) {
     check()
     try {
-      await (await fetch(endpoint)).arrayBuffer()
+      await new Promise<void>((resolve, reject) => {
+        const socket = connect(port, '127.0.0.1', () => (socket.destroy(), resolve())).once('error', reject)
+      })
       return
     } catch (error) {
-      if (Date.now() > deadline) throw new Error(`the S3 server at ${endpoint} does not answer`, { cause: error })
+      if (Date.now() > deadline) throw new Error(`the S3 server at port ${port} does not answer`, { cause: error })
       await new Promise((resolve) => setTimeout(resolve, 40))
     }
   }

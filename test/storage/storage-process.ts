@@ -1,4 +1,4 @@
-/** A process of its own that asks one thing of a storage, and says how it ended: `node local-writer.ts URL create|read|remove|probe [KEY] [BYTES|forever]`. */
+/** A process that asks one thing of a storage, and says how it ended: `storage-process.ts URL create|read|remove|probe [KEY] [BYTES|forever]`. */
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { UserError } from '../../src/errors.ts'
@@ -8,7 +8,7 @@ const [url = '', question, key = '', size = '1'] = process.argv.slice(2)
 const storage = openStorage(url)
 
 async function* bytes(): AsyncGenerator<Buffer> {
-  if (size !== 'forever') return yield Buffer.alloc(Number(size), 7)
+  if (size !== 'forever') return void (yield Buffer.alloc(Number(size), 7))
   for (;;) {
     yield Buffer.alloc(1000)
     await new Promise((resolve) => setTimeout(resolve, 5))
