@@ -32,13 +32,14 @@ export async function load(
   options: { tablespaces: boolean; only?: readonly number[] },
   work: Work,
 ): Promise<Entry[]> {
+  const into = ['-d', connection.database]
   const list = options.only === undefined ? undefined : await writeList(options.only, work)
   try {
     const said = new Said()
     const child = start(
       program(programs, 'pg_restore'),
       // verbose: without it, pg_restore does not say which entry an error belongs to
-      ['--verbose', '--no-subscriptions', ...(options.tablespaces ? [] : ['--no-tablespaces']), ...(list ? ['-L', list.file] : []), '-d', connection.database],
+      ['--verbose', '--no-subscriptions', ...(options.tablespaces ? [] : ['--no-tablespaces']), ...(list ? ['-L', list.file] : []), ...into],
       { env: { ...work.env, ...libpqEnvironment(connection) }, stdin: 'pipe', onLine: (line) => said.add(line) || void child.stop() },
       work,
     )
@@ -68,7 +69,9 @@ export function whyStillFailed(failed: readonly Entry[], connection: Connection)
 /** The materialized views of an archive, whose rows are computed from what a later pass may add. */
 export async function listMatviewData(programs: Programs, archive: Readable, work: Work): Promise<number[]> {
   const child = start(program(programs, 'pg_restore'), ['-l'], { env: { ...work.env }, stdin: 'pipe', stdout: 'pipe' }, work)
-  const [text] = await Promise.all([readText(child.stdout as Readable), pipeline(archive, feeding(child.stdin as Writable), { signal: work.signal }), child.exit])
+  const fed = pipeline(archive, feeding(child.stdin as Writable), { signal: work.signal })
+  const [text, exit] = await Promise.all([readText(child.stdout as Readable), child.exit, fed])
+  if (exit.code !== 0) throw new UserError('restore-failed', `pg_restore cannot list the archive: ${exit.stderr.trim()}`, 'Use another backup.')
   return [...text.matchAll(/^(\d+);.* MATERIALIZED VIEW DATA /gm)].map(([, id]) => Number(id))
 }
 
