@@ -197,8 +197,11 @@ export async function still(session: Session): Promise<string[]> {
   const mappings = await session.query<{ role: string; server: string; name: string }>(
     `SELECT CASE WHEN umuser = 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(usename) END AS role, pg_catalog.quote_ident(srvname) AS server, srvname AS name FROM pg_catalog.pg_user_mappings ORDER BY 2, 1`,
   )
-  // the copy's own event triggers may refuse it (before 17 nothing else turns them off)
-  await session.query('SET session_replication_role = replica')
+  if (mappings.length === 0) return []
+  // the copy's own event triggers may refuse it (before 17 nothing else turns them off); only a superuser may do this, and may need to
+  await session.query('SET session_replication_role = replica').catch((error: { code?: string }) => {
+    if (error.code !== '42501') throw error as Error
+  })
   for (const { role, server } of mappings) await session.query(`DROP USER MAPPING IF EXISTS FOR ${role} SERVER ${server}`)
   await session.query('RESET session_replication_role')
   return [...new Set(mappings.map(({ name }) => `the user mappings of the foreign server ${name}`))]

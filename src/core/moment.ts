@@ -1,6 +1,6 @@
 import type { Programs } from '../postgres/binaries.ts'
 import type { Connection } from '../postgres/connection.ts'
-import type { TablePrint } from '../postgres/content.ts'
+import { emptyPrint, type TablePrint } from '../postgres/content.ts'
 import { type Dump, startDump } from '../postgres/dump.ts'
 import { dealOut, readSupplement, type Supplement } from '../postgres/fingerprint.ts'
 import { type LargeObjectsPrint, measureLargeObjects } from '../postgres/large-objects.ts'
@@ -68,7 +68,8 @@ async function attempt(options: MomentOptions, attempts: number, work: Work): Pr
     await Promise.allSettled([dump?.stop(), ...readers.map((reader) => reader.end()), snapshot.end()])
   }
   try {
-    const tables = await listTables(snapshot.session)
+    const all = await listTables(snapshot.session)
+    const tables = all.filter((table) => !table.unreadable)
     const lean = 3 * tables.length > (await lockCapacity(snapshot.session)) / 2
     const open = async (): Promise<void> => {
       // each opened reader is noted at once, so that `end` finds it also when another one fails
@@ -96,14 +97,18 @@ async function attempt(options: MomentOptions, attempts: number, work: Work): Pr
     const moved = await snapshot.moved()
     if (moved.length) throw new Drift(`${moved.slice(0, 3).join(', ')}${moved.length > 3 ? ` and ${moved.length - 3} more` : ''} moved while the snapshot was taken`)
     const { lost } = snapshot.session
-    return { snapshot, dump: dump as unknown as Dump, schema, supplement, attempts, lost, measure: () => measure(snapshot, readers), end }
+    const measure = async (): ReturnType<Moment['measure']> => {
+      const measured = await read(snapshot, readers)
+      return { ...measured, tables: [...measured.tables, ...all.filter((table) => table.unreadable).map(emptyPrint)] }
+    }
+    return { snapshot, dump: dump as unknown as Dump, schema, supplement, attempts, lost, measure, end }
   } catch (error) {
     await end()
     throw error
   }
 }
 
-async function measure(snapshot: Snapshot, readers: readonly Reader[]): Promise<{ tables: TablePrint[]; largeObjects: LargeObjectsPrint }> {
+async function read(snapshot: Snapshot, readers: readonly Reader[]): Promise<{ tables: TablePrint[]; largeObjects: LargeObjectsPrint }> {
   const tables = Promise.all(readers.map((reader) => reader.measure()))
   const largeObjects = measureLargeObjects(snapshot.session)
   // all are waited for, so that none goes on reading after a failure of another was told

@@ -13,8 +13,9 @@ export interface ColumnState {
   hash: string
   /** Bytes of that text. */
   bytes: number
-  /** For numbers: their sum, decimal. */
+  /** For numbers: their sum, decimal; and a hash over all of them as numbers, however their type writes them. */
   total?: string
+  exact?: string
 }
 
 /** What one table held, column by column. */
@@ -34,7 +35,9 @@ export interface TableState {
 
 const numbers = new Set([20, 21, 23, 700, 701, 1700])
 const texts = new Set([25, 1042, 1043])
-/** A query gives at most 1,664 columns; each column of ours needs up to four. */
+/** char(n), whose padding means nothing. */
+const padded = 1042
+/** A query gives at most 1,664 columns; each column of ours needs up to five. */
 const columnsPerQuery = 300
 
 /** Reads every table once, column by column: dearer than a fingerprint, and says where something went. For copies that nobody else writes to. */
@@ -57,8 +60,8 @@ async function readState(session: Session, table: Table): Promise<TableState> {
     const [row] = await session.query<Record<string, string>>(`SELECT ${some.map(measuresOf).join(', ')} ${from}`)
     for (const [i, { name, number, type, base }] of some.entries()) {
       const kind = numbers.has(base) ? 'number' : texts.has(base) ? 'text' : 'other'
-      const total = row?.[`t${i}`]
-      columns.set(number, { name, type, kind, values: Number(row?.[`v${i}`]), hash: row?.[`h${i}`] ?? '', bytes: Number(row?.[`b${i}`]), ...(typeof total === 'string' ? { total } : {}) })
+      const [total, exact] = [row?.[`t${i}`], row?.[`x${i}`]]
+      columns.set(number, { name, type, kind, values: Number(row?.[`v${i}`]), hash: row?.[`h${i}`] ?? '', bytes: Number(row?.[`b${i}`]), ...(typeof total === 'string' && typeof exact === 'string' ? { total, exact } : {}) })
     }
   }
   return {
@@ -74,11 +77,12 @@ async function readState(session: Session, table: Table): Promise<TableState> {
 
 function measuresOf({ name, base }: Column, i: number): string {
   const column = quoteName(name)
-  const text = `pg_catalog.concat(${column})`
+  const text = base === padded ? `pg_catalog.rtrim(pg_catalog.concat(${column}))` : `pg_catalog.concat(${column})`
+  const number = `${column}::pg_catalog.numeric`
   return [
     `pg_catalog.count(${column})::pg_catalog.text AS v${i}`,
     `${sumOfHashes(text)} AS h${i}`,
     `coalesce(pg_catalog.sum(pg_catalog.octet_length(${text})), 0)::pg_catalog.text AS b${i}`,
-    ...(numbers.has(base) ? [`pg_catalog.trim_scale(pg_catalog.sum(${column}::pg_catalog.numeric))::pg_catalog.text AS t${i}`] : []),
+    ...(numbers.has(base) ? [`pg_catalog.trim_scale(pg_catalog.sum(${number}))::pg_catalog.text AS t${i}`, `${sumOfHashes(`pg_catalog.concat(pg_catalog.trim_scale(${number}))`)} AS x${i}`] : []),
   ].join(', ')
 }

@@ -75,6 +75,12 @@ export async function measureTables(
   return prints
 }
 
+/** What a table without rows has. */
+export function emptyPrint(table: Table): TablePrint {
+  const generated = table.columns.some((column) => column.generated === 'stored') ? { generated: '0' } : {}
+  return { table: tableName(table), rows: 0, hash: '0', bytes: 0, ...generated, ...(table.comparedAt === undefined ? {} : { comparedAt: table.comparedAt }) }
+}
+
 async function measureBatch(session: Session, batch: readonly Table[], inTransaction: boolean): Promise<TablePrint[]> {
   const selects = batch.map((table, i) => {
     const plain = table.columns.filter((column) => column.generated === 'no')

@@ -1,3 +1,4 @@
+import { UserError } from '../errors.ts'
 import type { Session } from './session.ts'
 
 /** All large objects of a database, as one value: how many, how large, a hash of their bytes and one of who owns them and may read them. */
@@ -16,6 +17,16 @@ const perQuery = 1000
  * Needs a transaction: large object descriptors live in one.
  */
 export async function measureLargeObjects(session: Session): Promise<LargeObjectsPrint> {
+  try {
+    return await measure(session)
+  } catch (error) {
+    if ((error as { code?: string }).code !== '42501') throw error
+    const { user } = session.connection
+    throw new UserError('no-permission', `"${user}" may not read every large object: ${(error as Error).message}.`, 'pg_read_all_data does not cover large objects: back up as their owner or a superuser, or GRANT SELECT ON LARGE OBJECT … for each.', { cause: error })
+  }
+}
+
+async function measure(session: Session): Promise<LargeObjectsPrint> {
   let [count, bytes, hash, attributes] = [0, 0, 0n, 0n]
   for (let after = '-1'; ; ) {
     await session.query('SAVEPOINT large_objects')

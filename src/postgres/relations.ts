@@ -15,6 +15,8 @@ export interface Table {
   comparedAt?: string
   /** The topmost table of the partition tree that this is a leaf of, `schema.name`. */
   partOf?: string
+  /** An unlogged table seen from a standby: it has no rows there that anybody can read, and pg_dump stores none. */
+  unreadable?: boolean
   /** For an extension's configuration table: the WHERE clause of the rows that are dumped, possibly empty. */
   condition?: string
 }
@@ -35,7 +37,6 @@ export const ofUsers = `n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'informatio
 
 /**
  * Every table that a dump of this database holds rows of, in the order of schema and name (C collation). Takes no lock.
- * On a standby, unlogged tables cannot be read: they are left out, as pg_dump leaves them out.
  */
 export async function listTables(session: Session): Promise<Table[]> {
   const rows = await session.query<{
@@ -45,6 +46,7 @@ export async function listTables(session: Session): Promise<Table[]> {
     pages: number
     compared_at: string | null
     part_of: string | null
+    unreadable: boolean
     condition: string | null
     columns: [string, number, string, number, string][] | null
   }>(`
@@ -68,6 +70,7 @@ export async function listTables(session: Session): Promise<Table[]> {
       WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
     )
     SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name, c.relpages AS pages, x.condition,
+      c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery() AS unreadable,
       (SELECT pg_catalog.quote_ident(rn.nspname) || '.' || pg_catalog.quote_ident(r.relname) FROM hashed h JOIN pg_catalog.pg_class r ON r.oid = h.root
          JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace WHERE h.leaf = c.oid) AS compared_at,
       (SELECT pg_catalog.json_build_array(rn.nspname, r.relname)::pg_catalog.text FROM rooted t JOIN pg_catalog.pg_class r ON r.oid = t.root
@@ -76,7 +79,6 @@ export async function listTables(session: Session): Promise<Table[]> {
          FROM pg_catalog.pg_attribute a JOIN based b ON b.oid = a.atttypid WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace LEFT JOIN extension x ON x.oid = c.oid
     WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND ${ofUsers} AND (x.oid IS NULL OR x.condition IS NOT NULL)
-      AND NOT (c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery())
     ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`)
   return rows.map((row) => ({
     oid: row.oid,
@@ -86,6 +88,7 @@ export async function listTables(session: Session): Promise<Table[]> {
     columns: (row.columns ?? []).map(([name, number, type, base, generated]) => ({ name, number, type, base, generated: generated === 's' ? 'stored' : generated === 'v' ? 'virtual' : 'no' })),
     ...(row.compared_at === null ? {} : { comparedAt: row.compared_at }),
     ...(row.part_of === null ? {} : { partOf: rootName(row.part_of) }),
+    ...(row.unreadable ? { unreadable: true } : {}),
     ...(row.condition === null ? {} : { condition: row.condition }),
   }))
 }
