@@ -3,10 +3,11 @@ import { messageOf, UserError } from '../errors.ts'
 import type { Connection } from '../postgres/connection.ts'
 import { findPrograms, type Programs } from '../postgres/binaries.ts'
 import type { TablePrint } from '../postgres/content.ts'
-import { checkReadable, type Locale, readLocale, readRoles } from '../postgres/database.ts'
+import { checkReadable, type Locale, readLocale, readRoles, readTablespaces } from '../postgres/database.ts'
 import { type Fingerprint, inOrder } from '../postgres/fingerprint.ts'
 import { checkPooler } from '../postgres/pooler.ts'
 import { readSequences } from '../postgres/sequences.ts'
+import type { SchemaPrint } from '../postgres/schema.ts'
 import { connect, type Session } from '../postgres/session.ts'
 import { Drift } from '../postgres/snapshot.ts'
 import type { Storage } from '../storage/storage.ts'
@@ -17,7 +18,7 @@ import { folderOf, locationOf, newId } from './catalog.ts'
 import { holdStill, type Moment } from './moment.ts'
 import { assertManifest, type Manifest, writeManifest } from './manifest.ts'
 import { recipe } from './recipe.ts'
-import { prune } from './retention.ts'
+import { prune, removeBackup } from './retention.ts'
 
 export interface BackupOptions {
   database: Connection
@@ -81,6 +82,7 @@ export async function backup(options: BackupOptions, work: Work): Promise<Backup
   const held: Held = { kind: 'backup', label, id }
   const committed = new Set<Storage>()
   let moment: Moment | undefined
+  let streams: Promise<unknown> | undefined
   try {
     work.log.info(`Backing up "${options.database.database}" (PostgreSQL ${session.version}) as ${label}/${id}`)
     moment = await holdStill({ connection: options.database, programs, encoding: about.locale.encoding, readers: Math.min(availableParallelism(), 8) }, work)
@@ -94,18 +96,26 @@ export async function backup(options: BackupOptions, work: Work): Promise<Backup
       return value
     }
     const lost = moment.lost.then((error) => Promise.reject(new UserError('connection-lost', `The connection that holds the snapshot was lost: ${messageOf(error)}`, 'Nothing was stored. If the server did not restart, a proxy or firewall between may end idle connections.', { cause: error })))
+    const still = moment
     const both = together(
       timed('dump', storeArchive(dump.archive, { name: 'frame.dump', folder, compressed: dump.compressed, recipients, destinations }, work)),
       timed('fingerprint', moment.measure()),
-      () => dump.archive.destroy(),
+      () => void still.end(),
     )
+    streams = both
     const [archive, measured] = await Promise.race([both, lost])
     const after = await readSequences(session)
     const sequences: Fingerprint['sequences'] = {}
     for (const [name, value] of Object.entries(snapshot.sequences)) sequences[name] = { before: value, after: after[name] ?? value }
     warnings.push(...dump.warnings())
     const { schema, supplement } = moment
-    const fingerprint: Fingerprint = { tables: inOrder(measured.tables), schema, sequences, largeObjects: measured.largeObjects, supplement }
+    const fingerprint: Fingerprint = {
+      tables: inOrder(measured.tables),
+      schema: withoutDatabase(schema),
+      sequences,
+      largeObjects: measured.largeObjects,
+      supplement,
+    }
     const draft: Omit<Manifest, 'sha256' | 'objects'> & { objects: Manifest['objects'] } = {
       format: 1,
       id,
@@ -119,6 +129,7 @@ export async function backup(options: BackupOptions, work: Work): Promise<Backup
         bytes: about.bytes,
         locale: about.locale,
         roles: about.roles,
+        tablespaces: about.tablespaces,
       },
       client: programs.version,
       ...(options.runUrl ? { run: options.runUrl } : {}),
@@ -161,6 +172,7 @@ export async function backup(options: BackupOptions, work: Work): Promise<Backup
     // what a cancel broke on its way is no failure of its own
     const error = work.signal.aborted ? (work.signal.reason as Error) : cause instanceof Drift ? new UserError('tables-in-motion', `A table changed while it was being read: ${cause.message}`, 'Run the backup again, best when no migration runs.', { cause }) : cause
     await moment?.end().catch(() => {})
+    await streams?.catch(() => {}) // what is on its way is taken back before what is left is swept
     await discard(destinations.filter((destination) => !committed.has(destination)), folder, work)
     if (committed.size === 0) work.release(held)
     throw error
@@ -169,11 +181,24 @@ export async function backup(options: BackupOptions, work: Work): Promise<Backup
   }
 }
 
+/** Entries of the database itself are not compared with a copy's, and a setting may be a secret that its hash would let guess. */
+function withoutDatabase(schema: SchemaPrint): SchemaPrint {
+  return Object.fromEntries(Object.entries(schema).filter(([entry]) => !/^DATABASE|^(ACL|COMMENT|SECURITY LABEL) DATABASE$/.test(entry)))
+}
+
+interface Readiness {
+  session: Session
+  programs: Programs
+  locale: Locale
+  roles: { superuser: string; names: string[] }
+  tablespaces: string[]
+  /** Size of the database. */
+  bytes: number
+  warnings: string[]
+}
+
 /** Everything that can be known to fail before a byte is read. The session it gives is the caller's to end. */
-async function preflight(
-  options: BackupOptions,
-  work: Work,
-): Promise<{ session: Session; programs: Programs; locale: Locale; roles: { superuser: string; names: string[] }; bytes: number; warnings: string[] }> {
+async function preflight(options: BackupOptions, work: Work): Promise<Readiness> {
   const session = await connect(options.database, work)
   try {
     await checkPooler(session, work)
@@ -181,9 +206,10 @@ async function preflight(
     const { warnings } = await checkReadable(session)
     const locale = await readLocale(session)
     const roles = await readRoles(session)
+    const tablespaces = await readTablespaces(session)
     const [size] = await session.query<{ bytes: string }>('SELECT pg_catalog.pg_database_size(pg_catalog.current_database())::pg_catalog.text AS bytes')
     await Promise.all(options.destinations.map((destination) => destination.probe({ signal: work.signal })))
-    return { session, programs, locale, roles, bytes: Number(size?.bytes ?? 0), warnings }
+    return { session, programs, locale, roles, tablespaces, bytes: Number(size?.bytes ?? 0), warnings }
   } catch (error) {
     await session.end()
     throw error
@@ -204,7 +230,7 @@ async function together<A, B>(a: Promise<A>, b: Promise<B>, stop: () => void): P
 
 /** Removes what a failed backup left, also when the work was cancelled: so by a signal of its own. */
 async function discard(destinations: readonly Storage[], folder: string, work: Work): Promise<void> {
-  const outcomes = await Promise.allSettled(destinations.map((destination) => destination.sweep(folder, { signal: AbortSignal.timeout(5000) })))
+  const outcomes = await Promise.allSettled(destinations.map((destination) => removeBackup(destination, folder, AbortSignal.timeout(5000))))
   for (const [i, outcome] of outcomes.entries())
     if (outcome.status === 'rejected') work.log.debug(`could not clean up ${folder} in ${destinations[i]?.url}: ${messageOf(outcome.reason)}`)
 }

@@ -24,7 +24,8 @@ export function labelKey(label: string): string {
 
 /** The label that `labelKey` made a key of. */
 export function labelOf(key: string): string {
-  return decodeURIComponent(key.replace(/=([0-9A-F]{2})/g, '%$1'))
+  const bytes = [...key.matchAll(/=([0-9A-F]{2})|(.)/g)].map(([, hex, plain]) => (hex === undefined ? (plain ?? '').charCodeAt(0) : Number.parseInt(hex, 16)))
+  return Buffer.from(bytes).toString('utf8')
 }
 
 export function folderOf(label: string, id: string): string {
@@ -112,7 +113,16 @@ async function onlyLabel(sources: readonly Storage[], work: Work): Promise<strin
 
 async function labelsIn(sources: readonly Storage[], work: Work): Promise<string[]> {
   const labels = new Set<string>()
-  for (const storage of sources)
-    for await (const { key } of storage.list('', { signal: work.signal })) if (/^[^/]+\/[^/]+\/manifest\.json$/.test(key)) labels.add(labelOf(key.slice(0, key.indexOf('/'))))
+  const failures: unknown[] = []
+  for (const storage of sources) {
+    try {
+      for await (const { key } of storage.list('', { signal: work.signal }))
+        if (/^(=[0-9A-F]{2}|[A-Za-z0-9._-])+\/[^/]+\/manifest\.json$/.test(key)) labels.add(labelOf(key.slice(0, key.indexOf('/'))))
+    } catch (error) {
+      work.signal.throwIfAborted()
+      failures.push(error)
+    }
+  }
+  if (labels.size === 0 && failures.length) throw failures[0]
   return [...labels].sort()
 }

@@ -53,6 +53,8 @@ const manifestSchema = v.object({
       icuRules: v.exactOptional(v.string()),
     }),
     roles: v.object({ superuser: v.string(), names: v.array(v.string()) }),
+    /** Those that its tables and indexes are in, but for the default. */
+    tablespaces: v.exactOptional(v.array(v.string())),
   }),
   /** The pg_dump that wrote the archives, for example `17.11`. */
   client: v.string(),

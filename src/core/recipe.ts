@@ -18,7 +18,7 @@ export function recipe(manifest: Pick<Manifest, 'id' | 'label' | 'source' | 'sna
     `ENCODING '${locale.encoding}'`,
     `LC_COLLATE '${locale.collate}'`,
     `LC_CTYPE '${locale.ctype}'`,
-    ...(locale.provider === 'libc' ? [] : [`LOCALE_PROVIDER ${locale.provider}`]),
+    ...(source.major >= 15 ? [`LOCALE_PROVIDER ${locale.provider}`] : []),
     ...(locale.locale ? [`${locale.provider === 'icu' ? 'ICU_LOCALE' : 'BUILTIN_LOCALE'} '${locale.locale}'`] : []),
     ...(locale.icuRules ? [`ICU_RULES ${quoteText(locale.icuRules)}`] : []),
   ]
@@ -38,7 +38,7 @@ Then create the roles that the database names, where they are missing (an error 
 
 \`\`\`sh
 psql -d postgres <<'SQL'
-${source.roles.names.map((name) => `CREATE ROLE ${quoteName(name)} NOLOGIN;`).join('\n')}
+${source.roles.names.filter((name) => !/[\r\n]/.test(name)).map((name) => `CREATE ROLE ${quoteName(name)} NOLOGIN;`).join('\n')}
 CREATE DATABASE restored ${options.join(' ')};
 SQL
 \`\`\`

@@ -1,11 +1,13 @@
 import { Cancelled } from '../errors.ts'
 import { readStates, type TableState } from '../postgres/columns.ts'
 import { connectionUrl, libpqEnvironment } from '../postgres/connection.ts'
-import { printSchema } from '../postgres/schema.ts'
-import { connect } from '../postgres/session.ts'
+import { measureLargeObjects } from '../postgres/large-objects.ts'
+import { printSchema, type SchemaPrint } from '../postgres/schema.ts'
+import { readSequences } from '../postgres/sequences.ts'
+import { connect, type Session } from '../postgres/session.ts'
 import { start } from '../stream/process.ts'
 import type { Work } from '../work.ts'
-import { compareSchemaPrints, compareStates } from './changes.ts'
+import { compareOutside, compareSchemaPrints, compareStates, type Outside } from './changes.ts'
 import { type CopyOptions, findReadable, openScratch, restoreInto, type Scratch, still } from './copy.ts'
 
 export interface RehearseOptions extends CopyOptions {
@@ -90,11 +92,14 @@ export async function rehearse(options: RehearseOptions, work: Work): Promise<Re
       for (const what of await still(session)) warnings.push(`Not in the copy: ${what}, so that nothing run there can reach other systems.`)
       await session.query('ANALYZE')
       const restored = Date.now()
-      const before = { states: await readStates(session), schema: await printSchema(scratch.programs.server, scratch.connection, { encoding }, work) }
+      const look = (): Promise<Seen> => see(session, scratch, encoding, work)
+      const before = await look()
       const ran = await runCommand(options, scratch, work)
-      const after = { states: await readStates(session), schema: await printSchema(scratch.programs.server, scratch.connection, { encoding }, work) }
+      await endOthers(session)
+      const after = await look()
       const changes = compareStates(before.states, after.states)
-      const findings = [...ran.findings, ...changes.findings].sort((a, b) => order.indexOf(a.severity) - order.indexOf(b.severity))
+      const weight = ({ severity }: Finding): number => order.indexOf(severity)
+      const findings = [...ran.findings, ...changes.findings, ...compareOutside(before, after)].sort((a, b) => weight(a) - weight(b))
       return {
         id: manifest.id,
         label: manifest.label,
@@ -117,6 +122,31 @@ export async function rehearse(options: RehearseOptions, work: Work): Promise<Re
     }
   } finally {
     await scratch.close()
+  }
+}
+
+interface Seen extends Outside {
+  states: Map<number, TableState>
+  schema: SchemaPrint
+}
+
+async function see(session: Session, scratch: Scratch, encoding: string, work: Work): Promise<Seen> {
+  const states = await readStates(session)
+  const sequences = await readSequences(session)
+  await session.query('BEGIN')
+  const largeObjects = await measureLargeObjects(session)
+  await session.query('ROLLBACK')
+  return { states, sequences, largeObjects, schema: await printSchema(scratch.programs.server, scratch.connection, { encoding }, work) }
+}
+
+/** Ends what the command left running on the server: a statement whose client is gone goes on, and holds its locks. */
+async function endOthers(session: Session): Promise<void> {
+  for (const deadline = Date.now() + 15_000; Date.now() < deadline; ) {
+    const [row] = await session.query<{ count: number }>(
+      'SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid))::int4 AS count FROM pg_catalog.pg_stat_activity WHERE datname = pg_catalog.current_database() AND pid <> pg_catalog.pg_backend_pid()',
+    )
+    if (!row?.count) return
+    await new Promise((resolve) => setTimeout(resolve, 50))
   }
 }
 

@@ -58,7 +58,7 @@ export async function restore(options: RestoreOptions, work: Work): Promise<Rest
   const target = options.target.database
   if (!options.dryRun && options.confirm !== target)
     throw new UserError('confirm-wrong', options.confirm ? `confirm is "${options.confirm}", and the database to replace is "${target}".` : `confirm is empty; it must name the database that is to be replaced.`, `If you mean it: confirm: ${target}`)
-  const backup = await findReadable(options, work)
+  const backup = await findReadable({ ...options, label: options.label ?? target }, work)
   const { manifest } = backup
   const session = await connectBeside(options.target, work)
   try {
@@ -121,9 +121,11 @@ async function replace(replacement: Replacement, steps: Steps, result: RestoreRe
   work.hold(held)
   try {
     let from = Date.now()
+    const { keep: tablespaces, lost } = await tablespacesOf(backup, session)
+    if (lost) result.warnings.push(lost)
     await createDatabase(session, side, manifest.source.locale)
     done(steps.create)
-    result.warnings.push(...(await restoreInto(backup, options.identities, programs.archive, connection, { tablespaces: await hasTablespaces(session) }, work)))
+    result.warnings.push(...(await restoreInto(backup, options.identities, programs.archive, connection, { tablespaces }, work)))
     result.timings.restore = Date.now() - from
     done(steps.load)
     from = Date.now()
@@ -215,8 +217,13 @@ async function guard(session: Session, target: Connection, exists: boolean, back
   }
 }
 
-async function hasTablespaces(session: Session): Promise<boolean> {
-  return (await session.query("SELECT FROM pg_catalog.pg_tablespace WHERE spcname NOT LIKE 'pg\\_%'")).length > 0
+/** Whether tables can go back into the tablespaces they were in: only if the server has all of them. */
+async function tablespacesOf(backup: FoundBackup, session: Session): Promise<{ keep: boolean; lost?: string }> {
+  const names = backup.manifest.source.tablespaces ?? []
+  if (names.length === 0) return { keep: false }
+  const rows = await session.query<{ name: string }>('SELECT spcname AS name FROM pg_catalog.pg_tablespace WHERE spcname = ANY ($1)', [names])
+  if (rows.length === names.length) return { keep: true }
+  return { keep: false, lost: `Everything is in the default tablespace: the server does not have all of ${names.join(', ')}.` }
 }
 
 /** `<name>_before_<UTC time>`, within the 63 bytes that a name may have. */

@@ -23,11 +23,15 @@ export async function prune(storage: Storage, label: string, keep: number, work:
     candidates = candidates.filter((id) => id !== proven)
   }
   for (const id of candidates) {
-    const folder = folderOf(label, id)
-    await storage.remove([`${folder}manifest.json`], { signal: work.signal })
-    await storage.sweep(folder, { signal: work.signal })
+    await removeBackup(storage, folderOf(label, id), work.signal)
   }
   return candidates
+}
+
+/** Removes a backup, or what there is of one, the manifest first. */
+export async function removeBackup(storage: Storage, folder: string, signal: AbortSignal): Promise<void> {
+  await storage.remove([`${folder}manifest.json`], { signal })
+  await storage.sweep(folder, { signal })
 }
 
 /** The newest of some backups whose newest proof says that it is good: one that was good once and was found bad since is not. */
@@ -35,7 +39,8 @@ async function newestProven(storage: Storage, label: string, ids: readonly strin
   for (const id of ids) {
     let newest: string | undefined
     for await (const { key } of storage.list(`${folderOf(label, id)}proofs/`, { signal: work.signal })) newest = key
-    if (newest !== undefined && readProof(await text(await storage.read(newest, { signal: work.signal })))?.proven) return id
+    const proof = newest === undefined ? undefined : readProof(await text(await storage.read(newest, { signal: work.signal })))
+    if (proof?.proven && proof.backup === id) return id
   }
   return undefined
 }

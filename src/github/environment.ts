@@ -13,7 +13,8 @@ const libpq =
 
 /** What every child's environment starts from. */
 export function childEnvironment(env: Env): Record<string, string> {
-  return kept(env, (name) => forPrograms.test(name))
+  // what these programs say is read by us, in English
+  return { ...kept(env, (name) => forPrograms.test(name) && name !== 'LANGUAGE'), LC_ALL: 'C' }
 }
 
 /** What a migrate command's environment starts from: the step's own, without our inputs, our tokens, and a way to another database. */

@@ -100,8 +100,8 @@ function readCommon(env: Env): CommonInputs {
     throw badInput('storage', 'is empty', 'Say where backups are kept, one URL a line, for example storage: s3://bucket/prefix?region=eu-central-1 or storage: file:///mnt/backups.')
   }
   const label = inputText(env, 'label')
-  if (label && !/^[A-Za-z0-9][\w.=-]{0,99}$/.test(label)) {
-    throw badInput('label', `is ${shown(label)}, and becomes part of a path`, 'Use at most 100 letters, digits, ".", "_", "-" or "=", beginning with a letter or a digit, for example label: production.')
+  if (label && !/^(?![-.])[^/\p{Cc}]{1,100}$/u.test(label)) {
+    throw badInput('label', `is ${shown(label)}, and becomes part of a path`, 'Use at most 100 characters, no slash among them and neither a dot nor a hyphen first, for example label: production.')
   }
   const bindirs = inputLines(env, 'postgres-bin').map((folder) => existingFolder(env, 'postgres-bin', folder))
   return { storage, ...(label ? { label } : {}), bindirs }

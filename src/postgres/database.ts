@@ -72,6 +72,14 @@ export async function readRoles(session: Session): Promise<{ superuser: string; 
   return { superuser: rows.find((row) => row.bootstrap)?.name ?? 'postgres', names: rows.map((row) => row.name) }
 }
 
+/** The tablespaces that this database's tables and indexes are in, but for its default one. */
+export async function readTablespaces(session: Session): Promise<string[]> {
+  const rows = await session.query<{ name: string }>(
+    'SELECT t.spcname AS name FROM pg_catalog.pg_tablespace t WHERE t.oid IN (SELECT c.reltablespace FROM pg_catalog.pg_class c WHERE NOT c.relisshared) ORDER BY 1',
+  )
+  return rows.map((row) => row.name)
+}
+
 /** Which of these roles the server does not have. */
 export async function missingRoles(session: Session, names: readonly string[]): Promise<string[]> {
   const rows = await session.query<{ name: string }>('SELECT name FROM pg_catalog.unnest($1::pg_catalog.text[]) AS name WHERE name NOT IN (SELECT rolname FROM pg_catalog.pg_roles) ORDER BY 1', [names])

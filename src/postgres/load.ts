@@ -4,7 +4,7 @@ import { type Readable, Writable } from 'node:stream'
 import { text as readText } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { UserError } from '../errors.ts'
-import { start } from '../stream/process.ts'
+import { type Exit, start } from '../stream/process.ts'
 import type { Held, Work } from '../work.ts'
 import { type Programs, program } from './binaries.ts'
 import { type Connection, libpqEnvironment } from './connection.ts'
@@ -54,11 +54,17 @@ export async function load(
     if (exit.status === 'rejected') throw exit.reason
     for (const warning of said.warnings) work.log.warning(`pg_restore: ${warning}`)
     const other = said.failed.find((entry) => !mayBeOrder(entry))
-    if (other || (exit.value.code !== 0 && said.failed.length === 0)) throw whyRestoreFailed(other, exit.value.stderr, connection)
+    if (other || (exit.value.code !== 0 && said.failed.length === 0)) throw whyRestoreFailed(other, endedBy(exit.value), connection)
     return said.failed
   } finally {
     await list?.remove()
   }
+}
+
+/** What pg_restore said last; or, when it was killed (by us, or for want of memory), by what. */
+function endedBy({ signal, stderr }: Exit): string {
+  const said = stderr.trim().split('\n').slice(-3).join(' ')
+  return signal === null ? said : `terminating connection: pg_restore was ended by ${signal}. ${said}`
 }
 
 /** Why entries still do not restore after all others have. */
@@ -143,11 +149,13 @@ function mayBeOrder({ what, error }: Entry): boolean {
 function whyRestoreFailed(entry: Entry | undefined, stderr: string, connection: Connection): UserError {
   const text = entry?.error ?? stderr.trim()
   const what = entry ? `${entry.error} (at ${entry.what})` : text.replace(/^pg_restore: error: /, '')
+  if (/FATAL:|server closed the connection|terminating connection|connection to server .* failed|too many clients|out of shared memory|out of memory|shared_preload_libraries|SSL connection has been closed/i.test(text))
+    return new UserError('server-failed', `The server that was restored into failed: ${what}`, 'This says nothing against the backup. Look into that server’s log (memory, connections, shared_preload_libraries), and run this again.')
   const extension = /extension "([^"]+)" is not available/.exec(text)?.[1] ?? /extension\/([\w-]+)\.control/.exec(text)?.[1]
   if (extension) return new UserError('extension-missing', `The server lacks the extension "${extension}", which the backup needs: ${what}`, `This says nothing against the backup. Install the package that has it (on Debian and Ubuntu: apt-cache search postgresql | grep ${extension}), or give a scratch-url whose image has it.`)
   const role = /role "([^"]+)" does not exist/.exec(text)?.[1]
   if (role) return new UserError('role-missing', `The server lacks the role "${role}", which the backup names: ${what}`, `Create it first: CREATE ROLE "${role}" NOLOGIN;`)
-  if (/permission denied|must be (owner|superuser|able)/.test(text)) return new UserError('no-permission', `"${connection.user}" may not restore this: ${what}`, 'Restore as a superuser, or as the role that the provider gives for it.')
+  if (/permission denied|must be (owner|superuser|able|member)/.test(text)) return new UserError('no-permission', `"${connection.user}" may not restore this: ${what}`, 'Restore as a superuser, or as the role that the provider gives for it.')
   if (/No space left on device|could not extend file/.test(text)) return new UserError('disk-full', `The server's disk is full: ${what}`, 'Give it more space; nothing was replaced.')
   if (/locale|collation .* does not exist/.test(text)) return new UserError('locale-missing', `The server lacks a locale: ${what}`, 'Generate it (locale-gen), or restore on a server that has it.')
   return new UserError('restore-failed', `pg_restore failed: ${what}`, 'The backup does not restore as it is, into an empty database by its own pg_restore; the line above names what stands in the way.')

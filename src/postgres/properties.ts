@@ -1,3 +1,4 @@
+import { UserError } from '../errors.ts'
 import { quoteName, quoteText, type Session } from './session.ts'
 
 /** What belongs to a database and stands in no dump of it: owner, grants, limits, comment, settings. */
@@ -37,7 +38,12 @@ export async function readProperties(session: Session, database: string): Promis
   }
 }
 
-/** Settings that are lists of quoted names: their stored value is SQL already (GUC_LIST_QUOTE in the server's source). */
+/** The names in a stored list, such as `"$user", public`; an empty list holds one empty name. */
+function namesIn(list: string): string[] {
+  return [...list.matchAll(/"((?:[^"]|"")*)"|([^\s,"]+)/g)].map(([, quoted, bare]) => (quoted === undefined ? (bare ?? '') : quoted.replaceAll('""', '"')))
+}
+
+/** Settings that are lists of names, each to be quoted by itself (GUC_LIST_QUOTE in the server's source). */
 const listSettings = ['local_preload_libraries', 'search_path', 'session_preload_libraries', 'shared_preload_libraries', 'temp_tablespaces', 'unix_socket_directories']
 
 /** Gives them to another database, in one transaction. */
@@ -51,7 +57,7 @@ export async function writeProperties(session: Session, database: string, proper
     const target = role === null ? `DATABASE ${name}` : `ROLE ${quoteName(role)} IN DATABASE ${name}`
     // an extension's setting has a dot in its name, which is no part of an identifier
     const quoted = setting.split('.').map(quoteName).join('.')
-    statements.push(`ALTER ${target} SET ${quoted} TO ${listSettings.includes(setting.toLowerCase()) ? value : quoteText(value)}`)
+    statements.push(`ALTER ${target} SET ${quoted} TO ${listSettings.includes(setting.toLowerCase()) ? namesIn(value).map(quoteText).join(', ') : quoteText(value)}`)
   }
   if (properties.grants) {
     statements.push(`REVOKE ALL ON DATABASE ${name} FROM PUBLIC, ${quoteName(properties.owner)}`)
@@ -65,6 +71,8 @@ export async function writeProperties(session: Session, database: string, proper
     await session.query('COMMIT')
   } catch (error) {
     await session.query('ROLLBACK')
-    throw error
+    const { code, message } = error as { code?: string; message: string }
+    if (code !== '42501') throw error
+    throw new UserError('no-permission', `"${session.connection.user}" may not give the restored database the owner, grants and settings that it had: ${message}.`, 'Restore as the owner of the database or a superuser; nothing was replaced.', { cause: error })
   }
 }

@@ -51,7 +51,7 @@ const settings: Record<string, string> = {
 /** Connects, and sets up the session. What a user can mend is a UserError that names the input. */
 export async function connect(connection: Connection, work: Work): Promise<Session> {
   work.signal.throwIfAborted()
-  const client = await open(connection)
+  const client = await open(connection, work.signal)
   const lost = new Promise<Error>((resolve) => client.on('error', resolve))
   const onAbort = (): void => destroy(client)
   work.signal.addEventListener('abort', onAbort, { once: true })
@@ -91,20 +91,20 @@ export async function connect(connection: Connection, work: Work): Promise<Sessi
   }
 }
 
-async function open(connection: Connection): Promise<pg.Client> {
+async function open(connection: Connection, signal: AbortSignal): Promise<pg.Client> {
   const mode = connection.settings['PGSSLMODE'] ?? 'prefer'
   const socket = connection.host.startsWith('/')
-  if (socket || mode === 'disable' || mode === 'allow') return attempt(connection, false)
-  if (mode !== 'prefer') return attempt(connection, mode)
+  if (socket || mode === 'disable' || mode === 'allow') return attempt(connection, false, signal)
+  if (mode !== 'prefer') return attempt(connection, mode, signal)
   try {
-    return await attempt(connection, mode)
+    return await attempt(connection, mode, signal)
   } catch (error) {
-    if (error instanceof UserError && /does not support SSL/.test(messageOf(error.cause))) return attempt(connection, false)
+    if (error instanceof UserError && /does not support SSL/.test(messageOf(error.cause))) return attempt(connection, false, signal)
     throw error
   }
 }
 
-async function attempt(connection: Connection, sslMode: string | false): Promise<pg.Client> {
+async function attempt(connection: Connection, sslMode: string | false, signal: AbortSignal): Promise<pg.Client> {
   const client = new pg.Client({
     host: connection.host,
     port: connection.port,
@@ -115,15 +115,23 @@ async function attempt(connection: Connection, sslMode: string | false): Promise
     ssl: sslMode ? tls(connection, sslMode) : false,
     application_name: 'holdfast',
     keepAlive: true,
+    // a network address translation on the way forgets a connection after minutes of silence
+    keepAliveInitialDelayMillis: 10_000,
     connectionTimeoutMillis: 1000 * Number(connection.settings['PGCONNECT_TIMEOUT'] ?? 15),
   })
   client.on('error', () => {})
+  const onAbort = (): void => destroy(client)
+  signal.addEventListener('abort', onAbort, { once: true })
   try {
     await client.connect()
+    signal.throwIfAborted()
     return client
   } catch (cause) {
     destroy(client)
+    signal.throwIfAborted()
     throw whyNot(connection, cause)
+  } finally {
+    signal.removeEventListener('abort', onAbort)
   }
 }
 

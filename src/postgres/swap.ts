@@ -1,4 +1,4 @@
-import { UserError } from '../errors.ts'
+import { messageOf, UserError } from '../errors.ts'
 import type { Work } from '../work.ts'
 import { connect, quoteName, type Session } from './session.ts'
 
@@ -37,28 +37,39 @@ export async function swapDatabases(session: Session, names: { target: string; s
       const { code, message } = error as { code?: string; message: string }
       if (code === '55006' && attempt < attempts) continue
       const who = session.connection.user
-      if (code === '55006') throw new UserError('target-busy', `"${target}" could not be renamed in ${attempts} attempts: ${message}.`, 'Stop the application, or give it a role that may not connect for a moment; nothing was replaced.', { cause: error })
+      if (code === '55006') throw new UserError('target-busy', `"${target}" could not be renamed in ${attempts} attempts: ${message}.`, `Somebody is connected whom "${who}" may not end: stop the application, or GRANT pg_signal_backend TO ${quoteName(who)} (a superuser's session only a superuser may end). Nothing was replaced.`, { cause: error })
       if (code === '42501') throw new UserError('no-permission', `"${who}" may not swap the databases: ${message}.`, `It must own both and have CREATEDB, and may end other sessions: GRANT pg_signal_backend TO ${quoteName(who)}; nothing was replaced.`, { cause: error })
       throw error
     }
   }
 }
 
-/** Ends whoever is connected to a database, again and again until told to stop. */
+/**
+ * Ends whoever is connected to a database, again and again until told to stop. Whom it may not end (a superuser's session, seen from
+ * a lesser role) it leaves.
+ */
 async function endSessions(beside: Session, database: string, done: AbortSignal, work: Work): Promise<number> {
   let ended = 0
-  const killer = await connect(beside.connection, work)
+  let killer: Session | undefined
   try {
+    killer = await connect(beside.connection, work)
     while (!done.aborted && !work.signal.aborted) {
-      const [row] = await killer.query<{ count: number }>(
-        `SELECT pg_catalog.count(*) FILTER (WHERE pg_catalog.pg_terminate_backend(pid))::int4 AS count FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid() AND backend_type = 'client backend'`,
-        [database],
-      )
-      ended += row?.count ?? 0
+      // another role's session shows no backend_type to a lesser one
+      const others = await killer.query<{ pid: number }>("SELECT pid FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND coalesce(backend_type, 'client backend') = 'client backend'", [database])
+      for (const { pid } of others) {
+        const [row] = await killer.query<{ done: boolean }>('SELECT pg_catalog.pg_terminate_backend($1) AS done', [pid]).catch((error: { code?: string }) => {
+          if (error.code === '42501') return []
+          throw error as Error
+        })
+        if (row?.done) ended++
+      }
       await new Promise((resolve) => setTimeout(resolve, 50))
     }
+  } catch (error) {
+    // the rename itself tells whether it was needed
+    work.log.debug(`could not end the sessions of ${database}: ${messageOf(error)}`)
   } finally {
-    await killer.end()
+    await killer?.end()
   }
   return ended
 }

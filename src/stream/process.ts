@@ -75,8 +75,15 @@ export function start(program: string, args: readonly string[], options: StartOp
   work.signal.addEventListener('abort', onAbort, { once: true })
   const exit = new Promise<Exit>((resolve, reject) => {
     child.once('error', reject)
-    if (options.endGroup) child.once('exit', () => child.pid !== undefined && signalGroup(child.pid, 'SIGKILL'))
+    let late: NodeJS.Timeout | undefined
+    if (options.endGroup)
+      child.once('exit', () => {
+        if (child.pid !== undefined) signalGroup(child.pid, 'SIGKILL')
+        // what has left the group may hold the output for as long as it lives: it is not waited for
+        late = setTimeout(() => [child.stdout, child.stderr].forEach((stream) => stream?.destroy()), 1000)
+      })
     child.once('close', (code, signal) => {
+      clearTimeout(late)
       if (line) options.onLine?.(line)
       resolve({ code, signal, stderr })
     })

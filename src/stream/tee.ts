@@ -23,6 +23,12 @@ export function tee(count: number): { sink: Writable; branches: PassThrough[] } 
       done(error)
     },
   })
-  for (const branch of branches) branch.on('error', (error) => sink.destroy(error))
+  for (const branch of branches) {
+    branch.on('error', (error) => sink.destroy(error))
+    // a reader that lets go without a word would leave the others waiting for it
+    branch.on('close', () => {
+      if (!branch.readableEnded) sink.destroy(new Error('a destination stopped reading'))
+    })
+  }
   return { sink, branches }
 }

@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { globSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, beforeEach, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { generateX25519Identity, identityToRecipient } from 'age-encryption'
+import { connect } from '../../src/postgres/session.ts'
 import { bucketOf } from '../storage/bucket.ts'
 import { type FaultyProxy, startFaultyProxy } from '../support/faulty-proxy.ts'
 import { type OwnServer, startOwnServer } from '../support/own-server.ts'
 import { type RunningS3, startS3 } from '../support/s3.ts'
+import { quietWork } from '../support/start-servers.ts'
 import { assertNoSecret, newFolder, processesOf, watchedRun, type WatchedRun } from './watched-run.ts'
 
 /**
@@ -80,8 +83,10 @@ async function world(): Promise<unknown> {
   }
 }
 
+type Moment = () => boolean | Promise<boolean>
+
 /** Runs, ends the run at the moment given, and holds what holds for every such end. */
-async function ended(action: string, inputs: Record<string, string>, name: Signal, when: () => boolean | Promise<boolean>, options: { env?: Record<string, string> } = {}): Promise<WatchedRun> {
+async function ended(action: string, inputs: Record<string, string>, name: Signal, when: Moment, options: { env?: Record<string, string> } = {}): Promise<WatchedRun> {
   const was = await world()
   const ran = await watchedRun(action, inputs, { ...options, env: { RUNNER_DEBUG: '1', ...options.env }, cancel: { name, when } })
   assert.deepEqual(ran.left, { processes: [], files: [] }, ran.log)
@@ -112,21 +117,22 @@ describe('backup', () => {
     test(`${name} in the middle of an upload, with another destination half written`, async () => {
       proxy.rules.push({ method: 'PUT', url: /partNumber=2/, fault: halfway, times: 1000 })
       const storage = `${s3.url('half').replace(encodeURIComponent(s3.endpoint), encodeURIComponent(proxy.endpoint))}\nfile://${store}`
-      const bytesOf = (folder: string): number => globSync('**/*', { cwd: folder, withFileTypes: true }).reduce((sum, entry) => sum + (entry.isFile() && entry.parentPath.includes('large') ? statSync(join(entry.parentPath, entry.name)).size : 0), 0)
+      const bytesOf = (folder: string): number =>
+        globSync('large/**/*', { cwd: folder, withFileTypes: true })
+          .reduce((sum, entry) => sum + (entry.isFile() ? statSync(join(entry.parentPath, entry.name)).size : 0), 0)
       const when = (): boolean => proxy.seen.some((request) => /^PUT .*partNumber=2/.test(request)) && bytesOf(store) > 0
       await ended('backup', { 'database-url': server.url('large'), storage, 'encrypt-to': recipient }, name, when, { env: s3.env })
     })
 
     test(`${name} while the backup waits for a lock that somebody else holds`, async () => {
-      const { connect } = await import('../../src/postgres/session.ts')
-      const { quietWork } = await import('../support/start-servers.ts')
       const holder = await connect(server.to('quick'), quietWork())
       try {
         await holder.query('BEGIN')
         await holder.query('LOCK TABLE public.t IN ACCESS EXCLUSIVE MODE')
-        let waited = 0
         const was = await server.databases()
-        const ran = await watchedRun('backup', { 'database-url': server.url('quick'), storage: `file://${store}`, label: 'locked', 'encrypt-to': recipient }, { cancel: { name, when: () => busy(/quick/, /^LOCK TABLE|^COPY/).then((seen) => seen && ++waited > 3) } })
+        const waits = async (): Promise<boolean> => (await server.query('quick', 'SELECT FROM pg_locks WHERE NOT granted')).length > 0
+        const inputs = { 'database-url': server.url('quick'), storage: `file://${store}`, label: 'locked', 'encrypt-to': recipient }
+        const ran = await watchedRun('backup', inputs, { cancel: { name, when: waits } })
         assert.notEqual(ran.code, 0)
         assert.deepEqual(ran.left, { processes: [], files: [] })
         assert.ok((ran.endedAfter ?? Infinity) < patience[name], `${ran.endedAfter} ms`)
@@ -218,7 +224,6 @@ test('a kill without a post step, as when the machine dies: the server frees wha
 
 test('the check itself sees a process, and a file, that is left', async () => {
   const folder = newFolder()
-  const { spawn } = await import('node:child_process')
   const child = spawn('sleep', ['30'], { env: { PATH: process.env['PATH'], TMPDIR: folder } })
   await sleep(100)
   assert.deepEqual(processesOf(folder), ['sleep 30'])

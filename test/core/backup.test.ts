@@ -116,6 +116,15 @@ test('several destinations hold the same bytes; when one fails, none has a manif
   assert.equal(manifests(store.folder).length, 1)
 })
 
+test('a destination that refuses at once ends the backup, however much is still to come', async () => {
+  const { connection } = await freshDatabase(server, large)
+  const store = await newStore()
+  const second = temporaryFolder()
+  writeFileSync(join(second, 'test'), 'a file where the label’s folder belongs')
+  await assert.rejects(store.backup(connection, { destinations: [store.storage, openStorage(`file://${second}`)] }), UserError)
+  assert.deepEqual(everything(store.folder), [])
+})
+
 test('keep removes the oldest, never the newest, and never the last one that was proven', async () => {
   const { connection } = await freshDatabase(server, thousand)
   const store = await newStore()

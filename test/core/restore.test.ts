@@ -34,6 +34,7 @@ for (const each of servers())
       `ALTER DATABASE ${target.name} SET work_mem = '5MB'`,
       `ALTER DATABASE ${target.name} SET my.setting = 'it''s'`,
       `ALTER ROLE "shop's owner" IN DATABASE ${target.name} SET timezone = 'Europe/Paris'`,
+      `ALTER ROLE "shop's owner" IN DATABASE ${target.name} SET search_path = ''`,
       `ALTER DATABASE ${target.name} CONNECTION LIMIT 42`,
       `COMMENT ON DATABASE ${target.name} IS 'it''s the \\ shop'`,
       `REVOKE ALL ON DATABASE ${target.name} FROM PUBLIC`,
