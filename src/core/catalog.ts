@@ -76,7 +76,7 @@ export async function findBackup(sources: readonly Storage[], label: string | un
     if (failures.length) throw failures[0]
     const where = sources.map(({ url }) => url).join(' and ')
     const all = found.flatMap(({ ids }) => ids)
-    if (all.length) throw new UserError('unknown-backup', `There is no backup ${which} of "${wanted}" in ${where}.`, `The newest there is ${all.sort().at(-1)}; "latest" means that one.`)
+    if (all.length) throw new UserError('unknown-backup', `There is no backup ${which} of "${wanted}" in ${where}.`, `"latest" is ${all.sort().at(-1)}. The newest there are: ${[...new Set(all)].sort().reverse().slice(0, 10).join(', ')}.`)
     const labels = await labelsIn(sources, work)
     throw new UserError('no-backup', `No backup of "${wanted}" was found in ${where}.`, labels.length ? `Labels there: ${labels.join(', ')}. Set label to one of them.` : 'Nothing is stored there yet: run the backup action first, with the same storage and label.')
   }

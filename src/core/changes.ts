@@ -48,6 +48,15 @@ export function compareOutside(before: Outside, after: Outside): Finding[] {
   return findings
 }
 
+/** Views that are gone: they hold nothing, and whoever reads them fails. */
+export function droppedViews(removed: readonly string[]): Finding[] {
+  return removed.flatMap((entry) => {
+    const name = /^(?:MATERIALIZED )?VIEW (.*)$/.exec(entry)?.[1]
+    if (name === undefined) return []
+    return [{ code: 'view-dropped', severity: 'warning' as const, object: name, evidence: 'The view is gone, and with it the grants on it.', remedy: 'Create it anew in the same migration if anybody reads it.' }]
+  })
+}
+
 /** Schema entries that came, went and changed. */
 export function compareSchemaPrints(before: SchemaPrint, after: SchemaPrint): { added: string[]; removed: string[]; changed: string[] } {
   const added = Object.keys(after).filter((entry) => !(entry in before))

@@ -7,7 +7,7 @@ import { readSequences } from '../postgres/sequences.ts'
 import { connect, type Session } from '../postgres/session.ts'
 import { start } from '../stream/process.ts'
 import type { Work } from '../work.ts'
-import { compareOutside, compareSchemaPrints, compareStates, type Outside } from './changes.ts'
+import { compareOutside, compareSchemaPrints, compareStates, droppedViews, type Outside } from './changes.ts'
 import { type CopyOptions, findReadable, openScratch, restoreInto, type Scratch, still } from './copy.ts'
 
 export interface RehearseOptions extends CopyOptions {
@@ -98,8 +98,10 @@ export async function rehearse(options: RehearseOptions, work: Work): Promise<Re
       await endOthers(session)
       const after = await look()
       const changes = compareStates(before.states, after.states)
+      const schema = compareSchemaPrints(before.schema, after.schema)
       const weight = ({ severity }: Finding): number => order.indexOf(severity)
-      const findings = [...ran.findings, ...changes.findings, ...compareOutside(before, after)].sort((a, b) => weight(a) - weight(b))
+      const seen = [...ran.findings, ...changes.findings, ...compareOutside(before, after), ...droppedViews(schema.removed)]
+      const findings = seen.sort((a, b) => weight(a) - weight(b))
       return {
         id: manifest.id,
         label: manifest.label,
@@ -110,7 +112,7 @@ export async function rehearse(options: RehearseOptions, work: Work): Promise<Re
         exitCode: ran.exitCode,
         timedOut: ran.timedOut,
         findings,
-        schema: compareSchemaPrints(before.schema, after.schema),
+        schema,
         tables: changes.tables,
         rows: { before: rowsOf(before.states), after: rowsOf(after.states) },
         timings: { restore: restored - started, migration: ran.took, total: Date.now() - started },
@@ -198,11 +200,12 @@ async function runCommand(options: RehearseOptions, scratch: Scratch, work: Work
 
 function commandFindings(options: RehearseOptions, code: number | null, signal: string | null, timedOut: boolean, output: string): Finding[] {
   const object = 'migrate-command'
-  const said = output.split('\n').at(-1)
+  const lines = output.split('\n')
+  const said = lines.findLast((line) => /\bERROR\b|\berror:/i.test(line)) ?? lines.at(-1)
   if (timedOut)
     return [{ code: 'migration-timed-out', severity: 'error', object, evidence: `The command was still running after its timeout of ${options.timeout / 1000} s, and was ended with all that it had started.`, remedy: 'If it takes that long on a copy, it takes that long on production: make it shorter, or raise timeout if that is acceptable.' }]
   if (code === 0) return []
-  return [{ code: 'migration-failed', severity: 'error', object, evidence: `The command ended with ${code === null ? `signal ${signal}` : `exit code ${code}`}${said ? `; its last line: ${said}` : ''}.`, remedy: 'Its whole output is in the report; DATABASE_URL and PG* point at the copy while it runs.' }]
+  return [{ code: 'migration-failed', severity: 'error', object, evidence: `The command ended with ${code === null ? `signal ${signal}` : `exit code ${code}`}${said ? `; it said: ${said}` : ''}.`, remedy: 'Its whole output is in the report; DATABASE_URL and PG* point at the copy while it runs.' }]
 }
 
 function tail(text: string): string {

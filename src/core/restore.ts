@@ -62,6 +62,7 @@ export async function restore(options: RestoreOptions, work: Work): Promise<Rest
   const { manifest } = backup
   const session = await connectBeside(options.target, work)
   try {
+    await lockTarget(session, target)
     const there = await readProperties(session, target)
     const previous = there ? previousName(target, new Date()) : undefined
     await guard(session, options.target, there !== undefined, backup, work)
@@ -83,7 +84,10 @@ export async function restore(options: RestoreOptions, work: Work): Promise<Rest
       rows: manifest.fingerprint.tables.reduce((sum, { rows }) => sum + rows, 0),
       tables: manifest.fingerprint.tables.length,
       timings: { restore: 0, compare: 0, swap: 0, total: 0 },
-      warnings: there ? [] : [`There was no database "${target}": its owner, grants and settings are the server's defaults now.`],
+      warnings: [
+        ...(manifest.source.database === target ? [] : [`This is a backup of the database "${manifest.source.database}" (label ${manifest.label}), and it goes in the place of "${target}".`]),
+        ...(there ? [] : [`There is no database "${target}" to take owner, grants and settings from: the new one has the server's defaults.`]),
+      ],
     }
     if (!options.dryRun) {
       await replace({ backup, options, session, programs, side, previous, properties: there }, steps, result, work)
@@ -177,11 +181,17 @@ function planOf(backup: FoundBackup, target: string, previous: string | undefine
   const step = (text: string): { step: string; done: boolean } => ({ step: text, done: false })
   return {
     create: step(`Create an empty database beside "${target}", with the backup's encoding and locale`),
-    load: step(`Restore ${manifest.id} into it (${manifest.fingerprint.tables.length} tables, ${rows} rows, as of ${manifest.snapshot.at})`),
+    load: step(`Restore ${manifest.id} of "${manifest.source.database}" (label ${manifest.label}) into it: ${manifest.fingerprint.tables.length} ${manifest.fingerprint.tables.length === 1 ? 'table' : 'tables'}, ${rows} rows, as of ${manifest.snapshot.at}`),
     compare: step('Compare it with the fingerprint: rows, content, schema, sequences'),
     prepare: step(`ANALYZE it${previous === undefined ? '' : `, and give it the owner, grants and settings of "${target}"`}`),
     swap: step(previous === undefined ? `Name it "${target}"` : `In one transaction: rename "${target}" to "${previous}" (kept), and the new database to "${target}"; sessions are ended for it`),
   }
+}
+
+/** One restore of a database at a time: held by the session, and so gone with it. */
+async function lockTarget(session: Session, target: string): Promise<void> {
+  const [row] = await session.query<{ locked: boolean }>('SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended($1, 0)) AS locked', [`holdfast restore ${target}`])
+  if (!row?.locked) throw new UserError('restore-running', `Another restore of "${target}" is running.`, 'Wait until it has ended, and look at its result first.')
 }
 
 /** A session on the target's server, on another database than the target. */
@@ -203,8 +213,16 @@ async function connectBeside(target: Connection, work: Work): Promise<Session> {
 async function guard(session: Session, target: Connection, exists: boolean, backup: FoundBackup, work: Work): Promise<void> {
   const { source, fingerprint } = backup.manifest
   if (session.major < source.major) throw new UserError('server-older', `The target server is PostgreSQL ${session.version}, older than the backup's ${source.server}.`, 'A backup restores into its own major version or a newer one.')
+  const [may] = await session.query<{ create: boolean; replace: boolean }>(
+    `SELECT r.rolsuper OR r.rolcreatedb AS create, r.rolsuper OR NOT EXISTS (SELECT FROM pg_catalog.pg_database d WHERE d.datname = $1 AND NOT pg_catalog.pg_has_role(d.datdba, 'USAGE')) AS replace
+     FROM pg_catalog.pg_roles r WHERE r.rolname = current_user`,
+    [target.database],
+  )
+  const user = quoteName(target.user)
+  if (!may?.create) throw new UserError('no-permission', `"${target.user}" may not create databases, and a restore makes one beside the target.`, `Run on the server: ALTER ROLE ${user} CREATEDB;`)
+  if (!may.replace) throw new UserError('no-permission', `"${target.user}" does not own "${target.database}", and cannot rename it.`, `Restore as its owner, or a role that is a member of its owner: GRANT its owner TO ${user};`)
   const roles = await missingRoles(session, source.roles.names.filter((name) => name !== source.roles.superuser))
-  if (roles.length) throw new UserError('role-missing', `The target server lacks ${roles.length === 1 ? 'a role' : 'roles'} that the backup names: ${roles.join(', ')}.`, `Create ${roles.length === 1 ? 'it' : 'them'} first: ${roles.map((role) => `CREATE ROLE ${quoteName(role)} NOLOGIN;`).join(' ')}`)
+  if (roles.length) throw new UserError('role-missing', `The target server lacks ${roles.length === 1 ? 'a role' : 'roles'} that the backup names: ${roles.join(', ')}.`, `Create ${roles.length === 1 ? 'it' : 'them'} first: ${roles.map((role) => `CREATE ROLE ${quoteName(role)} NOLOGIN;`).join(' ')} Passwords, LOGIN and memberships are in no backup of a database: pg_dumpall --globals-only of the old server has them.`)
   const missing = await session.query<{ name: string }>('SELECT name FROM pg_catalog.unnest($1::pg_catalog.text[]) AS name WHERE name NOT IN (SELECT a.name FROM pg_catalog.pg_available_extensions a) ORDER BY 1', [Object.keys(fingerprint.supplement.extensions)])
   if (missing.length) throw new UserError('extension-missing', `The target server lacks extensions that the backup needs: ${missing.map(({ name }) => name).join(', ')}.`, 'Install the packages that have them on the server.')
   if (!exists) return

@@ -45,12 +45,14 @@ function undoPart(result: RestoreResult): Markdown | undefined {
     `ALTER DATABASE ${quote(result.target)} RENAME TO ${quote(`${result.target.slice(0, 40)}_restored`)};`,
     `ALTER DATABASE ${quote(kept)} RENAME TO ${quote(result.target)};`,
   ]
+  const literal = (name: string): string => `'${name.replaceAll("'", "''")}'`
+  const ending = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN (${literal(result.target)}, ${literal(kept)});`
   return blocks(
     md`**Next:** look at your application. Only when all is well, drop the database as it was before (it takes as much space as the new one):`,
     fence(`DROP DATABASE ${quote(kept)};`, 'sql'),
     details(
       'To undo this restore',
-      blocks(md`End the sessions of both databases, connect to another one (such as \`postgres\`), and run:`, fence(`BEGIN;\n${undo.join('\n')}\nCOMMIT;`, 'sql')),
+      blocks(md`Stop the application, connect to another database (such as \`postgres\`), and run:`, fence(`${ending}\nBEGIN;\n${undo.join('\n')}\nCOMMIT;`, 'sql')),
     ),
   )
 }

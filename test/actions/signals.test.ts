@@ -86,7 +86,13 @@ async function world(): Promise<unknown> {
 type Moment = () => boolean | Promise<boolean>
 
 /** Runs, ends the run at the moment given, and holds what holds for every such end. */
-async function ended(action: string, inputs: Record<string, string>, name: Signal, when: Moment, options: { env?: Record<string, string> } = {}): Promise<WatchedRun> {
+async function ended(
+  action: string,
+  inputs: Record<string, string>,
+  name: Signal,
+  when: Moment,
+  options: { env?: Record<string, string> } = {},
+): Promise<WatchedRun> {
   const was = await world()
   const ran = await watchedRun(action, inputs, { ...options, env: { RUNNER_DEBUG: '1', ...options.env }, cancel: { name, when } })
   assert.deepEqual(ran.left, { processes: [], files: [] }, ran.log)

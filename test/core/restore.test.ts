@@ -153,6 +153,25 @@ test('what a swap would break is named, and nothing is done', async () => {
   }
 })
 
+test('a second restore of the same database is refused while the first runs', async () => {
+  const target = await freshDatabase(server, template)
+  const store = await newStore()
+  await store.backup(target.connection)
+  const holder = await connect(server.to('postgres'), quietWork())
+  await holder.query('SELECT pg_advisory_lock(hashtextextended($1, 0))', [`holdfast restore ${target.name}`])
+  await assert.rejects(restore(optionsFor(store, target), quietWork()), (error: UserError) => error.code === 'restore-running')
+  await holder.end()
+})
+
+test('a role that may not create databases is told so on the dry run', async () => {
+  const target = await freshDatabase(server, template)
+  const store = await newStore()
+  await store.backup(target.connection)
+  await query(server, 'postgres', `DO $$ BEGIN CREATE ROLE no_creator LOGIN PASSWORD 'pw'; EXCEPTION WHEN duplicate_object THEN END $$`)
+  const lesser = { ...target.connection, user: 'no_creator', password: 'pw' }
+  await assert.rejects(restore(optionsFor(store, target, { dryRun: true, target: lesser }), quietWork()), (error: UserError) => error.code === 'no-permission' && /CREATEDB/.test(error.hint))
+})
+
 test('a database that is gone is made anew', async () => {
   const target = await freshDatabase(server, template)
   const store = await newStore()
