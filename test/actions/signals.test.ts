@@ -130,6 +130,13 @@ describe('backup', () => {
       await ended('backup', { 'database-url': server.url('large'), storage, 'encrypt-to': recipient }, name, when, { env: s3.env })
     })
 
+    test(`${name} when the archive is stored, and the manifest is not`, async () => {
+      proxy.rules.push({ method: 'PUT', url: /RECOVER/, fault: halfway, times: 1000 })
+      const storage = `${s3.url('nearly').replace(encodeURIComponent(s3.endpoint), encodeURIComponent(proxy.endpoint))}\nfile://${store}`
+      const when = (): boolean => proxy.seen.some((request) => /^PUT .*RECOVER/.test(request)) && globSync('large/*/RECOVER*', { cwd: store }).length > 0
+      await ended('backup', { 'database-url': server.url('large'), storage, 'encrypt-to': recipient }, name, when, { env: s3.env })
+    })
+
     test(`${name} while the backup waits for a lock that somebody else holds`, async () => {
       const holder = await connect(server.to('quick'), quietWork())
       try {
