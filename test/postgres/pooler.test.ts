@@ -89,7 +89,7 @@ describe('a pooler', { skip }, () => {
       await session.end()
     })
     try {
-      for (let i = 0; i < 20; i++) await assert.rejects(check(connection), (error: UserError) => error.code === 'transaction-pooler', `round ${i}`)
+      for (let i = 0; i < 40; i++) await assert.rejects(check(connection), (error: UserError) => error.code === 'transaction-pooler', `round ${i}`)
     } finally {
       running = false
       await Promise.all(others)
