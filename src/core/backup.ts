@@ -110,6 +110,7 @@ export async function backup(options: BackupOptions, work: Work): Promise<Backup
     warnings.push(...dump.warnings())
     const { schema, supplement } = moment
     const fingerprint: Fingerprint = {
+      kind: 'content',
       tables: inOrder(measured.tables),
       schema: withoutDatabase(schema),
       sequences,

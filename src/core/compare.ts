@@ -1,5 +1,5 @@
 import type { TablePrint } from '../postgres/content.ts'
-import type { Fingerprint } from '../postgres/fingerprint.ts'
+import type { Depth, Fingerprint } from '../postgres/fingerprint.ts'
 import type { SequenceValue } from '../postgres/sequences.ts'
 import type { Difference, Level } from './level.ts'
 
@@ -24,9 +24,10 @@ export function compareFingerprints(expected: Fingerprint, found: Fingerprint, s
   ]
 }
 
-/** Which level a restored copy with these differences reaches. */
-export function levelOf(differences: readonly Difference[]): Level {
-  if (differences.length === 0) return 'identical'
+/** Which level a restored copy with these differences reaches, at the most that a fingerprint of this depth can show. */
+export function levelOf(differences: readonly Difference[], depth: Depth): Level {
+  if (depth === 'none') return 'restored'
+  if (differences.length === 0) return depth === 'content' ? 'identical' : 'counted'
   return differences.some(({ kind }) => kind === 'rows' || kind === 'sequence') ? 'restored' : 'counted'
 }
 
@@ -37,7 +38,7 @@ function grouped(tables: readonly TablePrint[]): Map<string, TablePrint> {
     const key = print.comparedAt === undefined ? print.table : `${print.comparedAt} (all partitions)`
     const sum = groups.get(key)
     const generated = sum?.generated === undefined && print.generated === undefined ? {} : { generated: add(sum?.generated, print.generated) }
-    groups.set(key, { ...print, table: key, rows: (sum?.rows ?? 0) + print.rows, hash: add(sum?.hash, print.hash), ...generated })
+    groups.set(key, { ...print, table: key, rows: (sum?.rows ?? 0) + print.rows, ...(print.hash === undefined ? {} : { hash: add(sum?.hash, print.hash) }), ...generated })
   }
   return groups
 }
@@ -79,6 +80,7 @@ function position({ last, called }: SequenceValue): bigint {
 
 function compareLargeObjects({ largeObjects: expected }: Fingerprint, { largeObjects: found }: Fingerprint): Difference[] {
   const object = 'large objects'
+  if (!expected || !found) return []
   if (expected.count !== found.count) return [{ kind: 'rows', object, expected: `${expected.count}`, found: `${found.count}` }]
   if (expected.bytes !== found.bytes || expected.hash !== found.hash)
     return [{ kind: 'large-objects', object, expected: `${expected.bytes} bytes, content ${short(expected.hash)}`, found: `${found.bytes} bytes, content ${short(found.hash)}` }]

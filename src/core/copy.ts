@@ -184,9 +184,9 @@ function damageOf(error: UserError, where: string): UserError {
   return new UserError('object-damaged', `${where}: ${how.replace(/^The encrypted object is /, '')}${how.endsWith('.') ? '' : '.'}`, 'Read the backup from another destination, or take another backup.', { cause: error })
 }
 
-/** Measures a restored copy as the source was measured. */
-export function measure(scratch: Pick<Scratch, 'connection' | 'programs'>, encoding: string, work: Work): Promise<Fingerprint> {
-  return measureCopy(scratch.programs.server, scratch.connection, encoding, Math.min(availableParallelism(), 8), work)
+/** Measures a restored copy as closely as its source was measured. */
+export function measure(scratch: Pick<Scratch, 'connection' | 'programs'>, { source, fingerprint }: FoundBackup['manifest'], work: Work): Promise<Fingerprint> {
+  return measureCopy(scratch.programs.server, scratch.connection, { encoding: source.locale.encoding, readers: Math.min(availableParallelism(), 8), depth: fingerprint.kind }, work)
 }
 
 /**

@@ -17,11 +17,13 @@ const time = v.pipe(v.string(), v.isoTimestamp())
 const sequenceValue = v.object({ last: integerText, called: v.boolean() })
 
 const fingerprintSchema = v.object({
+  /** `counts`: no hashes. `none`: no tables, no large objects and no schema either. */
+  kind: v.picklist(['content', 'counts', 'none']),
   tables: v.array(
     v.object({
       table: v.string(),
       rows: count,
-      hash: integerText,
+      hash: v.exactOptional(integerText),
       generated: v.exactOptional(integerText),
       comparedAt: v.exactOptional(v.string()),
       bytes: count,
@@ -29,7 +31,7 @@ const fingerprintSchema = v.object({
   ),
   schema: v.record(v.string(), v.string()),
   sequences: v.record(v.string(), v.object({ before: sequenceValue, after: sequenceValue })),
-  largeObjects: v.object({ count, bytes: count, hash: integerText, attributes: integerText }),
+  largeObjects: v.exactOptional(v.object({ count, bytes: v.exactOptional(count), hash: v.exactOptional(integerText), attributes: v.exactOptional(integerText) })),
   supplement: v.object({ extensions: v.record(v.string(), v.string()), matviews: v.record(v.string(), v.boolean()), invalidIndexes: v.array(v.string()) }),
 })
 
@@ -64,7 +66,9 @@ const manifestSchema = v.object({
     v.array(
       v.object({
         name: v.pipe(v.string(), v.regex(/^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/), v.check((name) => !name.split('/').some((part) => /^\.\.?$/.test(part)))),
-        kind: v.picklist(['frame', 'recipe']),
+        kind: v.picklist(['frame', 'rows', 'large-objects', 'recipe']),
+        /** For `rows`: the tables whose rows it holds, as in the fingerprint. The frame holds those of all others. */
+        tables: v.exactOptional(v.array(v.string())),
         bytes: count,
         sha256,
         /** Before encryption; for archives. `compression` is ours, around the archive; pg_dump's own is inside it. */

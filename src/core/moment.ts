@@ -99,7 +99,7 @@ async function attempt(options: MomentOptions, attempts: number, work: Work): Pr
     const { lost } = snapshot.session
     const measure = async (): ReturnType<Moment['measure']> => {
       const measured = await read(snapshot, readers)
-      return { ...measured, tables: [...measured.tables, ...all.filter((table) => table.unreadable).map(emptyPrint)] }
+      return { ...measured, tables: [...measured.tables, ...all.filter((table) => table.unreadable).map((table) => emptyPrint(table, 'content'))] }
     }
     return { snapshot, dump: dump as unknown as Dump, schema, supplement, attempts, lost, measure, end }
   } catch (error) {

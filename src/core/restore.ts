@@ -133,7 +133,7 @@ async function replace(replacement: Replacement, steps: Steps, result: RestoreRe
     result.timings.restore = Date.now() - from
     done(steps.load)
     from = Date.now()
-    const found = await measure({ connection, programs }, manifest.source.locale.encoding, work)
+    const found = await measure({ connection, programs }, manifest, work)
     const differences = compareFingerprints(manifest.fingerprint, found, programs.server.major === manifest.source.major)
     result.timings.compare = Date.now() - from
     const [first] = differences

@@ -108,10 +108,10 @@ async function prove(
     return { level, stoppedBy: error.message, differences: [] }
   }
   const from = Date.now()
-  const found = await measure(scratch, manifest.source.locale.encoding, work)
+  const found = await measure(scratch, manifest, work)
   const differences = compareFingerprints(manifest.fingerprint, found, sameMajor)
   timings.compare = Date.now() - from
-  const level = levelOf(differences)
+  const level = levelOf(differences, manifest.fingerprint.kind)
   const [first] = differences
   if (first) return { level, differences, stoppedBy: `${differences.length === 1 ? 'One difference' : `${differences.length} differences`} from the fingerprint, the first: ${first.object}: expected ${first.expected}, found ${first.found}.` }
   if (!sameMajor) return { level: 'counted', differences, stoppedBy: `Rows and content are the same; definitions can only be compared on a scratch server of the backup's own major version (${manifest.source.major}), and this one is ${scratch.server.version}.` }

@@ -6,8 +6,8 @@ import { quoteName, type Session } from './session.ts'
 export interface TablePrint {
   table: string
   rows: number
-  /** Sum of the rows' 64-bit hashes, decimal; all columns but generated ones. */
-  hash: string
+  /** Sum of the rows' 64-bit hashes, decimal; all columns but generated ones. Left out where rows were only counted. */
+  hash?: string
   /** The same over the stored generated columns, which a restore computes anew. */
   generated?: string
   comparedAt?: string
@@ -63,32 +63,34 @@ export function sumOfHashes(text: string): string {
 export async function measureTables(
   session: Session,
   tables: readonly Table[],
-  options: { inTransaction: boolean; before?: (tables: readonly Table[]) => Promise<void> },
+  options: { inTransaction: boolean; depth: 'content' | 'counts'; before?: (tables: readonly Table[]) => Promise<void> },
 ): Promise<TablePrint[]> {
   const prints: TablePrint[] = []
   for (const batch of batches(tables)) {
     if (options.inTransaction) await session.query('SAVEPOINT measure')
     await options.before?.(batch)
-    prints.push(...(await measureBatch(session, batch, options.inTransaction)))
+    prints.push(...(await measureBatch(session, batch, options)))
     if (options.inTransaction) await session.query('ROLLBACK TO SAVEPOINT measure')
   }
   return prints
 }
 
 /** What a table without rows has. */
-export function emptyPrint(table: Table): TablePrint {
-  const generated = table.columns.some((column) => column.generated === 'stored') ? { generated: '0' } : {}
-  return { table: tableName(table), rows: 0, hash: '0', bytes: 0, ...generated, ...(table.comparedAt === undefined ? {} : { comparedAt: table.comparedAt }) }
+export function emptyPrint(table: Table, depth: 'content' | 'counts'): TablePrint {
+  const hashes = depth === 'counts' ? {} : { hash: '0', ...(table.columns.some((column) => column.generated === 'stored') ? { generated: '0' } : {}) }
+  return { table: tableName(table), rows: 0, bytes: 0, ...hashes, ...(table.comparedAt === undefined ? {} : { comparedAt: table.comparedAt }) }
 }
 
-async function measureBatch(session: Session, batch: readonly Table[], inTransaction: boolean): Promise<TablePrint[]> {
+async function measureBatch(session: Session, batch: readonly Table[], options: { inTransaction: boolean; depth: 'content' | 'counts' }): Promise<TablePrint[]> {
+  const { inTransaction, depth } = options
   const selects = batch.map((table, i) => {
     const plain = table.columns.filter((column) => column.generated === 'no')
     const stored = table.columns.filter((column) => column.generated === 'stored')
-    const generated = stored.length ? sumOfHashes(rowText(stored)) : 'NULL'
-    return `SELECT ${i} AS i, pg_catalog.count(*)::pg_catalog.text AS rows, ${sumOfHashes(rowText(plain))} AS hash, ${generated} AS generated, pg_catalog.pg_table_size(${table.oid}::pg_catalog.oid)::pg_catalog.text AS bytes FROM ONLY ${quoteName(table.schema)}.${quoteName(table.name)} ${table.condition ?? ''}`
+    const generated = stored.length && depth === 'content' ? sumOfHashes(rowText(stored)) : 'NULL'
+    const hash = depth === 'content' ? sumOfHashes(rowText(plain)) : 'NULL'
+    return `SELECT ${i} AS i, pg_catalog.count(*)::pg_catalog.text AS rows, ${hash} AS hash, ${generated} AS generated, pg_catalog.pg_table_size(${table.oid}::pg_catalog.oid)::pg_catalog.text AS bytes FROM ONLY ${quoteName(table.schema)}.${quoteName(table.name)} ${table.condition ?? ''}`
   })
-  let rows: { i: number; rows: string; hash: string; generated: string | null; bytes: string }[]
+  let rows: { i: number; rows: string; hash: string | null; generated: string | null; bytes: string }[]
   try {
     rows = await session.query(selects.join(' UNION ALL '))
   } catch (error) {
@@ -99,7 +101,7 @@ async function measureBatch(session: Session, batch: readonly Table[], inTransac
     const [first, ...others] = batch
     if (others.length) {
       const singles: TablePrint[] = []
-      for (const table of batch) singles.push(...(await measureBatch(session, [table], inTransaction)))
+      for (const table of batch) singles.push(...(await measureBatch(session, [table], options)))
       return singles
     }
     throw new UserError(
@@ -114,7 +116,7 @@ async function measureBatch(session: Session, batch: readonly Table[], inTransac
     return {
       table: tableName(table),
       rows: Number(row.rows),
-      hash: row.hash,
+      ...(row.hash === null ? {} : { hash: row.hash }),
       bytes: Number(row.bytes),
       ...(row.generated === null ? {} : { generated: row.generated }),
       ...(table.comparedAt === undefined ? {} : { comparedAt: table.comparedAt }),

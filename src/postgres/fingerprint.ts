@@ -2,7 +2,7 @@ import type { Work } from '../work.ts'
 import type { Programs } from './binaries.ts'
 import type { Connection } from './connection.ts'
 import { measureTables, type TablePrint } from './content.ts'
-import { type LargeObjectsPrint, measureLargeObjects } from './large-objects.ts'
+import { countLargeObjects, type LargeObjectsPrint, measureLargeObjects } from './large-objects.ts'
 import { listTables, ofUsers, type Table } from './relations.ts'
 import { printSchema, type SchemaPrint } from './schema.ts'
 import { readSequences, type SequenceValue } from './sequences.ts'
@@ -13,13 +13,18 @@ import { connect, type Session } from './session.ts'
  * itself, not by the path the dump takes.
  */
 export interface Fingerprint {
+  /** `counts`: rows were counted and not hashed. `none`: neither tables nor large objects were looked at, nor the schema. */
+  kind: Depth
   tables: TablePrint[]
   schema: SchemaPrint
   /** By `schema.name`: a dump's value lies between the two readings. */
   sequences: Record<string, { before: SequenceValue; after: SequenceValue }>
-  largeObjects: LargeObjectsPrint
+  largeObjects?: { count: number } & Partial<LargeObjectsPrint>
   supplement: Supplement
 }
+
+/** How closely a database is looked at. */
+export type Depth = 'content' | 'counts' | 'none'
 
 /** What pg_dump's text does not say. */
 export interface Supplement {
@@ -59,21 +64,25 @@ export function dealOut(tables: readonly Table[], readers: number): Table[][] {
 }
 
 /** Measures a database that nobody else writes to: a scratch copy, or one beside the target. */
-export async function measureCopy(programs: Programs, connection: Connection, encoding: string, readers: number, work: Work): Promise<Fingerprint> {
+export async function measureCopy(programs: Programs, connection: Connection, options: { encoding: string; readers: number; depth: Depth }, work: Work): Promise<Fingerprint> {
+  const { encoding, readers, depth } = options
   const first = await connect(connection, work)
   try {
     const tables = await listTables(first)
     const values = await readSequences(first)
     const supplement = await readSupplement(first)
+    const sequences = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, { before: value, after: value }]))
+    if (depth === 'none') return { kind: depth, tables: [], schema: {}, sequences, supplement }
     const [prints, largeObjects, schema] = await Promise.all([
-      Promise.all(dealOut(tables, readers).map((hand) => measureHand(hand, connection, work))),
-      inTransaction(first, () => measureLargeObjects(first)),
+      Promise.all(dealOut(tables, readers).map((hand) => measureHand(hand, connection, depth, work))),
+      inTransaction(first, () => (depth === 'content' ? measureLargeObjects(first) : countLargeObjects(first))),
       printSchema(programs, connection, { encoding }, work),
     ])
     return {
+      kind: depth,
       tables: inOrder(prints.flat()),
       schema,
-      sequences: Object.fromEntries(Object.entries(values).map(([name, value]) => [name, { before: value, after: value }])),
+      sequences,
       largeObjects,
       supplement,
     }
@@ -87,10 +96,10 @@ export function inOrder(prints: readonly TablePrint[]): TablePrint[] {
   return [...prints].sort((a, b) => (a.table < b.table ? -1 : 1))
 }
 
-async function measureHand(tables: readonly Table[], connection: Connection, work: Work): Promise<TablePrint[]> {
+async function measureHand(tables: readonly Table[], connection: Connection, depth: 'content' | 'counts', work: Work): Promise<TablePrint[]> {
   const session = await connect(connection, work)
   try {
-    return await measureTables(session, tables, { inTransaction: false })
+    return await measureTables(session, tables, { inTransaction: false, depth })
   } finally {
     await session.end()
   }

@@ -9,6 +9,11 @@ export interface LargeObjectsPrint {
   attributes: string
 }
 
+export async function countLargeObjects(session: Session): Promise<{ count: number }> {
+  const [row] = await session.query<{ count: number }>('SELECT pg_catalog.count(*)::int4 AS count FROM pg_catalog.pg_largeobject_metadata')
+  return { count: row?.count ?? 0 }
+}
+
 /** Objects a statement reads, each by a descriptor that stays open until the savepoint is rolled back. */
 const perQuery = 1000
 

@@ -94,7 +94,7 @@ export async function openReader(snapshot: Snapshot, tables: readonly Table[], l
       const moved = await movedTables(session, batch.map(({ oid }) => oid))
       if (moved.length) throw new Drift(`${moved.join(', ')} moved while the fingerprint was taken`)
     }
-    return { tables, session, measure: () => measureTables(session, tables, { inTransaction: true, before }), end: () => session.end() }
+    return { tables, session, measure: () => measureTables(session, tables, { inTransaction: true, depth: 'content', before }), end: () => session.end() }
   } catch (error) {
     await session.end()
     throw error

@@ -15,6 +15,7 @@ const plain: Omit<Manifest, 'sha256'> = {
   encryption: { recipients: ['age1x'] },
   objects: [{ name: 'frame.dump.age', kind: 'frame', bytes: 5, sha256: 'a'.repeat(64), plain: { bytes: 4, sha256: 'b'.repeat(64), compression: 'none' } }],
   fingerprint: {
+    kind: 'content',
     tables: [{ table: 'public.t', rows: 2, hash: '-12', bytes: 8192 }],
     schema: { 'TABLE public.t': 'ff' },
     sequences: { 'public.s': { before: { last: '9223372036854775807', called: true }, after: { last: '9223372036854775807', called: true } } },

@@ -97,14 +97,14 @@ for (const server of servers()) {
     const whole = await freshDatabase(server)
     await restoreInto(found, store.reading.identities, programs, whole.connection, { tablespaces: false }, quietWork())
     const expected = found.manifest.fingerprint
-    const look = async (database: typeof whole): Promise<ReturnType<typeof compareFingerprints>> => compareFingerprints(expected, await measure({ connection: database.connection, programs: { archive: programs, server: programs } }, 'UTF8', quietWork()), true)
+    const look = async (database: typeof whole): Promise<ReturnType<typeof compareFingerprints>> => compareFingerprints(expected, await measure({ connection: database.connection, programs: { archive: programs, server: programs } }, found.manifest, quietWork()), true)
     assert.deepEqual(await look(whole), [])
     for (const [what, [sql, level]] of Object.entries(damages)) {
       const copy = await freshDatabase(server)
       await query(server, 'postgres', `DROP DATABASE ${copy.name}`)
       await query(server, 'postgres', `CREATE DATABASE ${copy.name} TEMPLATE ${whole.name}`)
       await query(server, copy.name, sql)
-      assert.equal(levelOf(await look(copy)), level, what)
+      assert.equal(levelOf(await look(copy), 'content'), level, what)
       await query(server, 'postgres', `DROP DATABASE ${copy.name} WITH (FORCE)`)
     }
   })
