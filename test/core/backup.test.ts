@@ -175,6 +175,6 @@ test('a server whose major has no programs here is refused with their name and h
 test('validation comes before the first connection', async () => {
   const nowhere = { host: '127.0.0.1', port: 1, user: 'x', database: 'x', settings: {}, input: 'database-url' }
   const store = await newStore()
-  await assert.rejects(backup({ database: nowhere, destinations: [store.storage], recipients: ['age1x'], bindirs: [] }, quietWork()), /encrypt-to holds/)
+  await assert.rejects(backup({ database: nowhere, destinations: [store.storage], recipients: ['age1x'], bindirs: [], jobs: 2, largeTable: 16 << 20, fingerprint: 'content' as const }, quietWork()), /encrypt-to holds/)
   await assert.rejects(store.backup(nowhere), (error: UserError) => error.code === 'unreachable')
 })
