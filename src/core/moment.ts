@@ -98,7 +98,8 @@ async function attempt(options: MomentOptions, attempts: number, work: Work): Pr
     const begin = (): Promise<void> =>
       settled(
         plans.map(async (plan) => {
-          const dump = await startDump(programs, connection, { snapshot: snapshot.id, encoding, plan, onTable: (table) => options.onTable(plan.name, table) }, work)
+          const onTable = (table: string): void => options.onTable(plan.name, table)
+          const dump = await startDump(programs, connection, { snapshot: snapshot.id, encoding, plan, onTable }, work)
           dumps.push(dump)
         }),
       )
