@@ -75,18 +75,23 @@ export async function listTables(session: Session): Promise<Table[]> {
       SELECT d.objid, (SELECT e.extcondition[a.n] FROM pg_catalog.generate_subscripts(e.extconfig, 1) AS a(n) WHERE e.extconfig[a.n] = d.objid)
       FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
       WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
+    ), columns(relation, list) AS (
+      SELECT a.attrelid, pg_catalog.json_agg(pg_catalog.json_build_array(a.attname, a.attnum, pg_catalog.format_type(a.atttypid, a.atttypmod), b.base::int8, a.attgenerated) ORDER BY a.attname COLLATE "C")
+      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid JOIN based b ON b.oid = a.atttypid
+      WHERE c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped GROUP BY a.attrelid
+    ), named(oid, name, parts) AS (
+      SELECT c.oid, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), pg_catalog.json_build_array(n.nspname, c.relname)::pg_catalog.text
+      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'p'
     )
     SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name, s.bytes::pg_catalog.text AS bytes, x.condition,
       CASE WHEN s.bytes > ${large} AND c.relam = 2 AND pg_catalog.current_setting('server_version_num')::int4 >= 140000
         THEN (pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int4)::int8::float8 END AS blocks,
       c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery() AS unreadable,
-      (SELECT pg_catalog.quote_ident(rn.nspname) || '.' || pg_catalog.quote_ident(r.relname) FROM hashed h JOIN pg_catalog.pg_class r ON r.oid = h.root
-         JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace WHERE h.leaf = c.oid) AS compared_at,
-      (SELECT pg_catalog.json_build_array(rn.nspname, r.relname)::pg_catalog.text FROM rooted t JOIN pg_catalog.pg_class r ON r.oid = t.root
-         JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace WHERE t.leaf = c.oid) AS part_of,
-      (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(a.attname, a.attnum, pg_catalog.format_type(a.atttypid, a.atttypmod), b.base::int8, a.attgenerated) ORDER BY a.attname COLLATE "C")
-         FROM pg_catalog.pg_attribute a JOIN based b ON b.oid = a.atttypid WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
-    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace LEFT JOIN extension x ON x.oid = c.oid,
+      compared.name AS compared_at, part.parts AS part_of, l.list AS columns
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace LEFT JOIN extension x ON x.oid = c.oid
+      LEFT JOIN columns l ON l.relation = c.oid
+      LEFT JOIN (hashed h JOIN named compared ON compared.oid = h.root) ON h.leaf = c.oid
+      LEFT JOIN (rooted t JOIN named part ON part.oid = t.root) ON t.leaf = c.oid,
       LATERAL (SELECT coalesce(pg_catalog.pg_table_size(c.oid), c.relpages::int8 * 8192) AS bytes) AS s
     WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND ${ofUsers} AND (x.oid IS NULL OR x.condition IS NOT NULL)
     ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`)
