@@ -2,7 +2,10 @@ import { readFileSync } from 'node:fs'
 import pg from 'pg'
 import { messageOf, UserError } from '../errors.ts'
 import type { Work } from '../work.ts'
-import { type Connection, describeConnection } from './connection.ts'
+import { whyNotConnected } from './connect-errors.ts'
+import type { Connection } from './connection.ts'
+import { damagedRelation } from './damage.ts'
+import { StandbyConflict, whyBroken } from './session-errors.ts'
 
 /** One connection to a server, in our hands until `end`. */
 export interface Session {
@@ -13,8 +16,12 @@ export interface Session {
   readonly version: string
   /** True when something stands between us and the server: the cancel key's process is not the backend's. */
   readonly pooled: boolean
+  /**
+   * Throws a StandbyConflict, or a UserError for what the server or the network may do to any of us in the middle of work
+   * (`session-errors.ts`; the server's own error is its cause). Every other error comes as it is, its SQLSTATE as `code`.
+   */
   query<Row extends object = Record<string, unknown>>(text: string, values?: unknown[]): Promise<Row[]>
-  /** Settles with the reason when the server or the network ends this connection before `end` was called. */
+  /** Settles when the server or the network ends this connection before `end` was called, with a StandbyConflict or a UserError `connection-lost`. */
   readonly lost: Promise<Error>
   end(): Promise<void>
 }
@@ -25,7 +32,6 @@ export interface Session {
  * notices within a second (`client_connection_check_interval`, PostgreSQL 14 and newer on Linux).
  */
 const settings: Record<string, string> = {
-  application_name: 'holdfast',
   bytea_output: 'hex',
   client_connection_check_interval: '1000',
   client_min_messages: 'warning',
@@ -52,10 +58,22 @@ const settings: Record<string, string> = {
 export async function connect(connection: Connection, work: Work): Promise<Session> {
   work.signal.throwIfAborted()
   const client = await open(connection, work.signal)
-  const lost = new Promise<Error>((resolve) => client.on('error', resolve))
+  const ending: { why?: Error; byUs?: boolean } = {}
+  const understand = (error: unknown): unknown => {
+    const why = whyBroken(connection, error)
+    // what the server said as it ended the session says more than the broken socket that comes after it
+    if (why instanceof StandbyConflict || (why instanceof UserError && why.code === 'connection-lost')) return (ending.why ??= why)
+    return why ?? error
+  }
+  // a server that crashes, or is stopped at once, says so by a warning: there is no time for more
+  client.on('notice', ({ code, message }) => {
+    if (code?.startsWith('57P')) understand(Object.assign(new Error(message), { code }))
+  })
+  const lost = new Promise<Error>((resolve) => client.on('error', (error) => resolve(understand(error) as Error)))
   const onAbort = (): void => destroy(client)
   work.signal.addEventListener('abort', onAbort, { once: true })
   const end = async (): Promise<void> => {
+    ending.byUs = true
     work.signal.removeEventListener('abort', onAbort)
     await Promise.race([client.end(), lost, new Promise((resolve) => setTimeout(resolve, 2000).unref())])
     destroy(client)
@@ -65,12 +83,14 @@ export async function connect(connection: Connection, work: Work): Promise<Sessi
       return (await client.query<Row>(text, values)).rows
     } catch (error) {
       if (work.signal.aborted) throw work.signal.reason
-      throw error
+      if (ending.byUs) throw error
+      const why = understand(error)
+      throw why instanceof UserError && why.code === 'data-damaged' ? await withRelation(why, connection, work) : why
     }
   }
   try {
     await query('SELECT pg_catalog.set_config(name, value, false) FROM json_each_text($1) AS s(name, value) WHERE name IN (SELECT lower(name) FROM pg_catalog.pg_settings)', [
-      JSON.stringify(settings),
+      JSON.stringify({ ...settings, application_name: applicationName(connection) }),
     ])
     const [about] = await query<{ number: string; version: string; pid: number }>(
       "SELECT pg_catalog.current_setting('server_version_num') AS number, pg_catalog.current_setting('server_version') AS version, pg_catalog.pg_backend_pid() AS pid",
@@ -88,6 +108,25 @@ export async function connect(connection: Connection, work: Work): Promise<Sessi
   } catch (error) {
     await end()
     throw error
+  }
+}
+
+/** What the server shows of our sessions: `holdfast`, or the name that this run has given itself, so that its sessions and pg_dumps are known as its own. */
+function applicationName(connection: Connection): string {
+  return connection.settings['PGAPPNAME'] ?? 'holdfast'
+}
+
+/** Names what is damaged, asked on a connection of its own: the session's transaction is over. Whatever goes wrong then, the first error is told. */
+async function withRelation(damaged: UserError, connection: Connection, work: Work): Promise<UserError> {
+  let client: pg.Client | undefined
+  try {
+    const asking = (client = await open(connection, work.signal))
+    const name = await damagedRelation(damaged.message, async (text, values) => (await asking.query<{ name: string }>(text, values)).rows)
+    return name ? new UserError(damaged.code, `${damaged.message} That is in ${name}.`, damaged.hint, { cause: damaged.cause }) : damaged
+  } catch {
+    return damaged
+  } finally {
+    if (client) destroy(client)
   }
 }
 
@@ -113,7 +152,7 @@ async function attempt(connection: Connection, sslMode: string | false, signal: 
     ...(connection.password === undefined ? {} : { password: connection.password }),
     ...(connection.settings['PGOPTIONS'] ? { options: connection.settings['PGOPTIONS'] } : {}),
     ssl: sslMode ? tls(connection, sslMode) : false,
-    application_name: 'holdfast',
+    application_name: applicationName(connection),
     keepAlive: true,
     // a network address translation on the way forgets a connection after minutes of silence
     keepAliveInitialDelayMillis: 10_000,
@@ -129,7 +168,7 @@ async function attempt(connection: Connection, sslMode: string | false, signal: 
   } catch (cause) {
     destroy(client)
     signal.throwIfAborted()
-    throw whyNot(connection, cause)
+    throw whyNotConnected(connection, cause)
   } finally {
     signal.removeEventListener('abort', onAbort)
   }
@@ -157,30 +196,6 @@ function tls(connection: Connection, mode: string): pg.ClientConfig['ssl'] {
     ...(cert ? { cert } : {}),
     ...(key ? { key } : {}),
   }
-}
-
-/** Why a connection was refused, and what to do about it. */
-function whyNot(connection: Connection, cause: unknown): UserError {
-  const { code = '' } = cause as { code?: string }
-  const text = messageOf(cause) || messageOf((cause as AggregateError).errors?.[0])
-  const where = `${connection.host}:${connection.port}`
-  const say = (name: string, message: string, hint: string): UserError => new UserError(name, `${connection.input}: ${message}`, hint, { cause })
-  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
-    return say('host-unknown', `there is no host named "${connection.host}" (${code}).`, 'Check the name; a private name resolves only on a runner inside that network.')
-  if (code === 'ECONNREFUSED' || code === 'ENOENT')
-    return say('unreachable', `nothing listens at ${where} (connection refused).`, 'Check host and port, that the server runs, and that it listens on that address (listen_addresses).')
-  if (['ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ECONNRESET'].includes(code) || /timeout expired|terminated unexpectedly/.test(text))
-    return say('unreachable', `${where} cannot be reached: ${text}.`, 'A firewall or an allow-list usually stands between: let this runner in, or use a runner inside that network.')
-  if (code === '28P01' || /SASL|password must be a string/.test(text))
-    return say('wrong-password', `the server at ${where} does not accept the password of "${connection.user}".`, 'Correct the password in the secret; in a URL, percent-encode its special characters (@ is %40, / is %2F, : is %3A).')
-  if (code === '28000') return say('login-refused', `the server at ${where} refuses "${connection.user}": ${text}.`, 'Check that the role exists with LOGIN, and that pg_hba.conf lets it in from here (with or without SSL: sslmode=require).')
-  if (code === '3D000') return say('database-missing', `there is no database "${connection.database}" on ${where}.`, 'Check the name after the last slash of the URL; list them with: psql -l')
-  if (code === '42501') return say('login-refused', `"${connection.user}" may not connect to "${connection.database}".`, `Run on the server: GRANT CONNECT ON DATABASE "${connection.database}" TO "${connection.user}";`)
-  if (code === '53300') return say('too-many-connections', `${where} has no free connection: ${text}.`, 'Try at a quieter time, raise max_connections, or reserve some for this role.')
-  if (code === '57P03') return say('starting-up', `${where} is not ready: ${text}.`, 'Wait until pg_isready says so; for a service container, give it a health check.')
-  if (/does not support SSL/.test(text)) return say('no-ssl', `${where} does not speak SSL, which sslmode asks for.`, 'Turn SSL on at the server, or set sslmode=disable inside a network that you trust.')
-  if (/certificate|self.signed|altnames|SSL|TLS/i.test(text + code)) return say('certificate', `the certificate of ${where} is not accepted: ${text}.`, 'Give the authority that signed it as sslrootcert=FILE, or correct the host name.')
-  return say('cannot-connect', `cannot connect to ${describeConnection(connection)}: ${text || code}.`, 'Try the same connection with psql from the same machine.')
 }
 
 function destroy(client: pg.Client): void {
