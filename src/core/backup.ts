@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { messageOf, UserError } from '../errors.ts'
 import type { Connection } from '../postgres/connection.ts'
 import type { TablePrint } from '../postgres/content.ts'
@@ -6,18 +5,20 @@ import { type Depth, type Fingerprint, inOrder } from '../postgres/fingerprint.t
 import { type Table, tableName } from '../postgres/relations.ts'
 import { readSequences } from '../postgres/sequences.ts'
 import type { SchemaPrint } from '../postgres/schema.ts'
+import { StandbyConflict } from '../postgres/session-errors.ts'
 import { Drift } from '../postgres/snapshot.ts'
+import { named, watchWaiters, type Waiter } from '../postgres/waiters.ts'
 import type { Storage } from '../storage/storage.ts'
 import { checkRecipients } from '../stream/encrypt.ts'
 import type { Held, Work } from '../work.ts'
 import { storeText } from './archive.ts'
 import { folderOf, locationOf, newId } from './catalog.ts'
-import { holdStill, type Moment } from './moment.ts'
+import { holdStill, type Moment, pauseFor } from './moment.ts'
 import { assertManifest, type Manifest, writeManifest } from './manifest.ts'
 import { preflight, type Readiness } from './preflight.ts'
 import { Reading } from './reading.ts'
 import { recipe } from './recipe.ts'
-import { prune, removeBackup } from './retention.ts'
+import { pruneAll, removeBackup } from './retention.ts'
 import { storeFleet } from './store-fleet.ts'
 
 export interface BackupOptions {
@@ -69,6 +70,8 @@ export interface BackupResult {
   attempts: number
   /** Milliseconds. The fingerprint runs beside the dump. */
   timings: { dump: number; fingerprint: number; total: number }
+  /** Who waited for more than three seconds behind the locks of this backup. */
+  waiters: Waiter[]
   /** Ids that retention removed, by destination. */
   removed: { url: string; ids: string[] }[]
   warnings: string[]
@@ -85,8 +88,7 @@ const mostBeginnings = 4
 export async function backup(options: BackupOptions, work: Work): Promise<BackupResult> {
   const started = Date.now()
   if (options.recipients !== 'none') checkRecipients(options.recipients, 'encrypt-to')
-  // by this name our own sessions and children are known among all others on the server
-  const database = { ...options.database, settings: { ...options.database.settings, PGAPPNAME: `holdfast ${randomBytes(3).toString('hex')}` } }
+  const database = named(options.database)
   const about = await preflight({ ...options, database }, work)
   try {
     const label = options.label ?? database.database
@@ -97,15 +99,21 @@ export async function backup(options: BackupOptions, work: Work): Promise<Backup
         made.timings.total = Date.now() - started
         return made
       } catch (error) {
-        if (!(error instanceof Drift)) throw error
-        if (beginning === mostBeginnings)
-          throw new UserError('tables-in-motion', `In ${mostBeginnings} attempts the server took away what was being read: ${error.message}`, 'Run the backup again, best when no migration runs.', { cause: error })
-        work.log.info(`${error.message}; beginning anew with a new snapshot`)
+        if (!(error instanceof Drift || error instanceof StandbyConflict)) throw error
+        if (beginning === mostBeginnings) throw whyGivenUp(error)
+        work.log.info(`${error.message}; beginning anew with a new snapshot (${beginning} of ${mostBeginnings - 1})`)
+        await pauseFor(1000 * 2 ** beginning * (0.5 + Math.random()), work)
       }
     }
   } finally {
     await about.session.end()
   }
+}
+
+function whyGivenUp(error: Drift | StandbyConflict): UserError {
+  if (error instanceof StandbyConflict)
+    return new UserError('standby-conflict', `In ${mostBeginnings} attempts the standby ended what was being read, because its replay needed it: ${error.message}`, 'Set hot_standby_feedback = on at the standby, or raise max_standby_streaming_delay there above the time that a backup takes; or back up from the primary.', { cause: error })
+  return new UserError('tables-in-motion', `In ${mostBeginnings} attempts tables changed while they were being read: ${error.message}`, 'Run the backup again, best when no migration runs.', { cause: error })
 }
 
 /** One beginning of a backup, under an id of its own: credentials that may only create could not write the same objects again. */
@@ -119,6 +127,7 @@ async function make(options: BackupOptions & { label: string }, about: Readiness
   const committed = new Set<Storage>()
   let moment: Moment | undefined
   let streams: Promise<unknown> | undefined
+  let waiters: Waiter[] = []
   try {
     work.log.info(`Backing up "${database.database}" (PostgreSQL ${session.version}) as ${label}/${id}`)
     const reading = new Reading()
@@ -145,7 +154,9 @@ async function make(options: BackupOptions & { label: string }, about: Readiness
       clock[name] = Date.now() - from
       return value
     }
-    const lost = moment.lost.then((error) => Promise.reject(new UserError('connection-lost', `The connection that holds the snapshot was lost: ${messageOf(error)}`, 'Nothing was stored. If the server did not restart, a proxy or firewall between may end idle connections.', { cause: error })))
+    const watch = watchWaiters(database, work)
+    const lost = Promise.race([moment.lost, watch.conflict]).then((error) => Promise.reject(error))
+    lost.catch(() => {}) // after the reading nobody waits for it
     const [objects, measured] = await work.log.group(`Reading ${dumps.length === 1 ? 'one archive' : `${dumps.length} archives, ${Math.min(options.jobs, dumps.length)} at a time`}`, async () => {
       const done = reading.tell(session, database, work.log)
       try {
@@ -158,6 +169,7 @@ async function make(options: BackupOptions & { label: string }, about: Readiness
         return await Promise.race([both, lost])
       } finally {
         done()
+        waiters = await watch.stop()
       }
     })
     const after = await readSequences(session)
@@ -223,6 +235,7 @@ async function make(options: BackupOptions & { label: string }, about: Readiness
       recipients,
       attempts: moment.attempts,
       timings: { ...clock, total: Date.now() - started },
+      waiters,
       removed: [],
       warnings,
     }
@@ -263,21 +276,6 @@ async function discard(destinations: readonly Storage[], folder: string, work: W
   const outcomes = await Promise.allSettled(destinations.map((destination) => removeBackup(destination, folder, AbortSignal.timeout(5000))))
   for (const [i, outcome] of outcomes.entries())
     if (outcome.status === 'rejected') work.log.debug(`could not clean up ${folder} in ${destinations[i]?.url}: ${messageOf(outcome.reason)}`)
-}
-
-/** Retention never fails a backup that is already whole: what it could not do is a warning. */
-async function pruneAll(destinations: readonly Storage[], label: string, keep: number, warnings: string[], work: Work): Promise<BackupResult['removed']> {
-  const removed: BackupResult['removed'] = []
-  for (const destination of destinations) {
-    try {
-      const ids = await prune(destination, label, keep, work)
-      if (ids.length) removed.push({ url: destination.url, ids })
-    } catch (error) {
-      work.signal.throwIfAborted()
-      warnings.push(`The backup is stored, but old ones could not be removed from ${destination.url}: ${messageOf(error)}`)
-    }
-  }
-  return removed
 }
 
 function largest(tables: readonly Table[], prints: readonly TablePrint[]): BackupResult['largest'] {

@@ -1,3 +1,4 @@
+import { messageOf } from '../errors.ts'
 import { text } from 'node:stream/consumers'
 import type { Storage } from '../storage/storage.ts'
 import type { Work } from '../work.ts'
@@ -43,4 +44,19 @@ async function newestProven(storage: Storage, label: string, ids: readonly strin
     if (proof?.proven && proof.backup === id) return id
   }
   return undefined
+}
+
+/** Prunes every destination, and gives what was removed. Never fails a backup that is already whole: what it could not do is a warning. */
+export async function pruneAll(destinations: readonly Storage[], label: string, keep: number, warnings: string[], work: Work): Promise<{ url: string; ids: string[] }[]> {
+  const removed: { url: string; ids: string[] }[] = []
+  for (const destination of destinations) {
+    try {
+      const ids = await prune(destination, label, keep, work)
+      if (ids.length) removed.push({ url: destination.url, ids })
+    } catch (error) {
+      work.signal.throwIfAborted()
+      warnings.push(`The backup is stored, but old ones could not be removed from ${destination.url}: ${messageOf(error)}`)
+    }
+  }
+  return removed
 }

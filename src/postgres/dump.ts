@@ -7,6 +7,7 @@ import { type Programs, program } from './binaries.ts'
 import { type Connection, dumpEnvironment } from './connection.ts'
 import type { Archive } from './fleet.ts'
 import { encodingArguments } from './schema.ts'
+import { whyClientBroken } from './session-errors.ts'
 import { Drift, lockWait } from './snapshot.ts'
 
 /** One pg_dump that holds its locks and waits to be read. */
@@ -61,7 +62,7 @@ export async function startDump(programs: Programs, connection: Connection, opti
     if (!stdout.readableEnded) void child.stop()
   })
   const failed = child.exit.then((exit) => {
-    if (exit.code !== 0) throw whyDumpFailed(said.text(), exit.signal, work)
+    if (exit.code !== 0) throw whyDumpFailed(connection, said.text(), exit.signal, work)
     checkRead(plan, said.tables)
   })
   failed.catch(() => {})
@@ -133,7 +134,7 @@ function endingWith(done: Promise<void>): Transform {
 /** Lines that need nobody's attention: they only say that data of these tables alone could not be restored in order. */
 const expected = [/^pg_dump: warning: there are circular foreign-key constraints/, /^pg_dump: detail: /, /^pg_dump: hint: (You might not be able to restore|Consider using a full dump)/]
 
-function whyDumpFailed(stderr: string, signal: string | null, work: Work): Error {
+function whyDumpFailed(connection: Connection, stderr: string, signal: string | null, work: Work): Error {
   if (work.signal.aborted) return work.signal.reason as Error
   const text = stderr
   if (/canceling statement due to (lock|statement) timeout|relation .* does not exist|cache lookup failed|could not open relation with OID|schema .* does not exist|tuple concurrently/.test(text)) return new Drift(lastLines(text, 2))
@@ -141,9 +142,8 @@ function whyDumpFailed(stderr: string, signal: string | null, work: Work): Error
     return new UserError('no-permission', `pg_dump may not read everything: ${lastLines(text, 1)}`, 'Grant the backup role pg_read_all_data; large objects need a superuser or their owner besides.')
   if (/row-level security/.test(text)) return new UserError('row-security', `pg_dump would see only some rows: ${lastLines(text, 1)}`, 'Give the backup role BYPASSRLS (ALTER ROLE … BYPASSRLS), or back up as the owner of these tables.')
   if (/server version mismatch/.test(text)) return new UserError('client-missing', `pg_dump refuses this server: ${lastLines(text, 2)}`, 'Install the client of the server’s major version.')
-  if (/conflict with recovery|terminating connection due to conflict/.test(text)) return new Drift(lastLines(text, 2))
-  if (/too many clients|remaining connection slots/.test(text)) return new UserError('too-many-connections', `The server has no connection left for pg_dump: ${lastLines(text, 1)}`, 'Try at a quieter time, or raise max_connections.')
-  if (/out of shared memory/.test(text)) return new UserError('lock-table-full', `The server's lock table is full: ${lastLines(text, 1)}`, 'Raise max_locks_per_transaction; a dump locks every table once.')
+  const broken = whyClientBroken(connection, text)
+  if (broken) return broken
   return new UserError('dump-failed', `pg_dump ${signal ? `was ended by ${signal}` : 'failed'}${text ? `: ${lastLines(text, 3)}` : ' without a word.'}`, 'Nothing was stored. If the server is well (its log says so), run the backup again.')
 }
 

@@ -4,6 +4,7 @@ import { capture } from '../stream/process.ts'
 import type { Work } from '../work.ts'
 import { type Programs, program } from './binaries.ts'
 import { type Connection, dumpEnvironment } from './connection.ts'
+import { whyClientBroken } from './session-errors.ts'
 
 /** A hash an entry of the schema, by `TYPE schema.name`. */
 export type SchemaPrint = Record<string, string>
@@ -23,7 +24,7 @@ export async function printSchema(
   if (options.snapshot) args.push(`--snapshot=${options.snapshot}`)
   if (options.lockWait) args.push(`--lock-wait-timeout=${options.lockWait}`)
   const { code, stderr, stdout } = await capture(program(programs, 'pg_dump'), args, { env: { ...work.env, ...dumpEnvironment(connection, programs.major) } }, work)
-  if (code !== 0) throw new UserError('dump-failed', `pg_dump could not read the schema: ${stderr.trim()}`, 'The message above is pg_dump’s own; try the same as the same user: pg_dump --schema-only')
+  if (code !== 0) throw whyClientBroken(connection, stderr) ?? new UserError('dump-failed', `pg_dump could not read the schema: ${stderr.trim()}`, 'The message above is pg_dump’s own; try the same as the same user: pg_dump --schema-only')
   return splitSchema(stdout)
 }
 

@@ -28,7 +28,7 @@ export function backupReport(result: BackupResult): string {
       ['backup', result.id],
     ]),
   )
-  return `${blocks(verdict, figures, point, warningsPart(warningsOf(result)), facts(result), next, largestPart(result), objectsPart(result), removedPart(result)).markdown}\n`
+  return `${blocks(verdict, figures, point, warningsPart(warningsOf(result)), waitersPart(result), facts(result), next, largestPart(result), objectsPart(result), removedPart(result)).markdown}\n`
 }
 
 function warningsOf(result: BackupResult): string[] {
@@ -39,6 +39,21 @@ function warningsOf(result: BackupResult): string[] {
     none: ['Nothing was measured (fingerprint: none): a verify can show that the backup restores, not that anything is missing.'],
   }[result.fingerprint]
   return [...(result.recipients === 'none' ? [open] : []), ...unmeasured, ...result.warnings]
+}
+
+/** Reads and writes go on beside a backup; who changes a table's form waits for it, and everybody else for him. */
+function waitersPart(result: BackupResult): Markdown | undefined {
+  if (result.waiters.length === 0) return undefined
+  const longest = result.waiters[0]
+  return blocks(
+    md`### ${formatMany(result.waiters.length, 'statement')} waited behind this backup, the longest ${formatDuration(longest?.waited ?? 0)}`,
+    table(
+      ['Statement', 'Table', 'Lock', 'Waited', 'Behind it'],
+      result.waiters.map((each) => [each.kind ?? 'not to be seen', each.table === undefined ? '–' : code(each.table), each.mode, formatDuration(each.waited), formatCount(each.behind)]),
+      ['left', 'left', 'left', 'right', 'right'],
+    ),
+    md`Reads and writes go on during a backup. A statement that changes a table’s form waits until the backup has read it all, and whoever uses the table then waits behind it: best run migrations at another time.`,
+  )
 }
 
 function facts(result: BackupResult): Markdown {

@@ -28,6 +28,7 @@ export function backupResult(changes: Partial<BackupResult> = {}): BackupResult 
     recipients: ['age1qyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqs3290gq'],
     attempts: 1,
     timings: { dump: 11_000, fingerprint: 9000, total: 12_345 },
+    waiters: [{ kind: 'ALTER TABLE', table: hostile, mode: 'ACCESS EXCLUSIVE', waited: 12_300, behind: 4 }],
     removed: [{ url: 'file:///mnt/backups', ids: ['20261020T031000Z-aaaa', '20261021T031000Z-bbbb'] }],
     warnings: [],
     ...changes,
