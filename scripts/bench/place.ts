@@ -45,9 +45,9 @@ export interface Place {
   passphrase: string
   identityFile: string
   /** A folder of the place, made when it is not there. */
-  folder(...names: string[]): string
+  folder: (...names: string[]) => string
   /** The folder in which the S3 server keeps a prefix of its bucket. */
-  s3Folder(prefix: string): string
+  s3Folder: (prefix: string) => string
   /** With PostgreSQL's programs first. */
   path: string
   close(): Promise<string[]>

@@ -17,7 +17,7 @@ export function render(results: Results): string {
     '## Machine',
     `${machine.cpu}, ${machine.cores} cores, ${gigabytes(machine.memory)} of memory, ${machine.kernel}.\n\n${machine.tools.map(({ name, version }) => `${name} ${version}`).join(', ')}.`,
     '## Who takes part', contestantTable(sizes),
-    '## To make it again', `\`\`\`sh\n${sizes.map(({ typed }) => `npm run bench -- ${typed}`).join('\n')}\n\`\`\``,
+    '## To make it again', `\`\`\`sh\n${sizes.flatMap(({ typed }) => typed.split('\n')).map((typed) => `npm run bench -- ${typed}`).join('\n')}\n\`\`\``,
   ].join('\n\n') + '\n'
 }
 

@@ -34,6 +34,7 @@ export interface SizeResults {
   seed: number
   rounds: number
   jobs: number
+  /** The command lines that made it, one a line. */
   typed: string
   at: string
   postgres: string
@@ -81,8 +82,10 @@ export function merge(older: Results | undefined, newer: Results): Results {
   const sizes = newer.sizes.map((size) => {
     const before = older.sizes.find((each) => each.size === size.size && each.seed === size.seed && each.postgres === size.postgres)
     const frameBytes = size.frameBytes ?? before?.frameBytes
+    const kept = before !== undefined && ((size.backup.length === 0 && before.backup.length > 0) || (size.restore.length === 0 && before.restore.length > 0))
     return {
-      ...size, ...(frameBytes === undefined ? {} : { frameBytes }),
+      ...size, typed: kept && before.typed !== size.typed ? `${before.typed}\n${size.typed}` : size.typed,
+      ...(frameBytes === undefined ? {} : { frameBytes }),
       backup: size.backup.length > 0 ? size.backup : before?.backup ?? [], restore: size.restore.length > 0 ? size.restore : before?.restore ?? [],
     }
   })
@@ -95,7 +98,7 @@ function machineKey({ cpu, cores, memory }: Machine): string {
   return [cpu, cores, memory].join()
 }
 
-/** One figure over all runs; undefined where there was none. */
+/** One figure over all runs; undefined where there was none, and for a contestant of which any run failed. */
 export function figure(outcome: Outcome | undefined, of: keyof Run): Spread | undefined {
-  return spread((outcome?.runs ?? []).map((run) => run[of]))
+  return spread(outcome === undefined || outcome.failed !== undefined ? [] : outcome.runs.map((run) => run[of]))
 }

@@ -20,9 +20,8 @@ export function targetsOf(size: SizeResults): Target[] {
   const atMost = (what: string, most: number, value: number | undefined): Target => judge(what, `≤ ${most} ×`, value, value !== undefined && value <= most, times)
   const [ours, bare] = [median('backup', 'ours'), median('backup', 'bare')]
   const content = ratio(median('backup', 'ours-content'), ours)
-  const peak = (name: string, of: keyof Run): number | undefined => figure(size.backup.find((outcome) => outcome.name === name), of)?.max
-  const disk = size.backup.filter(({ kind, runs }) => kind === 'ours' && runs.length > 0).map(({ name }) => peak(name, 'disk') ?? 0)
-  const memory = size.backup.filter(({ kind, runs }) => kind === 'ours' && runs.length > 0).map(({ name }) => peak(name, 'ownMemory') ?? 0)
+  const peaks = (of: keyof Run): number[] => size.backup.filter(({ kind }) => kind === 'ours').flatMap((outcome) => figure(outcome, of)?.max ?? [])
+  const [disk, memory] = [peaks('disk'), peaks('ownMemory')]
   const restoreDisk = figure(size.restore.find(({ name }) => name === 'ours'), 'disk')?.max
   return [
     atLeast('backup to S3: speed, against the usual recipe', 5, ratio(median('backup', 'usual'), ours)),
@@ -31,7 +30,6 @@ export function targetsOf(size: SizeResults): Target[] {
     atMost('backup to a folder: time, against bare `pg_dump -Fd -j`', 1.15, ratio(median('backup', 'ours-folder'), bare)),
     atMost('the content fingerprint: time added, against the backup without it', 0.8, content === undefined ? undefined : content - 1),
     judge('backup: peak memory of our own process', '≤ 256 MB', memory.length > 0 ? Math.max(...memory) : undefined, Math.max(0, ...memory) <= 256 * mebi, (value) => `${Math.round(value / mebi)} MiB`),
-    // a runner's folder for temporary files, its own few bytes in it
     judge('backup: disk used', '0', disk.length > 0 ? Math.max(...disk) : undefined, Math.max(0, ...disk) === 0, bytes),
     atMost('restore from S3: time, against `pg_restore -j` from a local folder', 1, ratio(median('restore', 'ours'), median('restore', 'bare'))),
     judge('restore from S3: disk used', `the frame only (${size.frameBytes === undefined ? 'unknown' : bytes(size.frameBytes)})`, restoreDisk,

@@ -94,8 +94,10 @@ describe('results of several runs', () => {
   test('come together by size; a newer part replaces the older', () => {
     const first = all(sized(1, [outcome('ours', [run(1)])], [outcome('ours', [run(2)])]))
     const second = merge(first, all(sized(10, [outcome('ours', [run(3)])])))
-    const third = merge(second, all(sized(1, [outcome('ours', [run(4)])])))
-    assert.deepEqual(third.sizes.map(({ size, backup, restore }) => [size, backup[0]?.runs[0]?.wall, restore[0]?.runs[0]?.wall]), [[1, 4, 2], [10, 3, undefined]])
+    const third = merge(second, all({ ...sized(1, [outcome('ours', [run(4)])]), typed: '--size 1 --only backup' }))
+    const walls = third.sizes.map(({ size, backup, restore }) => [size, backup[0]?.runs[0]?.wall, restore[0]?.runs[0]?.wall])
+    assert.deepEqual(walls, [[1, 4, 2], [10, 3, undefined]])
+    assert.equal(third.sizes[0]?.typed, '--size 1\n--size 1 --only backup')
   })
 
   test('of another machine are not mixed', () => {
