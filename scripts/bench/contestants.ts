@@ -89,7 +89,7 @@ export const restores: Contestant[] = [
   { name: 'bare', title: 'pg_restore -j from a local folder', kind: 'peer', from: 'bare', script: 'pg_restore -j "$JOBS" -d "$PGDATABASE" "$FOLDER/dump"', note: 'neither fetched nor decrypted' },
   { name: 'usual', title: 'download, openssl, gunzip, psql', kind: 'peer', from: 'usual', needs: ['gzip', 'openssl', 'rclone'], script: `FILE=shop.sql.gz.enc; ${download} | ${openssl} -d | gunzip | ${psql}` },
   { name: 'age-pipe', title: 'download, age, pg_restore', kind: 'peer', from: 'age-pipe', needs: ['age', 'rclone'], script: `FILE=shop.dump.age; ${download} | age -d -i "$IDENTITY_FILE" | pg_restore -d "$PGDATABASE"` },
-  { name: 'age-pipe-zstd', title: 'the same, zstd', kind: 'peer', from: 'age-pipe-zstd', needs: ['age', 'rclone'],
+  { name: 'age-pipe-zstd', title: 'download, age, pg_restore, zstd', kind: 'peer', from: 'age-pipe-zstd', needs: ['age', 'rclone'],
     script: `FILE=shop.dump.age; ${download} | age -d -i "$IDENTITY_FILE" | pg_restore -d "$PGDATABASE"` },
   { name: 'chain', title: 'download, age, tar to disk, pg_restore -j', kind: 'peer', from: 'chain', needs: ['tar', 'age', 'rclone'],
     script: `FILE=shop.tar.age; ${download} | age -d -i "$IDENTITY_FILE" | tar -C "$TEMP" -xf -; pg_restore -j "$JOBS" -d "$PGDATABASE" "$TEMP/dump"` },

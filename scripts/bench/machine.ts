@@ -5,7 +5,7 @@ import type { Machine } from './results.ts'
 
 /** How each program tells its version. Those that are not here are left out. */
 const versions: Record<string, string[]> = {
-  pg_dump: ['--version'], versitygw: ['--version'], age: ['--version'], rclone: ['version'], restic: ['version'], openssl: ['version'], gzip: ['--version'], tar: ['--version'],
+  pg_dump: ['--version'], age: ['--version'], rclone: ['version'], restic: ['version'], openssl: ['version'], gzip: ['--version'], tar: ['--version'],
   pgcopydb: ['--version'], pgbackrest: ['version'],
 }
 
@@ -17,8 +17,11 @@ export function describeMachine(path: string): Machine {
     const version = /v?\d+\.\d[\w.+-]*/.exec(line ?? '')?.[0]
     return status === 0 && version !== undefined ? [{ name, version }] : []
   })
+  // Built by Go from its module, it does not know its own version; the build information in it does.
+  const built = spawnSync('sh', ['-c', 'go version -m "$(command -v versitygw)"'], { env: { ...process.env, PATH: path }, encoding: 'utf8' }).stdout
+  const gateway = /\tmod\t\S+\tv(\S+)/.exec(built)?.[1]
   return {
     cpu: processors[0]?.model ?? 'unknown', cores: processors.length, memory: totalmem(), kernel: `${type()} ${release()}`,
-    tools: [{ name: 'node', version: process.version }, ...tools],
+    tools: [{ name: 'node', version: process.version }, { name: 'versitygw', version: gateway ?? 'of unknown version' }, ...tools],
   }
 }

@@ -84,6 +84,7 @@ export async function openPlace(bytes: number, major: number | undefined, signal
     }
     const [source, target] = [await start(sourceSettings), await start({})]
     s3 = await startS3(['backups'], findS3Server())
+    if (s3.kind === 'stand-in') throw new Error('The bench needs a real S3 server. Put versitygw on PATH, or Go, with which it is built.')
     const s3Root = s3.root
     const identity = await generateIdentity()
     const identityFile = join(folder('keys'), 'identity.txt')
