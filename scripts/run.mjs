@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The way in from a fresh clone: `node scripts/run.mjs demo|test|test:runner|build|lint|prepare [arguments]`, on any Node from 20 on.
+// The way in from a fresh clone: `node scripts/run.mjs demo|bench|test|test:runner|build|lint|prepare [arguments]`, on any Node from 20 on.
 // Puts the dependencies in, finds Node 24 and PostgreSQL, then runs the script of that name with that Node first on PATH.
 // `prepare` does no more than that.
 import { spawn, spawnSync } from 'node:child_process'
@@ -14,6 +14,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 /** @type {Record<string, { script?: string, arguments?: string[], postgres: boolean }>} */
 const tasks = {
   demo: { script: 'scripts/demo.ts', postgres: true },
+  bench: { script: 'scripts/bench.ts', postgres: true },
   test: { script: 'scripts/test.ts', postgres: true },
   'test:runner': { script: 'scripts/test.ts', arguments: ['--runner'], postgres: true },
   build: { script: 'scripts/build.ts', postgres: false },
