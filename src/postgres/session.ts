@@ -61,9 +61,10 @@ export async function connect(connection: Connection, work: Work): Promise<Sessi
   const ending: { why?: Error; byUs?: boolean } = {}
   const understand = (error: unknown): unknown => {
     const why = whyBroken(connection, error)
+    if (!(why instanceof StandbyConflict || why?.code === 'connection-lost')) return why ?? error
     // what the server said as it ended the session says more than the broken socket that comes after it
-    if (why instanceof StandbyConflict || (why instanceof UserError && why.code === 'connection-lost')) return (ending.why ??= why)
-    return why ?? error
+    if (ending.why === undefined || /^[0-9A-Z]{5}$/.test((error as { code?: string }).code ?? '')) ending.why = why
+    return ending.why
   }
   // a server that crashes, or is stopped at once, says so by a warning: there is no time for more
   client.on('notice', ({ code, message }) => {
@@ -80,7 +81,9 @@ export async function connect(connection: Connection, work: Work): Promise<Sessi
   }
   const query = async <Row extends object>(text: string, values?: unknown[]): Promise<Row[]> => {
     try {
-      return (await client.query<Row>(text, values)).rows
+      const { rows } = await client.query<Row>(text, values)
+      delete ending.why
+      return rows
     } catch (error) {
       if (work.signal.aborted) throw work.signal.reason
       if (ending.byUs) throw error
