@@ -95,6 +95,7 @@ export async function backup(options: BackupOptions, work: Work): Promise<Backup
     for (let beginning = 1; ; beginning++) {
       try {
         const made = await make({ ...options, database, label }, about, started, work)
+        made.attempts += beginning - 1
         made.removed = options.keep === undefined ? [] : await pruneAll(options.destinations, label, options.keep, made.warnings, work)
         made.timings.total = Date.now() - started
         return made

@@ -83,6 +83,8 @@ class Said {
   readonly tables: string[] = []
   readonly #lines: string[] = []
   readonly #onTable: ((table: string) => void) | undefined
+  /** Whether the lines that follow belong to one that matters. */
+  #kept = true
   /** The beginning of a line about a table whose name has a line break in it. */
   #open = ''
 
@@ -98,7 +100,10 @@ class Said {
     if (table !== undefined) {
       this.tables.push(table)
       this.#onTable?.(table)
-    } else if (!/^pg_dump: (?!warning:|error:|detail:|hint:|server version|aborting)/.test(line)) this.#lines.push(line)
+    }
+    // what the server says comes without a word of pg_dump's before it, and its further lines without any
+    if (line.startsWith('pg_dump: ')) this.#kept = /^pg_dump: (warning|error|detail|hint|server version|aborting|(FATAL|PANIC|ERROR):)/.test(line)
+    if (this.#kept) this.#lines.push(line)
   }
 
   text(): string {
@@ -137,13 +142,13 @@ const expected = [/^pg_dump: warning: there are circular foreign-key constraints
 function whyDumpFailed(connection: Connection, stderr: string, signal: string | null, work: Work): Error {
   if (work.signal.aborted) return work.signal.reason as Error
   const text = stderr
-  if (/canceling statement due to (lock|statement) timeout|relation .* does not exist|cache lookup failed|could not open relation with OID|schema .* does not exist|tuple concurrently/.test(text)) return new Drift(lastLines(text, 2))
+  const broken = whyClientBroken(connection, text)
+  if (broken) return broken
+  if (/canceling statement due to (lock|statement) timeout|relation .* does not exist|cache lookup failed|could not open relation with OID|schema .* does not exist|tuple concurrently|snapshot ".*" does not exist|invalid snapshot identifier/.test(text)) return new Drift(lastLines(text, 2))
   if (/permission denied/.test(text))
     return new UserError('no-permission', `pg_dump may not read everything: ${lastLines(text, 1)}`, 'Grant the backup role pg_read_all_data; large objects need a superuser or their owner besides.')
   if (/row-level security/.test(text)) return new UserError('row-security', `pg_dump would see only some rows: ${lastLines(text, 1)}`, 'Give the backup role BYPASSRLS (ALTER ROLE … BYPASSRLS), or back up as the owner of these tables.')
   if (/server version mismatch/.test(text)) return new UserError('client-missing', `pg_dump refuses this server: ${lastLines(text, 2)}`, 'Install the client of the server’s major version.')
-  const broken = whyClientBroken(connection, text)
-  if (broken) return broken
   return new UserError('dump-failed', `pg_dump ${signal ? `was ended by ${signal}` : 'failed'}${text ? `: ${lastLines(text, 3)}` : ' without a word.'}`, 'Nothing was stored. If the server is well (its log says so), run the backup again.')
 }
 

@@ -43,6 +43,8 @@ const settings: Record<string, string> = {
   jit: 'off',
   lc_monetary: 'C',
   lock_timeout: '0',
+  // the sessions of a fingerprint are as many as were asked for
+  max_parallel_workers_per_gather: '0',
   quote_all_identifiers: 'off',
   row_security: 'off',
   search_path: '',
@@ -79,7 +81,14 @@ export async function connect(connection: Connection, work: Work): Promise<Sessi
     await Promise.race([client.end(), lost, new Promise((resolve) => setTimeout(resolve, 2000).unref())])
     destroy(client)
   }
-  const query = async <Row extends object>(text: string, values?: unknown[]): Promise<Row[]> => {
+  // one after the other: a ping or a look at progress may come while another query runs
+  let turn: Promise<unknown> = Promise.resolve()
+  const query = <Row extends object>(text: string, values?: unknown[]): Promise<Row[]> => {
+    const asked = turn.then(() => ask<Row>(text, values))
+    turn = asked.catch(() => {})
+    return asked
+  }
+  const ask = async <Row extends object>(text: string, values?: unknown[]): Promise<Row[]> => {
     try {
       const { rows } = await client.query<Row>(text, values)
       delete ending.why

@@ -92,7 +92,11 @@ export async function openReader(snapshot: Snapshot, parts: readonly Part[], opt
   const session = await connect(snapshot.session.connection, work)
   try {
     await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-    await session.query(`SET TRANSACTION SNAPSHOT '${snapshot.id}'`)
+    // undefined_object on 17 and newer, invalid_parameter_value before: whoever holds the snapshot is gone, and that session knows why
+    await session.query(`SET TRANSACTION SNAPSHOT '${snapshot.id}'`).catch(async (error: { code?: string }) => {
+      if (error.code !== '42704' && error.code !== '22023') throw error as Error
+      throw (await Promise.race([snapshot.session.lost, snapshot.session.query('SELECT 1').then(() => error as Error)])) as Error
+    })
     await session.query(`SET LOCAL lock_timeout = ${lockWait}`)
     if (lockFirst) for (let at = 0; at < tables.length; at += 500) await lock(session, tables.slice(at, at + 500))
     const before = async (batch: readonly Table[]): Promise<void> => {
@@ -119,9 +123,9 @@ async function lock(session: Session, tables: readonly Table[]): Promise<void> {
   }
 }
 
-/** Rethrows, as Drift where somebody works on what was to be read: lock_not_available, undefined_table, invalid_schema_name. */
+/** Rethrows, as Drift where somebody works on what was to be read: lock_not_available, undefined_table, undefined_column, invalid_schema_name. */
 function asDrift(error: unknown): never {
   const { code, message } = error as { code?: string; message: string }
-  if (code === '55P03' || code === '42P01' || code === '3F000') throw new Drift(message)
+  if (['55P03', '42P01', '42703', '3F000'].includes(code ?? '')) throw new Drift(message)
   throw error
 }
