@@ -101,7 +101,7 @@ export async function backup(options: BackupOptions, work: Work): Promise<Backup
         return made
       } catch (error) {
         if (!(error instanceof Drift || error instanceof StandbyConflict)) throw error
-        if (beginning === mostBeginnings) throw whyGivenUp(error)
+        if (beginning === mostBeginnings) throw whyGivenUp(error, database.input)
         work.log.info(`${error.message}; beginning anew with a new snapshot (${beginning} of ${mostBeginnings - 1})`)
         await pauseFor(1000 * 2 ** beginning * (0.5 + Math.random()), work)
       }
@@ -111,10 +111,10 @@ export async function backup(options: BackupOptions, work: Work): Promise<Backup
   }
 }
 
-function whyGivenUp(error: Drift | StandbyConflict): UserError {
+function whyGivenUp(error: Drift | StandbyConflict, input: string): UserError {
   if (error instanceof StandbyConflict)
-    return new UserError('standby-conflict', `In ${mostBeginnings} attempts the standby ended what was being read, because its replay needed it: ${error.message}`, 'Set hot_standby_feedback = on at the standby, or raise max_standby_streaming_delay there above the time that a backup takes; or back up from the primary.', { cause: error })
-  return new UserError('tables-in-motion', `In ${mostBeginnings} attempts tables changed while they were being read: ${error.message}`, 'Run the backup again, best when no migration runs.', { cause: error })
+    return new UserError('standby-conflict', `${input}: in ${mostBeginnings} attempts this standby ended what was being read, because its replay needed it: ${error.message}`, 'Set hot_standby_feedback = on at the standby, or raise max_standby_streaming_delay there above the time that a backup takes; or back up from the primary.', { cause: error })
+  return new UserError('tables-in-motion', `${input}: in ${mostBeginnings} attempts tables changed while they were being read: ${error.message}`, 'Run the backup again, best when no migration runs.', { cause: error })
 }
 
 /** One beginning of a backup, under an id of its own: credentials that may only create could not write the same objects again. */

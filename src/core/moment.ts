@@ -7,7 +7,6 @@ import { freeConnections, mostArchives, planFleet } from '../postgres/fleet.ts'
 import { countLargeObjects, measureLargeObjects } from '../postgres/large-objects.ts'
 import { listTables, type Table } from '../postgres/relations.ts'
 import { printSchema, type SchemaPrint } from '../postgres/schema.ts'
-import { StandbyConflict } from '../postgres/session-errors.ts'
 import { Drift, lockWait, openReader, type Reader, type Snapshot, takeSnapshot } from '../postgres/snapshot.ts'
 import type { Session } from '../postgres/session.ts'
 import { messageOf, UserError } from '../errors.ts'
@@ -61,7 +60,7 @@ export async function holdStill(options: MomentOptions, work: Work): Promise<Mom
       return await attempt(options, attempts, work)
     } catch (error) {
       work.signal.throwIfAborted()
-      if (!(error instanceof Drift || error instanceof StandbyConflict)) throw error
+      if (!(error instanceof Drift)) throw error
       if (Date.now() > deadline)
         throw new UserError('tables-in-motion', `In ${patience / 60_000} minutes and ${attempts} attempts there was no moment in which all tables stood still: ${messageOf(error)}`, 'Something holds or takes exclusive locks all the time: a migration, VACUUM FULL, or a job that truncates. Run the backup at another time.', { cause: error })
       const pause = Math.min(200 * 1.4 ** attempts, 15_000) * (0.5 + Math.random())
