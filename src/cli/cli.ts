@@ -7,7 +7,7 @@ import { inputLines } from '../github/input.ts'
 import { findSecrets } from '../github/mask.ts'
 import { failureReport } from '../report/failure.ts'
 import { type Asked, readArguments } from './arguments.ts'
-import { inputsOf } from './commands.ts'
+import { inputs } from './commands.ts'
 import { restoreAsked } from './confirm.ts'
 import { stepEnvironment } from './environment.ts'
 import { helpText } from './help.ts'
@@ -30,17 +30,19 @@ export async function cli(argv: readonly string[], env: Env): Promise<void> {
     if ('help' in asked) return openTerminal({ ...options, json: false }).report(helpText(asked.help))
     command = asked.command
     const early = openTerminal(options)
-    const stepEnv = stepEnvironment(asked, env, early.log.warning)
+    const stepEnv = stepEnvironment(asked, env, (text) => early.log.warning(text))
     await perform(asked, stepEnv, options)
   } catch (error) {
     // before there is any work: a word misspelt, an input missing
-    const names = inputsOf(command as Asked['command']).map(({ name }) => name)
-    fail(command, error, undefined, openTerminal(options), new Map(), names)
+    fail(command, error, undefined, openTerminal(options), new Map())
     if (options.json) openTerminal(options).result(JSON.stringify({ outcome: 'failure', 'error-code': judge(error, undefined).code }))
   }
 }
 
 type Outputs = Map<string, unknown>
+
+/** Of all commands: what one says may be of the next one's. */
+const names = inputs.map(({ name }) => name)
 
 async function perform(asked: Asked, env: Env, options: TerminalOptions): Promise<void> {
   const { command } = asked
@@ -51,7 +53,6 @@ async function perform(asked: Asked, env: Env, options: TerminalOptions): Promis
   const servers = Object.fromEntries(serversOf(env).map((connection) => [connection.input, placeOf(connection)]))
   const held = heldInFile(folder, { command, started: new Date().toISOString(), storage: inputLines(env, 'storage'), servers }, terminal.log)
   const running = startWork(env, terminal.log, held)
-  const names = inputsOf(command).map(({ name }) => name)
   const outputs: Outputs = new Map()
   const step: Step = {
     env,
@@ -59,7 +60,7 @@ async function perform(asked: Asked, env: Env, options: TerminalOptions): Promis
     secrets,
     output: (name, value) => outputs.set(name, value),
     report: (markdown) => terminal.report(reportInFlags(markdown, names)),
-    annotate: terminal.annotate,
+    annotate: (annotations) => terminal.annotate(annotations),
   }
   try {
     await sweepEarlier(folder, env, running.work)
@@ -67,7 +68,7 @@ async function perform(asked: Asked, env: Env, options: TerminalOptions): Promis
     await stories[command](step, terminal, outputs)
     outputs.set('outcome', 'success').set('error-code', '')
   } catch (error) {
-    fail(command, error, running.cancelledBy(), terminal, outputs, names)
+    fail(command, error, running.cancelledBy(), terminal, outputs)
   } finally {
     running.close()
   }
@@ -84,7 +85,7 @@ const stories: Record<Asked['command'], (step: Step, terminal: Terminal, outputs
   status: (step, _, outputs) => statusStep(step, (name, value) => outputs.set(name, value)),
 }
 
-function fail(command: string, thrown: unknown, signal: NodeJS.Signals | undefined, terminal: Terminal, outputs: Outputs, names: readonly string[]): void {
+function fail(command: string, thrown: unknown, signal: NodeJS.Signals | undefined, terminal: Terminal, outputs: Outputs): void {
   const failure = judge(thrown, signal)
   process.exitCode = failure.exitCode
   outputs.set('outcome', failure.cancelled ? 'cancelled' : 'failure').set('error-code', failure.code)
@@ -96,7 +97,8 @@ function fail(command: string, thrown: unknown, signal: NodeJS.Signals | undefin
 function tell(outputs: Outputs, { json }: Asked, terminal: Terminal): void {
   if (json) return terminal.result(JSON.stringify(Object.fromEntries(outputs)))
   for (const [name, value] of outputs) {
-    if (typeof value === 'object' || value === '' || name === 'outcome' || name === 'error-code') continue
-    terminal.print(`${name}: ${String(value)}`)
+    if (name === 'outcome' || name === 'error-code' || value === '') continue
+    // lists are for other programs; a report has shown them
+    if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') terminal.print(`${name}: ${value}`)
   }
 }

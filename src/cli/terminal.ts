@@ -28,9 +28,9 @@ export interface TerminalOptions {
 }
 
 export function openTerminal({ json, debug, plain, redact }: TerminalOptions): Terminal {
-  const { stdin, stdout, stderr } = process
+  const [stdin, stdout, stderr] = [process.stdin, process.stdout, process.stderr]
   const out = json ? stderr : stdout
-  for (const stream of [stdout, stderr]) stream.on('error', ignoreClosed)
+  for (const stream of [stdout, stderr]) stream.on('error', () => {}) // whoever read it has gone (`| head`, a terminal that closed): that ends no restore
   const screenOf = (stream: NodeJS.WriteStream): Screen => ({ width: Math.max(40, Math.min(stream.columns || 110, 130)), colour: stream.isTTY && !plain })
   let drawn = false
   const write = (stream: NodeJS.WriteStream, text: string): void => {
@@ -92,9 +92,4 @@ function harmless(text: string): string {
     .replace(/\r\n?/g, '\n')
     .replace(/\u001b\[[0-9;?]*[ -/]*[@-~]/g, '')
     .replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '')
-}
-
-/** Whoever read what we write may have gone (`| head`): that ends no restore. */
-function ignoreClosed(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error
 }

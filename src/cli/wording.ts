@@ -14,10 +14,12 @@ export function inFlags(text: string, names: readonly string[]): string {
     .replaceAll('with debug logging on', 'with --debug')
 }
 
-/** A report: as above where it is set as code, and its blocks of inputs become flags that can be pasted. */
+/** A report: as above where it is set as code, and its blocks of inputs become flags that can be pasted; no charts. */
 export function reportInFlags(markdown: string, names: readonly string[]): string {
   const name = `(?:${names.toSorted((a, b) => b.length - a.length).join('|')})`
   return markdown
+    // only GitHub draws them; the figures stand beside them
+    .replace(/```mermaid\n.*?\n```\n*/gs, '')
     .replace(/```yaml\n(.*?)\n```/gs, (block: string, body: string) => {
       const lines = body.split('\n').map((line) => new RegExp(`^(${name}): (.*)$`).exec(line))
       if (!lines.every((line) => line !== null)) return block

@@ -149,7 +149,8 @@ async function labelStatus(label: string, all: Traces[], work: Work): Promise<La
     one.newest ??= backupStatus(label, traces, read)
     // a proof of another manifest says nothing of this one
     if (proof?.proven && proof.manifest === read.sha256) {
-      one.proven = { ...backupStatus(label, traces, read), proof: { level: proof.level, at: proof.at, age: Date.now() - Date.parse(proof.at), restore: proof.timings.restore } }
+      const { level, at, timings } = proof
+      one.proven = { ...backupStatus(label, traces, read), proof: { level, at, age: Date.now() - Date.parse(at), restore: timings.restore } }
     }
   }
   return one

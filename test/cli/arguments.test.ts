@@ -115,7 +115,8 @@ describe('what an action’s code is given', () => {
     return join(folder, name)
   }
   const warnings: string[] = []
-  const step = (argv: string[], env: Record<string, string> = {}): Record<string, string | undefined> => stepEnvironment(asked(...argv), { HOME: folder, ...env }, (text) => warnings.push(text))
+  const step = (argv: string[], env: Record<string, string> = {}): Record<string, string | undefined> =>
+    stepEnvironment(asked(...argv), { HOME: folder, ...env }, (text) => warnings.push(text))
   const restore = ['restore', '--storage', 'file:///a', '--storage', 'file:///b']
 
   test('inputs, from flags, from files and from the environment; and nothing that only looks like one', () => {

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { constants, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { after } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { processesOf } from '../actions/watched-run.ts'
 
@@ -17,6 +18,8 @@ export interface Typed {
   /** Command lines of all its processes, sampled while it ran. */
   commands: string[]
   left: { processes: string[]; files: string[] }
+  /** Its TMPDIR, by which its processes are known; removed when the test file ends. */
+  temporary: string
 }
 
 export interface TypedOptions {
@@ -29,15 +32,20 @@ export interface TypedOptions {
   home: string
 }
 
+const folders: string[] = []
+// registered here, for the file: a hook that is registered inside `before` would run as soon as that is over
+after(() => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })))
+
 /** Runs `node dist/cli.js …` as a person would, with no environment but a person's. */
 export async function typed(args: readonly string[], { env, keys, cancel, home }: TypedOptions): Promise<Typed> {
   const temporary = mkdtempSync(join(tmpdir(), 'hf-'))
+  folders.push(temporary)
   chmodSync(temporary, 0o755) // a server of the run's own has another user
   const command = [process.execPath, join(dist, 'cli.js'), ...args]
   const environment = { PATH: `${dirname(process.execPath)}:${process.env['PATH'] ?? ''}`, HOME: home, LANG: 'C.UTF-8', TERM: 'xterm', TMPDIR: temporary, ...env }
   const [program = '', ...rest] = keys ? ['script', '-qefc', command.map((word) => `'${word}'`).join(' '), '/dev/null'] : command
   const child = spawn(program, rest, { cwd: home, env: environment, stdio: [keys ? 'pipe' : 'ignore', 'pipe', 'pipe'] })
-  const ran: Typed = { code: -1, stdout: '', stderr: '', said: '', commands: [], left: { processes: [], files: [] } }
+  const ran: Typed = { code: -1, stdout: '', stderr: '', said: '', commands: [], left: { processes: [], files: [] }, temporary }
   for (const name of ['stdout', 'stderr'] as const)
     child[name]?.setEncoding('utf8').on('data', (piece: string) => {
       ran[name] += piece
@@ -62,8 +70,6 @@ export async function typed(args: readonly string[], { env, keys, cancel, home }
     over.abort()
     clearTimeout(timer)
     clearInterval(sampling)
-    // what a kill leaves is for the next run to clean up: only then is the folder in its way
-    if (cancel?.name !== 'SIGKILL') rmSync(temporary, { recursive: true, force: true })
   }
 }
 
