@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { minify } from 'terser'
-import { checkBundle } from './bundle-rules.ts'
+import { checkBundle, cliScript } from './bundle-rules.ts'
 
 const root = dirname(import.meta.dirname)
 const { values } = parseArgs({ options: { out: { type: 'string', default: join(root, 'dist') } } })
@@ -19,7 +19,7 @@ try {
   const dist = join(stage, 'dist')
   bundle(dist)
   await shrink(dist)
-  const faults = [...checkBundle(dist), ...tryActions(stage)]
+  const faults = [...checkBundle(dist), ...tryActions(stage), ...tryCommandLine(dist, stage)]
   if (faults.length > 0) {
     for (const fault of faults) console.error(`build: ${fault}`)
     process.exitCode = 1
@@ -39,11 +39,12 @@ function bundle(dist: string): void {
   run('typescript/bin/tsc', '-p', 'tsconfig.build.json')
   run('@vercel/ncc/dist/ncc/cli.js', 'build', 'build/index.js', '-o', dist, '--no-cache', '--quiet', '--license', 'licenses.txt', '--target', 'es2022')
   writeFileSync(join(dist, 'package.json'), '{"type":"module"}\n')
+  writeFileSync(join(dist, 'cli.js'), cliScript, { mode: 0o755 })
 }
 
 /** ncc's own --minify leaves out the chunks that are loaded when needed. */
 async function shrink(dist: string): Promise<void> {
-  for (const name of scripts(dist)) {
+  for (const name of scripts(dist).filter((each) => each !== 'cli.js')) {
     const path = join(dist, name)
     const { code } = await minify(readFileSync(path, 'utf8'), { module: true, ecma: 2020, format: { comments: false } })
     if (code === undefined) throw new Error(`terser gave nothing for ${name}`)
@@ -65,6 +66,16 @@ function tryActions(folder: string): string[] {
       ...(spoke ? [] : [`${script} without inputs should end with 1 and an error of ours, and ended with ${main.code} (${code ?? 'no error-code'}):\n${main.log}`]),
       ...(post === undefined || post.code === 0 ? [] : [`${postScript} with nothing to do ended with ${post.code}:\n${post.log}`]),
     ]
+  })
+}
+
+/** The command line has to show its help without anything around it, and to say in our own words what is wrong with it. */
+function tryCommandLine(dist: string, folder: string): string[] {
+  const runs: [string[], number, RegExp][] = [[['--help'], 0, /restore/], [['restore', '--targt-url=x'], 1, /--target-url/]]
+  return runs.flatMap(([args, code, says]) => {
+    const ran = spawnSync(process.execPath, [join(dist, 'cli.js'), ...args], { cwd: folder, env: { PATH: process.env.PATH, HOME: folder }, encoding: 'utf8', timeout: 60_000 })
+    const said = ran.stdout + ran.stderr
+    return ran.status === code && says.test(said) ? [] : [`cli.js ${args.join(' ')} should end with ${code} and speak of ${says}, and ended with ${ran.status}:\n${said}`]
   })
 }
 

@@ -8,6 +8,19 @@ const limit = 4_000_000
 const knownEvals = [/^eval\("require"\)\("pg-native"\)/]
 
 /**
+ * dist/cli.js, whole. It looks at Node's version before anything is imported: an older one could not even read the bundle (zstd
+ * in node:zlib), and would say so in words that help nobody.
+ */
+export const cliScript = `#!/usr/bin/env node
+if (Number.parseInt(process.versions.node, 10) < 24) {
+  console.error('Holdfast needs Node 24 or newer, and this is ' + process.version + '. Install it from https://nodejs.org/en/download, then type the same again.')
+  process.exit(1)
+}
+const { cli } = await import('./index.js')
+await cli(process.argv.slice(2), process.env)
+`
+
+/**
  * What would break a bundle on a runner although the bundler was content with it, as sentences; none when all is well.
  * ncc exits 0 when a module is missing, and leaves `eval("require")` where a package hides a require from bundlers.
  */
@@ -16,6 +29,7 @@ export function checkBundle(dist: string): string[] {
   const bytes = names.reduce((sum, name) => sum + statSync(join(dist, name)).size, 0)
   return [
     ...names.filter((name) => /\.(?:m|c)?js$/.test(name)).flatMap((name) => checkScript(name, readFileSync(join(dist, name), 'utf8'))),
+    ...(names.includes('cli.js') ? [] : ['cli.js is missing']),
     ...(names.includes('licenses.txt') ? [] : ['licenses.txt is missing']),
     ...(bytes > limit ? [`dist is ${bytes} bytes, over the ${limit} that we allow`] : []),
   ]

@@ -21,6 +21,8 @@ export interface Log {
   /** Shown only when the runner debugs. Never holds a secret. */
   debug(text: string): void
   warning(text: string): void
+  /** How far the work has come, `share` from 0 to 1; each call takes the place of the one before. Only where that can be shown: on a terminal. */
+  progress?(text: string, share: number): void
   /** Runs `body` with what it logs folded under a title. */
   group<T>(title: string, body: () => Promise<T>): Promise<T>
 }

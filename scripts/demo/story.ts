@@ -1,4 +1,4 @@
-import { type Screen, paint, renderMarkdown } from './terminal.ts'
+import { type Screen, paint, renderMarkdown } from '../../src/report/terminal.ts'
 import type { ActionRun } from '../../test/support/mini-runner.ts'
 
 /** Something was not as it should be. What led there has been shown. */

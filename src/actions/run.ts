@@ -1,11 +1,11 @@
 import { constants } from 'node:os'
 import { Cancelled, messageOf, UserError } from '../errors.ts'
-import { annotate } from '../github/annotations.ts'
+import { annotate, type Annotation } from '../github/annotations.ts'
 import type { Env } from '../github/input.ts'
 import { maskSecrets, type Secrets } from '../github/mask.ts'
 import { writeOutputs } from '../github/outputs.ts'
 import { writeSummary } from '../github/summary.ts'
-import { startWork, type RunnerWork } from '../github/work.ts'
+import { startWork } from '../github/work.ts'
 import { failureReport } from '../report/failure.ts'
 import type { Work } from '../work.ts'
 
@@ -18,6 +18,8 @@ export interface Step {
   output: (name: string, value: string | number | boolean) => void
   /** Writes the job summary. */
   report: (markdown: string) => void
+  /** Shows a few things where nobody overlooks them. */
+  annotate: (annotations: readonly Annotation[]) => void
 }
 
 /**
@@ -37,6 +39,7 @@ export async function run(action: string, story: (step: Step) => Promise<void>):
     work: runner.work,
     secrets,
     output: (name, value) => outputs.set(name, value),
+    annotate,
     report(markdown) {
       reported = true
       if (!writeSummary(secrets.redact(markdown), env)) runner.work.log.info('There is no room for a job summary here; the report is left out.')
@@ -46,7 +49,7 @@ export async function run(action: string, story: (step: Step) => Promise<void>):
     await story(step)
     outputs.set('outcome', 'success').set('error-code', '')
   } catch (thrown) {
-    const failure = judge(thrown, runner)
+    const failure = judge(thrown, runner.cancelledBy())
     outputs.set('outcome', failure.cancelled ? 'cancelled' : 'failure').set('error-code', failure.code)
     process.exitCode = failure.exitCode
     const message = secrets.redact(failure.message)
@@ -60,7 +63,7 @@ export async function run(action: string, story: (step: Step) => Promise<void>):
   endSoon(runner.work)
 }
 
-interface Judged {
+export interface Judged {
   cancelled: boolean
   code: string
   message: string
@@ -68,8 +71,8 @@ interface Judged {
   exitCode: number
 }
 
-function judge(thrown: unknown, runner: RunnerWork): Judged {
-  const signal = runner.cancelledBy()
+/** What was thrown, as a person is told it. `signal` is the one that stopped the work, if one did. */
+export function judge(thrown: unknown, signal: NodeJS.Signals | undefined): Judged {
   // children that are stopped, and connections that are cut, fail in many ways; the signal is why
   if (signal || thrown instanceof Cancelled) {
     const message = signal ? `The run was cancelled (${signal}).` : messageOf(thrown)
@@ -92,7 +95,7 @@ function say(action: string, thrown: unknown, failure: Judged, work: Work): void
 }
 
 /** The stack of what was thrown, and of what caused it. */
-function stacks(thrown: unknown): string {
+export function stacks(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown)
   const own = thrown.stack ?? messageOf(thrown)
   return thrown.cause === undefined ? own : `${own}\nCaused by: ${stacks(thrown.cause)}`

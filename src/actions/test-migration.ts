@@ -2,7 +2,6 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { rehearse, type RehearsalResult } from '../core/rehearse.ts'
 import { UserError } from '../errors.ts'
-import { annotate } from '../github/annotations.ts'
 import { postComment } from '../github/comment.ts'
 import { migrationEnvironment } from '../github/environment.ts'
 import { readTestMigrationInputs } from '../github/inputs.ts'
@@ -12,7 +11,7 @@ import { run, type Step } from './run.ts'
 
 export const testMigration = (): Promise<void> => run('test-migration', testMigrationStep)
 
-export async function testMigrationStep({ env, work, secrets, output, report }: Step): Promise<void> {
+export async function testMigrationStep({ env, work, secrets, output, report, annotate }: Step): Promise<void> {
   const { storage, token, ...inputs } = readTestMigrationInputs(env)
   const environment = migrationEnvironment(env)
   const result = secrets.redactAll(await withStorages(storage, env, (sources) => rehearse({ ...inputs, sources, environment }, work)))

@@ -2,6 +2,8 @@ import type { Log } from '../work.ts'
 
 /** Between two lines of progress, milliseconds. */
 const pace = 5000
+/** The same where a line is drawn over. */
+const livePace = 1000
 
 /** How far a long piece of work has come: `done` of `total` bytes. */
 export interface Counter {
@@ -15,16 +17,18 @@ export interface Counter {
  * Says every few seconds how far some work has come, until the function it gives is called: nothing at all for work that takes less. The first
  * counter's speed tells the time left; it is measured over the last half minute, since a large table goes faster than many small ones.
  */
-export function tellProgress(log: Pick<Log, 'info'>, counters: readonly Counter[], look?: () => Promise<void>): () => void {
+export function tellProgress(log: Pick<Log, 'info' | 'progress'>, counters: readonly Counter[], look?: () => Promise<void>): () => void {
   const seen: { at: number; done: number }[] = [{ at: Date.now(), done: 0 }]
   const tell = (): void => {
     const [main] = counters
     if (!main) return
     seen.push({ at: Date.now(), done: main.done })
-    if (seen.length > 7) seen.shift()
-    log.info(progressLine(counters, speedOf(seen)))
+    while (seen.length > 2 && Date.now() - (seen[1]?.at ?? 0) >= 30_000) seen.shift()
+    const line = progressLine(counters, speedOf(seen))
+    if (log.progress) log.progress(line, main.total > 0 ? Math.min(1, main.done / main.total) : 0)
+    else log.info(line)
   }
-  const timer = setInterval(() => void (look?.() ?? Promise.resolve()).catch(() => {}).then(tell), pace)
+  const timer = setInterval(() => void (look?.() ?? Promise.resolve()).catch(() => {}).then(tell), log.progress ? livePace : pace)
   timer.unref()
   return () => clearInterval(timer)
 }

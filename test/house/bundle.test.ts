@@ -3,7 +3,7 @@ import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, describe, test } from 'node:test'
-import { checkBundle } from '../../scripts/bundle-rules.ts'
+import { checkBundle, cliScript } from '../../scripts/bundle-rules.ts'
 
 const root = dirname(dirname(import.meta.dirname))
 
@@ -16,17 +16,18 @@ describe('a bundle is refused for', () => {
   ]
   for (const [title, name, text, says] of bad) {
     test(title, () => {
-      const found = checkBundle(bundle({ [name]: text, 'licenses.txt': '' }))
+      const found = checkBundle(bundle({ [name]: text, 'cli.js': '', 'licenses.txt': '' }))
       assert.equal(found.length, 1)
       assert.match(found[0] ?? '', says)
     })
   }
 
-  test('licenses that are missing', () => assert.match(checkBundle(bundle({ 'index.js': '' }))[0] ?? '', /licenses\.txt/))
+  test('licenses that are missing', () => assert.match(checkBundle(bundle({ 'index.js': '', 'cli.js': '' }))[0] ?? '', /licenses\.txt/))
+  test('a command line that is missing', () => assert.match(checkBundle(bundle({ 'index.js': '', 'licenses.txt': '' }))[0] ?? '', /cli\.js/))
 })
 
 test("pg's native driver, which we never ask for, is let pass", () => {
-  assert.deepEqual(checkBundle(bundle({ 'index.js': 'e.exports=eval("require")("pg-native")', 'licenses.txt': '' })), [])
+  assert.deepEqual(checkBundle(bundle({ 'index.js': 'e.exports=eval("require")("pg-native")', 'cli.js': '', 'licenses.txt': '' })), [])
 })
 
 test('the committed bundle passes, and exports what each action imports', async () => {
@@ -40,6 +41,8 @@ test('the committed bundle passes, and exports what each action imports', async 
     const name = /^import \{ (\w+)(?: as \w+)? \} from '(?:\.\.\/)+dist\/index\.js'$/m.exec(text)?.[1]
     assert.ok(name !== undefined && bundled.includes(name), `${script} imports ${name}, the bundle exports ${bundled.join(', ')}`)
   }
+  assert.equal(readFileSync(join(dist, 'cli.js'), 'utf8'), cliScript)
+  assert.ok(bundled.includes('cli'))
 })
 
 function bundle(files: Record<string, string>): string {

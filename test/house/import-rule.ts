@@ -4,10 +4,11 @@ import ts from 'typescript'
 /**
  * The import rule of docs/architecture.md. Imports point down only:
  * actions → {github, core, report}; core → {postgres, storage, stream}; postgres, storage → stream; github → {report, stream};
- * report ← plain data of core.
+ * report ← plain data of core; cli, the other edge, → {actions, github, core, report}.
  */
 const below: Record<string, readonly string[]> = {
-  index: ['actions'],
+  index: ['actions', 'cli'],
+  cli: ['actions', 'github', 'core', 'report'],
   actions: ['github', 'core', 'report'],
   core: ['postgres', 'storage', 'stream'],
   postgres: ['stream'],
@@ -30,6 +31,10 @@ const doors: { from: string; to: string; typesOnly: boolean }[] = [
   { from: 'actions', to: 'src/postgres/connection.ts', typesOnly: false },
   { from: 'actions', to: 'src/storage/open.ts', typesOnly: false },
   { from: 'actions', to: 'src/storage/storage.ts', typesOnly: true },
+  // a password that a URL leaves out comes from libpq's file, before the actions' code reads the URL
+  { from: 'cli', to: 'src/postgres/connection.ts', typesOnly: false },
+  // a run that died is known by its pid and start
+  { from: 'cli', to: 'src/stream/process.ts', typesOnly: false },
 ]
 
 /** Where the runner's own packages and the process's environment may be met. */

@@ -30,6 +30,8 @@ describe('the rule is broken by', () => {
     ['the environment by brackets', 'src/storage/s3.ts', "const url = process['env']", /process\.env/],
     ['the environment, taken apart', 'src/storage/s3.ts', 'const { env } = process', /process\.env/],
     ['the environment by its module', 'src/storage/s3.ts', "import { env } from 'node:process'", /node:process/],
+    ['the environment, read by the command line: dist/cli.js passes it', 'src/cli/cli.ts', 'const home = process.env.HOME', /process\.env/],
+    ['an action that knows the command line', 'src/actions/run.ts', "import { cli } from '../cli/cli.ts'", /actions may import github, core, report/],
     ['shared code that imports', 'src/errors.ts', "import { digest } from './stream/digest.ts'", /imports nothing/],
   ]
   for (const [title, file, text, says] of broken) {
@@ -48,6 +50,7 @@ describe('the rule allows', () => {
     ['a neighbour', 'src/stream/pipe.ts', "import { digest } from './digest.ts'"],
     ['errors and work, by all', 'src/stream/pipe.ts', "import { UserError } from '../errors.ts'\nimport type { Work } from '../work.ts'"],
     ['a report that knows the shape of what the core tells', 'src/report/verify.ts', "import type { VerifyResult } from '../core/verify.ts'"],
+    ['the command line, which runs what the actions run', 'src/cli/run.ts', "import { backupStep } from '../actions/backup.ts'"],
     ['types marked one by one', 'src/report/verify.ts', "import { type Level, type Difference } from '../core/level.ts'"],
     ['the environment at the edge', 'src/actions/run.ts', 'const debug = process.env.RUNNER_DEBUG'],
     ['a runner package at the edge', 'src/github/inputs.ts', "import { getInput } from '@actions/core'"],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { renderMarkdown } from '../../scripts/demo/terminal.ts'
+import { renderMarkdown } from '../../src/report/terminal.ts'
 
 const show = (markdown: string, width = 40, colour = false): string[] => renderMarkdown(markdown, { width, colour }).split('\n')
 

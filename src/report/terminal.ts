@@ -1,4 +1,4 @@
-/** Shows a job summary, which is Markdown for GitHub, in a terminal. Knows what our reports use, and no more of Markdown. */
+/** Shows a report, which is Markdown for GitHub, in a terminal. Knows what our reports use, and no more of Markdown. */
 
 export interface Screen {
   /** Columns. */

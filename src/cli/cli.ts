@@ -1,0 +1,104 @@
+import { backupStep } from '../actions/backup.ts'
+import { judge, stacks, type Step } from '../actions/run.ts'
+import { testMigrationStep } from '../actions/test-migration.ts'
+import { verifyStep } from '../actions/verify.ts'
+import type { Env } from '../github/input.ts'
+import { inputLines } from '../github/input.ts'
+import { findSecrets } from '../github/mask.ts'
+import { failureReport } from '../report/failure.ts'
+import { type Asked, readArguments } from './arguments.ts'
+import { inputs } from './commands.ts'
+import { restoreAsked } from './confirm.ts'
+import { stepEnvironment } from './environment.ts'
+import { helpText } from './help.ts'
+import { heldInFile, stateFolder } from './state.ts'
+import { statusStep } from './status.ts'
+import { placeOf, serversOf, sweepEarlier } from './sweep.ts'
+import { openTerminal, type Terminal, type TerminalOptions } from './terminal.ts'
+import { inFlags, reportInFlags } from './wording.ts'
+import { startWork } from './work.ts'
+
+/**
+ * The command line: the actions' own code, for a day without a runner. Reads what was typed, gives a step what it would find on a
+ * runner, and is the one place where an error of it ends. Exit codes are the actions'.
+ */
+export async function cli(argv: readonly string[], env: Env): Promise<void> {
+  const options: TerminalOptions = { json: argv.includes('--json'), debug: false, plain: Boolean(env['NO_COLOR']) || env['TERM'] === 'dumb', redact: findSecrets(env).redact }
+  let command = 'holdfast'
+  try {
+    const asked = readArguments(argv)
+    if ('help' in asked) return openTerminal({ ...options, json: false }).report(helpText(asked.help))
+    command = asked.command
+    const early = openTerminal(options)
+    const stepEnv = stepEnvironment(asked, env, (text) => early.log.warning(text))
+    await perform(asked, stepEnv, options)
+  } catch (error) {
+    // before there is any work: a word misspelt, an input missing
+    fail(command, error, undefined, openTerminal(options), new Map())
+    if (options.json) openTerminal(options).result(JSON.stringify({ outcome: 'failure', 'error-code': judge(error, undefined).code }))
+  }
+}
+
+type Outputs = Map<string, unknown>
+
+/** Of all commands: what one says may be of the next one's. */
+const names = inputs.map(({ name }) => name)
+
+async function perform(asked: Asked, env: Env, options: TerminalOptions): Promise<void> {
+  const { command } = asked
+  const secrets = findSecrets(env)
+  const terminal = openTerminal({ ...options, json: asked.json, debug: asked.debug, redact: secrets.redact })
+  for (const { text, notable } of secrets.warnings) if (notable) terminal.log.warning(text)
+  const folder = stateFolder(env)
+  const servers = Object.fromEntries(serversOf(env).map((connection) => [connection.input, placeOf(connection)]))
+  const held = heldInFile(folder, { command, started: new Date().toISOString(), storage: inputLines(env, 'storage'), servers }, terminal.log)
+  const running = startWork(env, terminal.log, held)
+  const outputs: Outputs = new Map()
+  const step: Step = {
+    env,
+    work: running.work,
+    secrets,
+    output: (name, value) => outputs.set(name, value),
+    report: (markdown) => terminal.report(reportInFlags(markdown, names)),
+    annotate: (annotations) => terminal.annotate(annotations),
+  }
+  try {
+    await sweepEarlier(folder, env, running.work)
+    running.work.signal.throwIfAborted()
+    await stories[command](step, terminal, outputs)
+    outputs.set('outcome', 'success').set('error-code', '')
+  } catch (error) {
+    fail(command, error, running.cancelledBy(), terminal, outputs)
+  } finally {
+    running.close()
+  }
+  tell(outputs, asked, terminal)
+  // all is done and cleaned up: a connection that idles must not keep the process
+  setTimeout(() => process.exit(), 1000).unref()
+}
+
+const stories: Record<Asked['command'], (step: Step, terminal: Terminal, outputs: Outputs) => Promise<void>> = {
+  backup: backupStep,
+  verify: verifyStep,
+  'test-migration': testMigrationStep,
+  restore: restoreAsked,
+  status: (step, _, outputs) => statusStep(step, (name, value) => outputs.set(name, value)),
+}
+
+function fail(command: string, thrown: unknown, signal: NodeJS.Signals | undefined, terminal: Terminal, outputs: Outputs): void {
+  const failure = judge(thrown, signal)
+  process.exitCode = failure.exitCode
+  outputs.set('outcome', failure.cancelled ? 'cancelled' : 'failure').set('error-code', failure.code)
+  if (failure.code === 'internal') terminal.log.warning(stacks(thrown))
+  else terminal.log.debug(stacks(thrown))
+  terminal.failure(failureReport({ action: command, ...failure, message: inFlags(failure.message, names), hint: inFlags(failure.hint, names) }))
+}
+
+function tell(outputs: Outputs, { json }: Asked, terminal: Terminal): void {
+  if (json) return terminal.result(JSON.stringify(Object.fromEntries(outputs)))
+  for (const [name, value] of outputs) {
+    if (name === 'outcome' || name === 'error-code' || value === '') continue
+    // lists are for other programs; a report has shown them
+    if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') terminal.print(`${name}: ${value}`)
+  }
+}

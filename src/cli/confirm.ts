@@ -1,0 +1,45 @@
+import { createInterface } from 'node:readline/promises'
+import { restoreStep } from '../actions/restore.ts'
+import type { Step } from '../actions/run.ts'
+import { UserError } from '../errors.ts'
+import { inputFlag, inputText } from '../github/input.ts'
+import type { Terminal } from './terminal.ts'
+
+/**
+ * A restore as a person at a terminal wants it: without `--confirm`, the plan is shown first, and the name of the database asked
+ * for. What is then restored is the very backup that the plan named, whatever has become the latest since.
+ */
+export async function restoreAsked(step: Step, { interactive }: Pick<Terminal, 'interactive'>): Promise<void> {
+  const { env, work, report } = step
+  if (!interactive || inputText(env, 'confirm') !== '' || inputFlag(env, 'dry-run')) return restoreStep(step)
+  let planned = ''
+  await restoreStep({
+    ...step,
+    env: { ...env, 'INPUT_DRY-RUN': 'true' },
+    output: (name, value) => {
+      if (name === 'backup-id') planned = String(value)
+    },
+    // what comes next is asked, not told
+    report: (markdown) => report(markdown.replace(/^\*\*Next:\*\*.*\n?/m, '')),
+  })
+  const confirm = await ask('To go on, type the name of the database that is replaced: ', work.signal)
+  return restoreStep({ ...step, env: { ...env, INPUT_BACKUP: planned, INPUT_CONFIRM: confirm } })
+}
+
+/** Asks on the terminal. The terminal stays in its usual mode, so Ctrl-C is a signal there as ever. */
+async function ask(question: string, signal: AbortSignal): Promise<string> {
+  const lines = createInterface({ input: process.stdin, output: process.stderr, terminal: false })
+  try {
+    const closed = new Promise<never>((_, reject) =>
+      lines.once('close', () => reject(new UserError('confirm-mismatch', 'No name was typed; nothing was touched.', 'Type the name of the database, or give it as --confirm.'))))
+    const answer = lines.question(question, { signal }).catch((error: unknown) => {
+      signal.throwIfAborted()
+      throw error
+    })
+    closed.catch(() => {})
+    return (await Promise.race([answer, closed])).trim()
+  } finally {
+    lines.close()
+    process.stdin.unref()
+  }
+}
