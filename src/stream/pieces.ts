@@ -10,8 +10,8 @@
 /** Four sealed chunks of age (64 KiB and a tag): large enough that handing it on costs nothing beside what is in it. */
 export const pieceSize = 4 * (64 * 1024 + 16)
 
-/** Every piece of every pool, wherever it is, with how many have yet to read it. */
-const lent = new WeakMap<Buffer, { readers: number; pool: Pool }>()
+/** The memory of every piece that is out, with how many have yet to read it. */
+const lent = new WeakMap<ArrayBufferLike, { readers: number; back: () => void }>()
 
 /** Buffers of one size that go round; as many as are out at once. */
 export class Pool {
@@ -22,30 +22,26 @@ export class Pool {
     this.#size = size
   }
 
-  /** A buffer with anything in it, for one reader. */
+  /** A buffer with anything in it, for one reader: of the whole, or of a part of it. */
   take(): Buffer {
     const piece = this.#idle.pop() ?? Buffer.allocUnsafeSlow(this.#size)
-    lent.set(piece, { readers: 1, pool: this })
+    lent.set(piece.buffer, { readers: 1, back: () => void this.#idle.push(piece) })
     return piece
-  }
-
-  /** Takes back what it has lent. */
-  back(piece: Buffer): void {
-    lent.delete(piece)
-    this.#idle.push(piece)
   }
 }
 
 /** Tells that so many readers will give a piece back, each for itself. */
 export function shareAmong(readers: number, piece: Buffer): void {
-  const loan = lent.get(piece)
+  const loan = lent.get(piece.buffer)
   if (loan) loan.readers = readers
 }
 
 /** Says that a reader is done with a piece. For what no pool has lent it does nothing. */
 export function giveBack(piece: Buffer): void {
-  const loan = lent.get(piece)
-  if (loan && --loan.readers === 0) loan.pool.back(piece)
+  const loan = lent.get(piece.buffer)
+  if (!loan || --loan.readers > 0) return
+  lent.delete(piece.buffer)
+  loan.back()
 }
 
 /**
