@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import { Gatherer, givesPieces } from '../stream/gather.ts'
 import { free } from '../stream/pieces.ts'
@@ -63,20 +64,35 @@ export async function read(connection: S3Connection, key: string, name: string, 
 
 /**
  * Gives what an answer brings, while it is not paused, and settles when nothing more comes: with what broke it, or undefined at its end.
- * The memory of each piece goes back when the next has come: until then the HTTP parser may still look at it.
+ *
+ * Node copies what the socket gives for each piece of a body. Both copies are freed by us (pieces.ts says why): the socket's as soon as
+ * Node's own listener, which came first, has parsed it; the body's when the next has come. Should they ever be the same memory, neither is.
  */
 async function flowing(body: Readable, take: (bytes: Buffer) => void): Promise<unknown> {
-  let before: Buffer | undefined
+  const { socket } = body as IncomingMessage
+  let arriving: Buffer | undefined
+  let taken: Buffer | undefined
+  let copied = false
+  const arrives = (bytes: Buffer): void => void (arriving = bytes)
+  const parsed = (bytes: Buffer): void => {
+    arriving = undefined
+    if (copied) free(bytes)
+  }
+  socket.prependListener('data', arrives).on('data', parsed)
   body.on('data', (bytes: Buffer) => {
     take(bytes)
-    if (before) free(before)
-    before = bytes
+    if (copied && taken) free(taken)
+    copied ||= arriving !== undefined && arriving.buffer !== bytes.buffer
+    taken = bytes
   })
   return await new Promise((resolve) => {
     body.once('end', () => resolve(undefined))
     body.once('error', resolve)
     body.once('close', () => resolve(undefined))
-  }).finally(() => body.destroy())
+  }).finally(() => {
+    socket.off('data', arrives).off('data', parsed)
+    body.destroy()
+  })
 }
 
 const reading = (name: string): { what: string; permission: string } => ({ what: `read ${name}`, permission: 's3:GetObject' })
