@@ -10,8 +10,9 @@
 /** Four sealed chunks of age (64 KiB and a tag): large enough that handing it on costs nothing beside what is in it. */
 export const pieceSize = 4 * (64 * 1024 + 16)
 
-/** The memory of every piece that is out, with how many have yet to read it. */
-const lent = new WeakMap<ArrayBufferLike, { readers: number; back: () => void }>()
+/** On the memory of a piece that is out: how many have yet to read it. */
+const loan = Symbol('loan')
+type Memory = ArrayBufferLike & { [loan]?: { readers: number; back: () => void } | undefined }
 
 /** Buffers of one size that go round; as many as are out at once. */
 export class Pool {
@@ -25,23 +26,25 @@ export class Pool {
   /** A buffer with anything in it, for one reader: of the whole, or of a part of it. */
   take(): Buffer {
     const piece = this.#idle.pop() ?? Buffer.allocUnsafeSlow(this.#size)
-    lent.set(piece.buffer, { readers: 1, back: () => void this.#idle.push(piece) })
+    const memory: Memory = piece.buffer
+    memory[loan] = { readers: 1, back: () => void this.#idle.push(piece) }
     return piece
   }
 }
 
 /** Tells that so many readers will give a piece back, each for itself. */
 export function shareAmong(readers: number, piece: Buffer): void {
-  const loan = lent.get(piece.buffer)
-  if (loan) loan.readers = readers
+  const out = (piece.buffer as Memory)[loan]
+  if (out) out.readers = readers
 }
 
 /** Says that a reader is done with a piece. For what no pool has lent it does nothing. */
 export function giveBack(piece: Buffer): void {
-  const loan = lent.get(piece.buffer)
-  if (!loan || --loan.readers > 0) return
-  lent.delete(piece.buffer)
-  loan.back()
+  const memory: Memory = piece.buffer
+  const out = memory[loan]
+  if (!out || --out.readers > 0) return
+  memory[loan] = undefined
+  out.back()
 }
 
 /**
