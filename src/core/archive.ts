@@ -1,11 +1,13 @@
-import type { Readable, Transform } from 'node:stream'
+import { Readable, type Transform, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { Readable as NodeReadable } from 'node:stream'
 import { UserError } from '../errors.ts'
 import type { Storage } from '../storage/storage.ts'
 import { compressing, decompressing } from '../stream/compress.ts'
+import { decrypting } from '../stream/decrypt.ts'
 import { type Digest, digesting, digestOf } from '../stream/digest.ts'
-import { decrypting, encrypting } from '../stream/encrypt.ts'
+import { encrypting } from '../stream/encrypt.ts'
+import { gathering } from '../stream/gather.ts'
+import { giveBack } from '../stream/pieces.ts'
 import { tee } from '../stream/tee.ts'
 import type { Work } from '../work.ts'
 import type { FoundBackup } from './catalog.ts'
@@ -13,17 +15,16 @@ import type { StoredArchive } from './manifest.ts'
 
 /** Sends one stream to every destination under one key, at the pace of the slowest. It is at all of them, whole, or the call fails. */
 export async function storeEverywhere(source: Readable, stages: Transform[], key: string, destinations: readonly Storage[], work: Work): Promise<void> {
-  const { sink, branches } = tee(destinations.length)
+  const [sent, readers] = sending(source, stages, destinations.length, work.signal)
   const creates = destinations.map(async (destination, i) => {
-    const branch = branches[i] as Readable
+    const reader = readers[i] as Readable
     try {
-      await destination.create(key, branch, { signal: work.signal })
+      await destination.create(key, reader, { signal: work.signal })
     } catch (error) {
-      branch.destroy(error as Error)
+      reader.destroy(error as Error)
       throw error
     }
   })
-  const sent = pipeline([source, ...stages, sink], { signal: work.signal })
   const outcomes = await Promise.allSettled([sent, ...creates])
   work.signal.throwIfAborted()
   const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as Error] : []))
@@ -32,35 +33,54 @@ export async function storeEverywhere(source: Readable, stages: Transform[], key
   if (cause) throw cause
 }
 
+/** Sets a stream going: how it ends, and one to read from for each reader. A single one reads from the last stage itself. */
+function sending(source: Readable, stages: Transform[], readers: number, signal: AbortSignal): [Promise<void>, Readable[]] {
+  if (readers === 1) {
+    const last = stages.at(-1)
+    return last ? [pipeline([source, ...stages], { signal }), [last]] : [Promise.resolve(), [source]]
+  }
+  const { sink, branches } = tee(readers)
+  return [pipeline([source, ...stages, sink], { signal }), branches]
+}
+
 function isConsequence(error: Error & { code?: string }): boolean {
   return error.name === 'AbortError' || error.code === 'ERR_STREAM_PREMATURE_CLOSE' || error.code === 'ERR_STREAM_DESTROYED'
 }
 
-/** Stores a pg_dump archive: compressed if it is not yet, encrypted if there are recipients. Gives the manifest's entry. */
-export async function storeArchive(
-  archive: Readable,
-  options: { name: string; folder: string; compressed: boolean; recipients: readonly string[] | 'none'; destinations: readonly Storage[] },
-  work: Work,
-): Promise<StoredArchive> {
+export interface ArchiveOptions {
+  name: string
+  kind?: 'frame' | 'rows' | 'large-objects'
+  /** The folder of the backup, with its slash. */
+  folder: string
+  /** Whether pg_dump has compressed it already. */
+  compressed: boolean
+  recipients: readonly string[] | 'none'
+  destinations: readonly Storage[]
+}
+
+/**
+ * Stores a pg_dump archive: compressed if it is not yet, encrypted if there are recipients. Gives the manifest's entry. What the
+ * archive's stream gives has to be ours alone, as what is read from a child is: its memory is freed as it is stored.
+ */
+export async function storeArchive(archive: Readable, options: ArchiveOptions, work: Work): Promise<StoredArchive> {
   const plain = digesting()
   const stored = digesting()
-  const { recipients } = options
-  const name = `${options.name}${options.compressed ? '' : '.zst'}${recipients === 'none' ? '' : '.age'}`
+  const { recipients, compressed, kind = 'frame' } = options
+  const name = `${options.name}${compressed ? '' : '.zst'}${recipients === 'none' ? '' : '.age'}`
   const stages = [
-    ...(options.compressed ? [] : [compressing()]),
-    plain.stream,
-    ...(recipients === 'none' ? [] : [await encrypting(recipients)]),
-    stored.stream,
+    ...(compressed ? [] : [compressing()]),
+    recipients === 'none' ? gathering({ after: stored, owned: true }) : await encrypting(recipients, { before: plain, after: stored, owned: true }),
   ]
   await storeEverywhere(archive, stages, options.folder + name, options.destinations, work)
-  const before: Digest = plain.result()
+  const after: Digest = stored.result()
+  const before = recipients === 'none' ? after : plain.result()
   if (before.bytes === 0) throw new UserError('dump-failed', 'pg_dump ended well and wrote nothing.', 'Nothing was stored. Run the backup again; if it stays so, the pg_dump on this machine is broken.')
-  return { name, kind: 'frame', ...stored.result(), plain: { ...before, compression: options.compressed ? 'none' : 'zstd' } }
+  return { name, kind, ...after, plain: { ...before, compression: compressed ? 'none' : 'zstd' } }
 }
 
 /** Stores a small text object. */
 export async function storeText(text: string, key: string, destinations: readonly Storage[], work: Work): Promise<Digest> {
-  await storeEverywhere(NodeReadable.from([Buffer.from(text)]), [], key, destinations, work)
+  await storeEverywhere(Readable.from([Buffer.from(text)]), [], key, destinations, work)
   return digestOf(text)
 }
 
@@ -78,23 +98,32 @@ export async function openArchive(backup: FoundBackup, object: StoredArchive, id
   const source = await backup.storage.read(backup.folder + object.name, { signal: work.signal })
   return {
     source,
-    stages: [stored.stream, ...(encrypted ? [decrypting(identities)] : []), plain.stream, ...(object.plain?.compression === 'zstd' ? [decompressing()] : [])],
+    stages: [
+      encrypted ? decrypting(identities, { before: stored, after: plain }) : gathering({ before: stored }),
+      ...(object.plain?.compression === 'zstd' ? [decompressing()] : []),
+    ],
     check() {
       const where = `${backup.location}: ${object.name}`
-      compare(stored.result(), object, `${where}, as stored`)
-      if (object.plain) compare(plain.result(), object.plain, `${where}, decrypted`)
+      const asStored = stored.result()
+      compare(asStored, object, `${where}, as stored`)
+      if (object.plain) compare(encrypted ? plain.result() : asStored, object.plain, `${where}, decrypted`)
     },
   }
 }
 
 /** Reads an object to its end and throws unless it is what the manifest says. */
 export async function checkObject(backup: FoundBackup, object: StoredArchive, work: Work): Promise<void> {
-  const { stream, result } = digesting()
+  const digest = digesting()
   const source = await backup.storage.read(backup.folder + object.name, { signal: work.signal })
-  await pipeline(source, stream, async (chunks) => {
-    for await (const chunk of chunks) void chunk
-  }, { signal: work.signal })
-  compare(result(), object, `${backup.location}: ${object.name}`)
+  const sink = new Writable({
+    write(piece: Buffer, _encoding, done) {
+      digest.add(piece)
+      giveBack(piece)
+      done()
+    },
+  })
+  await pipeline(source, sink, { signal: work.signal })
+  compare(digest.result(), object, `${backup.location}: ${object.name}`)
 }
 
 function compare(found: Digest, expected: Digest, where: string): void {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { link, lstat, mkdir, open, readdir, rename, rmdir, stat, unlink } from 'node:fs/promises'
+import { type FileHandle, link, lstat, mkdir, open, readdir, rename, rmdir, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { codeOf } from './local-errors.ts'
 import { isKey } from './key.ts'
@@ -149,4 +149,25 @@ export async function removeEmpty(folder: string, root: string): Promise<void> {
       return
     }
   }
+}
+
+/** The longest list of buffers that a system call takes on every system. */
+const longestList = 1024
+
+/** Writes all of it where the last write ended, and gives back how many bytes it was. */
+export async function writeAll(handle: FileHandle, pieces: readonly Buffer[]): Promise<number> {
+  let bytes = 0
+  let rest = pieces.length > longestList ? [Buffer.concat(pieces)] : [...pieces]
+  while (rest.length > 0) {
+    const { bytesWritten } = await handle.writev(rest)
+    bytes += bytesWritten
+    rest = after(rest, bytesWritten)
+  }
+  return bytes
+}
+
+function after(pieces: Buffer[], bytes: number): Buffer[] {
+  let at = bytes
+  const first = pieces.findIndex((piece) => (at < piece.length ? true : ((at -= piece.length), false)))
+  return first < 0 ? [] : [(pieces[first] as Buffer).subarray(at), ...pieces.slice(first + 1)]
 }

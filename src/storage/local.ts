@@ -4,13 +4,11 @@ import { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
 import { UserError } from '../errors.ts'
+import { giveBack, pieceSize, Pool } from '../stream/pieces.ts'
 import { checkPrefix } from './key.ts'
 import { codeOf, explainLocal } from './local-errors.ts'
-import { exists, fileMode, makeFolder, publish, nothingThere, removeEmpty, syncFolder, temporaryName, walk } from './local-files.ts'
+import { exists, fileMode, makeFolder, publish, nothingThere, removeEmpty, syncFolder, temporaryName, walk, writeAll } from './local-files.ts'
 import { checkKey, ObjectExists, ObjectMissing, type Storage } from './storage.ts'
-
-/** Bytes that are read and buffered at once. */
-const chunk = 256 * 1024
 
 /**
  * The storage behind a `file://` URL: a folder, on this machine or mounted here. The folder is made when the first object is written.
@@ -72,7 +70,7 @@ export function openLocal(url: string): Storage {
       try {
         const found = await handle.stat()
         if (!found.isFile()) throw new ObjectMissing(key, url)
-        const stream = Readable.from(bytesOf(handle, found.size, key, root), { objectMode: false, highWaterMark: 4 * chunk })
+        const stream = Readable.from(bytesOf(handle, found.size, key, root), { highWaterMark: 2 })
         const held = handle
         const stop = (): void => void stream.destroy(signal?.reason instanceof Error ? signal.reason : new Error('stopped'))
         signal?.addEventListener('abort', stop, { once: true })
@@ -148,13 +146,18 @@ async function write(file: string, key: string, url: string, source: Readable, f
   const handle = await createFile(temporary)
   try {
     let written = 0
+    const put = (pieces: Buffer[], done: (error?: Error | null) => void): void => {
+      writeAll(handle, pieces).then((bytes) => {
+        written += bytes
+        pieces.forEach(giveBack)
+        done()
+      }, done)
+    }
     // Not FileHandle's own stream: one that leaves the handle open (it is still to be flushed) never tells a pipeline that it is done.
     const sink = new Writable({
-      highWaterMark: 4 * chunk,
-      write(data: Buffer, _encoding, done) {
-        written += data.length
-        handle.writeFile(data).then(() => done(), done)
-      },
+      highWaterMark: 4 * pieceSize,
+      write: (piece: Buffer, _encoding, done) => put([piece], done),
+      writev: (waiting, done) => put(waiting.map(({ chunk }) => chunk as Buffer), done),
     })
     sink.on('error', failed)
     await pipeline(source, sink, signal ? { signal } : {})
@@ -222,12 +225,14 @@ async function sizeOf(file: string, root: string): Promise<number | undefined> {
 
 /** Fails if the file turns out shorter than it was when it was opened. */
 async function* bytesOf(handle: FileHandle, size: number, key: string, root: string): AsyncGenerator<Buffer> {
+  const pool = new Pool()
   try {
     for (let at = 0; at < size; ) {
-      const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(Math.min(chunk, size - at)), 0, Math.min(chunk, size - at), at)
+      const piece = pool.take()
+      const { bytesRead } = await handle.read(piece, 0, Math.min(piece.length, size - at), at)
       if (bytesRead === 0) throw new UserError('storage-not-confirmed', `storage: ${key} in ${root} became shorter while it was read (${at} of ${size} bytes).`, 'Something else changes the files of that folder: nothing may.')
       at += bytesRead
-      yield buffer.subarray(0, bytesRead)
+      yield bytesRead === piece.length ? piece : piece.subarray(0, bytesRead)
     }
   } catch (error) {
     throw explainLocal(error, `read ${key} in ${root}`)

@@ -5,7 +5,7 @@ export interface Claim {
 }
 
 /**
- * The part buffers of one destination, re-used for its whole life.
+ * Part buffers, re-used as long as anything is open.
  *
  * All uploads together stay within `budget` bytes, except that each one may always have a single buffer: without that,
  * uploads that wait for one another (a fleet whose streams are read a few at a time, each to several destinations) could stop for ever.

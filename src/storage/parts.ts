@@ -1,4 +1,6 @@
 import type { Readable } from 'node:stream'
+import { crc32 } from 'node:zlib'
+import { giveBack } from '../stream/pieces.ts'
 import type { Claim, PartBuffers } from './part-buffers.ts'
 
 /** A part of an object, in a buffer that whoever takes the part gives back. */
@@ -7,6 +9,8 @@ export interface Part {
   number: number
   body: Buffer
   buffer: Buffer
+  /** Of the body, taken while its bytes came by. */
+  crc: number
   /** Nothing follows. A source without a byte gives one empty part. */
   last: boolean
 }
@@ -27,23 +31,27 @@ export async function* fillParts(source: Readable, buffers: PartBuffers, claim: 
   let buffer: Buffer | undefined
   let length = 0
   let number = 1
+  let crc = 0
   const take = (last: boolean, from: Buffer): Part => {
-    const part = { number: number++, body: from.subarray(0, length), buffer: from, last }
+    const part = { number: number++, body: from.subarray(0, length), buffer: from, crc, last }
     if (part.number > partLimit) throw new Error(`an object of more than ${partLimit} parts`)
     buffer = undefined
     length = 0
+    crc = 0
     return part
   }
   try {
     for await (const chunk of source as AsyncIterable<Buffer | string>) {
-      let rest = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
-      while (rest.length > 0) {
+      const piece = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
+      for (let at = 0; at < piece.length;) {
         if (buffer && length === buffer.length) yield take(false, buffer)
         buffer ??= await buffers.take(claim, partSizeOf(number, partSize), signal)
-        const copied = rest.copy(buffer, length)
+        const copied = piece.copy(buffer, length, at)
+        crc = crc32(buffer.subarray(length, length + copied), crc)
         length += copied
-        rest = rest.subarray(copied)
+        at += copied
       }
+      giveBack(piece)
     }
     buffer ??= await buffers.take(claim, partSizeOf(number, partSize), signal)
     yield take(true, buffer)

@@ -119,28 +119,34 @@ export class S3Connection {
         httpsAgent: new HttpsAgent(agent),
       },
     })
-    client.middlewareStack.add(payloadUnsignedWhereGuarded, { step: 'build', name: 'holdfastPayload' })
+    const direct = Object.keys(this.#proxyEnv).length === 0
+    const guarded = ({ protocol, hostname }: Outgoing): boolean => protocol === 'https:' || (direct && isLoopback(hostname))
+    client.middlewareStack.add(payloadUnsignedWhere(guarded), { step: 'build', name: 'holdfastPayload' })
     return { sdk, client }
   }
 }
 
 interface Outgoing {
   protocol?: string
+  hostname?: string
   headers: Record<string, string>
 }
 
 /**
  * Every request is signed, its headers with it. The body too, by SHA-256, where it travels in the clear: nothing else would notice a
- * body that was swapped on the way. Over TLS the body is guarded already, and the CRC32 in the signed headers tells the store
- * whether it came whole: there a second digest of everything would only cost time, on both sides.
+ * body that was swapped on the way. Over TLS the body is guarded already, and what never leaves this machine passes nobody; the CRC32 in
+ * the signed headers tells the store whether it came whole. There a second digest of everything would only cost time, on both sides.
  */
-function payloadUnsignedWhereGuarded<Args extends { request: unknown }, Result>(next: (args: Args) => Promise<Result>): (args: Args) => Promise<Result> {
-  return async (args) => {
-    const request = args.request as Outgoing
-    if (request.protocol === 'https:' && 'x-amz-checksum-crc32' in request.headers) request.headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD'
-    return await next(args)
-  }
+function payloadUnsignedWhere(guarded: (request: Outgoing) => boolean) {
+  return <Args extends { request: unknown }, Result>(next: (args: Args) => Promise<Result>) =>
+    async (args: Args): Promise<Result> => {
+      const request = args.request as Outgoing
+      if (guarded(request) && 'x-amz-checksum-crc32' in request.headers) request.headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD'
+      return await next(args)
+    }
 }
+
+const isLoopback = (hostname = ''): boolean => /^(localhost|127(\.\d+){3}|\[::1\]|::1)$/.test(hostname)
 
 const proxyNames = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy']
 

@@ -28,16 +28,39 @@ export async function abortUploadForGood(connection: S3Connection, key: string, 
 
 /** Ends all half uploads of exactly one key. */
 export async function abortUploadsOf(connection: S3Connection, key: string, signal?: AbortSignal): Promise<void> {
-  for await (const upload of listUploads(connection, key, signal)) {
+  for await (const upload of pagesOf(connection, key, Infinity, signal)) {
     if (upload.key === key) await abortUploadForGood(connection, upload.key, upload.id, signal)
   }
 }
 
-/** The half uploads whose key begins with `prefix`. A store that can't tell has none that we could end. */
+/** Pages of half uploads of a whole bucket that are looked through, a thousand uploads each: they may be other people's. */
+const foreignPages = 10
+
+/**
+ * The half uploads whose key begins with `prefix`. A store that can't tell has none that we could end. MinIO takes a prefix for a whole key, and
+ * without one tells of all uploads in the bucket: where nothing is found, those are looked through.
+ */
 export async function* listUploads(connection: S3Connection, prefix: string, signal?: AbortSignal): AsyncGenerator<{ key: string; id: string }> {
+  let found = false
+  for await (const upload of pagesOf(connection, prefix, Infinity, signal)) {
+    found = true
+    yield upload
+  }
+  if (found || prefix === '') return
+  try {
+    for await (const upload of pagesOf(connection, '', foreignPages, signal)) {
+      if (upload.key.startsWith(prefix)) yield upload
+    }
+  } catch (error) {
+    // Credentials for this prefix alone may not look at others'.
+    if (!(error instanceof S3Failure && error.status === 403)) throw error
+  }
+}
+
+async function* pagesOf(connection: S3Connection, prefix: string, most: number, signal?: AbortSignal): AsyncGenerator<{ key: string; id: string }> {
   const doing = { what: 'list half uploads', permission: 's3:ListBucketMultipartUploads' }
   const from: { KeyMarker?: string; UploadIdMarker?: string } = {}
-  for (;;) {
+  for (let pages = 0; pages < most; pages++) {
     let page
     try {
       page = await connection.ask(doing, ({ sdk, client, options }) =>

@@ -1,10 +1,13 @@
+import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
+import { Gatherer, givesPieces } from '../stream/gather.ts'
+import { free } from '../stream/pieces.ts'
 import type { S3Connection } from './s3-connection.ts'
 import { explain, failureOf, isTransient, S3Failure } from './s3-errors.ts'
 import { ObjectMissing } from './storage.ts'
 
 interface Answer {
-  body: AsyncIterable<Buffer> & { destroy(): void }
+  body: Readable
   /** Of the whole object. */
   size: number
   etag: string | undefined
@@ -18,48 +21,78 @@ export async function read(connection: S3Connection, key: string, name: string, 
   const closed = new AbortController()
   const signal = outside ? AbortSignal.any([outside, closed.signal]) : closed.signal
   const first = await get(connection, key, name, 0, undefined, signal)
-  const stream = Readable.from(bytesOf(connection, key, name, first, signal), { objectMode: false, highWaterMark: 1 << 20 })
+  const { size, etag } = first
+  let body = first.body
+  let at = 0
+  let failures = 0
+  const stream = new Readable({ objectMode: true, highWaterMark: givesPieces.readableHighWaterMark, read: () => void body.resume() })
+  const out = new Gatherer((piece) => {
+    if (!stream.push(piece)) body.pause()
+  })
+  const take = (bytes: Buffer): void => {
+    failures = 0
+    at += bytes.length
+    out.add(bytes)
+  }
+  const flow = async (): Promise<void> => {
+    for (;;) {
+      const error = await flowing(body, take)
+      signal.throwIfAborted()
+      if (at > size) throw new Error(`${name}: the store sent more than the ${size} bytes that it told`)
+      if (at === size) return
+      const broken = error === undefined ? new S3Failure(reading(name), undefined, 'ECONNRESET', `ended after ${at} of ${size} bytes`) : brokenBy(error, name)
+      if (++failures >= connection.patience.attempts) throw broken
+      await connection.pause(failures, signal)
+      body = (await get(connection, key, name, at, etag, signal)).body
+      if (stream.readableLength >= stream.readableHighWaterMark) body.pause()
+    }
+  }
   const stop = (): void => void stream.destroy(outside?.reason instanceof Error ? outside.reason : new Error('stopped'))
   outside?.addEventListener('abort', stop, { once: true })
   stream.once('close', () => {
     outside?.removeEventListener('abort', stop)
     closed.abort(new Error('the reader was closed'))
-    first.body.destroy()
+    body.destroy()
   })
+  body.pause() // until somebody reads
+  flow().then(() => {
+    out.end()
+    stream.push(null)
+  }).catch((error: unknown) => stream.destroy(explain(error, connection.address) as Error))
   return stream
 }
 
-async function* bytesOf(connection: S3Connection, key: string, name: string, first: Answer, signal: AbortSignal): AsyncGenerator<Buffer> {
-  const { size, etag } = first
-  let body = first.body
-  let at = 0
-  let failures = 0
-  try {
-    for (;;) {
-      const pieces = body[Symbol.asyncIterator]()
-      let broken: S3Failure | undefined
-      for (;;) {
-        const piece = await pieces.next().catch((error: unknown) => ((broken = brokenBy(error, name)), undefined))
-        if (piece === undefined || piece.done) break
-        failures = 0
-        at += piece.value.length
-        yield piece.value
-      }
-      body.destroy()
-      signal.throwIfAborted()
-      if (at === size && !broken) return
-      if (at > size) throw new Error(`${name}: the store sent more than the ${size} bytes that it told`)
-      if (at === size) return
-      broken ??= new S3Failure(reading(name), undefined, 'ECONNRESET', `ended after ${at} of ${size} bytes`)
-      if (++failures >= connection.patience.attempts) throw broken
-      await connection.pause(failures, signal)
-      body = (await get(connection, key, name, at, etag, signal)).body
-    }
-  } catch (error) {
-    throw explain(error, connection.address)
-  } finally {
-    body.destroy()
+/**
+ * Gives what an answer brings, while it is not paused, and settles when nothing more comes: with what broke it, or undefined at its end.
+ *
+ * Node copies what the socket gives for each piece of a body. Both copies are freed by us (pieces.ts says why): the socket's as soon as
+ * Node's own listener, which came first, has parsed it; the body's when the next has come. Should they ever be the same memory, neither is.
+ */
+async function flowing(body: Readable, take: (bytes: Buffer) => void): Promise<unknown> {
+  const { socket } = body as IncomingMessage
+  let arriving: Buffer | undefined
+  let taken: Buffer | undefined
+  let copied = false
+  const arrives = (bytes: Buffer): void => void (arriving = bytes)
+  const parsed = (bytes: Buffer): void => {
+    arriving = undefined
+    if (copied) free(bytes)
   }
+  socket.prependListener('data', arrives).on('data', parsed)
+  body.on('data', (bytes: Buffer) => {
+    take(bytes)
+    if (copied && taken) free(taken)
+    copied ||= arriving !== undefined && arriving.buffer !== bytes.buffer
+    taken = bytes
+  })
+  return await new Promise((resolve) => {
+    body.once('end', () => resolve(undefined))
+    body.once('error', resolve)
+    body.once('close', () => resolve(undefined))
+  }).finally(() => {
+    socket.off('data', arrives).off('data', parsed)
+    body.destroy()
+  })
 }
 
 const reading = (name: string): { what: string; permission: string } => ({ what: `read ${name}`, permission: 's3:GetObject' })
@@ -74,7 +107,7 @@ async function get(connection: S3Connection, key: string, name: string, from: nu
     return await connection.ask(reading(name), async ({ sdk, client, options }) => {
       const pinned = from === 0 ? {} : { Range: `bytes=${from}-`, ...(etag === undefined ? {} : { IfMatch: etag }) }
       const answer = await client.send(new sdk.GetObjectCommand({ Bucket: connection.address.bucket, Key: key, ...pinned }), options)
-      const body = answer.Body as unknown as Answer['body']
+      const body = answer.Body as unknown as Readable
       if (from > 0 && !answer.ContentRange?.startsWith(`bytes ${from}-`)) {
         body.destroy()
         throw new S3Failure(reading(name), 416, 'RangeIgnored', `asked for the bytes from ${from} on, got ${answer.ContentRange ?? 'something else'}`)

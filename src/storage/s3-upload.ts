@@ -79,7 +79,7 @@ interface Progress {
 }
 
 async function send(connection: S3Connection, target: Target, progress: Progress, part: Part, signal: AbortSignal): Promise<void> {
-  const crc = crc32(part.body)
+  const { crc } = part
   progress.bytes += part.body.length
   if (part.last && part.number === 1) {
     progress.committing = true

@@ -15,19 +15,22 @@ export interface S3Options {
   env?: Readonly<Record<string, string | undefined>>
   /** Bytes of a part, at first. */
   partSize?: number
-  /** Bytes of part buffers for all uploads together, beyond the one that each may always have. */
+  /** Bytes of part buffers for this storage alone, beyond the one that each upload may always have; else those shared by all. */
   bufferBudget?: number
   patience?: Partial<Patience>
 }
 
 /** Eight parts of 8 MiB: enough to keep a gigabit busy over a round trip of half a second. */
-const usual = { partSize: 8 << 20, bufferBudget: 64 << 20, inFlight: 4 }
+const usual = { partSize: 8 << 20, inFlight: 4 }
+
+/** Of all destinations together: what this process takes does not grow with their number, but for the one part that each upload may always have. */
+const sharedBuffers = new PartBuffers(64 << 20)
 
 /** The storage behind an `s3://` URL. Connects, and loads the SDK, with the first request. */
 export function openS3(url: string, options: S3Options = {}): Storage {
   const address = parseS3Url(url)
   const connection = new S3Connection(address, options)
-  const buffers = new PartBuffers(options.bufferBudget ?? usual.bufferBudget)
+  const buffers = options.bufferBudget === undefined ? sharedBuffers : new PartBuffers(options.bufferBudget)
   const writer = { connection, buffers, partSize: options.partSize ?? usual.partSize, inFlight: usual.inFlight }
 
   const explained = async <T>(body: () => Promise<T>): Promise<T> => {

@@ -1,15 +1,18 @@
 import type { Transform } from 'node:stream'
 import { constants, createZstdCompress, createZstdDecompress } from 'node:zlib'
 
+/** Bytes of each piece that comes out; the usual 16 KiB are handed on four thousand times for each 64 MB. */
+const chunkSize = 128 * 1024
+
 /**
  * One zstd frame with a checksum, for archives of a pg_dump that cannot compress by zstd itself (15 and older).
  * One frame an object: a second frame would be dropped in silence by some decoders. No worker threads: Node's binding
  * truncates with `nbWorkers`.
  */
 export function compressing(): Transform {
-  return createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_checksumFlag]: 1 } })
+  return createZstdCompress({ chunkSize, params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_checksumFlag]: 1 } })
 }
 
 export function decompressing(): Transform {
-  return createZstdDecompress()
+  return createZstdDecompress({ chunkSize })
 }

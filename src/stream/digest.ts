@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import { Transform } from 'node:stream'
 
 /** What went by: how many bytes, and their SHA-256 in lower-case hex. */
 export interface Digest {
@@ -7,18 +6,22 @@ export interface Digest {
   sha256: string
 }
 
-/** A stream that changes nothing and remembers what went by. `result` is to be asked once, after the stream has finished. */
-export function digesting(): { stream: Transform; result: () => Digest } {
+/** A digest that is being taken. `result` is to be asked once, when everything was added. */
+export interface Digesting {
+  add(data: Uint8Array): void
+  result(): Digest
+}
+
+export function digesting(): Digesting {
   const hash = createHash('sha256')
   let bytes = 0
-  const stream = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      hash.update(chunk)
-      bytes += chunk.length
-      done(null, chunk)
+  return {
+    add(data) {
+      hash.update(data)
+      bytes += data.length
     },
-  })
-  return { stream, result: () => ({ bytes, sha256: hash.digest('hex') }) }
+    result: () => ({ bytes, sha256: hash.digest('hex') }),
+  }
 }
 
 /** The digest of bytes that are at hand. */

@@ -1,15 +1,19 @@
 import { PassThrough, Writable } from 'node:stream'
+import { givesPieces } from './gather.ts'
+import { shareAmong } from './pieces.ts'
 
 /**
- * One stream into several, at the pace of the slowest. When the source fails, or one of the readers, all of them fail: nobody
- * takes a part for the whole.
+ * One stream of pieces into several, at the pace of the slowest. When the source fails, or one of the readers, all of them fail:
+ * nobody takes a part for the whole.
  */
 export function tee(count: number): { sink: Writable; branches: PassThrough[] } {
-  const branches = Array.from({ length: count }, () => new PassThrough({ highWaterMark: 1024 * 1024 }))
+  const branches = Array.from({ length: count }, () => new PassThrough({ ...givesPieces, writableObjectMode: true, writableHighWaterMark: 1 }))
   const sink = new Writable({
-    highWaterMark: 1024 * 1024,
-    write(chunk: Buffer, _encoding, done) {
-      const waiting = branches.filter((branch) => !branch.write(chunk))
+    objectMode: true,
+    highWaterMark: 1,
+    write(piece: Buffer, _encoding, done) {
+      shareAmong(count, piece)
+      const waiting = branches.filter((branch) => !branch.write(piece))
       let left = waiting.length
       if (left === 0) return done()
       for (const branch of waiting) branch.once('drain', () => --left === 0 && done())

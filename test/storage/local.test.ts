@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import type { FileHandle } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { after, before, beforeEach, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { UserError } from '../../src/errors.ts'
-import { publishWithoutLinks, temporaryName } from '../../src/storage/local-files.ts'
+import { publishWithoutLinks, temporaryName, writeAll } from '../../src/storage/local-files.ts'
 import { openStorage } from '../../src/storage/open.ts'
 import { inPieces, noise } from './contract.ts'
 
@@ -85,6 +86,23 @@ describe('a folder as storage', () => {
     const script = `mount -t tmpfs -o size=1m none "$1" && "$2" "$3" "file://$1" create big 4000000; ls -A "$1"`
     const ran = spawnSync('unshare', ['-rm', 'sh', '-c', script, 'sh', folder, process.execPath, writer], { encoding: 'utf8' })
     assert.match(ran.stdout, /^storage-full .*no space is left[^\n]*\n$/, ran.stdout + ran.stderr)
+  })
+
+  test('a write that the system takes only a part of goes on where it ended', async () => {
+    for (const most of [1, 7, 1000]) {
+      const taken: Buffer[] = []
+      const handle = {
+        writev(pieces: Buffer[]) {
+          assert.ok(pieces.length > 0 && pieces.length <= 1024)
+          const some = Buffer.concat(pieces).subarray(0, most)
+          taken.push(some)
+          return Promise.resolve({ bytesWritten: some.length })
+        },
+      }
+      const pieces = [noise(10), Buffer.alloc(0), noise(1), noise(30), ...Array.from({ length: most === 7 ? 2000 : 0 }, () => noise(3))]
+      assert.equal(await writeAll(handle as unknown as FileHandle, pieces), Buffer.concat(pieces).length)
+      assert.ok(Buffer.concat(taken).equals(Buffer.concat(pieces)))
+    }
   })
 
   test('a writer that is killed leaves a file that is not listed, and that a sweep takes', async () => {

@@ -136,6 +136,13 @@ describe('S3 through a proxy', () => {
     await storage.create('object', inPieces(Buffer.from('text')))
     assert.ok(proxy.seen.length > 0)
     assert.ok(proxy.seen.every((line) => line.includes(`http://store.invalid:${server.port}/`)), proxy.seen[0])
+    // In the clear, and not on this machine alone: the body is signed.
+    assert.match(String(proxy.headers.find((headers) => headers['content-length'] === '4')?.['x-amz-content-sha256']), /^[0-9a-f]{64}$/)
+    const behind = openStorage(server.url('p'), { env: { HTTP_PROXY: proxy.endpoint } })
+    t.after(() => behind.close())
+    proxy.headers.length = 0
+    await behind.create('other', inPieces(Buffer.from('text'))) // 127.0.0.1 as the proxy sees it
+    assert.match(String(proxy.headers.find((headers) => headers['content-length'] === '4')?.['x-amz-content-sha256']), /^[0-9a-f]{64}$/)
     const direct = openStorage(server.url('p'), { env: { HTTP_PROXY: proxy.endpoint, NO_PROXY: '127.0.0.1' } })
     t.after(() => direct.close())
     const before = proxy.seen.length

@@ -10,7 +10,8 @@ import { PassThrough, type Transform } from 'node:stream'
 import { test } from 'node:test'
 import { Decrypter, Encrypter, generateHybridIdentity, generateX25519Identity, identityToRecipient } from 'age-encryption'
 import { UserError } from '../../src/errors.ts'
-import { checkIdentities, checkRecipients, decrypting, encrypting } from '../../src/stream/encrypt.ts'
+import { decrypting } from '../../src/stream/decrypt.ts'
+import { checkIdentities, checkRecipients, encrypting } from '../../src/stream/encrypt.ts'
 import { temporaryFolder } from '../support/copies.ts'
 
 const chunk = 64 * 1024

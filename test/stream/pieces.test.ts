@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { test } from 'node:test'
+import { Gatherer } from '../../src/stream/gather.ts'
+import { free, giveBack, pieceSize, Pool, shareAmong } from '../../src/stream/pieces.ts'
+
+test('a piece that was given back is used again; one that is out is not', () => {
+  const pool = new Pool(100)
+  const first = pool.take()
+  const second = pool.take()
+  assert.notEqual(second, first)
+  giveBack(first)
+  assert.equal(pool.take(), first)
+  assert.notEqual(pool.take(), second)
+})
+
+test('a part of a piece stands for the whole', () => {
+  const pool = new Pool(100)
+  const piece = pool.take()
+  giveBack(piece.subarray(0, 40))
+  assert.equal(pool.take(), piece)
+})
+
+test('a piece with several readers is used again when the last has given it back, and giving it twice gives it once', () => {
+  const pool = new Pool(100)
+  const piece = pool.take()
+  shareAmong(3, piece)
+  giveBack(piece)
+  giveBack(piece)
+  assert.notEqual(pool.take(), piece)
+  giveBack(piece)
+  giveBack(piece)
+  assert.equal(pool.take(), piece)
+  assert.notEqual(pool.take(), piece)
+})
+
+test('what no pool has lent is left alone', () => {
+  const own = Buffer.from('text')
+  giveBack(own)
+  shareAmong(2, own)
+  assert.equal(own.toString(), 'text')
+})
+
+test('memory is freed of a buffer that has it for itself, and of no other', () => {
+  const own = Buffer.allocUnsafeSlow(100)
+  free(own)
+  assert.equal(own.length, 0)
+  const part = Buffer.alloc(100, 7).subarray(0, 50)
+  free(part)
+  assert.deepEqual(part, Buffer.alloc(50, 7))
+})
+
+test('whatever the cuts, gathered pieces are the same bytes, and full but the last', () => {
+  const bytes = randomBytes(3 * pieceSize + 17)
+  for (const cut of [1, 1000, 65_536, pieceSize, 2 * pieceSize + 1]) {
+    const pieces: Buffer[] = []
+    const gatherer = new Gatherer((piece) => {
+      pieces.push(Buffer.from(piece))
+      giveBack(piece)
+    })
+    for (let at = 0; at < bytes.length; at += cut) gatherer.add(bytes.subarray(at, at + cut))
+    gatherer.end()
+    gatherer.end()
+    assert.deepEqual(pieces.map(({ length }) => length), [pieceSize, pieceSize, pieceSize, 17])
+    assert.ok(Buffer.concat(pieces).equals(bytes), `cut to ${cut}`)
+  }
+})
