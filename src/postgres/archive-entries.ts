@@ -1,0 +1,63 @@
+import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { UserError } from '../errors.ts'
+import { capture, start } from '../stream/process.ts'
+import type { Work } from '../work.ts'
+import { type Programs, program } from './binaries.ts'
+
+/**
+ * A whole archive's table of contents, by what is restored when: ids in the archive's order. pg_restore itself says which entries are in
+ * which section, since entries that belong to no section (comments, grants) go with what they stand beside.
+ */
+export interface Contents {
+  /** Rows, one entry a table. */
+  rows: number[]
+  /** The rest of the data section: sequences' values, large objects. */
+  otherData: number[]
+  /** Indexes, constraints, triggers, policies, event triggers; and all grants, which pg_restore itself puts in their place. */
+  postData: number[]
+  /** Materialized views, to be computed when all else is there. */
+  views: number[]
+}
+
+export async function readContents(programs: Programs, file: string, work: Work): Promise<Contents> {
+  const [all, withoutGrants, data, postData] = await Promise.all([
+    list(programs, file, [], work),
+    list(programs, file, ['--no-privileges'], work),
+    list(programs, file, ['--section=data', '--no-privileges'], work),
+    list(programs, file, ['--section=post-data', '--no-privileges'], work),
+  ])
+  const is = (kind: string) => ([, what]: [number, string]): boolean => what.startsWith(`${kind} `)
+  const ids = (entries: Iterable<[number, string]>): number[] => [...entries].map(([id]) => id)
+  const rows = ids([...data].filter(is('TABLE DATA')))
+  const views = ids([...postData].filter(is('MATERIALIZED VIEW DATA')))
+  return {
+    rows,
+    otherData: without(ids(data), rows),
+    postData: without(ids(all).filter((id) => postData.has(id) || !withoutGrants.has(id)), views),
+    views,
+  }
+}
+
+function without(ids: readonly number[], others: readonly number[]): number[] {
+  const left = new Set(others)
+  return ids.filter((id) => !left.has(id))
+}
+
+/** Entries by id; each text begins with the entry's kind. pg_restore writes each on one line, whatever its name holds. */
+async function list(programs: Programs, file: string, selection: readonly string[], work: Work): Promise<Map<number, string>> {
+  const listed = await capture(program(programs, 'pg_restore'), ['-l', '--no-subscriptions', ...selection, file], { env: { ...work.env } }, work)
+  if (listed.code !== 0) throw new UserError('restore-failed', `pg_restore cannot list the archive: ${listed.stderr.trim()}`, 'Use another backup.')
+  return new Map([...listed.stdout.matchAll(/^(\d+); \d+ \d+ (.*)$/gm)].map(([, id, what = '']) => [Number(id), what]))
+}
+
+/** Reads an archive to its end without restoring it: `pg_restore -l` reads only its head, and is content with half an archive. */
+export async function checkArchive(programs: Programs, archive: Readable, work: Work): Promise<void> {
+  const child = start(program(programs, 'pg_restore'), ['-f', '/dev/null'], { env: { ...work.env }, stdin: 'pipe' }, work)
+  const fed = pipeline(archive, child.stdin as NodeJS.WritableStream, { signal: work.signal })
+  const [flowed, exit] = await Promise.allSettled([fed, child.exit])
+  work.signal.throwIfAborted()
+  if (exit.status === 'rejected') throw exit.reason
+  if (exit.value.code !== 0) throw new UserError('restore-failed', `pg_restore cannot read the archive: ${exit.value.stderr.trim()}`, 'Use another backup.')
+  if (flowed.status === 'rejected') throw flowed.reason
+}
