@@ -20,8 +20,17 @@ export function dataArchivesOf({ objects }: Pick<Manifest, 'objects'>): StoredAr
   return objects.filter(({ kind }) => kind === 'rows' || kind === 'large-objects').sort((a, b) => b.bytes - a.bytes)
 }
 
-/** Opens an archive of the backup, gives it to `use`, and afterwards checks that what flowed was what the manifest says. Throws `object-damaged` and `object-missing`. */
-export async function withArchive<T>(backup: FoundBackup, object: StoredArchive, identities: readonly string[], use: (archive: Readable) => Promise<T>, work: Work): Promise<T> {
+/**
+ * Opens an archive of the backup, gives it to `use`, and afterwards checks that what flowed was what the manifest says.
+ * Throws `object-damaged` and `object-missing`.
+ */
+export async function withArchive<T>(
+  backup: FoundBackup,
+  object: StoredArchive,
+  identities: readonly string[],
+  use: (archive: Readable) => Promise<T>,
+  work: Work,
+): Promise<T> {
   let opened: Awaited<ReturnType<typeof openArchive>>
   try {
     opened = await openArchive(backup, object, identities, work)

@@ -37,7 +37,14 @@ interface Target extends RestoreInto {
  *
  * Gives a sentence for each thing that was let pass. Throws `object-damaged`, `object-missing` and load's UserErrors.
  */
-export async function restoreInto(backup: FoundBackup, identities: readonly string[], programs: Programs, connection: Connection, options: RestoreInto, work: Work): Promise<string[]> {
+export async function restoreInto(
+  backup: FoundBackup,
+  identities: readonly string[],
+  programs: Programs,
+  connection: Connection,
+  options: RestoreInto,
+  work: Work,
+): Promise<string[]> {
   return withFolder(work, async (folder) => {
     const frame = join(folder, 'frame.dump')
     await fetchArchive(backup, frameOf(backup), identities, frame, work)
@@ -82,7 +89,8 @@ interface Part {
  * brings more in. Gives the tables that took another pass.
  */
 async function loadRows(target: Target, contents: Contents, work: Work): Promise<string[]> {
-  let parts: Part[] = [...frameParts(target, contents), ...dataArchivesOf(target.backup.manifest).map((archive) => ({ archive, bytes: archive.bytes }))].sort((a, b) => b.bytes - a.bytes)
+  const others = dataArchivesOf(target.backup.manifest).map((archive): Part => ({ archive, bytes: archive.bytes }))
+  let parts: Part[] = [...frameParts(target, contents), ...others].sort((a, b) => b.bytes - a.bytes)
   const late = new Set<string>()
   work.log.info(`Restoring rows, ${target.jobs === 1 ? 'one archive' : `up to ${target.jobs} archives`} at a time`)
   for (let before = Infinity; ; ) {

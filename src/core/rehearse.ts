@@ -89,7 +89,8 @@ export async function rehearse(options: RehearseOptions, work: Work): Promise<Re
   work.log.info(`Rehearsing on a copy of ${backup.location} (snapshot of ${manifest.snapshot.at})`)
   const scratch = await openScratch(backup, options, work)
   try {
-    const warnings = await restoreInto(backup, options.identities, scratch.programs.archive, scratch.connection, { tablespaces: false, jobs: jobsOf(options) }, work)
+    const how = { tablespaces: false, jobs: jobsOf(options) }
+    const warnings = await restoreInto(backup, options.identities, scratch.programs.archive, scratch.connection, how, work)
     const session = await connect(scratch.connection, work)
     try {
       for (const what of await still(session)) warnings.push(`Not in the copy: ${what}, so that nothing run there can reach other systems.`)

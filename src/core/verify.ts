@@ -136,9 +136,15 @@ const limits: Record<Depth, string | undefined> = {
 }
 
 /** The level of a backup that does not restore: are its bytes at least what was stored, and is every archive whole? */
-async function levelUnrestored(backup: FoundBackup, scratch: Scratch, { identities, jobs }: { identities: readonly string[]; jobs: number }, work: Work): Promise<Level> {
+async function levelUnrestored(
+  backup: FoundBackup,
+  scratch: Scratch,
+  { identities, jobs }: { identities: readonly string[]; jobs: number },
+  work: Work,
+): Promise<Level> {
   const archives = [frameOf(backup), ...dataArchivesOf(backup.manifest)]
-  const all = (use: (archive: Readable, own: Work) => Promise<void>): Promise<unknown> => sideBySide(archives, jobs, (object, own) => withArchive(backup, object, identities, (archive) => use(archive, own), own), work)
+  const all = (use: (archive: Readable, own: Work) => Promise<void>): Promise<unknown> =>
+    sideBySide(archives, jobs, (object, own) => withArchive(backup, object, identities, (archive) => use(archive, own), own), work)
   let level: Level = 'none'
   try {
     await all((archive) => finished(archive.resume()))

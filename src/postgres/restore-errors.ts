@@ -39,8 +39,9 @@ const notAllowed = /permission denied|must be (owner|superuser|able|member)/
 const diskFull = /No space left on device|could not extend file/
 
 /**
- * Whether an entry may have failed only because others were not there yet: rows that a CHECK or a domain refuses since its function reads another
- * table; a materialized view whose function reads another one. Rows are loaded whole or not at all, and a view is computed anew, so another pass adds nothing twice.
+ * Whether an entry may have failed only because others were not there yet: rows that a CHECK or a domain refuses since its function
+ * reads another table; a materialized view whose function reads another one. Rows are loaded whole or not at all, and a view is
+ * computed anew, so another pass adds nothing twice.
  */
 export function mayBeOrder({ what, error }: Entry): boolean {
   if (!/^TABLE DATA /.test(what) && !/^MATERIALIZED VIEW DATA /.test(what)) return false
@@ -54,8 +55,8 @@ export function endedBy({ signal, stderr }: Exit): string {
 }
 
 /**
- * What the workers of a `pg_restore -j` (not verbose, stopped at its first error) said. The prefix of a line may stand in the middle of another's, an
- * error and its statement are written at once.
+ * What the workers of a `pg_restore -j` (not verbose, stopped at its first error) said. The prefix of a line may stand in the
+ * middle of another's; an error and its statement are written at once.
  */
 export function endedWorkers({ signal, stderr }: Exit): string {
   const [, error, command] = /could not execute query: (ERROR: [^\n]*)(?:\n(?!Command was)[^\n]*)*(?:\nCommand was: ([^\n]*(?:\n +[^\n]*)?))?/.exec(stderr) ?? []

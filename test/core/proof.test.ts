@@ -98,7 +98,8 @@ for (const server of servers()) {
     const whole = await freshDatabase(server)
     await restoreInto(found, store.reading.identities, programs, whole.connection, { tablespaces: false, jobs: 2 }, quietWork())
     const expected = found.manifest.fingerprint
-    const look = async (database: typeof whole): Promise<ReturnType<typeof compareFingerprints>> => compareFingerprints(expected, await measure({ connection: database.connection, programs: { archive: programs, server: programs } }, found.manifest, quietWork()), true)
+    const look = async ({ connection }: typeof whole): Promise<ReturnType<typeof compareFingerprints>> =>
+      compareFingerprints(expected, await measure({ connection, programs: { archive: programs, server: programs } }, found.manifest, quietWork()), true)
     assert.deepEqual(await look(whole), [])
     for (const [what, [sql, level]] of Object.entries(damages)) {
       const copy = await freshDatabase(server)
