@@ -15,7 +15,7 @@ export async function backupStep({ env, work, secrets, output, report }: Step): 
   output('backup-id', result.id)
   output('location', result.locations[0]?.location ?? '')
   output('bytes', result.bytes)
-  output('rows', result.rows)
+  output('rows', result.rows ?? '')
   output('duration-ms', Math.round(result.timings.total))
   const shown = secrets.redactAll(result)
   report(backupReport(shown))

@@ -1,24 +1,24 @@
-import { availableParallelism } from 'node:os'
+import { randomBytes } from 'node:crypto'
 import { messageOf, UserError } from '../errors.ts'
 import type { Connection } from '../postgres/connection.ts'
-import { findPrograms, type Programs } from '../postgres/binaries.ts'
 import type { TablePrint } from '../postgres/content.ts'
-import { checkReadable, type Locale, readLocale, readRoles, readTablespaces } from '../postgres/database.ts'
-import { type Fingerprint, inOrder } from '../postgres/fingerprint.ts'
-import { checkPooler } from '../postgres/pooler.ts'
+import { type Depth, type Fingerprint, inOrder } from '../postgres/fingerprint.ts'
+import { type Table, tableName } from '../postgres/relations.ts'
 import { readSequences } from '../postgres/sequences.ts'
 import type { SchemaPrint } from '../postgres/schema.ts'
-import { connect, type Session } from '../postgres/session.ts'
 import { Drift } from '../postgres/snapshot.ts'
 import type { Storage } from '../storage/storage.ts'
 import { checkRecipients } from '../stream/encrypt.ts'
 import type { Held, Work } from '../work.ts'
-import { storeArchive, storeText } from './archive.ts'
+import { storeText } from './archive.ts'
 import { folderOf, locationOf, newId } from './catalog.ts'
 import { holdStill, type Moment } from './moment.ts'
 import { assertManifest, type Manifest, writeManifest } from './manifest.ts'
+import { preflight, type Readiness } from './preflight.ts'
+import { Reading } from './reading.ts'
 import { recipe } from './recipe.ts'
 import { prune, removeBackup } from './retention.ts'
+import { storeFleet } from './store-fleet.ts'
 
 export interface BackupOptions {
   database: Connection
@@ -32,6 +32,12 @@ export interface BackupOptions {
   keep?: number
   /** Folders to look in first for PostgreSQL's programs. */
   bindirs: string[]
+  /** Archives that are read side by side, and sessions that read for the fingerprint. At least 1. */
+  jobs: number
+  /** Tables of this many bytes and more get an archive of their own. */
+  largeTable: number
+  /** How closely what the database holds is measured; by `none`, a backup can be proven to restore, and no more. */
+  fingerprint: Depth
   /** Where this run can be seen, for the manifest. */
   runUrl?: string
 }
@@ -49,10 +55,13 @@ export interface BackupResult {
   objects: { name: string; bytes: number }[]
   /** Stored bytes, all objects, one destination. */
   bytes: number
-  rows: number
+  archives: number
+  fingerprint: Depth
+  /** Undefined where they were not counted. */
+  rows?: number
   tables: number
   /** The largest tables, by their size on the server: at most 10. */
-  largest: { table: string; rows: number; bytes: number }[]
+  largest: { table: string; rows?: number; bytes: number }[]
   /** Size of the database on the server, bytes. */
   databaseBytes: number
   recipients: string[] | 'none'
@@ -65,18 +74,45 @@ export interface BackupResult {
   warnings: string[]
 }
 
+/** How often a backup is begun anew when the server ends its snapshot in the middle. */
+const mostBeginnings = 4
+
 /**
- * Makes a backup: looks whether it can be made at all; holds one moment of the database still; streams the dump to every
+ * Makes a backup: looks whether it can be made at all; holds one moment of the database still; streams a fleet of dumps to every
  * destination while the same moment is measured; writes the manifest, and with that the backup exists; then, and only then, removes
  * what retention lets go. Whatever fails before the manifest leaves nothing behind.
  */
 export async function backup(options: BackupOptions, work: Work): Promise<BackupResult> {
   const started = Date.now()
-  const { recipients, destinations } = options
-  if (recipients !== 'none') checkRecipients(recipients, 'encrypt-to')
-  const about = await preflight(options, work)
-  const { session, programs, warnings } = about
-  const label = options.label ?? options.database.database
+  if (options.recipients !== 'none') checkRecipients(options.recipients, 'encrypt-to')
+  // by this name our own sessions and children are known among all others on the server
+  const database = { ...options.database, settings: { ...options.database.settings, PGAPPNAME: `holdfast ${randomBytes(3).toString('hex')}` } }
+  const about = await preflight({ ...options, database }, work)
+  try {
+    const label = options.label ?? database.database
+    for (let beginning = 1; ; beginning++) {
+      try {
+        const made = await make({ ...options, database, label }, about, started, work)
+        made.removed = options.keep === undefined ? [] : await pruneAll(options.destinations, label, options.keep, made.warnings, work)
+        made.timings.total = Date.now() - started
+        return made
+      } catch (error) {
+        if (!(error instanceof Drift)) throw error
+        if (beginning === mostBeginnings)
+          throw new UserError('tables-in-motion', `In ${mostBeginnings} attempts the server took away what was being read: ${error.message}`, 'Run the backup again, best when no migration runs.', { cause: error })
+        work.log.info(`${error.message}; beginning anew with a new snapshot`)
+      }
+    }
+  } finally {
+    await about.session.end()
+  }
+}
+
+/** One beginning of a backup, under an id of its own: credentials that may only create could not write the same objects again. */
+async function make(options: BackupOptions & { label: string }, about: Readiness, started: number, work: Work): Promise<BackupResult> {
+  const { database, destinations, recipients, label } = options
+  const { session, programs } = about
+  const warnings = [...about.warnings]
   const id = newId(new Date())
   const folder = folderOf(label, id)
   const held: Held = { kind: 'backup', label, id }
@@ -84,10 +120,24 @@ export async function backup(options: BackupOptions, work: Work): Promise<Backup
   let moment: Moment | undefined
   let streams: Promise<unknown> | undefined
   try {
-    work.log.info(`Backing up "${options.database.database}" (PostgreSQL ${session.version}) as ${label}/${id}`)
-    moment = await holdStill({ connection: options.database, programs, encoding: about.locale.encoding, readers: Math.min(availableParallelism(), 8) }, work)
+    work.log.info(`Backing up "${database.database}" (PostgreSQL ${session.version}) as ${label}/${id}`)
+    const reading = new Reading()
+    moment = await holdStill(
+      {
+        connection: database,
+        programs,
+        encoding: about.locale.encoding,
+        largeTable: options.largeTable,
+        depth: options.fingerprint,
+        readers: options.jobs,
+        onTable: (archive, table) => reading.begin(archive, table),
+      },
+      work,
+    )
     work.hold(held)
-    const { dump, snapshot } = moment
+    const still = moment
+    const { dumps, snapshot, tables } = moment
+    reading.plan(dumps.map(({ plan }) => plan), options.fingerprint === 'none' ? [] : tables)
     const clock = { dump: 0, fingerprint: 0 }
     const timed = async <T>(name: 'dump' | 'fingerprint', body: Promise<T>): Promise<T> => {
       const from = Date.now()
@@ -96,35 +146,40 @@ export async function backup(options: BackupOptions, work: Work): Promise<Backup
       return value
     }
     const lost = moment.lost.then((error) => Promise.reject(new UserError('connection-lost', `The connection that holds the snapshot was lost: ${messageOf(error)}`, 'Nothing was stored. If the server did not restart, a proxy or firewall between may end idle connections.', { cause: error })))
-    const still = moment
-    const both = together(
-      timed('dump', storeArchive(dump.archive, { name: 'frame.dump', folder, compressed: dump.compressed, recipients, destinations }, work)),
-      timed('fingerprint', moment.measure()),
-      () => void still.end(),
-    )
-    streams = both
-    const [archive, measured] = await Promise.race([both, lost])
+    const [objects, measured] = await work.log.group(`Reading ${dumps.length === 1 ? 'one archive' : `${dumps.length} archives, ${Math.min(options.jobs, dumps.length)} at a time`}`, async () => {
+      const done = reading.tell(session, database, work.log)
+      try {
+        const both = together(
+          (fail) => timed('dump', storeFleet(dumps, { folder, recipients, destinations, jobs: options.jobs, onStored: (archive) => reading.finish(archive), onFailure: fail }, work)),
+          () => timed('fingerprint', still.measure((bytes) => reading.measured(bytes))),
+          () => void still.end(),
+        )
+        streams = both
+        return await Promise.race([both, lost])
+      } finally {
+        done()
+      }
+    })
     const after = await readSequences(session)
     const sequences: Fingerprint['sequences'] = {}
     for (const [name, value] of Object.entries(snapshot.sequences)) sequences[name] = { before: value, after: after[name] ?? value }
-    warnings.push(...dump.warnings())
-    const { schema, supplement } = moment
+    for (const dump of dumps) warnings.push(...dump.warnings())
     const fingerprint: Fingerprint = {
-      kind: 'content',
+      kind: options.fingerprint,
+      ...measured,
       tables: inOrder(measured.tables),
-      schema: withoutDatabase(schema),
+      schema: withoutDatabase(moment.schema),
       sequences,
-      largeObjects: measured.largeObjects,
-      supplement,
+      supplement: moment.supplement,
     }
-    const draft: Omit<Manifest, 'sha256' | 'objects'> & { objects: Manifest['objects'] } = {
+    const draft: Omit<Manifest, 'sha256'> = {
       format: 1,
       id,
       label,
       createdAt: new Date().toISOString(),
       snapshot: { at: snapshot.at, lsn: snapshot.lsn },
       source: {
-        database: options.database.database,
+        database: database.database,
         server: session.version,
         major: session.major,
         bytes: about.bytes,
@@ -135,13 +190,14 @@ export async function backup(options: BackupOptions, work: Work): Promise<Backup
       client: programs.version,
       ...(options.runUrl ? { run: options.runUrl } : {}),
       encryption: recipients === 'none' ? 'none' : { recipients },
-      objects: [archive],
+      objects,
       fingerprint,
       warnings,
     }
     await moment.end()
-    const instructions = recipe(draft, { name: archive.name, compression: archive.plain?.compression ?? 'none' })
-    draft.objects.push({ name: 'RECOVER.md', kind: 'recipe', ...(await storeText(instructions, `${folder}RECOVER.md`, destinations, work)) })
+    const [frame] = objects
+    const instructions = recipe(draft, { name: frame?.name ?? '', compression: frame?.plain?.compression ?? 'none' })
+    objects.push({ name: 'RECOVER.md', kind: 'recipe', ...(await storeText(instructions, `${folder}RECOVER.md`, destinations, work)) })
     const manifest = writeManifest(draft)
     assertManifest(manifest)
     for (const destination of destinations) {
@@ -149,36 +205,35 @@ export async function backup(options: BackupOptions, work: Work): Promise<Backup
       committed.add(destination)
     }
     work.release(held)
-    const removed = options.keep === undefined ? [] : await pruneAll(destinations, label, options.keep, warnings, work)
     return {
       id,
       label,
-      database: options.database.database,
+      database: database.database,
       server: session.version,
       snapshotAt: snapshot.at,
       locations: destinations.map((destination) => ({ url: destination.url, location: locationOf(destination, label, id) })),
-      objects: draft.objects.map(({ name, bytes }) => ({ name, bytes })),
-      bytes: draft.objects.reduce((sum, { bytes }) => sum + bytes, 0),
-      rows: fingerprint.tables.reduce((sum, { rows }) => sum + rows, 0),
-      tables: fingerprint.tables.length,
-      largest: largest(fingerprint.tables),
+      objects: objects.map(({ name, bytes }) => ({ name, bytes })),
+      bytes: objects.reduce((sum, { bytes }) => sum + bytes, 0),
+      archives: dumps.length,
+      fingerprint: options.fingerprint,
+      ...(options.fingerprint === 'none' ? {} : { rows: fingerprint.tables.reduce((sum, { rows }) => sum + rows, 0) }),
+      tables: tables.length,
+      largest: largest(tables, fingerprint.tables),
       databaseBytes: about.bytes,
       recipients,
       attempts: moment.attempts,
       timings: { ...clock, total: Date.now() - started },
-      removed,
+      removed: [],
       warnings,
     }
   } catch (cause) {
     // what a cancel broke on its way is no failure of its own
-    const error = work.signal.aborted ? (work.signal.reason as Error) : cause instanceof Drift ? new UserError('tables-in-motion', `A table changed while it was being read: ${cause.message}`, 'Run the backup again, best when no migration runs.', { cause }) : cause
+    const error = work.signal.aborted ? (work.signal.reason as Error) : cause
     await moment?.end().catch(() => {})
     await streams?.catch(() => {}) // what is on its way is taken back before what is left is swept
     await discard(destinations.filter((destination) => !committed.has(destination)), folder, work)
     if (committed.size === 0) work.release(held)
     throw error
-  } finally {
-    await session.end()
   }
 }
 
@@ -187,46 +242,20 @@ function withoutDatabase(schema: SchemaPrint): SchemaPrint {
   return Object.fromEntries(Object.entries(schema).filter(([entry]) => !/^DATABASE|^(ACL|COMMENT|SECURITY LABEL) DATABASE$/.test(entry)))
 }
 
-interface Readiness {
-  session: Session
-  programs: Programs
-  locale: Locale
-  roles: { superuser: string; names: string[] }
-  tablespaces: string[]
-  /** Size of the database. */
-  bytes: number
-  warnings: string[]
-}
-
-/** Everything that can be known to fail before a byte is read. The session it gives is the caller's to end. */
-async function preflight(options: BackupOptions, work: Work): Promise<Readiness> {
-  const session = await connect(options.database, work)
-  try {
-    await checkPooler(session, work)
-    const programs = await findPrograms(session.major, ['pg_dump'], options.bindirs, work)
-    const { warnings } = await checkReadable(session)
-    const locale = await readLocale(session)
-    const roles = await readRoles(session)
-    const tablespaces = await readTablespaces(session)
-    const [size] = await session.query<{ bytes: string }>('SELECT pg_catalog.pg_database_size(pg_catalog.current_database())::pg_catalog.text AS bytes')
-    await Promise.all(options.destinations.map((destination) => destination.probe({ signal: work.signal })))
-    return { session, programs, locale, roles, tablespaces, bytes: Number(size?.bytes ?? 0), warnings }
-  } catch (error) {
-    await session.end()
-    throw error
-  }
-}
-
-/** Waits for both; when one fails, calls `stop` so that the other ends too, waits for it, and throws the first failure. */
-async function together<A, B>(a: Promise<A>, b: Promise<B>, stop: () => void): Promise<[A, B]> {
+/**
+ * Runs both; at the first failure calls `stop`, so that the other ends too, waits for it, and throws that first failure. A body may tell of its
+ * failure before it ends.
+ */
+async function together<A, B>(a: (fail: (error: unknown) => void) => Promise<A>, b: () => Promise<B>, stop: () => void): Promise<[A, B]> {
   const failures: unknown[] = []
-  const failed = (error: unknown): void => {
+  const fail = (error: unknown): void => {
     failures.push(error)
     stop()
   }
-  await Promise.allSettled([a.catch(failed), b.catch(failed)])
+  const both = [a(fail), b()] as const
+  await Promise.allSettled(both.map((body: Promise<unknown>) => body.catch(fail)))
   if (failures.length) throw failures[0]
-  return Promise.all([a, b])
+  return Promise.all(both)
 }
 
 /** Removes what a failed backup left, also when the work was cancelled: so by a signal of its own. */
@@ -251,9 +280,10 @@ async function pruneAll(destinations: readonly Storage[], label: string, keep: n
   return removed
 }
 
-function largest(tables: readonly TablePrint[]): BackupResult['largest'] {
+function largest(tables: readonly Table[], prints: readonly TablePrint[]): BackupResult['largest'] {
+  const rows = new Map(prints.map((print) => [print.table, print.rows]))
   return tables
-    .map(({ table, rows, bytes }) => ({ table, rows, bytes }))
-    .sort((a, b) => b.bytes - a.bytes || b.rows - a.rows)
+    .map((table) => ({ table: tableName(table), bytes: table.bytes, ...(rows.has(tableName(table)) ? { rows: rows.get(tableName(table)) as number } : {}) }))
+    .sort((a, b) => b.bytes - a.bytes || (b.rows ?? 0) - (a.rows ?? 0))
     .slice(0, 10)
 }

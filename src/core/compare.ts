@@ -1,4 +1,4 @@
-import type { TablePrint } from '../postgres/content.ts'
+import { addHashes, type TablePrint } from '../postgres/content.ts'
 import type { Depth, Fingerprint } from '../postgres/fingerprint.ts'
 import type { SequenceValue } from '../postgres/sequences.ts'
 import type { Difference, Level } from './level.ts'
@@ -37,14 +37,11 @@ function grouped(tables: readonly TablePrint[]): Map<string, TablePrint> {
   for (const print of tables) {
     const key = print.comparedAt === undefined ? print.table : `${print.comparedAt} (all partitions)`
     const sum = groups.get(key)
-    const generated = sum?.generated === undefined && print.generated === undefined ? {} : { generated: add(sum?.generated, print.generated) }
-    groups.set(key, { ...print, table: key, rows: (sum?.rows ?? 0) + print.rows, ...(print.hash === undefined ? {} : { hash: add(sum?.hash, print.hash) }), ...generated })
+    const generated = sum?.generated === undefined && print.generated === undefined ? {} : { generated: addHashes(sum?.generated, print.generated) }
+    const hash = print.hash === undefined ? {} : { hash: addHashes(sum?.hash, print.hash) }
+    groups.set(key, { ...print, table: key, rows: (sum?.rows ?? 0) + print.rows, ...hash, ...generated })
   }
   return groups
-}
-
-function add(a = '0', b = '0'): string {
-  return String(BigInt(a) + BigInt(b))
 }
 
 function compareTables(expected: Map<string, TablePrint>, found: Map<string, TablePrint>): Difference[] {

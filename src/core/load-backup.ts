@@ -55,7 +55,9 @@ export async function restoreInto(
     expectNone(await load(programs, connection, frame, { tablespaces, preData: true }, work), connection)
     const late = await loadRows(target, contents, work)
     work.log.info('Restoring indexes, constraints and grants')
-    if (contents.postData.length) await loadAtOnce(programs, connection, frame, { tablespaces, jobs, only: { ids: contents.postData, folder } }, work)
+    const { postData, grants } = contents
+    if (postData.length) await loadAtOnce(programs, connection, frame, { tablespaces, jobs, only: { ids: postData, folder } }, work)
+    if (grants.length) expectNone(await load(programs, connection, frame, { tablespaces, only: { ids: grants, folder } }, work), connection)
     await computeViews(target, contents.views, work)
     if (late.length === 0) return []
     return [`Rows of ${late.join(', ')} were loaded in another pass, after the rest: a check of theirs reads other tables. Stock pg_restore goes by the archive's order, and may stop there; run it again for these tables.`]

@@ -31,7 +31,9 @@ const fingerprintSchema = v.object({
   ),
   schema: v.record(v.string(), v.string()),
   sequences: v.record(v.string(), v.object({ before: sequenceValue, after: sequenceValue })),
-  largeObjects: v.exactOptional(v.object({ count, bytes: v.exactOptional(count), hash: v.exactOptional(integerText), attributes: v.exactOptional(integerText) })),
+  largeObjects: v.exactOptional(
+    v.object({ count, bytes: v.exactOptional(count), hash: v.exactOptional(integerText), attributes: v.exactOptional(integerText) }),
+  ),
   supplement: v.object({ extensions: v.record(v.string(), v.string()), matviews: v.record(v.string(), v.boolean()), invalidIndexes: v.array(v.string()) }),
 })
 

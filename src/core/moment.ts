@@ -1,37 +1,48 @@
 import type { Programs } from '../postgres/binaries.ts'
 import type { Connection } from '../postgres/connection.ts'
-import { emptyPrint, type TablePrint } from '../postgres/content.ts'
+import { emptyPrint, joined, type TablePrint } from '../postgres/content.ts'
 import { type Dump, startDump } from '../postgres/dump.ts'
-import { dealOut, readSupplement, type Supplement } from '../postgres/fingerprint.ts'
-import { type LargeObjectsPrint, measureLargeObjects } from '../postgres/large-objects.ts'
-import { listTables } from '../postgres/relations.ts'
+import { dealOut, type Depth, type Fingerprint, readSupplement, type Supplement } from '../postgres/fingerprint.ts'
+import { freeConnections, mostArchives, planFleet } from '../postgres/fleet.ts'
+import { countLargeObjects, measureLargeObjects } from '../postgres/large-objects.ts'
+import { listTables, type Table } from '../postgres/relations.ts'
 import { printSchema, type SchemaPrint } from '../postgres/schema.ts'
 import { Drift, lockWait, openReader, type Reader, type Snapshot, takeSnapshot } from '../postgres/snapshot.ts'
 import type { Session } from '../postgres/session.ts'
 import { messageOf, UserError } from '../errors.ts'
 import type { Work } from '../work.ts'
 
-/** One moment of a database, held still: the dump and the readers of the fingerprint are all on it, hold their locks, and wait for us. */
+/** One moment of a database, held still: every archive's pg_dump and the readers of the fingerprint are all on it, hold their locks, and wait for us. */
 export interface Moment {
   readonly snapshot: Snapshot
-  readonly dump: Dump
+  /** The frame first. */
+  readonly dumps: Dump[]
+  readonly tables: Table[]
   readonly schema: SchemaPrint
   readonly supplement: Supplement
   /** How many snapshots it took. */
   readonly attempts: number
   /** Settles if the server ends the session that holds the snapshot. */
   readonly lost: Promise<Error>
-  /** Reads every table once. */
-  measure(): Promise<{ tables: TablePrint[]; largeObjects: LargeObjectsPrint }>
+  /** Reads every table once; `onRead` is told how many bytes of tables were gone through. */
+  measure(onRead: (bytes: number) => void): Promise<Measured>
   end(): Promise<void>
 }
+
+/** What a fingerprint says of rows and large objects. */
+export type Measured = Pick<Fingerprint, 'largeObjects'> & { tables: TablePrint[] }
 
 export interface MomentOptions {
   connection: Connection
   programs: Programs
   encoding: string
+  /** Tables of this many bytes and more get an archive of their own. */
+  largeTable: number
+  depth: Depth
   /** Sessions that read for the fingerprint side by side. */
   readers: number
+  /** Told when a pg_dump begins to read a table, by its archive's name. */
+  onTable: (archive: string, table: string) => void
 }
 
 /** How long we try to get a moment in which nothing moves, milliseconds. Behind a lock that is held for longer, a backup is given up with its name. */
@@ -60,60 +71,79 @@ export async function holdStill(options: MomentOptions, work: Work): Promise<Mom
 }
 
 async function attempt(options: MomentOptions, attempts: number, work: Work): Promise<Moment> {
-  const { connection, programs, encoding } = options
+  const { connection, programs, encoding, depth } = options
   const snapshot = await takeSnapshot(connection, work)
   const readers: Reader[] = []
-  let dump: Dump | undefined
+  const dumps: Dump[] = []
   const end = async (): Promise<void> => {
-    await Promise.allSettled([dump?.stop(), ...readers.map((reader) => reader.end()), snapshot.end()])
+    await Promise.allSettled([...dumps.map((dump) => dump.stop()), ...readers.map((reader) => reader.end()), snapshot.end()])
   }
   try {
-    const all = await listTables(snapshot.session)
+    const all = await listTables(snapshot.session).catch(asDrift)
     const tables = all.filter((table) => !table.unreadable)
-    const lean = 3 * tables.length > (await lockCapacity(snapshot.session)) / 2
-    const open = async (): Promise<void> => {
-      // each opened reader is noted at once, so that `end` finds it also when another one fails
-      const opened = dealOut(tables, options.readers).map(async (hand) => readers.push(await openReader(snapshot, hand, !lean, work)))
-      const failure = (await Promise.allSettled(opened)).find((outcome) => outcome.status === 'rejected')
-      if (failure) throw failure.reason
+    const capacity = await lockCapacity(snapshot.session)
+    const lean = 3 * tables.length > capacity / 2
+    const free = await freeConnections(snapshot.session)
+    const hands = depth === 'none' ? [] : dealOut(tables, Math.max(1, Math.min(options.readers, Math.floor(free / 3))))
+    const archives = Math.max(1, Math.min(mostArchives, free - hands.length - 1))
+    const plans = await planFleet(snapshot.session, all, { largeTable: options.largeTable, archives, encoding })
+    // each one is noted at once, so that `end` finds it also when another one fails
+    const open = (): Promise<void> =>
+      settled(
+        hands.map(async (hand) => {
+          const reader = await openReader(snapshot, hand, { lockFirst: !lean, depth: depth === 'counts' ? depth : 'content' }, work)
+          readers.push(reader)
+        }),
+      )
+    const begin = (): Promise<void> =>
+      settled(
+        plans.map(async (plan) => {
+          const onTable = (table: string): void => options.onTable(plan.name, table)
+          const dump = await startDump(programs, connection, { snapshot: snapshot.id, encoding, plan, onTable }, work)
+          dumps.push(dump)
+        }),
+      )
+    let schema: SchemaPrint = {}
+    const print = async (): Promise<void> => {
+      if (depth !== 'none') schema = await printSchema(programs, connection, { snapshot: snapshot.id, lockWait, encoding }, work).catch(asDrift)
     }
-    const begin = async (): Promise<void> => {
-      dump = await startDump(programs, connection, { snapshot: snapshot.id, encoding }, work)
-    }
-    const print = (): Promise<SchemaPrint> => printSchema(programs, connection, { snapshot: snapshot.id, lockWait, encoding }, work).catch(asDrift)
-    let schema: SchemaPrint
     if (lean) {
-      // a lock table that many tables would fill: one pg_dump after the other
-      work.log.info(`${tables.length} tables: the fingerprint locks them some at a time, to spare the server's lock table`)
-      schema = await print()
+      // a lock table that many tables would fill: one pg_dump that locks all after the other
+      work.log.info(`${tables.length} tables, and room for some ${capacity} locks: the fingerprint locks them some at a time, to spare the server's lock table`)
+      await print()
       await begin()
       await open()
-    } else {
-      const [first, second, third] = await Promise.allSettled([print(), begin(), open()])
-      for (const outcome of [second, third, first]) if (outcome.status === 'rejected') throw outcome.reason
-      schema = (first as PromiseFulfilledResult<SchemaPrint>).value
-    }
+    } else await settled([begin(), open(), print()])
+    dumps.sort((a, b) => plans.indexOf(a.plan) - plans.indexOf(b.plan))
     const supplement = await readSupplement(snapshot.session)
     const moved = await snapshot.moved()
     if (moved.length) throw new Drift(`${moved.slice(0, 3).join(', ')}${moved.length > 3 ? ` and ${moved.length - 3} more` : ''} moved while the snapshot was taken`)
     const { lost } = snapshot.session
-    const measure = async (): ReturnType<Moment['measure']> => {
-      const measured = await read(snapshot, readers)
-      return { ...measured, tables: [...measured.tables, ...all.filter((table) => table.unreadable).map((table) => emptyPrint(table, 'content'))] }
+    const measure = async (onRead: (bytes: number) => void): Promise<Measured> => {
+      if (depth === 'none') return { tables: [] }
+      const measured = await read(snapshot, readers, depth, onRead)
+      return { ...measured, tables: [...measured.tables, ...all.filter((table) => table.unreadable).map((table) => emptyPrint(table, depth))] }
     }
-    return { snapshot, dump: dump as unknown as Dump, schema, supplement, attempts, lost, measure, end }
+    return { snapshot, dumps, tables: all, schema, supplement, attempts, lost, measure, end }
   } catch (error) {
     await end()
     throw error
   }
 }
 
-async function read(snapshot: Snapshot, readers: readonly Reader[]): Promise<{ tables: TablePrint[]; largeObjects: LargeObjectsPrint }> {
-  const tables = Promise.all(readers.map((reader) => reader.measure()))
-  const largeObjects = measureLargeObjects(snapshot.session)
-  // all are waited for, so that none goes on reading after a failure of another was told
-  for (const outcome of await Promise.allSettled([tables, largeObjects])) if (outcome.status === 'rejected') throw outcome.reason
-  return { tables: (await tables).flat(), largeObjects: await largeObjects }
+async function read(snapshot: Snapshot, readers: readonly Reader[], depth: 'content' | 'counts', onRead: (bytes: number) => void): Promise<Measured> {
+  const tables: TablePrint[] = []
+  const measured: Measured = { tables }
+  await settled([
+    ...readers.map(async (reader) => tables.push(...(await reader.measure(onRead)))),
+    (async () => (measured.largeObjects = await (depth === 'content' ? measureLargeObjects(snapshot.session) : countLargeObjects(snapshot.session))))(),
+  ])
+  return { ...measured, tables: joined(tables) }
+}
+
+/** Waits for all, so that none goes on after a failure of another was told; then throws the first failure, if there is one. */
+async function settled(all: readonly Promise<unknown>[]): Promise<void> {
+  for (const outcome of await Promise.allSettled(all)) if (outcome.status === 'rejected') throw outcome.reason
 }
 
 /** How many locks the server has room for, by its settings. */

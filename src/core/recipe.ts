@@ -63,7 +63,8 @@ table: run the command once more, after the others, with \`-a -t\` and the table
 
 ${shell(`${restore} --section=data --no-privileges ${file}`, ...others.map((archive) => piped(archive, encrypted, restore)))}
 
-Then indexes, constraints, grants and materialized views (\`-j 4\` makes it quicker, unless a view's function reads another view):
+Then indexes, constraints, grants and materialized views (\`-j 4\` makes it quicker where no role passes grants on, and no view's
+function reads another view):
 
 ${shell(
   `pg_restore -l --section=post-data --no-privileges ${file} > rest.list`,

@@ -1,7 +1,8 @@
+import { availableParallelism } from 'node:os'
 import { UserError } from '../errors.ts'
 import { connectionFromEnv, parseConnection, type Connection } from '../postgres/connection.ts'
 import { checkIdentities, checkRecipients } from '../stream/encrypt.ts'
-import { badInput, existingFolder, inputCount, inputDuration, inputFlag, inputLines, inputText, shown, type Env } from './input.ts'
+import { badInput, existingFolder, inputChoice, inputCount, inputDuration, inputFlag, inputLines, inputSize, inputText, shown, type Env } from './input.ts'
 
 /**
  * Each action's inputs, read once into one value. Whatever is wrong with them is a UserError that names the input, and comes
@@ -13,12 +14,17 @@ interface CommonInputs {
   label?: string
   /** Folders to look in first for PostgreSQL's programs. */
   bindirs: string[]
+  /** Work done side by side. */
+  jobs: number
 }
 
 export interface BackupInputs extends CommonInputs {
   database: Connection
   recipients: string[] | 'none'
   keep?: number
+  /** Bytes. */
+  largeTable: number
+  fingerprint: 'content' | 'counts' | 'none'
 }
 
 export interface VerifyInputs extends CommonInputs {
@@ -47,7 +53,14 @@ export interface RestoreInputs extends CommonInputs {
 export function readBackupInputs(env: Env): BackupInputs {
   const recipients = readRecipients(env)
   const keep = inputCount(env, 'keep', 1)
-  return { ...readCommon(env), database: readDatabase(env), recipients, ...(keep === undefined ? {} : { keep }) }
+  return {
+    ...readCommon(env),
+    database: readDatabase(env),
+    recipients,
+    ...(keep === undefined ? {} : { keep }),
+    largeTable: inputSize(env, 'large-table', 16 * 1024 ** 2),
+    fingerprint: inputChoice(env, 'fingerprint', ['content', 'counts', 'none']),
+  }
 }
 
 export function readVerifyInputs(env: Env): VerifyInputs {
@@ -104,7 +117,14 @@ function readCommon(env: Env): CommonInputs {
     throw badInput('label', `is ${shown(label)}, and becomes part of a path`, 'Use at most 100 characters, no slash among them and neither a dot nor a hyphen first, for example label: production.')
   }
   const bindirs = inputLines(env, 'postgres-bin').map((folder) => existingFolder(env, 'postgres-bin', folder))
-  return { storage, ...(label ? { label } : {}), bindirs }
+  return { storage, ...(label ? { label } : {}), bindirs, jobs: readJobs(env) }
+}
+
+/** The machine's cores by default, eight at most: each job is also a connection, and work for the server. */
+function readJobs(env: Env): number {
+  const jobs = inputCount(env, 'jobs', 1) ?? Math.min(availableParallelism(), 8)
+  if (jobs > 64) throw badInput('jobs', `is ${jobs}, and each job is a connection to the server`, 'Use at most 64; more than the cores of this machine or of the server gains nothing.')
+  return jobs
 }
 
 function readSource(env: Env): { backup: string; identities: string[] } {

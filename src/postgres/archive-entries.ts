@@ -14,8 +14,10 @@ export interface Contents {
   rows: number[]
   /** The rest of the data section: sequences' values, large objects. */
   otherData: number[]
-  /** Indexes, constraints, triggers, policies, event triggers; and all grants, which pg_restore itself puts in their place. */
+  /** Indexes, constraints, triggers, policies: what pg_restore can make on several connections. */
   postData: number[]
+  /** Grants, which may rest on each other without saying so, since a role can pass on what it was given; and event triggers, which act from then on. */
+  grants: number[]
   /** Materialized views, to be computed when all else is there. */
   views: number[]
 }
@@ -31,10 +33,13 @@ export async function readContents(programs: Programs, file: string, work: Work)
   const ids = (entries: Iterable<[number, string]>): number[] => [...entries].map(([id]) => id)
   const rows = ids([...data].filter(is('TABLE DATA')))
   const views = ids([...postData].filter(is('MATERIALIZED VIEW DATA')))
+  // pg_restore keeps these back as well, with what is said of them
+  const eventTriggers = ids([...postData].filter(([, what]) => /^(EVENT TRIGGER |(COMMENT|SECURITY LABEL) - EVENT TRIGGER )/.test(what)))
   return {
     rows,
     otherData: without(ids(data), rows),
-    postData: without(ids(all).filter((id) => postData.has(id) || !withoutGrants.has(id)), views),
+    postData: without(ids(postData), [...views, ...eventTriggers]),
+    grants: [...without(ids(all), ids(withoutGrants)), ...eventTriggers],
     views,
   }
 }

@@ -114,7 +114,7 @@ export function libpqEnvironment(connection: Connection): Record<string, string>
     PGUSER: connection.user,
     ...(connection.password === undefined ? {} : { PGPASSWORD: connection.password }),
     PGDATABASE: connection.database,
-    PGAPPNAME: 'holdfast',
+    PGAPPNAME: connection.settings['PGAPPNAME'] ?? 'holdfast',
   }
 }
 

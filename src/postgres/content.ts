@@ -1,5 +1,5 @@
 import { UserError } from '../errors.ts'
-import { type Column, type Table, tableName } from './relations.ts'
+import { type Column, large, type Table, tableName } from './relations.ts'
 import { quoteName, type Session } from './session.ts'
 
 /** What a table held: its rows, and a hash of them that does not depend on their order, nor on that of its columns. */
@@ -15,6 +15,15 @@ export interface TablePrint {
   bytes: number
 }
 
+/** A table, or the blocks `from` to `to` (not included; undefined: to its end) of one. */
+export interface Part {
+  table: Table
+  /** Roughly; for dealing out. */
+  bytes: number
+  from?: number
+  to?: number
+}
+
 const textTypes = new Set([25, 1042, 1043])
 /** Numbers, dates, bool, uuid, bytea, json: their text holds no separator of ours and is never empty, so NULL stands apart. */
 const bareTypes = new Set([16, 17, 20, 21, 23, 26, 114, 700, 701, 1082, 1083, 1114, 1184, 1186, 1266, 1700, 2950, 3802])
@@ -22,8 +31,6 @@ const bareTypes = new Set([16, 17, 20, 21, 23, 26, 114, 700, 701, 1082, 1083, 11
 const columnsPerCall = 24
 /** Few enough that the locks a statement takes are few, many enough that 10,000 tables need 200 round trips. */
 const tablesPerQuery = 50
-/** A table above this is read by a query of its own. */
-const large = 64 * 1024 * 1024
 
 /**
  * Text of one row, so that two rows have the same text only if they have the same values: columns by name in the order of
@@ -55,24 +62,47 @@ export function sumOfHashes(text: string): string {
   return `coalesce(pg_catalog.sum(pg_catalog.hashtextextended(${text} COLLATE "C", 0)), 0)::pg_catalog.text`
 }
 
-/**
- * Measures tables by one session, small ones many to a query. `before` runs before each query, on its tables: for locks
- * and for looking whether they are still what the snapshot saw. What a query locks besides (indexes) is let go after it, if
- * the session is in a transaction.
- */
-export async function measureTables(
-  session: Session,
-  tables: readonly Table[],
-  options: { inTransaction: boolean; depth: 'content' | 'counts'; before?: (tables: readonly Table[]) => Promise<void> },
-): Promise<TablePrint[]> {
+export interface MeasureOptions {
+  /** Whether the session is in a transaction; then what a query locks besides (indexes) is let go after it. */
+  inTransaction: boolean
+  depth: 'content' | 'counts'
+  /** Runs before each query, on its tables: for locks, and for looking whether they are still what the snapshot saw. */
+  before?: (tables: readonly Table[]) => Promise<void>
+  /** Told after each query how many bytes of tables it went through. */
+  onRead?: (bytes: number) => void
+}
+
+/** Measures tables, or parts of them, by one session; small ones many to a query. */
+export async function measureParts(session: Session, parts: readonly Part[], options: MeasureOptions): Promise<TablePrint[]> {
   const prints: TablePrint[] = []
-  for (const batch of batches(tables)) {
-    if (options.inTransaction) await session.query('SAVEPOINT measure')
-    await options.before?.(batch)
+  if (options.inTransaction) await session.query('SAVEPOINT measure')
+  for (const batch of batches(parts)) {
+    await options.before?.(batch.map(({ table }) => table))
     prints.push(...(await measureBatch(session, batch, options)))
     if (options.inTransaction) await session.query('ROLLBACK TO SAVEPOINT measure')
+    options.onRead?.(batch.reduce((sum, { bytes }) => sum + bytes, 0))
   }
   return prints
+}
+
+/** One print a table, of those of its parts: rows and hashes are sums, so that it does not matter who read what. */
+export function joined(prints: readonly TablePrint[]): TablePrint[] {
+  const tables = new Map<string, TablePrint>()
+  for (const print of prints) {
+    const sum = tables.get(print.table)
+    if (!sum) {
+      tables.set(print.table, { ...print })
+      continue
+    }
+    sum.rows += print.rows
+    if (print.hash !== undefined) sum.hash = addHashes(sum.hash, print.hash)
+    if (print.generated !== undefined) sum.generated = addHashes(sum.generated, print.generated)
+  }
+  return [...tables.values()]
+}
+
+export function addHashes(a = '0', b = '0'): string {
+  return String(BigInt(a) + BigInt(b))
 }
 
 /** What a table without rows has. */
@@ -81,16 +111,16 @@ export function emptyPrint(table: Table, depth: 'content' | 'counts'): TablePrin
   return { table: tableName(table), rows: 0, bytes: 0, ...hashes, ...(table.comparedAt === undefined ? {} : { comparedAt: table.comparedAt }) }
 }
 
-async function measureBatch(session: Session, batch: readonly Table[], options: { inTransaction: boolean; depth: 'content' | 'counts' }): Promise<TablePrint[]> {
+async function measureBatch(session: Session, batch: readonly Part[], options: MeasureOptions): Promise<TablePrint[]> {
   const { inTransaction, depth } = options
-  const selects = batch.map((table, i) => {
+  const selects = batch.map(({ table, from, to }, i) => {
     const plain = table.columns.filter((column) => column.generated === 'no')
     const stored = table.columns.filter((column) => column.generated === 'stored')
     const generated = stored.length && depth === 'content' ? sumOfHashes(rowText(stored)) : 'NULL'
     const hash = depth === 'content' ? sumOfHashes(rowText(plain)) : 'NULL'
-    return `SELECT ${i} AS i, pg_catalog.count(*)::pg_catalog.text AS rows, ${hash} AS hash, ${generated} AS generated, pg_catalog.pg_table_size(${table.oid}::pg_catalog.oid)::pg_catalog.text AS bytes FROM ONLY ${quoteName(table.schema)}.${quoteName(table.name)} ${table.condition ?? ''}`
+    return `SELECT ${i} AS i, pg_catalog.count(*)::pg_catalog.text AS rows, ${hash} AS hash, ${generated} AS generated FROM ONLY ${quoteName(table.schema)}.${quoteName(table.name)} ${table.condition ?? ''} ${blockRange(from, to)}`
   })
-  let rows: { i: number; rows: string; hash: string | null; generated: string | null; bytes: string }[]
+  let rows: { i: number; rows: string; hash: string | null; generated: string | null }[]
   try {
     rows = await session.query(selects.join(' UNION ALL '))
   } catch (error) {
@@ -101,40 +131,46 @@ async function measureBatch(session: Session, batch: readonly Table[], options: 
     const [first, ...others] = batch
     if (others.length) {
       const singles: TablePrint[] = []
-      for (const table of batch) singles.push(...(await measureBatch(session, [table], options)))
+      for (const part of batch) singles.push(...(await measureBatch(session, [part], options)))
       return singles
     }
     throw new UserError(
       'table-unreadable',
-      `${first ? tableName(first) : 'A table'} cannot be read with an empty search_path: ${message}.`,
+      `${first ? tableName(first.table) : 'A table'} cannot be read with an empty search_path: ${message}.`,
       'An index, a check or a generated column of it calls a function that names something without its schema; a dump of it would not restore. Mend the function: ALTER FUNCTION … SET search_path = …',
       { cause: error },
     )
   }
   return rows.map((row) => {
-    const table = batch[row.i] as Table
+    const { table } = batch[row.i] as Part
     return {
       table: tableName(table),
       rows: Number(row.rows),
       ...(row.hash === null ? {} : { hash: row.hash }),
-      bytes: Number(row.bytes),
+      bytes: table.bytes,
       ...(row.generated === null ? {} : { generated: row.generated }),
       ...(table.comparedAt === undefined ? {} : { comparedAt: table.comparedAt }),
     }
   })
 }
 
-function* batches(tables: readonly Table[]): Generator<Table[]> {
-  let batch: Table[] = []
+/** By tuple identifiers: the server reads these blocks only. Extension tables under a condition are never read in parts. */
+function blockRange(from: number | undefined, to: number | undefined): string {
+  const bounds = [...(from === undefined ? [] : [`ctid >= '(${from},0)'`]), ...(to === undefined ? [] : [`ctid < '(${to},0)'`])]
+  return bounds.length ? `WHERE ${bounds.join(' AND ')}` : ''
+}
+
+function* batches(parts: readonly Part[]): Generator<Part[]> {
+  let batch: Part[] = []
   let columns = 0
-  for (const table of tables) {
-    if (batch.length && (table.estimatedBytes > large || batch.length === tablesPerQuery || columns + table.columns.length > 2000)) {
+  for (const part of parts) {
+    if (batch.length && (part.bytes > large || batch.length === tablesPerQuery || columns + part.table.columns.length > 2000)) {
       yield batch
       batch = []
       columns = 0
     }
-    batch.push(table)
-    columns += table.columns.length
+    batch.push(part)
+    columns += part.table.columns.length
   }
   if (batch.length) yield batch
 }

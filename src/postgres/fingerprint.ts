@@ -1,9 +1,9 @@
 import type { Work } from '../work.ts'
 import type { Programs } from './binaries.ts'
 import type { Connection } from './connection.ts'
-import { measureTables, type TablePrint } from './content.ts'
+import { joined, measureParts, type Part, type TablePrint } from './content.ts'
 import { countLargeObjects, type LargeObjectsPrint, measureLargeObjects } from './large-objects.ts'
-import { listTables, ofUsers, type Table } from './relations.ts'
+import { large, listTables, ofUsers, type Table } from './relations.ts'
 import { printSchema, type SchemaPrint } from './schema.ts'
 import { readSequences, type SequenceValue } from './sequences.ts'
 import { connect, type Session } from './session.ts'
@@ -52,19 +52,40 @@ export async function readSupplement(session: Session): Promise<Supplement> {
   }
 }
 
-/** How long a part of a fingerprint takes is the tables' affair: they are dealt out by size, so that each reader has about the same. */
-export function dealOut(tables: readonly Table[], readers: number): Table[][] {
-  const hands = Array.from({ length: Math.max(1, Math.min(readers, tables.length)) }, () => ({ tables: [] as Table[], bytes: 0 }))
-  for (const table of [...tables].sort((a, b) => b.estimatedBytes - a.estimatedBytes)) {
+/** The most that one query reads of a table, bytes: so that progress is seen. */
+const longest = 512 * 1024 * 1024
+
+/** Deals tables out by size, large ones in ranges of blocks, so that each reader has about as much to read. */
+export function dealOut(tables: readonly Table[], readers: number): Part[][] {
+  const parts = tables.flatMap((table) => partsOf(table, readers))
+  const hands = Array.from({ length: Math.max(1, Math.min(readers, parts.length)) }, () => ({ parts: [] as Part[], bytes: 0 }))
+  for (const part of parts.sort((a, b) => b.bytes - a.bytes)) {
     const lightest = hands.reduce((least, hand) => (hand.bytes < least.bytes ? hand : least))
-    lightest.tables.push(table)
-    lightest.bytes += table.estimatedBytes + 8192
+    lightest.parts.push(part)
+    lightest.bytes += part.bytes + 8192
   }
-  return hands.map((hand) => hand.tables)
+  return hands.map((hand) => hand.parts)
+}
+
+function partsOf(table: Table, readers: number): Part[] {
+  const { blocks = 0, bytes } = table
+  const count = table.condition || bytes <= large ? 1 : Math.min(blocks, Math.max(readers, Math.ceil(bytes / longest)))
+  if (count <= 1) return [{ table, bytes }]
+  return Array.from({ length: count }, (_, i) => ({
+    table,
+    bytes: bytes / count,
+    ...(i === 0 ? {} : { from: Math.floor((blocks * i) / count) }),
+    ...(i === count - 1 ? {} : { to: Math.floor((blocks * (i + 1)) / count) }),
+  }))
 }
 
 /** Measures a database that nobody else writes to: a scratch copy, or one beside the target. */
-export async function measureCopy(programs: Programs, connection: Connection, options: { encoding: string; readers: number; depth: Depth }, work: Work): Promise<Fingerprint> {
+export async function measureCopy(
+  programs: Programs,
+  connection: Connection,
+  options: { encoding: string; readers: number; depth: Depth },
+  work: Work,
+): Promise<Fingerprint> {
   const { encoding, readers, depth } = options
   const first = await connect(connection, work)
   try {
@@ -80,7 +101,7 @@ export async function measureCopy(programs: Programs, connection: Connection, op
     ])
     return {
       kind: depth,
-      tables: inOrder(prints.flat()),
+      tables: inOrder(joined(prints.flat())),
       schema,
       sequences,
       largeObjects,
@@ -96,10 +117,10 @@ export function inOrder(prints: readonly TablePrint[]): TablePrint[] {
   return [...prints].sort((a, b) => (a.table < b.table ? -1 : 1))
 }
 
-async function measureHand(tables: readonly Table[], connection: Connection, depth: 'content' | 'counts', work: Work): Promise<TablePrint[]> {
+async function measureHand(parts: readonly Part[], connection: Connection, depth: 'content' | 'counts', work: Work): Promise<TablePrint[]> {
   const session = await connect(connection, work)
   try {
-    return await measureTables(session, tables, { inTransaction: false, depth })
+    return await measureParts(session, parts, { inTransaction: false, depth })
   } finally {
     await session.end()
   }

@@ -33,8 +33,8 @@ export async function measureLargeObjects(session: Session): Promise<LargeObject
 
 async function measure(session: Session): Promise<LargeObjectsPrint> {
   let [count, bytes, hash, attributes] = [0, 0, 0n, 0n]
+  await session.query('SAVEPOINT large_objects')
   for (let after = '-1'; ; ) {
-    await session.query('SAVEPOINT large_objects')
     const [sum] = await session.query<{ count: number; bytes: string; hash: string; attributes: string; last: string | null }>(`
       SELECT count(*)::int4 AS count, coalesce(sum(size), 0)::text AS bytes, coalesce(sum(hash), 0)::text AS hash, coalesce(sum(attributes), 0)::text AS attributes, max(oid::int8)::text AS last
       FROM (

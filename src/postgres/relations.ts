@@ -6,8 +6,10 @@ export interface Table {
   schema: string
   name: string
   columns: Column[]
-  /** Size by the catalogue's last count, bytes; only for ordering and planning. */
-  estimatedBytes: number
+  /** Size on the server with TOAST and without indexes, bytes. */
+  bytes: number
+  /** Blocks of its own file, where it is a large one that can be read in ranges of them (a heap, PostgreSQL 14 and newer). */
+  blocks?: number
   /**
    * Where rows may sit in another leaf after a restore (hash partitions: the hash of an enum's value is its oid's), the
    * topmost hash-partitioned ancestor, `schema.name`: compare the sum of all leaves under it.
@@ -32,18 +34,23 @@ export interface Column {
   generated: 'no' | 'stored' | 'virtual'
 }
 
+/** A table above this many bytes is read by itself, and by several readers where that is possible. */
+export const large = 64 * 1024 * 1024
+
 /** SQL that holds for the schemas `n` (pg_namespace) that a dump holds. */
 export const ofUsers = `n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'`
 
 /**
- * Every table that a dump of this database holds rows of, in the order of schema and name (C collation). Takes no lock.
+ * Every table that a dump of this database holds rows of, in the order of schema and name (C collation). Waits for whoever holds a
+ * table exclusively, to see its size: the catalogue's own figure is zero for a table that was never vacuumed, and leaves TOAST out.
  */
 export async function listTables(session: Session): Promise<Table[]> {
   const rows = await session.query<{
     oid: number
     schema: string
     name: string
-    pages: number
+    bytes: string
+    blocks: number | null
     compared_at: string | null
     part_of: string | null
     unreadable: boolean
@@ -68,23 +75,32 @@ export async function listTables(session: Session): Promise<Table[]> {
       SELECT d.objid, (SELECT e.extcondition[a.n] FROM pg_catalog.generate_subscripts(e.extconfig, 1) AS a(n) WHERE e.extconfig[a.n] = d.objid)
       FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
       WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
+    ), columns(relation, list) AS (
+      SELECT a.attrelid, pg_catalog.json_agg(pg_catalog.json_build_array(a.attname, a.attnum, pg_catalog.format_type(a.atttypid, a.atttypmod), b.base::int8, a.attgenerated) ORDER BY a.attname COLLATE "C")
+      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid JOIN based b ON b.oid = a.atttypid
+      WHERE c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped GROUP BY a.attrelid
+    ), named(oid, name, parts) AS (
+      SELECT c.oid, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), pg_catalog.json_build_array(n.nspname, c.relname)::pg_catalog.text
+      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'p'
     )
-    SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name, c.relpages AS pages, x.condition,
+    SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name, s.bytes::pg_catalog.text AS bytes, x.condition,
+      CASE WHEN s.bytes > ${large} AND c.relam = 2 AND pg_catalog.current_setting('server_version_num')::int4 >= 140000
+        THEN (pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int4)::int8::float8 END AS blocks,
       c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery() AS unreadable,
-      (SELECT pg_catalog.quote_ident(rn.nspname) || '.' || pg_catalog.quote_ident(r.relname) FROM hashed h JOIN pg_catalog.pg_class r ON r.oid = h.root
-         JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace WHERE h.leaf = c.oid) AS compared_at,
-      (SELECT pg_catalog.json_build_array(rn.nspname, r.relname)::pg_catalog.text FROM rooted t JOIN pg_catalog.pg_class r ON r.oid = t.root
-         JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace WHERE t.leaf = c.oid) AS part_of,
-      (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(a.attname, a.attnum, pg_catalog.format_type(a.atttypid, a.atttypmod), b.base::int8, a.attgenerated) ORDER BY a.attname COLLATE "C")
-         FROM pg_catalog.pg_attribute a JOIN based b ON b.oid = a.atttypid WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
+      compared.name AS compared_at, part.parts AS part_of, l.list AS columns
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace LEFT JOIN extension x ON x.oid = c.oid
+      LEFT JOIN columns l ON l.relation = c.oid
+      LEFT JOIN (hashed h JOIN named compared ON compared.oid = h.root) ON h.leaf = c.oid
+      LEFT JOIN (rooted t JOIN named part ON part.oid = t.root) ON t.leaf = c.oid,
+      LATERAL (SELECT coalesce(pg_catalog.pg_table_size(c.oid), c.relpages::int8 * 8192) AS bytes) AS s
     WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND ${ofUsers} AND (x.oid IS NULL OR x.condition IS NOT NULL)
     ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`)
   return rows.map((row) => ({
     oid: row.oid,
     schema: row.schema,
     name: row.name,
-    estimatedBytes: row.pages * 8192,
+    bytes: Number(row.bytes),
+    ...(row.blocks === null ? {} : { blocks: row.blocks }),
     columns: (row.columns ?? []).map(([name, number, type, base, generated]) => ({ name, number, type, base, generated: generated === 's' ? 'stored' : generated === 'v' ? 'virtual' : 'no' })),
     ...(row.compared_at === null ? {} : { comparedAt: row.compared_at }),
     ...(row.part_of === null ? {} : { partOf: rootName(row.part_of) }),

@@ -34,7 +34,7 @@ export class Said {
   }
 }
 
-const serverFailed = /FATAL:|server closed the connection|terminating connection|connection to server .* failed|too many clients|out of shared memory|out of memory|shared_preload_libraries|SSL connection has been closed/i
+const serverFailed = /FATAL:|server closed the connection|terminating connection|connection to server .* failed|too many clients|out of shared memory|out of memory|shared_preload_libraries|SSL connection has been closed|deadlock detected/i
 const notAllowed = /permission denied|must be (owner|superuser|able|member)/
 const diskFull = /No space left on device|could not extend file/
 

@@ -1,7 +1,7 @@
 import { UserError } from '../errors.ts'
 import type { Work } from '../work.ts'
 import type { Connection } from './connection.ts'
-import { measureTables, type TablePrint } from './content.ts'
+import { measureParts, type Part, type TablePrint } from './content.ts'
 import { type Table, tableName } from './relations.ts'
 import { readSequences, type SequenceValue } from './sequences.ts'
 import { connect, quoteName, type Session } from './session.ts'
@@ -48,7 +48,13 @@ export async function takeSnapshot(connection: Connection, work: Work): Promise<
     await session.query('SAVEPOINT sequences')
     const sequences = await readSequences(session).catch(asDrift)
     await session.query('ROLLBACK TO SAVEPOINT sequences')
-    return { ...row, session, sequences, moved: () => movedTables(session), end: () => session.end() }
+    // a pooler or a firewall on the way may end what says nothing for minutes
+    const ping = setInterval(() => void session.query('SELECT 1').catch(() => {}), 30_000).unref()
+    const end = (): Promise<void> => {
+      clearInterval(ping)
+      return session.end()
+    }
+    return { ...row, session, sequences, moved: () => movedTables(session), end }
   } catch (error) {
     await session.end()
     throw error
@@ -69,10 +75,9 @@ async function movedTables(session: Session, oids?: number[]): Promise<string[]>
 
 /** A session that reads some tables under the snapshot. */
 export interface Reader {
-  readonly tables: readonly Table[]
   readonly session: Session
-  /** Measures its tables. Throws Drift if one of them moved. */
-  measure(): Promise<TablePrint[]>
+  /** Measures its tables; `onRead` is told how many bytes of them it went through. Throws Drift if one of them moved. */
+  measure(onRead: (bytes: number) => void): Promise<TablePrint[]>
   end(): Promise<void>
 }
 
@@ -81,7 +86,9 @@ export interface Reader {
  * it ends; otherwise (more tables than the server's lock table is to hold) it locks some fifty at a time when it comes to
  * them, and looks each time whether they moved.
  */
-export async function openReader(snapshot: Snapshot, tables: readonly Table[], lockFirst: boolean, work: Work): Promise<Reader> {
+export async function openReader(snapshot: Snapshot, parts: readonly Part[], options: { lockFirst: boolean; depth: 'content' | 'counts' }, work: Work): Promise<Reader> {
+  const { lockFirst, depth } = options
+  const tables = [...new Set(parts.map(({ table }) => table))]
   const session = await connect(snapshot.session.connection, work)
   try {
     await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
@@ -94,7 +101,7 @@ export async function openReader(snapshot: Snapshot, tables: readonly Table[], l
       const moved = await movedTables(session, batch.map(({ oid }) => oid))
       if (moved.length) throw new Drift(`${moved.join(', ')} moved while the fingerprint was taken`)
     }
-    return { tables, session, measure: () => measureTables(session, tables, { inTransaction: true, depth: 'content', before }), end: () => session.end() }
+    return { session, measure: (onRead) => measureParts(session, parts, { inTransaction: true, depth, before, onRead }), end: () => session.end() }
   } catch (error) {
     await session.end()
     throw error

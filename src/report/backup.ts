@@ -7,13 +7,18 @@ import { inputsPart, warningsPart } from './parts.ts'
 /** One line for the log. */
 export function backupVerdict(result: BackupResult): string {
   const places = result.locations.length === 1 ? 'one place' : `${result.locations.length} places`
-  return `Stored backup ${result.id} of ${result.label}: ${formatMany(result.rows, 'row')} in ${formatMany(result.tables, 'table')}, ${formatBytes(result.bytes)} in ${places}, ${formatDuration(result.timings.total)}.`
+  return `Stored backup ${result.id} of ${result.label}: ${heldText(result)}, ${formatBytes(result.bytes)} in ${places}, ${formatDuration(result.timings.total)}.`
+}
+
+/** Rows that nobody counted are not told. */
+function heldText({ rows, tables }: BackupResult): string {
+  return rows === undefined ? formatMany(tables, 'table') : `${formatMany(rows, 'row')} in ${formatMany(tables, 'table')}`
 }
 
 export function backupReport(result: BackupResult): string {
   const verdict = md`## ✅ Backup of ${code(result.label)} stored`
   const [places, each] = result.locations.length === 1 ? ['', ''] : [` in ${result.locations.length} places`, ' each']
-  const figures = md`${formatMany(result.rows, 'row')} in ${formatMany(result.tables, 'table')} of ${code(result.database)} (PostgreSQL ${result.server}) are stored${places}: ${formatBytes(result.bytes)}${each}, in ${formatDuration(result.timings.total)}.`
+  const figures = md`${heldText(result)} of ${code(result.database)} (PostgreSQL ${result.server}) are stored${places}: ${formatBytes(result.bytes)}${each}, in ${formatDuration(result.timings.total)}.`
   const point = md`It holds all that was committed before **${formatMoment(result.snapshotAt)}**. Data written after that is not in this backup.`
   const next = blocks(
     md`**Next:** it is stored, not yet proven. Run \`verify\` with:`,
@@ -28,7 +33,12 @@ export function backupReport(result: BackupResult): string {
 
 function warningsOf(result: BackupResult): string[] {
   const open = 'This backup is not encrypted (encrypt-to: none): whoever can read the storage can read the data.'
-  return result.recipients === 'none' ? [open, ...result.warnings] : result.warnings
+  const unmeasured = {
+    content: [],
+    counts: ['Rows were counted and not hashed (fingerprint: counts): a verify can show that all rows are there, not that they are the same.'],
+    none: ['Nothing was measured (fingerprint: none): a verify can show that the backup restores, not that anything is missing.'],
+  }[result.fingerprint]
+  return [...(result.recipients === 'none' ? [open] : []), ...unmeasured, ...result.warnings]
 }
 
 function facts(result: BackupResult): Markdown {
@@ -40,8 +50,8 @@ function facts(result: BackupResult): Markdown {
       ...result.locations.map(({ location }) => ['Location', code(location)]),
       ['Encrypted to', result.recipients === 'none' ? 'nobody' : { markdown: result.recipients.map((key) => code(key).markdown).join(', ') }],
       ['Size on the server', `${formatBytes(result.databaseBytes)}${ratio}`],
-      ['Dump', formatDuration(result.timings.dump)],
-      ['Fingerprint, beside the dump', formatDuration(result.timings.fingerprint)],
+      ['Archives', `${result.archives}, read in ${formatDuration(result.timings.dump)}`],
+      ...(result.fingerprint === 'none' ? [] : [[`Fingerprint (${result.fingerprint}), measured beside them`, formatDuration(result.timings.fingerprint)]]),
       ...(result.attempts > 1 ? [['Snapshots taken', `${result.attempts}: tables changed their files while the earlier ones were taken`]] : []),
     ],
   )
@@ -58,7 +68,7 @@ function largestPart(result: BackupResult): Markdown | undefined {
       pie('Size on the server', [...parts, others]),
       table(
         ['Table', 'Rows', 'Size on the server'],
-        result.largest.map((each) => [code(each.table), formatCount(each.rows), formatBytes(each.bytes)]),
+        result.largest.map((each) => [code(each.table), each.rows === undefined ? '–' : formatCount(each.rows), formatBytes(each.bytes)]),
         ['left', 'right', 'right'],
       ),
     ),

@@ -9,7 +9,7 @@ import { verify } from '../../src/core/verify.ts'
 import { Cancelled, UserError } from '../../src/errors.ts'
 import { connect } from '../../src/postgres/session.ts'
 import { openStorage } from '../../src/storage/open.ts'
-import type { Work } from '../../src/work.ts'
+import type { Held, Work } from '../../src/work.ts'
 import { newStore, temporaryFolder } from '../support/copies.ts'
 import { freshDatabase, newestServer, query } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
@@ -29,14 +29,14 @@ function watching(onChild: (command: string) => void, signal?: AbortSignal): Wor
 test('a pg_dump that is killed half way leaves no manifest, nothing else either, and an error', async () => {
   const { connection } = await freshDatabase(server, large)
   const store = await newStore()
-  let dump = 0
-  const work = { ...quietWork(), hold: (held: Parameters<Work['hold']>[0]) => void (held.kind === 'process' && (dump = held.pid)) }
+  const running = new Set<Held>()
+  const work = { ...quietWork(), hold: (held: Held) => void running.add(held), release: (held: Held) => void running.delete(held) }
   const slow = openStorage(`file://${store.folder}`)
   let killed = false
   const create: typeof slow.create = async (key, source, options) => {
     source.once('data', () => {
       killed = true
-      process.kill(dump, 'SIGKILL')
+      for (const held of running) if (held.kind === 'process') process.kill(held.pid, 'SIGKILL')
     })
     return store.storage.create(key, source, options)
   }
@@ -175,6 +175,6 @@ test('a server whose major has no programs here is refused with their name and h
 test('validation comes before the first connection', async () => {
   const nowhere = { host: '127.0.0.1', port: 1, user: 'x', database: 'x', settings: {}, input: 'database-url' }
   const store = await newStore()
-  await assert.rejects(backup({ database: nowhere, destinations: [store.storage], recipients: ['age1x'], bindirs: [] }, quietWork()), /encrypt-to holds/)
+  await assert.rejects(backup({ database: nowhere, destinations: [store.storage], recipients: ['age1x'], bindirs: [], jobs: 2, largeTable: 16 << 20, fingerprint: 'content' as const }, quietWork()), /encrypt-to holds/)
   await assert.rejects(store.backup(nowhere), (error: UserError) => error.code === 'unreachable')
 })

@@ -72,7 +72,7 @@ for (const server of servers()) {
     try {
       const store = await newStore()
       const made = await store.backup(connection)
-      assert.ok(made.rows > 500 && made.tables > 80)
+      assert.ok((made.rows ?? 0) > 500 && made.tables > 80)
       const scratches: string[] = []
       const work = { ...quietWork(), hold: (held: Held) => void (held.kind === 'database' && scratches.push(held.name)) }
       for (const scratch of [undefined, server.to('postgres')]) {
@@ -98,8 +98,10 @@ for (const server of servers()) {
     const whole = await freshDatabase(server)
     await restoreInto(found, store.reading.identities, programs, whole.connection, { tablespaces: false, jobs: 2 }, quietWork())
     const expected = found.manifest.fingerprint
-    const look = async ({ connection }: typeof whole): Promise<ReturnType<typeof compareFingerprints>> =>
-      compareFingerprints(expected, await measure({ connection, programs: { archive: programs, server: programs } }, found.manifest, quietWork()), true)
+    const look = async ({ connection }: typeof whole): Promise<ReturnType<typeof compareFingerprints>> => {
+      const copy = { connection, programs: { archive: programs, server: programs } }
+      return compareFingerprints(expected, await measure(copy, found.manifest, quietWork()), true)
+    }
     assert.deepEqual(await look(whole), [])
     for (const [what, [sql, level]] of Object.entries(damages)) {
       const copy = await freshDatabase(server)
@@ -113,7 +115,8 @@ for (const server of servers()) {
 
   test(`PostgreSQL ${server.major}: RECOVER.md's own commands restore with stock tools alone`, async (t) => {
     for (const tool of ['age', 'zstd']) if (spawnSync(tool, ['--version']).error) return t.skip(`NOT SHOWN: stock ${tool} is not on this machine`)
-    const source = await freshDatabase(server, { name: 'small', sql: small })
+    // without large objects, which have an archive of their own: one archive, one pipe
+    const source = await freshDatabase(server, { name: 'small, one archive', sql: small.slice(0, small.lastIndexOf(';')) })
     const store = await newStore()
     const made = await store.backup(source.connection)
     const folder = join(store.folder, 'test', made.id)

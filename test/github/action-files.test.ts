@@ -25,13 +25,13 @@ const actionFile = (path: string): ActionFile => parse(read(path)) as ActionFile
 
 /** The inputs and outputs that issue and users rely on: they may grow, and are never renamed. */
 const contract: Record<(typeof names)[number], { inputs: string[]; outputs: string[] }> = {
-  backup: { inputs: ['database-url', 'storage', 'label', 'encrypt-to', 'keep', 'postgres-bin'], outputs: ['backup-id', 'location', 'bytes', 'rows', 'duration-ms'] },
-  verify: { inputs: ['storage', 'label', 'backup', 'decrypt-with', 'scratch-url', 'postgres-bin'], outputs: ['backup-id', 'level', 'proven'] },
+  backup: { inputs: ['database-url', 'storage', 'label', 'encrypt-to', 'keep', 'fingerprint', 'large-table', 'jobs', 'postgres-bin'], outputs: ['backup-id', 'location', 'bytes', 'rows', 'duration-ms'] },
+  verify: { inputs: ['storage', 'label', 'backup', 'decrypt-with', 'scratch-url', 'jobs', 'postgres-bin'], outputs: ['backup-id', 'level', 'proven'] },
   'test-migration': {
-    inputs: ['storage', 'label', 'backup', 'decrypt-with', 'scratch-url', 'migrate-command', 'working-directory', 'timeout', 'github-token', 'postgres-bin'],
+    inputs: ['storage', 'label', 'backup', 'decrypt-with', 'scratch-url', 'migrate-command', 'working-directory', 'timeout', 'github-token', 'jobs', 'postgres-bin'],
     outputs: ['verdict', 'report'],
   },
-  restore: { inputs: ['storage', 'label', 'backup', 'decrypt-with', 'target-url', 'confirm', 'dry-run', 'postgres-bin'], outputs: ['backup-id', 'previous-database', 'duration-ms'] },
+  restore: { inputs: ['storage', 'label', 'backup', 'decrypt-with', 'target-url', 'confirm', 'dry-run', 'jobs', 'postgres-bin'], outputs: ['backup-id', 'previous-database', 'duration-ms'] },
 }
 
 for (const name of names) {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { generateIdentity, identityToRecipient } from 'age-encryption'
 import { UserError } from '../../src/errors.ts'
-import { inputDuration, type Env } from '../../src/github/input.ts'
+import { type Env, inputDuration, inputSize } from '../../src/github/input.ts'
 import { readBackupInputs, readRestoreInputs, readSweepInputs, readTestMigrationInputs, readVerifyInputs } from '../../src/github/inputs.ts'
 
 const identity = await generateIdentity()
@@ -29,7 +29,7 @@ const readers = { backup: readBackupInputs, verify: readVerifyInputs, 'test-migr
 
 describe('the inputs of', () => {
   test('backup: a connection, every storage, the keys', () => {
-    const inputs = readBackupInputs(given({ ...good.backup, keep: '7', 'encrypt-to': `# mine\n${recipient}\n\n ${recipient} \n`, 'postgres-bin': 'db' }))
+    const inputs = readBackupInputs(given({ ...good.backup, keep: '7', jobs: '3', fingerprint: 'counts', 'large-table': '64MB', 'encrypt-to': `# mine\n${recipient}\n\n ${recipient} \n`, 'postgres-bin': 'db' }))
     assert.deepEqual(inputs, {
       database: { host: 'db.example', port: 6543, user: 'owner', password: 'p@ss/w:rd', database: 'app', settings: { PGSSLMODE: 'require' }, input: 'database-url' },
       storage: ['s3://b/p', 'file:///x'],
@@ -37,6 +37,9 @@ describe('the inputs of', () => {
       recipients: [recipient],
       keep: 7,
       bindirs: [join(workspace, 'db')],
+      jobs: 3,
+      fingerprint: 'counts',
+      largeTable: 64 << 20,
     })
   })
   test('backup: PG* stand in for database-url, none for a key, and what is not given stays away', () => {
@@ -44,10 +47,11 @@ describe('the inputs of', () => {
     assert.equal(inputs.recipients, 'none')
     assert.equal(inputs.database.host, 'h')
     assert.ok(!('keep' in inputs) && !('label' in inputs))
+    assert.deepEqual([inputs.jobs, inputs.fingerprint, inputs.largeTable], [Math.min(availableParallelism(), 8), 'content', 16 << 20])
   })
   test('verify: latest is the default, an identity file may be given whole', () => {
-    const inputs = readVerifyInputs(given({ ...good.verify, 'decrypt-with': `# created: 2026\n# public key: ${recipient}\n${identity}\n` }))
-    assert.deepEqual(inputs, { storage: ['file:///x'], bindirs: [], backup: 'latest', identities: [identity] })
+    const inputs = readVerifyInputs(given({ ...good.verify, jobs: '64', 'decrypt-with': `# created: 2026\n# public key: ${recipient}\n${identity}\n` }))
+    assert.deepEqual(inputs, { storage: ['file:///x'], bindirs: [], jobs: 64, backup: 'latest', identities: [identity] })
     assert.equal(readVerifyInputs(given({ ...good.verify, 'scratch-url': 'postgres://a@h/b' })).scratch?.input, 'scratch-url')
   })
   test('test-migration: a folder in the workspace, and a time', () => {
@@ -88,6 +92,12 @@ describe('a bad input is an error that names it, says what is wrong, and shows n
     ['backup', { keep: '-1' }, /keep is "-1"/],
     ['backup', { keep: '1.5' }, /keep is "1\.5"/],
     ['backup', { keep: '1e99' }, /keep is "1e99"/],
+    ['backup', { jobs: '0' }, /jobs is "0"/],
+    ['backup', { jobs: '65' }, /jobs is 65, and each job is a connection/],
+    ['backup', { fingerprint: 'full' }, /fingerprint is "full".*content, counts, none/],
+    ['backup', { 'large-table': 'huge' }, /large-table is "huge", which is not a size.*64MB/],
+    ['backup', { 'large-table': '0' }, /large-table is "0"/],
+    ['backup', { 'large-table': '-1GB' }, /large-table is "-1GB"/],
     ['backup', { 'postgres-bin': 'no/such' }, /postgres-bin names "no\/such"/],
     ['verify', { backup: '../../etc' }, /backup is "\.\.\/\.\.\/etc", which cannot be the id/],
     ['verify', { backup: 'a b' }, /backup is "a b"/],
@@ -122,6 +132,12 @@ describe('a bad input is an error that names it, says what is wrong, and shows n
       )
     })
   }
+})
+
+test('sizes are read with PostgreSQL’s units, and nothing else is', () => {
+  const read = (size: string): number => inputSize(given({ size }), 'size', 1)
+  assert.deepEqual(['512', '8kB', '16MiB', '1.5 GB', '2g', '1TB', ''].map(read), [512, 8192, 16 << 20, 1.5 * 1024 ** 3, 2 * 1024 ** 3, 1024 ** 4, 1])
+  for (const bad of ['MB', '0MB', '1 2MB', '1e3', '1PB', '0x10', '999999999TB']) assert.throws(() => read(bad), UserError, bad)
 })
 
 test('times are read in any order of size, and nothing else is', () => {

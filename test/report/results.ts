@@ -20,6 +20,8 @@ export function backupResult(changes: Partial<BackupResult> = {}): BackupResult 
     objects: [{ name: 'frame.dump.age', bytes: 125_829_120 }, { name: 'RECOVER.md', bytes: 2048 }],
     bytes: 125_831_168,
     rows: 1_234_567,
+    archives: 3,
+    fingerprint: 'content',
     tables: 42,
     largest: [{ table: 'public.orders', rows: 900_000, bytes: 300_000_000 }, { table: hostile, rows: 1, bytes: 90_000_000 }],
     databaseBytes: 500_000_000,

@@ -44,7 +44,7 @@ export async function newStore(label = 'test'): Promise<Store> {
     recipient,
     reading,
     backup: (database, options = {}, work = quietWork()) =>
-      backup({ database, destinations: [storage], label, recipients: [recipient], bindirs: [], ...options }, work),
+      backup({ database, destinations: [storage], label, recipients: [recipient], bindirs: [], jobs: 2, largeTable: 16 << 20, fingerprint: 'content', ...options }, work),
     found: () => findReadable(reading, quietWork()),
   }
 }

@@ -1,0 +1,38 @@
+import type { Connection } from '../postgres/connection.ts'
+import { findPrograms, type Programs } from '../postgres/binaries.ts'
+import { checkReadable, type Locale, readLocale, readRoles, readTablespaces } from '../postgres/database.ts'
+import { checkPooler } from '../postgres/pooler.ts'
+import { connect, type Session } from '../postgres/session.ts'
+import type { Storage } from '../storage/storage.ts'
+import type { Work } from '../work.ts'
+
+/** What a backup knows before it begins. */
+export interface Readiness {
+  session: Session
+  programs: Programs
+  locale: Locale
+  roles: { superuser: string; names: string[] }
+  tablespaces: string[]
+  /** Size of the database. */
+  bytes: number
+  warnings: string[]
+}
+
+/** Everything that can be known to fail before a byte is read. The session it gives is the caller's to end. */
+export async function preflight(options: { database: Connection; destinations: readonly Storage[]; bindirs: string[] }, work: Work): Promise<Readiness> {
+  const session = await connect(options.database, work)
+  try {
+    await checkPooler(session, work)
+    const programs = await findPrograms(session.major, ['pg_dump'], options.bindirs, work)
+    const { warnings } = await checkReadable(session)
+    const locale = await readLocale(session)
+    const roles = await readRoles(session)
+    const tablespaces = await readTablespaces(session)
+    const [size] = await session.query<{ bytes: string }>('SELECT pg_catalog.pg_database_size(pg_catalog.current_database())::pg_catalog.text AS bytes')
+    await Promise.all(options.destinations.map((destination) => destination.probe({ signal: work.signal })))
+    return { session, programs, locale, roles, tablespaces, bytes: Number(size?.bytes ?? 0), warnings }
+  } catch (error) {
+    await session.end()
+    throw error
+  }
+}

@@ -1,0 +1,41 @@
+import type { Dump } from '../postgres/dump.ts'
+import { namesOf } from '../postgres/fleet.ts'
+import type { Storage } from '../storage/storage.ts'
+import type { Work } from '../work.ts'
+import { storeArchive } from './archive.ts'
+import type { StoredArchive } from './manifest.ts'
+
+/** Stores every archive, `jobs` at a time, the largest first: what is left at the end is small. */
+export async function storeFleet(
+  dumps: readonly Dump[],
+  options: {
+    folder: string
+    recipients: string[] | 'none'
+    destinations: readonly Storage[]
+    jobs: number
+    onStored: (archive: string) => void
+    /** Told at once of a failure, for ending the others; what is thrown in the end is the first one. */
+    onFailure: (error: unknown) => void
+  },
+  work: Work,
+): Promise<StoredArchive[]> {
+  const queue = dumps.toSorted((a, b) => b.plan.bytes - a.plan.bytes)
+  const stored = new Map<Dump, StoredArchive>()
+  const failures: unknown[] = []
+  const worker = async (): Promise<void> => {
+    for (let dump = queue.shift(); dump && failures.length === 0; dump = queue.shift()) {
+      const { plan, archive, compressed } = dump
+      try {
+        const object = await storeArchive(archive, { ...options, name: plan.name, compressed }, work)
+        stored.set(dump, { ...object, kind: plan.kind, ...(plan.kind === 'rows' ? { tables: namesOf(plan.tables) } : {}) })
+        options.onStored(plan.name)
+      } catch (error) {
+        failures.push(error)
+        options.onFailure(error)
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(options.jobs, dumps.length) }, worker))
+  if (failures.length) throw failures[0]
+  return dumps.map((dump) => stored.get(dump) as StoredArchive)
+}
