@@ -54,9 +54,14 @@ export async function restoreInto(
     work.log.info('Restoring types, tables and functions')
     expectNone(await load(programs, connection, frame, { tablespaces, preData: true }, work), connection)
     const late = await loadRows(target, contents, work)
+    // archives of rows may have values of sequences too, read at another time
+    const { otherData } = contents
+    if (otherData.length) expectNone(await load(programs, connection, frame, { tablespaces, only: { ids: otherData, folder } }, work), connection)
     work.log.info('Restoring indexes, constraints and grants')
+    const made = await makeLargeIndexes(target, contents, work)
     const { postData, grants } = contents
-    if (postData.length) await loadAtOnce(programs, connection, frame, { tablespaces, jobs, only: { ids: postData, folder } }, work)
+    const rest = postData.filter((id) => !made.has(id))
+    if (rest.length) await loadAtOnce(programs, connection, frame, { tablespaces, jobs, only: { ids: rest, folder } }, work)
     if (grants.length) expectNone(await load(programs, connection, frame, { tablespaces, only: { ids: grants, folder } }, work), connection)
     await computeViews(target, contents.views, work)
     if (late.length === 0) return []
@@ -87,7 +92,7 @@ interface Part {
 }
 
 /**
- * Loads all rows, sequences and large objects. What fails because other rows were not there yet comes once more after the rest, as long as each pass
+ * Loads all rows and large objects. What fails because other rows were not there yet comes once more after the rest, as long as each pass
  * brings more in. Gives the tables that took another pass.
  */
 async function loadRows(target: Target, contents: Contents, work: Work): Promise<string[]> {
@@ -111,11 +116,10 @@ async function loadRows(target: Target, contents: Contents, work: Work): Promise
  * The frame's own data, in parts of about the same size: each has a pg_restore of its own, since with several workers in one it could not
  * be told which table an error belongs to. A small frame is one part.
  */
-function frameParts(target: Target, { rows, otherData }: Contents): Part[] {
+function frameParts(target: Target, { rows }: Contents): Part[] {
   const { bytes } = frameOf(target.backup)
   const count = Math.max(1, Math.min(rows.length, 4 * target.jobs, Math.max(Math.floor(bytes / (4 * 1024 * 1024)), Math.floor(rows.length / 500))))
   const dealt = Array.from({ length: count }, (_, hand) => rows.filter((_id, i) => i % count === hand))
-  dealt[0]?.push(...otherData)
   return dealt.filter((only) => only.length > 0).map((only) => ({ archive: 'frame', only, bytes: bytes / count }))
 }
 
@@ -124,6 +128,51 @@ async function loadPart(target: Target, part: Part, work: Work): Promise<Entry[]
   const loading = { tablespaces, ...(part.only ? { only: { ids: part.only, folder } } : {}) }
   if (part.archive === 'frame') return load(programs, connection, frame, loading, work)
   return withArchive(backup, part.archive, identities, (archive) => load(programs, connection, archive, loading, work), work)
+}
+
+/**
+ * Makes indexes and keys of the tables whose rows have an archive of their own, the largest first: pg_restore knows the sizes of the tables in its own
+ * file only, and would begin these last, when the small ones no longer fill the other connections. Gives the ids of what it made.
+ */
+async function makeLargeIndexes({ backup, programs, connection, frame, folder, tablespaces, jobs }: Target, { indexes }: Contents, work: Work): Promise<Set<number>> {
+  const weights = weightsOf(backup)
+  const large = indexes
+    .map((index) => ({ ...index, weight: weightIn(weights, index.table) }))
+    .filter(({ weight }) => weight > 0)
+    .sort((a, b) => b.weight - a.weight || Number(b.alone) - Number(a.alone))
+  const made = await sideBySide(
+    large,
+    jobs,
+    async ({ id }, own) => {
+      expectNone(await load(programs, connection, frame, { tablespaces, only: { ids: [id], folder } }, own), connection)
+      return id
+    },
+    work,
+    (one, running) => !running.some((other) => other.table === one.table && (other.alone || one.alone)),
+  )
+  return new Set(made)
+}
+
+/** Stored bytes, about, by schema and name with a space between: of tables that are at least a hundredth of all rows, so at most a hundred. */
+function weightsOf({ manifest }: FoundBackup): Map<string, number> {
+  const archives = manifest.objects.filter(({ tables }) => tables?.length)
+  const total = archives.reduce((sum, { bytes }) => sum + bytes, 0)
+  const tables = archives.flatMap(({ bytes, tables = [] }) => tables.map((table): [string, number] => [plainName(table), bytes / tables.length]))
+  return new Map(tables.filter(([, bytes]) => bytes * 100 >= total))
+}
+
+/** As pg_restore lists it: names without quotes, line breaks as spaces. */
+function plainName(table: string): string {
+  return [...table.matchAll(/"((?:[^"]|"")*)"|([^".]+)/g)].map(([, quoted, bare]) => (quoted === undefined ? bare : quoted.replaceAll('""', '"'))).join(' ').replace(/[\r\n]/g, ' ')
+}
+
+/** `table` is followed by its owner, and a name may have spaces: the longest beginning that is known counts. */
+function weightIn(weights: ReadonlyMap<string, number>, table: string): number {
+  for (let end = table.lastIndexOf(' '); end > 0; end = table.lastIndexOf(' ', end - 1)) {
+    const weight = weights.get(table.slice(0, end))
+    if (weight !== undefined) return weight
+  }
+  return 0
 }
 
 /**

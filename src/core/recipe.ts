@@ -58,10 +58,10 @@ function inStages(frame: StoredArchive, others: readonly StoredArchive[], encryp
 
 ${shell(...(opened ? [] : [`${piped(frame, encrypted)} > ${file}`]), `${restore} --exit-on-error --section=pre-data --no-privileges ${file}`)}
 
-Then the rows of all archives, in any order; several at a time if you like. Where a row "violates check constraint", that check reads another
+Then the rows of all archives; several at a time if you like, the frame last, since its values of sequences count. Where a row "violates check constraint", that check reads another
 table: run the command once more, after the others, with \`-a -t\` and the table's name.
 
-${shell(`${restore} --section=data --no-privileges ${file}`, ...others.map((archive) => piped(archive, encrypted, restore)))}
+${shell(...others.map((archive) => piped(archive, encrypted, restore)), `${restore} --section=data --no-privileges ${file}`)}
 
 Then indexes, constraints, grants and materialized views (\`-j 4\` makes it quicker where no role passes grants on, and no view's
 function reads another view):
