@@ -5,10 +5,13 @@ import { measureLargeObjects } from '../postgres/large-objects.ts'
 import { printSchema, type SchemaPrint } from '../postgres/schema.ts'
 import { readSequences } from '../postgres/sequences.ts'
 import { connect, type Session } from '../postgres/session.ts'
+import { still } from '../postgres/still.ts'
 import { start } from '../stream/process.ts'
 import type { Work } from '../work.ts'
 import { compareOutside, compareSchemaPrints, compareStates, droppedViews, type Outside } from './changes.ts'
-import { type CopyOptions, findReadable, openScratch, restoreInto, type Scratch, still } from './copy.ts'
+import { type CopyOptions, findReadable, jobsOf } from './copy.ts'
+import { restoreInto } from './load-backup.ts'
+import { openScratch, type Scratch } from './scratch.ts'
 
 export interface RehearseOptions extends CopyOptions {
   /** Run by bash. */
@@ -86,7 +89,8 @@ export async function rehearse(options: RehearseOptions, work: Work): Promise<Re
   work.log.info(`Rehearsing on a copy of ${backup.location} (snapshot of ${manifest.snapshot.at})`)
   const scratch = await openScratch(backup, options, work)
   try {
-    const warnings = await restoreInto(backup, options.identities, scratch.programs.archive, scratch.connection, { tablespaces: false }, work)
+    const how = { tablespaces: false, jobs: jobsOf(options) }
+    const warnings = await restoreInto(backup, options.identities, scratch.programs.archive, scratch.connection, how, work)
     const session = await connect(scratch.connection, work)
     try {
       for (const what of await still(session)) warnings.push(`Not in the copy: ${what}, so that nothing run there can reach other systems.`)

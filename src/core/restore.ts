@@ -1,16 +1,19 @@
 import { randomBytes } from 'node:crypto'
-import { messageOf, UserError } from '../errors.ts'
+import { UserError } from '../errors.ts'
+import { connectBeside, dropHeld } from '../postgres/beside.ts'
 import { findPrograms, type Programs } from '../postgres/binaries.ts'
 import { type Connection, withDatabase } from '../postgres/connection.ts'
-import { createDatabase, dropDatabase, missingRoles } from '../postgres/database.ts'
+import { createDatabase, missingRoles } from '../postgres/database.ts'
 import { type Properties, readProperties, writeProperties } from '../postgres/properties.ts'
 import { connect, quoteName, type Session } from '../postgres/session.ts'
+import { quietly } from '../postgres/still.ts'
 import { swapDatabases, swapObstacles } from '../postgres/swap.ts'
 import type { Storage } from '../storage/storage.ts'
-import type { Held, Work } from '../work.ts'
+import type { Work } from '../work.ts'
 import type { FoundBackup } from './catalog.ts'
 import { compareFingerprints } from './compare.ts'
-import { findReadable, measure, quietly, restoreInto } from './copy.ts'
+import { findReadable, jobsOf, measure } from './copy.ts'
+import { restoreInto } from './load-backup.ts'
 
 export interface RestoreOptions {
   sources: Storage[]
@@ -22,6 +25,8 @@ export interface RestoreOptions {
   confirm: string
   dryRun: boolean
   bindirs: string[]
+  /** How much is done at once. Default: one a core, at most 8. */
+  jobs?: number
 }
 
 export interface RestoreResult {
@@ -60,7 +65,7 @@ export async function restore(options: RestoreOptions, work: Work): Promise<Rest
     throw new UserError('confirm-wrong', options.confirm ? `confirm is "${options.confirm}", and the database to replace is "${target}".` : `confirm is empty; it must name the database that is to be replaced.`, `If you mean it: confirm: ${target}`)
   const backup = await findReadable({ ...options, label: options.label ?? target }, work)
   const { manifest } = backup
-  const session = await connectBeside(options.target, work)
+  const session = await connectBeside(options.target, target, work)
   try {
     await lockTarget(session, target)
     const there = await readProperties(session, target)
@@ -116,7 +121,7 @@ type Steps = Record<'create' | 'load' | 'compare' | 'prepare' | 'swap', { step: 
 async function replace(replacement: Replacement, steps: Steps, result: RestoreResult, work: Work): Promise<void> {
   const { backup, options, session, programs, side, previous, properties } = replacement
   const { manifest } = backup
-  const held: Held = { kind: 'database', name: side, input: 'target-url' }
+  const held = { kind: 'database', name: side, input: 'target-url' } as const
   const connection = await quietly(session, withDatabase(options.target, side))
   const done = (step: { step: string; done: boolean }): void => {
     step.done = true
@@ -129,11 +134,11 @@ async function replace(replacement: Replacement, steps: Steps, result: RestoreRe
     if (lost) result.warnings.push(lost)
     await createDatabase(session, side, manifest.source.locale)
     done(steps.create)
-    result.warnings.push(...(await restoreInto(backup, options.identities, programs.archive, connection, { tablespaces }, work)))
+    result.warnings.push(...(await restoreInto(backup, options.identities, programs.archive, connection, { tablespaces, jobs: jobsOf(options) }, work)))
     result.timings.restore = Date.now() - from
     done(steps.load)
     from = Date.now()
-    const found = await measure({ connection, programs }, manifest, work)
+    const found = await measure({ connection, programs }, manifest, work, jobsOf(options))
     const differences = compareFingerprints(manifest.fingerprint, found, programs.server.major === manifest.source.major)
     result.timings.compare = Date.now() - from
     const [first] = differences
@@ -155,23 +160,8 @@ async function replace(replacement: Replacement, steps: Steps, result: RestoreRe
     work.release(held)
     done(steps.swap)
   } catch (error) {
-    if (!steps.swap.done) await dropSide(session.connection, side, held, work)
+    if (!steps.swap.done) await dropHeld(session.connection, held, work)
     throw error
-  }
-}
-
-/** Also when the work was cancelled: so with a connection and a signal of its own. */
-async function dropSide(server: Connection, side: string, held: Held, work: Work): Promise<void> {
-  try {
-    const session = await connect(server, { ...work, signal: AbortSignal.timeout(10_000) })
-    try {
-      await dropDatabase(session, side)
-      work.release(held)
-    } finally {
-      await session.end()
-    }
-  } catch (error) {
-    work.log.warning(`The database "${side}", made beside the target, could not be dropped: ${messageOf(error)}`)
   }
 }
 
@@ -192,21 +182,6 @@ function planOf(backup: FoundBackup, target: string, previous: string | undefine
 async function lockTarget(session: Session, target: string): Promise<void> {
   const [row] = await session.query<{ locked: boolean }>('SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended($1, 0)) AS locked', [`holdfast restore ${target}`])
   if (!row?.locked) throw new UserError('restore-running', `Another restore of "${target}" is running.`, 'Wait until it has ended, and look at its result first.')
-}
-
-/** A session on the target's server, on another database than the target. */
-async function connectBeside(target: Connection, work: Work): Promise<Session> {
-  const candidates = ['postgres', 'template1', 'defaultdb'].filter((name) => name !== target.database)
-  let first: unknown
-  for (const name of candidates) {
-    try {
-      return await connect(withDatabase(target, name), work)
-    } catch (error) {
-      if (!(error instanceof UserError) || !['database-missing', 'login-refused'].includes(error.code)) throw error
-      first ??= error
-    }
-  }
-  throw first
 }
 
 /** What stands in the way of a restore, found before anything is made. */

@@ -1,13 +1,13 @@
 import { rmSync } from 'node:fs'
 import { messageOf } from '../errors.ts'
+import { dropFromBeside } from '../postgres/beside.ts'
 import { sweepCluster } from '../postgres/cluster.ts'
 import type { Connection } from '../postgres/connection.ts'
-import { dropDatabase } from '../postgres/database.ts'
-import { connect } from '../postgres/session.ts'
 import type { Storage } from '../storage/storage.ts'
 import { signalGroup, startTicks } from '../stream/process.ts'
 import type { Held, Work } from '../work.ts'
 import { folderOf } from './catalog.ts'
+import { removeBackup } from './retention.ts'
 
 /**
  * Cleans up after a process that did not live to do it: ends the children it left, removes its scratch clusters, databases and folders, and the
@@ -39,17 +39,13 @@ async function sweepOne(held: Held, options: Parameters<typeof sweep>[1], work: 
     case 'cluster':
       return (await sweepCluster(held.directory)) ? `Removed ${nameOf(held)}.` : undefined
     case 'folder':
-      rmSync(held.directory, { recursive: true, force: true })
+      // no other folder is ever ours; the state is a text that a later step of the job might have written
+      if (/\/holdfast-restore-[0-9a-f]{12}$/.test(held.directory)) rmSync(held.directory, { recursive: true, force: true })
       return undefined
     case 'database': {
       const server = options.servers[held.input]
       if (!server || !/^holdfast_(scratch|side)_[0-9a-f]{12}$/.test(held.name)) return undefined
-      const session = await connect(held.input === 'target-url' ? { ...server, database: 'postgres' } : server, work)
-      try {
-        await dropDatabase(session, held.name)
-      } finally {
-        await session.end()
-      }
+      await dropFromBeside(server, held.name, work)
       return `Dropped ${nameOf(held)}.`
     }
     case 'backup': {
@@ -57,7 +53,7 @@ async function sweepOne(held: Held, options: Parameters<typeof sweep>[1], work: 
       const swept: string[] = []
       for (const destination of options.destinations) {
         if ((await destination.size(`${folder}manifest.json`, { signal: work.signal })) !== undefined) continue
-        await destination.sweep(folder, { signal: work.signal })
+        await removeBackup(destination, folder, work.signal)
         swept.push(destination.url)
       }
       return swept.length ? `Removed what ${nameOf(held)} had left in ${swept.join(' and ')}.` : undefined

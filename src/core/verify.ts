@@ -1,16 +1,22 @@
 import { randomBytes } from 'node:crypto'
-import { pipeline } from 'node:stream/promises'
+import type { Readable } from 'node:stream'
+import { finished } from 'node:stream/promises'
 import { messageOf, UserError } from '../errors.ts'
-import { checkArchive } from '../postgres/load.ts'
+import { checkArchive } from '../postgres/archive-entries.ts'
+import type { Depth } from '../postgres/fingerprint.ts'
 import { digestOf } from '../stream/digest.ts'
 import { ObjectMissing } from '../storage/storage.ts'
 import type { Work } from '../work.ts'
 import { checkObject, storeText } from './archive.ts'
 import type { FoundBackup } from './catalog.ts'
 import { compareFingerprints, levelOf } from './compare.ts'
-import { type CopyOptions, findReadable, measure, openScratch, restoreInto, type Scratch, withArchive } from './copy.ts'
+import { type CopyOptions, findReadable, jobsOf, measure } from './copy.ts'
+import { dataArchivesOf, frameOf, withArchive } from './fetch.ts'
 import { type Difference, type Level, levels } from './level.ts'
+import { restoreInto } from './load-backup.ts'
 import { proofName, writeProof } from './proof.ts'
+import { openScratch, type Scratch } from './scratch.ts'
+import { sideBySide } from './side-by-side.ts'
 
 export type { CopyOptions } from './copy.ts'
 
@@ -24,8 +30,13 @@ export interface VerifyResult {
   location: string
   proven: boolean
   level: Level
-  /** What kept it from the next level, in one sentence; undefined when proven. */
+  /** What kept it from the next level, in one sentence; undefined when proven, or when the limit alone did. */
   stoppedBy?: string
+  /**
+   * What the fingerprint cannot show, and why, in one sentence, when it is one that was taken without content or without counts: then a backup
+   * without a fault ends below `identical`, and nothing speaks against it.
+   */
+  limit?: string
   /** All of them, in a stable order. */
   differences: Difference[]
   snapshotAt: string
@@ -60,9 +71,9 @@ export async function verify(options: VerifyOptions, work: Work): Promise<Verify
   const allowed: string[] = []
   const timings = { restore: 0, compare: 0, total: 0 }
   const scratch = await openScratch(backup, options, work)
-  let outcome: { level: Level; stoppedBy?: string; differences: Difference[] }
+  let outcome: Outcome
   try {
-    outcome = await prove(backup, scratch, options.identities, { timings, allowed }, work)
+    outcome = await prove(backup, scratch, options, { timings, allowed }, work)
   } finally {
     await scratch.close()
   }
@@ -88,45 +99,57 @@ export async function verify(options: VerifyOptions, work: Work): Promise<Verify
   return result
 }
 
-async function prove(
-  backup: FoundBackup,
-  scratch: Scratch,
-  identities: readonly string[],
-  { timings, allowed }: Pick<VerifyResult, 'timings' | 'allowed'>,
-  work: Work,
-): Promise<{ level: Level; stoppedBy?: string; differences: Difference[] }> {
+type Outcome = Pick<VerifyResult, 'level' | 'stoppedBy' | 'limit' | 'differences'>
+
+async function prove(backup: FoundBackup, scratch: Scratch, options: VerifyOptions, { timings, allowed }: Pick<VerifyResult, 'timings' | 'allowed'>, work: Work): Promise<Outcome> {
   const { manifest } = backup
+  const { identities } = options
+  const jobs = jobsOf(options)
   const sameMajor = scratch.programs.server.major === manifest.source.major
   try {
     const from = Date.now()
     for (const object of manifest.objects) if (object.kind === 'recipe') await checkObject(backup, object, work).catch(asMissing(object.name))
-    allowed.push(...(await restoreInto(backup, identities, scratch.programs.archive, scratch.connection, { tablespaces: false }, work)))
+    allowed.push(...(await restoreInto(backup, identities, scratch.programs.archive, scratch.connection, { tablespaces: false, jobs }, work)))
     timings.restore = Date.now() - from
   } catch (error) {
     if (!(error instanceof UserError) || !faultsOfTheBackup.includes(error.code)) throw error
-    const level = error.code === 'restore-failed' ? await levelUnrestored(backup, scratch, identities, work) : 'none'
+    const level = error.code === 'restore-failed' ? await levelUnrestored(backup, scratch, { identities, jobs }, work) : 'none'
     return { level, stoppedBy: error.message, differences: [] }
   }
   const from = Date.now()
-  const found = await measure(scratch, manifest, work)
+  const found = await measure(scratch, manifest, work, jobs)
   const differences = compareFingerprints(manifest.fingerprint, found, sameMajor)
   timings.compare = Date.now() - from
   const level = levelOf(differences, manifest.fingerprint.kind)
   const [first] = differences
   if (first) return { level, differences, stoppedBy: `${differences.length === 1 ? 'One difference' : `${differences.length} differences`} from the fingerprint, the first: ${first.object}: expected ${first.expected}, found ${first.found}.` }
-  if (!sameMajor) return { level: 'counted', differences, stoppedBy: `Rows and content are the same; definitions can only be compared on a scratch server of the backup's own major version (${manifest.source.major}), and this one is ${scratch.server.version}.` }
-  return { level, differences }
+  const limit = limits[manifest.fingerprint.kind]
+  if (!sameMajor && manifest.fingerprint.kind !== 'none') return { level: 'counted', differences, ...(limit ? { limit } : {}), stoppedBy: `${limit ? 'Rows' : 'Rows and content'} are the same; definitions can only be compared on a scratch server of the backup's own major version (${manifest.source.major}), and this one is ${scratch.server.version}.` }
+  return { level, differences, ...(limit ? { limit } : {}) }
 }
 
-/** The level of a backup that does not restore: are its bytes at least what was stored, and is the archive whole? */
-async function levelUnrestored(backup: FoundBackup, scratch: Scratch, identities: readonly string[], work: Work): Promise<Level> {
+/** What a fingerprint of each depth leaves open. */
+const limits: Record<Depth, string | undefined> = {
+  content: undefined,
+  counts: 'Every table has its rows, and the schema is the same; whether their content is was not compared, since the backup was taken with fingerprint: counts.',
+  none: 'It restores without an error; whether every row is there was not compared, since the backup was taken with fingerprint: none.',
+}
+
+/** The level of a backup that does not restore: are its bytes at least what was stored, and is every archive whole? */
+async function levelUnrestored(
+  backup: FoundBackup,
+  scratch: Scratch,
+  { identities, jobs }: { identities: readonly string[]; jobs: number },
+  work: Work,
+): Promise<Level> {
+  const archives = [frameOf(backup), ...dataArchivesOf(backup.manifest)]
+  const all = (use: (archive: Readable, own: Work) => Promise<void>): Promise<unknown> =>
+    sideBySide(archives, jobs, (object, own) => withArchive(backup, object, identities, (archive) => use(archive, own), own), work)
   let level: Level = 'none'
   try {
-    await withArchive(backup, identities, (archive) => pipeline(archive, async (chunks) => {
-      for await (const chunk of chunks) void chunk
-    }), work)
+    await all((archive) => finished(archive.resume()))
     level = 'stored'
-    await withArchive(backup, identities, (archive) => checkArchive(scratch.programs.archive, archive, work), work)
+    await all((archive, own) => checkArchive(scratch.programs.archive, archive, own))
     level = 'readable'
   } catch (error) {
     work.signal.throwIfAborted()

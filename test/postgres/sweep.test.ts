@@ -98,11 +98,22 @@ describe('a scratch cluster', () => {
   })
 })
 
-test('a temporary folder is removed, and one that is gone is no error', async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'holdfast-x-'))
-  writeFileSync(join(directory, 'x'), '')
+test('a folder that a restore made is removed, and one that is gone is no error; any other is left alone', async () => {
+  const parent = temporaryFolder()
+  const make = (name: string): string => {
+    const directory = join(parent, name)
+    mkdirSync(directory)
+    writeFileSync(join(directory, 'x'), '')
+    return directory
+  }
+  const directory = make('holdfast-restore-0123456789ab')
   assert.deepEqual(await sweep([{ kind: 'folder', directory }, { kind: 'folder', directory }], none, quietWork()), [])
   assert.ok(!existsSync(directory))
+  for (const name of ['data', 'holdfast-restore-', 'holdfast-restore-0123456789abc', 'xholdfast-restore-0123456789ab']) {
+    const other = make(name)
+    await sweep([{ kind: 'folder', directory: other }], none, quietWork())
+    assert.ok(existsSync(join(other, 'x')), name)
+  }
 })
 
 describe('a database', () => {

@@ -1,0 +1,63 @@
+import { randomBytes } from 'node:crypto'
+import { UserError } from '../errors.ts'
+import { dropHeld } from '../postgres/beside.ts'
+import { findPrograms, type Programs } from '../postgres/binaries.ts'
+import { startCluster } from '../postgres/cluster.ts'
+import { type Connection, withDatabase } from '../postgres/connection.ts'
+import { createDatabase, createRoles } from '../postgres/database.ts'
+import { connect } from '../postgres/session.ts'
+import { quietly } from '../postgres/still.ts'
+import type { Work } from '../work.ts'
+import type { FoundBackup } from './catalog.ts'
+import type { CopyOptions } from './copy.ts'
+
+/** An empty database on a scratch server, ready for a restore. */
+export interface Scratch {
+  /** To the database. Event triggers are off where the server lets us (17 and newer): a login trigger of the copy must not act. */
+  readonly connection: Connection
+  /** PostgreSQL's programs of the archive's major, and of the server's (another only if it is newer). */
+  readonly programs: { archive: Programs; server: Programs }
+  readonly server: { version: string; own: boolean }
+  close(): Promise<void>
+}
+
+/** Opens a scratch database with the backup's locale and roles: on the given server, or on a cluster that we start and destroy. */
+export async function openScratch(backup: FoundBackup, options: Pick<CopyOptions, 'scratch' | 'bindirs'>, work: Work): Promise<Scratch> {
+  const { major, roles } = backup.manifest.source
+  if (options.scratch) return openDatabase(backup, options.scratch, options.bindirs, work)
+  const programs = await findPrograms(major, ['postgres', 'initdb', 'pg_restore', 'pg_dump'], options.bindirs, work)
+  const cluster = await startCluster(programs, { superuser: roles.superuser }, work)
+  try {
+    const scratch = await openDatabase(backup, cluster.connection, [programs.directory, ...options.bindirs], work, true)
+    return { ...scratch, close: () => cluster.stop() }
+  } catch (error) {
+    await cluster.stop()
+    throw error
+  }
+}
+
+async function openDatabase(backup: FoundBackup, server: Connection, bindirs: string[], work: Work, own = false): Promise<Scratch> {
+  const { source } = backup.manifest
+  const session = await connect(server, work)
+  const name = `holdfast_scratch_${randomBytes(6).toString('hex')}`
+  const held = { kind: 'database', name, input: 'scratch-url' } as const
+  try {
+    if (session.major < source.major) throw new UserError('server-older', `The scratch server is PostgreSQL ${session.version}, older than the backup's ${source.server}.`, `Use the same major version, for example the image postgres:${source.major}.`)
+    const archive = await findPrograms(source.major, ['pg_restore', 'pg_dump'], bindirs, work)
+    const programs = { archive, server: session.major === source.major ? archive : await findPrograms(session.major, ['pg_dump'], bindirs, work) }
+    await createRoles(session, source.roles.names)
+    if (!own) work.hold(held)
+    await createDatabase(session, name, source.locale)
+    return {
+      connection: await quietly(session, withDatabase(server, name)),
+      programs,
+      server: { version: session.version, own },
+      close: () => dropHeld(server, held, work),
+    }
+  } catch (error) {
+    await dropHeld(server, held, work)
+    throw error
+  } finally {
+    await session.end()
+  }
+}

@@ -1,0 +1,97 @@
+import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { UserError } from '../errors.ts'
+import { capture, start } from '../stream/process.ts'
+import type { Work } from '../work.ts'
+import { type Programs, program } from './binaries.ts'
+
+/**
+ * A whole archive's table of contents, by what is restored when: ids in the archive's order. pg_restore itself says which entries are in
+ * which section, since entries that belong to no section (comments, grants) go with what they stand beside.
+ */
+export interface Contents {
+  /** Indexes and keys, among those of `postData`, that rest on one table and on nothing that comes after the rows. */
+  indexes: TableIndex[]
+  /** Rows, one entry a table. */
+  rows: number[]
+  /** The rest of the data section: sequences' values, and large objects where they have no archive of their own. */
+  otherData: number[]
+  /** Indexes, constraints, triggers, policies: what pg_restore can make on several connections. */
+  postData: number[]
+  /** Grants, which may rest on each other without saying so, since a role can pass on what it was given; and event triggers, which act from then on. */
+  grants: number[]
+  /** Materialized views, to be computed when all else is there. */
+  views: number[]
+}
+
+export interface TableIndex {
+  id: number
+  /** Schema, name and owner of its table, with spaces between. */
+  table: string
+  /** A key: while it is made, nothing else can happen to the table. */
+  alone: boolean
+}
+
+export async function readContents(programs: Programs, file: string, work: Work): Promise<Contents> {
+  const [everything, all, withoutGrants, data, postData] = await Promise.all([
+    // verbose: what an entry rests on is told; and every entry, whatever else was asked for
+    list(programs, file, ['--verbose'], work),
+    list(programs, file, [], work),
+    list(programs, file, ['--no-privileges'], work),
+    list(programs, file, ['--section=data', '--no-privileges'], work),
+    list(programs, file, ['--section=post-data', '--no-privileges'], work),
+  ])
+  const is = (kind: string) => ([, { what }]: [number, Listed]): boolean => what.startsWith(`${kind} `)
+  const ids = (entries: Iterable<[number, Listed]>): number[] => [...entries].map(([id]) => id)
+  const rows = ids([...data].filter(is('TABLE DATA')))
+  const views = ids([...postData].filter(is('MATERIALIZED VIEW DATA')))
+  // pg_restore keeps these back as well, with what is said of them
+  const eventTriggers = ids([...postData].filter(([, { what }]) => /^(EVENT TRIGGER |(COMMENT|SECURITY LABEL) - EVENT TRIGGER )/.test(what)))
+  return {
+    rows,
+    otherData: without(ids(data), rows),
+    postData: without(ids(postData), [...views, ...eventTriggers]),
+    grants: [...without(ids(all), ids(withoutGrants)), ...eventTriggers],
+    views,
+    indexes: indexesOf(everything, postData),
+  }
+}
+
+function indexesOf(all: Map<number, Listed>, postData: Map<number, Listed>): TableIndex[] {
+  return [...postData].flatMap(([id, { what }]) => {
+    const restsOn = all.get(id)?.restsOn ?? []
+    if (!/^(INDEX|CONSTRAINT) /.test(what) || restsOn.some((other) => postData.has(other))) return []
+    const tables = restsOn.flatMap((other) => /^TABLE (?!DATA )(.*)$/.exec(all.get(other)?.what ?? '')?.[1] ?? [])
+    return tables.length === 1 ? [{ id, table: tables[0] as string, alone: what.startsWith('CONSTRAINT ') }] : []
+  })
+}
+
+function without(ids: readonly number[], others: readonly number[]): number[] {
+  const left = new Set(others)
+  return ids.filter((id) => !left.has(id))
+}
+
+interface Listed {
+  /** Begins with the entry's kind. */
+  what: string
+  restsOn: number[]
+}
+
+/** Entries by id. pg_restore writes each on one line, whatever its name holds, and on the next what it rests on. */
+async function list(programs: Programs, file: string, selection: readonly string[], work: Work): Promise<Map<number, Listed>> {
+  const listed = await capture(program(programs, 'pg_restore'), ['-l', '--no-subscriptions', ...selection, file], { env: { ...work.env } }, work)
+  if (listed.code !== 0) throw new UserError('restore-failed', `pg_restore cannot list the archive: ${listed.stderr.trim()}`, 'Use another backup.')
+  const entries = listed.stdout.matchAll(/^(\d+); \d+ \d+ (.*)\n(?:;\tdepends on: ([\d ]+))?/gm)
+  return new Map([...entries].map(([, id, what = '', restsOn]) => [Number(id), { what, restsOn: restsOn?.trim().split(' ').map(Number) ?? [] }]))
+}
+
+/** Reads an archive to its end without restoring it: `pg_restore -l` reads only its head, and is content with half an archive. */
+export async function checkArchive(programs: Programs, archive: Readable, work: Work): Promise<void> {
+  const child = start(program(programs, 'pg_restore'), ['-f', '/dev/null'], { env: { ...work.env }, stdin: 'pipe' }, work)
+  const fed = pipeline(archive, child.stdin as NodeJS.WritableStream, { signal: work.signal })
+  const [flowed, exit] = await Promise.allSettled([fed, child.exit])
+  work.signal.throwIfAborted()
+  if (exit.status === 'rejected') throw exit.reason
+  if (exit.value.code !== 0) throw new UserError('restore-failed', `pg_restore cannot read the archive: ${exit.value.stderr.trim()}`, 'Use another backup.')
+  if (flowed.status === 'rejected') throw flowed.reason
+}

@@ -1,0 +1,40 @@
+import { messageOf, UserError } from '../errors.ts'
+import type { Held, Work } from '../work.ts'
+import { type Connection, withDatabase } from './connection.ts'
+import { dropDatabase } from './database.ts'
+import { connect, type Session } from './session.ts'
+
+/** A session on a server, on another database than `avoided`: one that is there by custom and lets this user in, or else the connection's own. */
+export async function connectBeside(connection: Connection, avoided: string, work: Work): Promise<Session> {
+  const candidates = ['postgres', 'template1', 'defaultdb', connection.database].filter((name) => name !== avoided)
+  let first: unknown
+  for (const name of candidates) {
+    try {
+      return await connect(withDatabase(connection, name), work)
+    } catch (error) {
+      if (!(error instanceof UserError) || !['database-missing', 'login-refused'].includes(error.code)) throw error
+      first ??= error
+    }
+  }
+  throw first
+}
+
+/** Drops a database of ours from whichever other database of the server can be reached. */
+export async function dropFromBeside(server: Connection, name: string, work: Work): Promise<void> {
+  const session = await connectBeside(server, name, work)
+  try {
+    await dropDatabase(session, name)
+  } finally {
+    await session.end()
+  }
+}
+
+/** The same when the work may have been cancelled: so by a signal of its own. What cannot be dropped stays held, and is warned of. */
+export async function dropHeld(server: Connection, held: Extract<Held, { kind: 'database' }>, work: Work): Promise<void> {
+  try {
+    await dropFromBeside(server, held.name, { ...work, signal: AbortSignal.timeout(10_000) })
+    work.release(held)
+  } catch (error) {
+    work.log.warning(`The database "${held.name}", which this run made, could not be dropped: ${messageOf(error)}`)
+  }
+}

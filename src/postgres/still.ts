@@ -1,0 +1,27 @@
+import type { Connection } from './connection.ts'
+import type { Session } from './session.ts'
+
+/** A connection on which a copy's event triggers do not act (17 and newer, superusers only): one may fire at each login. */
+export async function quietly(session: Session, connection: Connection): Promise<Connection> {
+  const [user] = await session.query<{ superuser: boolean }>('SELECT rolsuper AS superuser FROM pg_catalog.pg_roles WHERE rolname = current_user')
+  if (session.major < 17 || !user?.superuser) return connection
+  return { ...connection, settings: { ...connection.settings, PGOPTIONS: `${connection.settings['PGOPTIONS'] ?? ''} -c event_triggers=off`.trim() } }
+}
+
+/**
+ * Cuts a copy's ties to the outside: foreign servers came with passwords, so that whatever runs on the copy could write to the
+ * original's neighbours. Gives what was cut.
+ */
+export async function still(session: Session): Promise<string[]> {
+  const mappings = await session.query<{ role: string; server: string; name: string }>(
+    `SELECT CASE WHEN umuser = 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(usename) END AS role, pg_catalog.quote_ident(srvname) AS server, srvname AS name FROM pg_catalog.pg_user_mappings ORDER BY 2, 1`,
+  )
+  if (mappings.length === 0) return []
+  // the copy's own event triggers may refuse it (before 17 nothing else turns them off); only a superuser may do this, and may need to
+  await session.query('SET session_replication_role = replica').catch((error: { code?: string }) => {
+    if (error.code !== '42501') throw error as Error
+  })
+  for (const { role, server } of mappings) await session.query(`DROP USER MAPPING IF EXISTS FOR ${role} SERVER ${server}`)
+  await session.query('RESET session_replication_role')
+  return [...new Set(mappings.map(({ name }) => `the user mappings of the foreign server ${name}`))]
+}

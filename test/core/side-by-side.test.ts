@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { sideBySide } from '../../src/core/side-by-side.ts'
+import { Cancelled } from '../../src/errors.ts'
+import { quietWork } from '../support/start-servers.ts'
+
+test('as many at a time as said, begun in their order, results in their places', async () => {
+  for (const width of [1, 3, 50]) {
+    const begun: number[] = []
+    let running = 0
+    let most = 0
+    const things = Array.from({ length: 20 }, (_, i) => i)
+    const results = await sideBySide(things, width, async (thing) => {
+      begun.push(thing)
+      most = Math.max(most, ++running)
+      await sleep((thing * 7) % 5)
+      running--
+      return thing * 2
+    }, quietWork())
+    assert.deepEqual([begun, results, most], [things, things.map((thing) => thing * 2), Math.min(width, 20)])
+  }
+  assert.deepEqual(await sideBySide([], 2, async () => 1, quietWork()), [])
+})
+
+test('the first failure stops what runs, lets nothing more begin, and is what is thrown, when all have ended', async () => {
+  const ended: number[] = []
+  const begun: number[] = []
+  await assert.rejects(
+    sideBySide([0, 1, 2, 3, 4], 3, async (thing, work) => {
+      begun.push(thing)
+      if (thing === 1) throw new Error('the cause')
+      try {
+        await sleep(60_000, undefined, { signal: work.signal })
+      } finally {
+        await sleep(20)
+        ended.push(thing)
+      }
+    }, quietWork()),
+    /the cause/,
+  )
+  assert.deepEqual([begun, ended], [[0, 1, 2], [0, 2]])
+})
+
+test('a cancel is a cancel, whatever it broke', async () => {
+  const stop = new AbortController()
+  const running = sideBySide([0, 1, 2], 2, (_thing, work) => sleep(60_000, undefined, { signal: work.signal }), quietWork(stop.signal))
+  stop.abort(new Cancelled())
+  await assert.rejects(running, Cancelled)
+})
