@@ -208,8 +208,7 @@ async function make(options: BackupOptions & { label: string }, about: Readiness
       warnings,
     }
     await moment.end()
-    const [frame] = objects
-    const instructions = recipe(draft, { name: frame?.name ?? '', compression: frame?.plain?.compression ?? 'none' })
+    const instructions = recipe(draft)
     objects.push({ name: 'RECOVER.md', kind: 'recipe', ...(await storeText(instructions, `${folder}RECOVER.md`, destinations, work)) })
     const manifest = writeManifest(draft)
     assertManifest(manifest)

@@ -47,7 +47,13 @@ async function newestProven(storage: Storage, label: string, ids: readonly strin
 }
 
 /** Prunes every destination, and gives what was removed. Never fails a backup that is already whole: what it could not do is a warning. */
-export async function pruneAll(destinations: readonly Storage[], label: string, keep: number, warnings: string[], work: Work): Promise<{ url: string; ids: string[] }[]> {
+export async function pruneAll(
+  destinations: readonly Storage[],
+  label: string,
+  keep: number,
+  warnings: string[],
+  work: Work,
+): Promise<{ url: string; ids: string[] }[]> {
   const removed: { url: string; ids: string[] }[] = []
   for (const destination of destinations) {
     try {

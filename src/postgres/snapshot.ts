@@ -95,7 +95,7 @@ export async function openReader(snapshot: Snapshot, parts: readonly Part[], opt
     // undefined_object on 17 and newer, invalid_parameter_value before: whoever holds the snapshot is gone, and that session knows why
     await session.query(`SET TRANSACTION SNAPSHOT '${snapshot.id}'`).catch(async (error: { code?: string }) => {
       if (error.code !== '42704' && error.code !== '22023') throw error as Error
-      throw (await Promise.race([snapshot.session.lost, snapshot.session.query('SELECT 1').then(() => error as Error)])) as Error
+      throw await Promise.race<Error>([snapshot.session.lost, snapshot.session.query('SELECT 1').then(() => error as Error)])
     })
     await session.query(`SET LOCAL lock_timeout = ${lockWait}`)
     if (lockFirst) for (let at = 0; at < tables.length; at += 500) await lock(session, tables.slice(at, at + 500))
