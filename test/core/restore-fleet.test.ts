@@ -97,8 +97,12 @@ test('grants, foreign keys and views of other roles are made in an order in whic
   const source = await freshDatabase(server, template)
   const { store } = await fleetOf(source.connection)
   for (const jobs of [1, 4]) {
-    const result = await verify({ ...store.reading, jobs, scratch: server.to('postgres') }, quietWork())
+    const commands: string[] = []
+    const work = { ...quietWork(), log: { ...quietWork().log, debug: (text: string) => void (/pg_restore -.* -d /.test(text) && commands.push(text)) } }
+    const result = await verify({ ...store.reading, jobs, scratch: server.to('postgres') }, work)
     assert.deepEqual([result.differences, result.level, result.stoppedBy], [[], 'identical', undefined])
+    const before = commands.slice(0, commands.findIndex((command) => command.includes('--exit-on-error')))
+    assert.equal(before.filter((command) => command.includes(' -L ')).length, 4, 'two keys and an index of tables that left the frame, each by itself, and sequences')
   }
 })
 
@@ -110,7 +114,7 @@ test('a thousand tables in the frame are dealt out, and are all there', async ()
   const lists: string[] = []
   const work = { ...quietWork(), log: { ...quietWork().log, debug: (text: string) => void (/pg_restore --verbose .*-L/.test(text) && lists.push(text)) } }
   const result = await verify({ ...store.reading, jobs: 3, scratch: server.to('postgres') }, work)
-  assert.deepEqual([result.differences, result.level, lists.length], [[], 'identical', 2])
+  assert.deepEqual([result.differences, result.level, lists.length], [[], 'identical', 3], 'two parts, and the sequence')
 })
 
 describe('what is wrong with one of the archives', () => {

@@ -42,6 +42,16 @@ test('the first failure stops what runs, lets nothing more begin, and is what is
   assert.deepEqual([begun, ended], [[0, 1, 2], [0, 2]])
 })
 
+test('what may not run beside another waits for it, and lets those behind it pass', async () => {
+  const log: string[] = []
+  await sideBySide(['a1', 'a2', 'b1'], 2, async (thing) => {
+    log.push(`+${thing}`)
+    await sleep(thing === 'a1' ? 60 : 5)
+    log.push(`-${thing}`)
+  }, quietWork(), (thing, running) => !running.some((other) => other[0] === thing[0]))
+  assert.deepEqual(log, ['+a1', '+b1', '-b1', '-a1', '+a2', '-a2'])
+})
+
 test('a cancel is a cancel, whatever it broke', async () => {
   const stop = new AbortController()
   const running = sideBySide([0, 1, 2], 2, (_thing, work) => sleep(60_000, undefined, { signal: work.signal }), quietWork(stop.signal))
