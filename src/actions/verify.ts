@@ -21,8 +21,9 @@ export async function verifyStep({ env, work, secrets, output, report }: Step): 
   output('proven', result.proven)
   const shown = secrets.redactAll(result)
   report(verifyReport(shown))
-  if (!result.proven) {
+  const sound = result.proven || (result.limit !== undefined && result.stoppedBy === undefined)
+  if (!sound) {
     throw new UserError('not-proven', verifyVerdict(shown), 'Do not rely on this backup. Take a new one now and verify it; the job summary shows what differs.')
   }
-  work.log.info(verifyVerdict(shown))
+  work.log[result.proven ? 'info' : 'warning'](verifyVerdict(shown))
 }

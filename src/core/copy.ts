@@ -6,6 +6,7 @@ import type { Storage } from '../storage/storage.ts'
 import { checkIdentities, recipientsOf } from '../stream/encrypt.ts'
 import type { Work } from '../work.ts'
 import { type FoundBackup, findBackup } from './catalog.ts'
+import { type Counter, tellProgress } from './progress.ts'
 import type { Scratch } from './scratch.ts'
 
 /** Which backup, and where to restore it: the same for `verify` and `test-migration`. */
@@ -44,6 +45,15 @@ export async function findReadable(options: Pick<CopyOptions, 'sources' | 'label
 }
 
 /** Measures a restored copy as closely as its source was measured. */
-export function measure(scratch: Pick<Scratch, 'connection' | 'programs'>, { source, fingerprint }: FoundBackup['manifest'], work: Work, jobs = jobsOf({})): Promise<Fingerprint> {
-  return measureCopy(scratch.programs.server, scratch.connection, { encoding: source.locale.encoding, readers: jobs, depth: fingerprint.kind }, work)
+export async function measure(scratch: Pick<Scratch, 'connection' | 'programs'>, { source, fingerprint }: FoundBackup['manifest'], work: Work, jobs = jobsOf({})): Promise<Fingerprint> {
+  const measured: Counter = { name: 'measured', done: 0, total: 0 }
+  const onRead = (bytes: number, total: number): void => {
+    measured.done += bytes
+    measured.total = total
+  }
+  const options = { encoding: source.locale.encoding, readers: jobs, depth: fingerprint.kind, onRead }
+  return work.log.group(`Measuring the copy (${fingerprint.kind})`, async () => {
+    const done = tellProgress(work.log, [measured])
+    return measureCopy(scratch.programs.server, scratch.connection, options, work).finally(done)
+  })
 }

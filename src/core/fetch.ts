@@ -1,5 +1,5 @@
 import { createWriteStream } from 'node:fs'
-import { PassThrough, type Readable } from 'node:stream'
+import { type Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { UserError } from '../errors.ts'
 import { ObjectMissing } from '../storage/storage.ts'
@@ -13,6 +13,11 @@ export function frameOf(backup: FoundBackup): StoredArchive {
   const frame = backup.manifest.objects.find(({ kind }) => kind === 'frame')
   if (!frame) throw new UserError('manifest-damaged', `The manifest of ${backup.location} names no archive.`, 'Read the backup from another destination, or take another backup.')
   return frame
+}
+
+/** All archives, in the manifest's order. */
+export function archivesOf({ objects }: Pick<Manifest, 'objects'>): StoredArchive[] {
+  return objects.filter(({ kind }) => kind !== 'recipe')
 }
 
 /** The archives beside the frame, which hold data alone; the largest first. */
@@ -30,6 +35,7 @@ export async function withArchive<T>(
   identities: readonly string[],
   use: (archive: Readable) => Promise<T>,
   work: Work,
+  onBytes: (bytes: number) => void = () => {},
 ): Promise<T> {
   let opened: Awaited<ReturnType<typeof openArchive>>
   try {
@@ -38,7 +44,12 @@ export async function withArchive<T>(
     if (!(error instanceof ObjectMissing)) throw error
     throw new UserError('object-missing', `${backup.location}: ${object.name} is missing.`, 'The backup is not whole. Read it from another destination, or use another backup.', { cause: error })
   }
-  const archive = new PassThrough()
+  const archive = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      onBytes(chunk.length)
+      done(null, chunk)
+    },
+  })
   const fed = pipeline([opened.source, ...opened.stages, archive], { signal: work.signal })
   const [used, flowed] = await Promise.allSettled([use(archive).finally(() => archive.destroy()), fed])
   work.signal.throwIfAborted()

@@ -8,8 +8,9 @@ import type { Connection } from '../postgres/connection.ts'
 import { load, loadAtOnce } from '../postgres/load.ts'
 import { whyStillFailed } from '../postgres/restore-errors.ts'
 import type { Held, Work } from '../work.ts'
+import { type Counter, tellProgress } from './progress.ts'
 import type { FoundBackup } from './catalog.ts'
-import { fetchArchive, frameOf } from './fetch.ts'
+import { archivesOf, fetchArchive, frameOf } from './fetch.ts'
 import { expectNone, loadRows, type RestoreInto, type Target } from './load-rows.ts'
 
 /**
@@ -31,13 +32,18 @@ export async function restoreInto(
   return withFolder(work, async (folder) => {
     const frame = join(folder, 'frame.dump')
     await fetchArchive(backup, frameOf(backup), identities, frame, work)
-    const target: Target = { ...options, backup, identities, programs, connection, folder, frame }
+    const total = archivesOf(backup.manifest).reduce((sum, { bytes, plain }) => sum + (plain?.bytes ?? bytes), 0)
+    const loaded: Counter = { name: 'loaded', done: 0, total }
+    const target: Target = { ...options, backup, identities, programs, connection, folder, frame, loaded }
     const contents = await readContents(programs, frame, work)
     const { otherData, postData, grants, views } = contents
     const { tablespaces, jobs } = options
     work.log.info('Restoring types, tables and functions')
     expectNone(await load(programs, connection, frame, { tablespaces, preData: true }, work), connection)
-    const rows = await loadRows(target, contents, work)
+    const rows = await work.log.group(`Restoring rows, ${jobs === 1 ? 'one archive' : `up to ${jobs} archives`} at a time`, async () => {
+      const done = tellProgress(work.log, [loaded])
+      return loadRows(target, contents, work).finally(done)
+    })
     // archives of rows may have values of sequences too, read at another time
     if (otherData.length) expectNone(await load(programs, connection, frame, { tablespaces, only: { ids: otherData, folder } }, work), connection)
     work.log.info('Restoring indexes, constraints and grants')

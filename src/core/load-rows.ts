@@ -7,6 +7,7 @@ import type { Work } from '../work.ts'
 import type { FoundBackup } from './catalog.ts'
 import { dataArchivesOf, frameOf, withArchive } from './fetch.ts'
 import type { StoredArchive } from './manifest.ts'
+import type { Counter } from './progress.ts'
 import { sideBySide } from './side-by-side.ts'
 
 export interface RestoreInto {
@@ -25,6 +26,8 @@ export interface Target extends RestoreInto {
   /** A private folder, with the frame in it. */
   folder: string
   frame: string
+  /** Bytes of archives that were loaded, compressed as pg_dump wrote them. */
+  loaded: Counter
 }
 
 /** Some entries, or all, of an archive of the store or of the frame's file. */
@@ -55,14 +58,14 @@ export async function loadRows(target: Target, contents: Contents, work: Work): 
   const steps = [...frameParts(target, contents), ...others, ...largeIndexes(backup, contents)].sort(inOrder)
   const loaded = new Set<string>()
   const indexes = new Set<number>()
-  work.log.info(`Restoring rows, ${jobs === 1 ? 'one archive' : `up to ${jobs} archives`} at a time`)
-  const take = async ({ part, index }: Step, own: Work): Promise<Entry[]> => {
+  const take = async ({ part, index, bytes }: Step, own: Work): Promise<Entry[]> => {
     if (index) {
       await makeIndex(target, index, own)
       indexes.add(index.id)
       return []
     }
     const failed = await loadPart(target, part, own)
+    if (part.archive === 'frame') target.loaded.done += bytes
     if (failed.length === 0 && part.archive !== 'frame') loaded.add(part.archive.name)
     return failed
   }
@@ -103,7 +106,8 @@ async function loadPart(target: Target, part: Part, work: Work): Promise<Entry[]
   const { backup, identities, programs, connection, tablespaces, folder, frame } = target
   const loading = { tablespaces, ...(part.only ? { only: { ids: part.only, folder } } : {}) }
   if (part.archive === 'frame') return load(programs, connection, frame, loading, work)
-  return withArchive(backup, part.archive, identities, (archive) => load(programs, connection, archive, loading, work), work)
+  const count = (bytes: number): void => void (target.loaded.done += bytes)
+  return withArchive(backup, part.archive, identities, (archive) => load(programs, connection, archive, loading, work), work, count)
 }
 
 async function makeIndex({ programs, connection, frame, folder, tablespaces }: Target, { id }: LargeIndex, work: Work): Promise<void> {

@@ -165,14 +165,23 @@ async function replace(replacement: Replacement, steps: Steps, result: RestoreRe
   }
 }
 
+/** What can be compared, by what the backup's fingerprint has. */
+const compared = {
+  content: 'rows, content, schema, sequences',
+  counts: 'rows, schema, sequences (content was not measured: fingerprint: counts)',
+  none: 'sequences and extensions (nothing else was measured: fingerprint: none)',
+}
+
 function planOf(backup: FoundBackup, target: string, previous: string | undefined): Steps {
   const { manifest } = backup
-  const rows = manifest.fingerprint.tables.reduce((sum, table) => sum + table.rows, 0).toLocaleString('en-US')
+  const { kind, tables } = manifest.fingerprint
+  const rows = tables.reduce((sum, table) => sum + table.rows, 0).toLocaleString('en-US')
+  const held = kind === 'none' ? '' : `${tables.length} ${tables.length === 1 ? 'table' : 'tables'}, ${rows} rows, `
   const step = (text: string): { step: string; done: boolean } => ({ step: text, done: false })
   return {
     create: step(`Create an empty database beside "${target}", with the backup's encoding and locale`),
-    load: step(`Restore ${manifest.id} of "${manifest.source.database}" (label ${manifest.label}) into it: ${manifest.fingerprint.tables.length} ${manifest.fingerprint.tables.length === 1 ? 'table' : 'tables'}, ${rows} rows, as of ${manifest.snapshot.at}`),
-    compare: step('Compare it with the fingerprint: rows, content, schema, sequences'),
+    load: step(`Restore ${manifest.id} of "${manifest.source.database}" (label ${manifest.label}) into it: ${held}as of ${manifest.snapshot.at}`),
+    compare: step(`Compare it with the fingerprint: ${compared[kind]}`),
     prepare: step(`ANALYZE it${previous === undefined ? '' : `, and give it the owner, grants and settings of "${target}"`}`),
     swap: step(previous === undefined ? `Name it "${target}"` : `In one transaction: rename "${target}" to "${previous}" (kept), and the new database to "${target}"; sessions are ended for it`),
   }

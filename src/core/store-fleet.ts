@@ -4,6 +4,7 @@ import type { Storage } from '../storage/storage.ts'
 import type { Work } from '../work.ts'
 import { storeArchive } from './archive.ts'
 import type { StoredArchive } from './manifest.ts'
+import { sideBySide } from './side-by-side.ts'
 
 /** Stores every archive, `jobs` at a time, the largest first: what is left at the end is small. */
 export async function storeFleet(
@@ -19,23 +20,19 @@ export async function storeFleet(
   },
   work: Work,
 ): Promise<StoredArchive[]> {
-  const queue = dumps.toSorted((a, b) => b.plan.bytes - a.plan.bytes)
+  const largestFirst = dumps.toSorted((a, b) => b.plan.bytes - a.plan.bytes)
   const stored = new Map<Dump, StoredArchive>()
-  const failures: unknown[] = []
-  const worker = async (): Promise<void> => {
-    for (let dump = queue.shift(); dump && failures.length === 0; dump = queue.shift()) {
-      const { plan, archive, compressed } = dump
-      try {
-        const object = await storeArchive(archive, { ...options, name: plan.name, compressed }, work)
-        stored.set(dump, { ...object, kind: plan.kind, ...(plan.kind === 'rows' ? { tables: namesOf(plan.tables) } : {}) })
-        options.onStored(plan.name)
-      } catch (error) {
-        failures.push(error)
-        options.onFailure(error)
-      }
+  const store = async (dump: Dump, own: Work): Promise<void> => {
+    const { plan, archive, compressed } = dump
+    try {
+      const object = await storeArchive(archive, { ...options, name: plan.name, kind: plan.kind, compressed }, own)
+      stored.set(dump, { ...object, ...(plan.kind === 'rows' ? { tables: namesOf(plan.tables) } : {}) })
+      options.onStored(plan.name)
+    } catch (error) {
+      options.onFailure(error)
+      throw error
     }
   }
-  await Promise.all(Array.from({ length: Math.min(options.jobs, dumps.length) }, worker))
-  if (failures.length) throw failures[0]
+  await sideBySide(largestFirst, options.jobs, store, work)
   return dumps.map((dump) => stored.get(dump) as StoredArchive)
 }

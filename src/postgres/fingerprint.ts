@@ -83,7 +83,7 @@ function partsOf(table: Table, readers: number): Part[] {
 export async function measureCopy(
   programs: Programs,
   connection: Connection,
-  options: { encoding: string; readers: number; depth: Depth },
+  options: { encoding: string; readers: number; depth: Depth; onRead?: (bytes: number, total: number) => void },
   work: Work,
 ): Promise<Fingerprint> {
   const { encoding, readers, depth } = options
@@ -94,8 +94,10 @@ export async function measureCopy(
     const supplement = await readSupplement(first)
     const sequences = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, { before: value, after: value }]))
     if (depth === 'none') return { kind: depth, tables: [], schema: {}, sequences, supplement }
+    const total = tables.reduce((sum, { bytes }) => sum + bytes, 0)
+    const onRead = (bytes: number): void => options.onRead?.(bytes, total)
     const [prints, largeObjects, schema] = await Promise.all([
-      Promise.all(dealOut(tables, readers).map((hand) => measureHand(hand, connection, depth, work))),
+      Promise.all(dealOut(tables, readers).map((hand) => measureHand(hand, connection, depth, onRead, work))),
       inTransaction(first, () => (depth === 'content' ? measureLargeObjects(first) : countLargeObjects(first))),
       printSchema(programs, connection, { encoding }, work),
     ])
@@ -117,10 +119,10 @@ export function inOrder(prints: readonly TablePrint[]): TablePrint[] {
   return [...prints].sort((a, b) => (a.table < b.table ? -1 : 1))
 }
 
-async function measureHand(parts: readonly Part[], connection: Connection, depth: 'content' | 'counts', work: Work): Promise<TablePrint[]> {
+async function measureHand(parts: readonly Part[], connection: Connection, depth: 'content' | 'counts', onRead: (bytes: number) => void, work: Work): Promise<TablePrint[]> {
   const session = await connect(connection, work)
   try {
-    return await measureParts(session, parts, { inTransaction: false, depth })
+    return await measureParts(session, parts, { inTransaction: false, depth, onRead })
   } finally {
     await session.end()
   }

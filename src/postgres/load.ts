@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { giveBack } from '../stream/pieces.ts'
 import { start } from '../stream/process.ts'
 import type { Work } from '../work.ts'
 import { type Programs, program } from './binaries.ts'
@@ -88,8 +89,11 @@ async function writeList({ ids, folder }: { ids: readonly number[]; folder: stri
 export function feeding(stdin: Writable): Writable {
   return new Writable({
     write(chunk: Buffer, _encoding, done) {
-      if (stdin.destroyed || stdin.writableEnded) return done()
-      if (stdin.write(chunk)) return done()
+      if (stdin.destroyed || stdin.writableEnded) {
+        giveBack(chunk)
+        return done()
+      }
+      if (stdin.write(chunk, () => giveBack(chunk))) return done()
       const go = (): void => {
         stdin.off('drain', go).off('close', go)
         done()

@@ -16,19 +16,27 @@ const meanings: Record<Exclude<Level, 'none'>, string> = {
 
 /** One line for the log. */
 export function verifyVerdict(result: VerifyResult): string {
+  if (soundToItsLimit(result)) return `Backup ${result.id} of ${result.label} reached the level "${result.level}", and nothing speaks against it. ${result.limit}`
   return result.proven
     ? `Proven: backup ${result.id} of ${result.label} restores, and is identical to what the database held at ${formatMoment(result.snapshotAt)}.`
     : `Not proven: backup ${result.id} of ${result.label} reached the level "${result.level}". ${result.stoppedBy ?? ''}`.trim()
 }
 
+/** No fault was found, and the backup's own fingerprint shows no more. */
+function soundToItsLimit(result: VerifyResult): boolean {
+  return result.limit !== undefined && result.stoppedBy === undefined
+}
+
 export function verifyReport(result: VerifyResult): string {
-  const verdict = result.proven
+  const verdict = soundToItsLimit(result)
+    ? md`## ⚠️ Backup of ${code(result.label)} ${result.level}: nothing speaks against it, and not all could be looked at`
+    : result.proven
     ? md`## ✅ Backup of ${code(result.label)} proven: it restores, and is identical`
     : md`## ❌ Backup of ${code(result.label)} not proven: do not rely on it`
   const figures = md`${formatMany(result.rows, 'row')} in ${formatMany(result.tables, 'table')}, ${formatBytes(result.bytes)} stored; restored in ${formatDuration(result.timings.restore)}, compared in ${formatDuration(result.timings.compare)}.`
   const loss = md`If the database were lost now: data written after **${formatMoment(result.snapshotAt)}** (${formatAge(result.age)} ago when this was verified) is not in this backup.`
-  const stopped = result.stoppedBy ? md`**What stopped it:** ${result.stoppedBy}` : undefined
-  return `${blocks(verdict, stopped, figures, result.proven ? loss : undefined, warningsPart(result.warnings), ladder(result), differencesPart(result.differences), nextPart(result), factsPart(result)).markdown}\n`
+  const stopped = result.stoppedBy ? md`**What stopped it:** ${result.stoppedBy}` : result.limit ? md`**Its limit:** ${result.limit}` : undefined
+  return `${blocks(verdict, stopped, figures, result.proven || soundToItsLimit(result) ? loss : undefined, warningsPart(result.warnings), ladder(result), differencesPart(result.differences), nextPart(result), factsPart(result)).markdown}\n`
 }
 
 function ladder(result: VerifyResult): Markdown {
@@ -38,7 +46,7 @@ function ladder(result: VerifyResult): Markdown {
     ['', 'Level', 'What it says'],
     rungs.map((level, i) => {
       const rank = i + 1
-      const mark = rank <= reached ? '✅' : rank === reached + 1 ? '❌' : '–'
+      const mark = rank <= reached ? '✅' : rank === reached + 1 && !soundToItsLimit(result) ? '❌' : '–'
       return [mark, rank === reached ? md`**${level}**` : level, meanings[level]]
     }),
   )
@@ -59,7 +67,7 @@ function differencesPart(differences: readonly Difference[]): Markdown | undefin
 }
 
 function nextPart(result: VerifyResult): Markdown {
-  if (result.proven) {
+  if (result.proven || soundToItsLimit(result)) {
     const inputs = inputsPart([
       ['label', result.label],
       ['backup', result.id],
