@@ -45,10 +45,10 @@ const backupAt = (storage: Storage, encrypted = true): FoundBackup =>
   ({ storage, folder: 'shop/id/', location: storage.url, manifest: { encryption: encrypted ? { recipients } : 'none' } }) as unknown as FoundBackup
 
 async function opened(storage: Storage, object: StoredArchive, encrypted = true): Promise<Buffer> {
-  const { source, stages, check } = await openArchive(backupAt(storage, encrypted), object, [identity], quietWork())
+  const archive = await openArchive(backupAt(storage, encrypted), object, [identity], quietWork())
   const out = new PassThrough()
-  const [bytes] = await Promise.all([buffer(out), pipeline([source, ...stages, out])])
-  check()
+  const [bytes] = await Promise.all([buffer(out), pipeline([archive.source, ...archive.stages, out])])
+  archive.check()
   return bytes
 }
 
