@@ -25,7 +25,8 @@ export async function read(connection: S3Connection, key: string, name: string, 
   let body = first.body
   let at = 0
   let failures = 0
-  const stream = new Readable({ objectMode: true, highWaterMark: givesPieces.readableHighWaterMark, read: () => void body.resume() })
+  let wake = (): void => {}
+  const stream = new Readable({ objectMode: true, highWaterMark: givesPieces.readableHighWaterMark, read: () => (wake(), void body.resume()) })
   const out = new Gatherer((piece) => {
     if (!stream.push(piece)) body.pause()
   })
@@ -41,10 +42,12 @@ export async function read(connection: S3Connection, key: string, name: string, 
       if (at > size) throw new Error(`${name}: the store sent more than the ${size} bytes that it told`)
       if (at === size) return
       const broken = error === undefined ? new S3Failure(reading(name), undefined, 'ECONNRESET', `ended after ${at} of ${size} bytes`) : brokenBy(error, name)
+      // A connection that was silent because nobody read from it is not missed before somebody does.
+      if (stream.readableLength >= stream.readableHighWaterMark) await new Promise<void>((resolve) => (wake = resolve))
+      signal.throwIfAborted()
       if (++failures >= connection.patience.attempts) throw broken
       await connection.pause(failures, signal)
       body = (await get(connection, key, name, at, etag, signal)).body
-      if (stream.readableLength >= stream.readableHighWaterMark) body.pause()
     }
   }
   const stop = (): void => void stream.destroy(outside?.reason instanceof Error ? outside.reason : new Error('stopped'))
@@ -53,6 +56,7 @@ export async function read(connection: S3Connection, key: string, name: string, 
     outside?.removeEventListener('abort', stop)
     closed.abort(new Error('the reader was closed'))
     body.destroy()
+    wake()
   })
   body.pause() // until somebody reads
   flow().then(() => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { Readable } from 'node:stream'
 import { describe, test } from 'node:test'
+import { crc32 } from 'node:zlib'
 import { PartBuffers } from '../../src/storage/part-buffers.ts'
 import { fillParts, partLimit, partSizeOf } from '../../src/storage/parts.ts'
 import { inPieces, noise } from './contract.ts'
@@ -30,6 +31,7 @@ describe('parts', () => {
         assert.equal(part.number, seen.length + 1)
         seen.push({ length: part.body.length, last: part.last })
         whole.push(Buffer.from(part.body))
+        assert.equal(part.crc, crc32(part.body))
         buffers.give(claim, part.buffer)
       }
       assert.ok(Buffer.concat(whole).equals(bytes))
@@ -38,6 +40,17 @@ describe('parts', () => {
       assert.equal(seen.length, Math.max(1, Math.ceil(size / 100)))
       assert.equal(claim.held, 0)
     }
+  })
+
+  test('an object of many parts is filled into larger and larger ones', async () => {
+    const buffers = new PartBuffers(1000)
+    const claim = { held: 0 }
+    const sizes: number[] = []
+    for await (const part of fillParts(inPieces(noise(1000 + 2000 + 4 * 3 + 1)), buffers, claim, 1, never)) {
+      sizes.push(part.body.length)
+      buffers.give(claim, part.buffer)
+    }
+    assert.deepEqual(sizes, [...Array<number>(1000).fill(1), ...Array<number>(1000).fill(2), 4, 4, 4, 1])
   })
 
   test('a source that fails gives its buffer back', async () => {

@@ -149,6 +149,20 @@ describe('S3 with faults on the way', () => {
     assert.ok(resumed.every((headers) => headers['if-match'] !== undefined))
   })
 
+  test('a reader that rests for longer than any connection may be silent loses nothing, and is not given up', async () => {
+    const bytes = noise(6 * partSize)
+    await storage.create('object', inPieces(bytes))
+    const impatient = openS3(storage.url, { ...quick, patience: { pause: 20, idle: 150, attempts: 2 } })
+    const pieces: Buffer[] = []
+    for await (const piece of (await impatient.read('object')) as AsyncIterable<Buffer>) {
+      pieces.push(Buffer.from(piece))
+      if (pieces.length === 3) await new Promise((resolve) => setTimeout(resolve, 1500))
+    }
+    assert.ok(Buffer.concat(pieces).equals(bytes))
+    assert.equal(asked('GET', /object/), 2)
+    await impatient.close()
+  })
+
   test('an object that is exchanged between two pieces of a download is not patched together', async () => {
     await storage.create('object', inPieces(noise(2 * partSize, 1)))
     fail('GET', /object/, { kind: 'reset-download', after: 1 << 20 })
