@@ -123,7 +123,7 @@ for (const major of majors()) describe(`PostgreSQL ${major}: a hot standby, whos
       assert.match(why.message, what === 'VACUUM' ? /row versions/ : /relation lock/)
     }))
 
-  test('a pg_dump that waits at its full pipe cannot be cancelled, and holds up the replay: the watch says when it is to be let go', async () => {
+  test('a pg_dump that waits at its full pipe is cancelled by luck only: else it holds up the replay, and the watch says when it is to be let go', async () => {
     const connection = named(standby.to('app'))
     // the dump's own environment does not carry the name yet everywhere: given here, as libpq reads it
     const holder = await connect(connection, quietWork())
@@ -145,13 +145,19 @@ for (const major of majors()) describe(`PostgreSQL ${major}: a hot standby, whos
     await truncate()
     let there = false
     const caughtUp = standby.caughtUp().then(() => (there = true), (error: Error) => error)
-    const why = await Promise.race([watch.conflict, sleep(15_000, undefined, { ref: false })])
-    const still = !there
-    child.kill()
-    assert.equal(await caughtUp, true)
-    assert.match(why?.message ?? 'nothing was said', /replay has waited for our lock on public\.t longer/)
-    assert.ok(still, 'it was held up until then')
-    await closed
+    const why = await Promise.race([watch.conflict, caughtUp, sleep(15_000, undefined, { ref: false })])
+    if (why === true) {
+      // the signal met it between two writes: then its own end says so
+      child.stdout.resume()
+      assert.notEqual((await closed)[0], 0)
+    } else {
+      const still = !there
+      child.kill()
+      assert.equal(await caughtUp, true)
+      assert.match(why instanceof Error ? why.message : 'nothing was said', /replay has waited for our lock on public\.t longer/)
+      assert.ok(still, 'it was held up until then')
+      await closed
+    }
     await holder.end()
     const [waiter] = await watch.stop()
     if (waiter) assert.deepEqual([waiter.kind, waiter.mode, waiter.table], ['replay', 'ACCESS EXCLUSIVE', 'public.t'])
