@@ -88,8 +88,8 @@ const mostBeginnings = 4
 export async function backup(options: BackupOptions, work: Work): Promise<BackupResult> {
   const started = Date.now()
   if (options.recipients !== 'none') checkRecipients(options.recipients, 'encrypt-to')
-  const database = named(options.database)
-  const about = await preflight({ ...options, database }, work)
+  const about = await preflight({ ...options, database: named(options.database) }, work)
+  const { database } = about
   try {
     const label = options.label ?? database.database
     for (let beginning = 1; ; beginning++) {
@@ -139,7 +139,7 @@ async function make(options: BackupOptions & { label: string }, about: Readiness
         encoding: about.locale.encoding,
         largeTable: options.largeTable,
         depth: options.fingerprint,
-        readers: options.jobs,
+        jobs: options.jobs,
         onTable: (archive, table) => reading.begin(archive, table),
       },
       work,
@@ -158,12 +158,17 @@ async function make(options: BackupOptions & { label: string }, about: Readiness
     const watch = watchWaiters(database, work)
     const lost = Promise.race([moment.lost, watch.conflict]).then((error) => Promise.reject(error))
     lost.catch(() => {}) // after the reading nobody waits for it
-    const [objects, measured] = await work.log.group(`Reading ${dumps.length === 1 ? 'one archive' : `${dumps.length} archives, ${Math.min(options.jobs, dumps.length)} at a time`}`, async () => {
+    const [measured, objects] = await work.log.group(`Reading ${dumps.length === 1 ? 'one archive' : `${dumps.length} archives, ${Math.min(options.jobs, dumps.length)} at a time`}`, async () => {
       const done = reading.tell(session, database, work.log)
       try {
+        const store = { folder, recipients, destinations, jobs: options.jobs, onStored: (archive: string) => reading.finish(archive) }
+        let measuring: ReturnType<Moment['measure']> | undefined
         const both = together(
-          (fail) => timed('dump', storeFleet(dumps, { folder, recipients, destinations, jobs: options.jobs, onStored: (archive) => reading.finish(archive), onFailure: fail }, work)),
-          () => timed('fingerprint', still.measure((bytes) => reading.measured(bytes))),
+          (fail) => (measuring = timed('fingerprint', still.measure((bytes) => reading.measured(bytes), fail))),
+          async (fail) => {
+            if (still.lean) await measuring
+            return timed('dump', storeFleet(dumps, { ...store, onFailure: fail }, work))
+          },
           () => void still.end(),
         )
         streams = both
@@ -173,6 +178,9 @@ async function make(options: BackupOptions & { label: string }, about: Readiness
         waiters = await watch.stop()
       }
     })
+    // without our locks first: whoever holds a sequence may wait for one of them
+    await moment.end()
+    await session.query("SET lock_timeout = '5min'")
     const after = await readSequences(session)
     const sequences: Fingerprint['sequences'] = {}
     for (const [name, value] of Object.entries(snapshot.sequences)) sequences[name] = { before: value, after: after[name] ?? value }
@@ -207,7 +215,6 @@ async function make(options: BackupOptions & { label: string }, about: Readiness
       fingerprint,
       warnings,
     }
-    await moment.end()
     const instructions = recipe(draft)
     objects.push({ name: 'RECOVER.md', kind: 'recipe', ...(await storeText(instructions, `${folder}RECOVER.md`, destinations, work)) })
     const manifest = writeManifest(draft)
@@ -244,8 +251,8 @@ async function make(options: BackupOptions & { label: string }, about: Readiness
     const error = work.signal.aborted ? (work.signal.reason as Error) : cause
     await moment?.end().catch(() => {})
     await streams?.catch(() => {}) // what is on its way is taken back before what is left is swept
-    await discard(destinations.filter((destination) => !committed.has(destination)), folder, work)
-    if (committed.size === 0) work.release(held)
+    const clean = await discard(destinations.filter((destination) => !committed.has(destination)), folder, work)
+    if (clean && committed.size === 0) work.release(held)
     throw error
   }
 }
@@ -255,27 +262,30 @@ function withoutDatabase(schema: SchemaPrint): SchemaPrint {
   return Object.fromEntries(Object.entries(schema).filter(([entry]) => !/^DATABASE|^(ACL|COMMENT|SECURITY LABEL) DATABASE$/.test(entry)))
 }
 
+type Fail = (error: unknown) => void
+
 /**
  * Runs both; at the first failure calls `stop`, so that the other ends too, waits for it, and throws that first failure. A body may tell of its
  * failure before it ends.
  */
-async function together<A, B>(a: (fail: (error: unknown) => void) => Promise<A>, b: () => Promise<B>, stop: () => void): Promise<[A, B]> {
+async function together<A, B>(a: (fail: Fail) => Promise<A>, b: (fail: Fail) => Promise<B>, stop: () => void): Promise<[A, B]> {
   const failures: unknown[] = []
   const fail = (error: unknown): void => {
     failures.push(error)
     stop()
   }
-  const both = [a(fail), b()] as const
+  const both = [a(fail), b(fail)] as const
   await Promise.allSettled(both.map((body: Promise<unknown>) => body.catch(fail)))
   if (failures.length) throw failures[0]
   return Promise.all(both)
 }
 
-/** Removes what a failed backup left, also when the work was cancelled: so by a signal of its own. */
-async function discard(destinations: readonly Storage[], folder: string, work: Work): Promise<void> {
+/** Removes what a failed backup left, also when the work was cancelled: so by a signal of its own. False when something may still be there. */
+async function discard(destinations: readonly Storage[], folder: string, work: Work): Promise<boolean> {
   const outcomes = await Promise.allSettled(destinations.map((destination) => removeBackup(destination, folder, AbortSignal.timeout(5000))))
   for (const [i, outcome] of outcomes.entries())
     if (outcome.status === 'rejected') work.log.debug(`could not clean up ${folder} in ${destinations[i]?.url}: ${messageOf(outcome.reason)}`)
+  return outcomes.every(({ status }) => status === 'fulfilled')
 }
 
 function largest(tables: readonly Table[], prints: readonly TablePrint[]): BackupResult['largest'] {

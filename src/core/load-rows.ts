@@ -8,7 +8,7 @@ import type { FoundBackup } from './catalog.ts'
 import { dataArchivesOf, frameOf, withArchive } from './fetch.ts'
 import type { StoredArchive } from './manifest.ts'
 import type { Counter } from './progress.ts'
-import { sideBySide } from './side-by-side.ts'
+import { sideBySide } from '../stream/side-by-side.ts'
 
 export interface RestoreInto {
   /** Put tables back into the tablespaces that they were in. */
@@ -57,20 +57,24 @@ export async function loadRows(target: Target, contents: Contents, work: Work): 
   const others = dataArchivesOf(backup.manifest).map((archive): Step => ({ part: { archive }, bytes: archive.bytes }))
   const steps = [...frameParts(target, contents), ...others, ...largeIndexes(backup, contents)].sort(inOrder)
   const loaded = new Set<string>()
+  const tried = new Set<string>()
   const indexes = new Set<number>()
   const take = async ({ part, index, bytes }: Step, own: Work): Promise<Entry[]> => {
     if (index) {
+      if (!loaded.has(index.rowsIn)) return [] // rows were refused: it is made with all others, after they are in
       await makeIndex(target, index, own)
       indexes.add(index.id)
       return []
     }
     const failed = await loadPart(target, part, own)
     if (part.archive === 'frame') target.loaded.done += bytes
-    if (failed.length === 0 && part.archive !== 'frame') loaded.add(part.archive.name)
+    if (part.archive === 'frame') return failed
+    tried.add(part.archive.name)
+    if (failed.length === 0) loaded.add(part.archive.name)
     return failed
   }
   const mayJoin = ({ index }: Step, running: readonly Step[]): boolean =>
-    !index || (loaded.has(index.rowsIn) && !running.some((other) => other.index?.table === index.table && (other.index.alone || index.alone)))
+    !index || (tried.has(index.rowsIn) && !running.some((other) => other.index?.table === index.table && (other.index.alone || index.alone)))
   let failed = await sideBySide(steps, jobs, take, work, mayJoin)
   let parts = steps
   const late = new Set<string>()

@@ -18,7 +18,7 @@ const sequenceValue = v.object({ last: integerText, called: v.boolean() })
 
 const fingerprintSchema = v.object({
   /** `counts`: no hashes. `none`: no tables, no large objects and no schema either. */
-  kind: v.picklist(['content', 'counts', 'none']),
+  kind: v.optional(v.picklist(['content', 'counts', 'none']), 'content'),
   tables: v.array(
     v.object({
       table: v.string(),

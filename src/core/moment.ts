@@ -7,7 +7,7 @@ import { freeConnections, mostArchives, planFleet } from '../postgres/fleet.ts'
 import { countLargeObjects, measureLargeObjects } from '../postgres/large-objects.ts'
 import { listTables, type Table } from '../postgres/relations.ts'
 import { printSchema, type SchemaPrint } from '../postgres/schema.ts'
-import { Drift, lockWait, openReader, type Reader, type Snapshot, takeSnapshot } from '../postgres/snapshot.ts'
+import { asDrift, Drift, lockWait, openReader, type Reader, type Snapshot, takeSnapshot } from '../postgres/snapshot.ts'
 import type { Session } from '../postgres/session.ts'
 import { messageOf, UserError } from '../errors.ts'
 import type { Work } from '../work.ts'
@@ -20,12 +20,14 @@ export interface Moment {
   readonly tables: Table[]
   readonly schema: SchemaPrint
   readonly supplement: Supplement
+  /** Whether readers lock tables only when they come to them: the frame's pg_dump then holds all locks, and must not end before them. */
+  readonly lean: boolean
   /** How many snapshots it took. */
   readonly attempts: number
   /** Settles if the server ends the session that holds the snapshot. */
   readonly lost: Promise<Error>
-  /** Reads every table once; `onRead` is told how many bytes of tables were gone through. */
-  measure(onRead: (bytes: number) => void): Promise<Measured>
+  /** Reads every table once; `onRead` is told how many bytes of tables were gone through, `onFailure` at once of the first thing that went wrong. */
+  measure(onRead: (bytes: number) => void, onFailure: (error: unknown) => void): Promise<Measured>
   end(): Promise<void>
 }
 
@@ -39,8 +41,8 @@ export interface MomentOptions {
   /** Tables of this many bytes and more get an archive of their own. */
   largeTable: number
   depth: Depth
-  /** Sessions that read for the fingerprint side by side. */
-  readers: number
+  /** Archives that will be read side by side, and sessions that read for the fingerprint. */
+  jobs: number
   /** Told when a pg_dump begins to read a table, by its archive's name. */
   onTable: (archive: string, table: string) => void
 }
@@ -81,11 +83,14 @@ async function attempt(options: MomentOptions, attempts: number, work: Work): Pr
   try {
     const all = await listTables(snapshot.session).catch(asDrift)
     const tables = all.filter((table) => !table.unreadable)
+    // pg_dump locks no table of an extension, and reads those that hold its configuration
+    await snapshot.lock(tables.filter(({ condition }) => condition !== undefined))
     const capacity = await lockCapacity(snapshot.session)
     const lean = 3 * tables.length > capacity / 2
     const free = await freeConnections(snapshot.session)
-    const hands = depth === 'none' ? [] : dealOut(tables, Math.max(1, Math.min(options.readers, Math.floor(free / 3))))
-    const archives = Math.max(1, Math.min(mostArchives, free - hands.length - 1))
+    const hands = depth === 'none' ? [] : dealOut(tables, Math.max(1, Math.min(options.jobs, Math.floor(free / 3))))
+    // each archive is a reading of the whole catalogue: twice as many as are read at a time keep all busy to the end, beside the frame and large objects
+    const archives = Math.max(1, Math.min(mostArchives, 2 + Math.max(4, 2 * options.jobs), free - hands.length - 1))
     const plans = await planFleet(snapshot.session, all, { largeTable: options.largeTable, archives, encoding })
     // each one is noted at once, so that `end` finds it also when another one fails
     const open = (): Promise<void> =>
@@ -105,7 +110,7 @@ async function attempt(options: MomentOptions, attempts: number, work: Work): Pr
       )
     let schema: SchemaPrint = {}
     const print = async (): Promise<void> => {
-      if (depth !== 'none') schema = await printSchema(programs, connection, { snapshot: snapshot.id, lockWait, encoding }, work).catch(asDrift)
+      if (depth !== 'none') schema = await printSchema(programs, connection, { snapshot: snapshot.id, lockWait, encoding }, work).catch(asDriftByWords)
     }
     if (lean) {
       // a lock table that many tables would fill: one pg_dump that locks all after the other
@@ -119,25 +124,33 @@ async function attempt(options: MomentOptions, attempts: number, work: Work): Pr
     const moved = await snapshot.moved()
     if (moved.length) throw new Drift(`${moved.slice(0, 3).join(', ')}${moved.length > 3 ? ` and ${moved.length - 3} more` : ''} moved while the snapshot was taken`)
     const { lost } = snapshot.session
-    const measure = async (onRead: (bytes: number) => void): Promise<Measured> => {
+    const measure: Moment['measure'] = async (onRead, onFailure) => {
       if (depth === 'none') return { tables: [] }
-      const measured = await read(snapshot, readers, depth, onRead)
+      const measured = await read(snapshot, readers, depth, onRead, onFailure)
       return { ...measured, tables: [...measured.tables, ...all.filter((table) => table.unreadable).map((table) => emptyPrint(table, depth))] }
     }
-    return { snapshot, dumps, tables: all, schema, supplement, attempts, lost, measure, end }
+    return { snapshot, dumps, tables: all, schema, supplement, lean, attempts, lost, measure, end }
   } catch (error) {
     await end()
     throw error
   }
 }
 
-async function read(snapshot: Snapshot, readers: readonly Reader[], depth: 'content' | 'counts', onRead: (bytes: number) => void): Promise<Measured> {
+async function read(
+  snapshot: Snapshot,
+  readers: readonly Reader[],
+  depth: 'content' | 'counts',
+  onRead: (bytes: number) => void,
+  onFailure: (error: unknown) => void,
+): Promise<Measured> {
   const tables: TablePrint[] = []
   const measured: Measured = { tables }
-  await settled([
+  const bodies = [
     ...readers.map(async (reader) => tables.push(...(await reader.measure(onRead)))),
     (async () => (measured.largeObjects = await (depth === 'content' ? measureLargeObjects(snapshot.session) : countLargeObjects(snapshot.session))))(),
-  ])
+  ]
+  for (const body of bodies as Promise<unknown>[]) body.catch(onFailure)
+  await settled(bodies)
   return { ...measured, tables: joined(tables) }
 }
 
@@ -154,7 +167,8 @@ async function lockCapacity(session: Session): Promise<number> {
   return row?.capacity ?? 0
 }
 
-function asDrift(error: unknown): never {
+/** The same of pg_dump's words. */
+function asDriftByWords(error: unknown): never {
   if (/lock timeout|statement timeout|does not exist|cache lookup failed|could not open relation/.test(messageOf(error))) throw new Drift(messageOf(error).replace(/\s+/g, ' ').slice(0, 300))
   throw error
 }

@@ -3,12 +3,15 @@ import { findPrograms, type Programs } from '../postgres/binaries.ts'
 import { checkReadable, type Locale, readLocale, readRoles, readTablespaces } from '../postgres/database.ts'
 import { checkPooler } from '../postgres/pooler.ts'
 import { connect, type Session } from '../postgres/session.ts'
+import { inEnglish } from '../postgres/still.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { Work } from '../work.ts'
 
 /** What a backup knows before it begins. */
 export interface Readiness {
   session: Session
+  /** The database's connection, on which the server speaks English where it lets us choose. */
+  database: Connection
   programs: Programs
   locale: Locale
   roles: { superuser: string; names: string[] }
@@ -30,7 +33,8 @@ export async function preflight(options: { database: Connection; destinations: r
     const tablespaces = await readTablespaces(session)
     const [size] = await session.query<{ bytes: string }>('SELECT pg_catalog.pg_database_size(pg_catalog.current_database())::pg_catalog.text AS bytes')
     await Promise.all(options.destinations.map((destination) => destination.probe({ signal: work.signal })))
-    return { session, programs, locale, roles, tablespaces, bytes: Number(size?.bytes ?? 0), warnings }
+    const database = await inEnglish(session, options.database)
+    return { session, database, programs, locale, roles, tablespaces, bytes: Number(size?.bytes ?? 0), warnings }
   } catch (error) {
     await session.end()
     throw error

@@ -28,9 +28,21 @@ export function tellProgress(log: Pick<Log, 'info' | 'progress'>, counters: read
     if (log.progress) log.progress(line, main.total > 0 ? Math.min(1, main.done / main.total) : 0)
     else log.info(line)
   }
-  const timer = setInterval(() => void (look?.() ?? Promise.resolve()).catch(() => {}).then(tell), log.progress ? livePace : pace)
+  let busy = false
+  let over = false
+  const lookAndTell = async (): Promise<void> => {
+    if (busy) return // a server that does not answer is asked once
+    busy = true
+    await look?.().catch(() => {})
+    busy = false
+    if (!over) tell()
+  }
+  const timer = setInterval(() => void lookAndTell(), log.progress ? livePace : pace)
   timer.unref()
-  return () => clearInterval(timer)
+  return () => {
+    over = true
+    clearInterval(timer)
+  }
 }
 
 /** Bytes a second. */

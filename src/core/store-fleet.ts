@@ -4,7 +4,7 @@ import type { Storage } from '../storage/storage.ts'
 import type { Work } from '../work.ts'
 import { storeArchive } from './archive.ts'
 import type { StoredArchive } from './manifest.ts'
-import { sideBySide } from './side-by-side.ts'
+import { sideBySide } from '../stream/side-by-side.ts'
 
 /** Stores every archive, `jobs` at a time, the largest first: what is left at the end is small. */
 export async function storeFleet(

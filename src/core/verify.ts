@@ -16,7 +16,7 @@ import { type Difference, type Level, levels } from './level.ts'
 import { restoreInto } from './load-backup.ts'
 import { proofName, writeProof } from './proof.ts'
 import { openScratch, type Scratch } from './scratch.ts'
-import { sideBySide } from './side-by-side.ts'
+import { sideBySide } from '../stream/side-by-side.ts'
 
 export type { CopyOptions } from './copy.ts'
 

@@ -29,10 +29,13 @@ export async function dropFromBeside(server: Connection, name: string, work: Wor
   }
 }
 
-/** The same when the work may have been cancelled: so by a signal of its own. What cannot be dropped stays held, and is warned of. */
+/**
+ * The same when the work may have been cancelled: then by a signal of its own, and within the seconds that a runner leaves. What cannot be
+ * dropped stays held, and is warned of.
+ */
 export async function dropHeld(server: Connection, held: Extract<Held, { kind: 'database' }>, work: Work): Promise<void> {
   try {
-    await dropFromBeside(server, held.name, { ...work, signal: AbortSignal.timeout(10_000) })
+    await dropFromBeside(server, held.name, { ...work, signal: AbortSignal.timeout(work.signal.aborted ? 6000 : 600_000) })
     work.release(held)
   } catch (error) {
     work.log.warning(`The database "${held.name}", which this run made, could not be dropped: ${messageOf(error)}`)

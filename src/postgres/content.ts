@@ -126,12 +126,15 @@ async function measureBatch(session: Session, batch: readonly Part[], options: M
   } catch (error) {
     // class 42: something that the planner looked up (an index's function, say) is not to be found
     const { code = '', message } = error as { code?: string; message: string }
-    if (!/^(42|3F)/.test(code)) throw error
+    if (!/^(42|3F)/.test(code) || code === '42501') throw error
     if (inTransaction) await session.query('ROLLBACK TO SAVEPOINT measure')
     const [first, ...others] = batch
     if (others.length) {
       const singles: TablePrint[] = []
-      for (const part of batch) singles.push(...(await measureBatch(session, [part], options)))
+      for (const part of batch) {
+        await options.before?.([part.table]) // its lock went with the savepoint
+        singles.push(...(await measureBatch(session, [part], options)))
+      }
       return singles
     }
     throw new UserError(

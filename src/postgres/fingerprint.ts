@@ -7,6 +7,7 @@ import { large, listTables, ofUsers, type Table } from './relations.ts'
 import { printSchema, type SchemaPrint } from './schema.ts'
 import { readSequences, type SequenceValue } from './sequences.ts'
 import { connect, type Session } from './session.ts'
+import { sideBySide } from '../stream/side-by-side.ts'
 
 /**
  * What a database held: enough to tell whether a copy holds the same, without a row of it. Measured by the server
@@ -96,17 +97,21 @@ export async function measureCopy(
     if (depth === 'none') return { kind: depth, tables: [], schema: {}, sequences, supplement }
     const total = tables.reduce((sum, { bytes }) => sum + bytes, 0)
     const onRead = (bytes: number): void => options.onRead?.(bytes, total)
-    const [prints, largeObjects, schema] = await Promise.all([
-      Promise.all(dealOut(tables, readers).map((hand) => measureHand(hand, connection, depth, onRead, work))),
-      inTransaction(first, () => (depth === 'content' ? measureLargeObjects(first) : countLargeObjects(first))),
-      printSchema(programs, connection, { encoding }, work),
-    ])
+    const prints: TablePrint[] = []
+    const copy: Pick<Fingerprint, 'largeObjects' | 'schema'> = { schema: {} }
+    const steps = [
+      ...dealOut(tables, readers).map((hand) => async (own: Work): Promise<void> => {
+        prints.push(...(await measureHand(hand, connection, depth, onRead, own)))
+      }),
+      async (): Promise<unknown> => (copy.largeObjects = await inTransaction(first, () => (depth === 'content' ? measureLargeObjects(first) : countLargeObjects(first)))),
+      async (own: Work): Promise<unknown> => (copy.schema = await printSchema(programs, connection, { encoding }, own)),
+    ]
+    await sideBySide(steps, steps.length, (step, own) => step(own), work)
     return {
       kind: depth,
-      tables: inOrder(joined(prints.flat())),
-      schema,
+      tables: inOrder(joined(prints)),
+      ...copy,
       sequences,
-      largeObjects,
       supplement,
     }
   } finally {

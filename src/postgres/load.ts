@@ -47,7 +47,9 @@ export async function load(programs: Programs, connection: Connection, archive: 
   if (exit.status === 'rejected') throw exit.reason
   for (const warning of said.warnings) work.log.warning(`pg_restore: ${warning}`)
   const other = said.failed.find((entry) => !mayBeOrder(entry))
-  if (other || (exit.value.code !== 0 && said.failed.length === 0)) throw whyRestoreFailed(other, endedBy(exit.value), connection)
+  // one that did not come to its end, whatever it had said by then, has not tried the rest
+  const ended = exit.value.code === 0 || (exit.value.code === 1 && said.ignored > 0 && said.failed.length > 0)
+  if (other || !ended) throw whyRestoreFailed(other, endedBy(exit.value), connection)
   return [...new Map(said.failed.map((entry) => [entry.id, entry])).values()]
 }
 

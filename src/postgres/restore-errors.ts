@@ -18,6 +18,8 @@ export interface Entry {
 export class Said {
   readonly failed: Entry[] = []
   readonly warnings: string[] = []
+  /** How many errors pg_restore itself counted: it says so at its end, and so has come there. */
+  ignored = 0
   #current = { id: -1, what: 'the archive' }
 
   /** False when the line is an error that no other pass would mend: no use in going on. */
@@ -25,7 +27,9 @@ export class Said {
     const named = /^pg_restore: from TOC entry (\d+); \d+ \d+ (.*)$/.exec(line)
     if (named) this.#current = { id: Number(named[1]), what: named[2] ?? '' }
     const warning = /^pg_restore: warning: (.*)$/.exec(line)?.[1]
-    if (warning !== undefined && !warning.startsWith('errors ignored on restore')) this.warnings.push(warning)
+    const ignored = /^errors ignored on restore: (\d+)$/.exec(warning ?? '')?.[1]
+    if (ignored !== undefined) this.ignored = Number(ignored)
+    else if (warning !== undefined) this.warnings.push(warning)
     const error = /^pg_restore: error: (.*)$/.exec(line)?.[1]
     if (error === undefined) return true
     const entry = { ...this.#current, error }
@@ -80,6 +84,6 @@ export function whyRestoreFailed(entry: Entry | undefined, stderr: string, conne
   if (role) return new UserError('role-missing', `The server lacks the role "${role}", which the backup names: ${what}`, `Create it first: CREATE ROLE "${role}" NOLOGIN;`)
   if (notAllowed.test(text)) return new UserError('no-permission', `"${connection.user}" may not restore this: ${what}`, 'Restore as a superuser, or as the role that the provider gives for it.')
   if (diskFull.test(text)) return new UserError('disk-full', `The server's disk is full: ${what}`, 'Give it more space; nothing was replaced.')
-  if (/locale|collation .* does not exist/.test(text)) return new UserError('locale-missing', `The server lacks a locale: ${what}`, 'Generate it (locale-gen), or restore on a server that has it.')
+  if (/invalid locale name|could not create locale|collation ".*" for encoding ".*" does not exist|could not open collator/.test(text)) return new UserError('locale-missing', `The server lacks a locale: ${what}`, 'Generate it (locale-gen), or restore on a server that has it.')
   return new UserError('restore-failed', `pg_restore failed: ${what}`, 'The backup does not restore as it is, into an empty database by its own pg_restore; the line above names what stands in the way.')
 }

@@ -23,6 +23,8 @@ export interface Snapshot {
   readonly session: Session
   /** Sequences as they stood before anything else was read: pg_dump reads them before it writes its first byte. */
   readonly sequences: Record<string, SequenceValue>
+  /** Locks tables that no pg_dump locks although it reads them. */
+  lock(tables: readonly Table[]): Promise<void>
   /** Tables that were truncated, rewritten or dropped since the snapshot, by name. */
   moved(): Promise<string[]>
   end(): Promise<void>
@@ -54,7 +56,7 @@ export async function takeSnapshot(connection: Connection, work: Work): Promise<
       clearInterval(ping)
       return session.end()
     }
-    return { ...row, session, sequences, moved: () => movedTables(session), end }
+    return { ...row, session, sequences, lock: (tables) => lock(session, tables), moved: () => movedTables(session), end }
   } catch (error) {
     await session.end()
     throw error
@@ -124,7 +126,7 @@ async function lock(session: Session, tables: readonly Table[]): Promise<void> {
 }
 
 /** Rethrows, as Drift where somebody works on what was to be read: lock_not_available, undefined_table, undefined_column, invalid_schema_name. */
-function asDrift(error: unknown): never {
+export function asDrift(error: unknown): never {
   const { code, message } = error as { code?: string; message: string }
   if (['55P03', '42P01', '42703', '3F000'].includes(code ?? '')) throw new Drift(message)
   throw error

@@ -67,7 +67,7 @@ function facts(result: BackupResult): Markdown {
       ['Size on the server', `${formatBytes(result.databaseBytes)}${ratio}`],
       ['Archives', `${result.archives}, read in ${formatDuration(result.timings.dump)}`],
       ...(result.fingerprint === 'none' ? [] : [[`Fingerprint (${result.fingerprint}), measured beside them`, formatDuration(result.timings.fingerprint)]]),
-      ...(result.attempts > 1 ? [['Snapshots taken', `${result.attempts}: tables changed their files while the earlier ones were taken`]] : []),
+      ...(result.attempts > 1 ? [['Snapshots taken', `${result.attempts}: the earlier ones did not hold, and nothing of them was kept`]] : []),
     ],
   )
 }

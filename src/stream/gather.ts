@@ -77,6 +77,5 @@ export function gathering({ before, after, owned = false }: Passing): Transform 
 
 /** Lets go of what a stage has read. */
 export function release(data: Buffer, owned: boolean): void {
-  giveBack(data)
-  if (owned) free(data)
+  if (!giveBack(data) && owned) free(data)
 }

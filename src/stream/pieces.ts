@@ -38,13 +38,15 @@ export function shareAmong(readers: number, piece: Buffer): void {
   if (out) out.readers = readers
 }
 
-/** Says that a reader is done with a piece. For what no pool has lent it does nothing. */
-export function giveBack(piece: Buffer): void {
+/** Says that a reader is done with a piece. For what no pool has lent it does nothing, and says so by false. */
+export function giveBack(piece: Buffer): boolean {
   const memory: Memory = piece.buffer
   const out = memory[loan]
-  if (!out || --out.readers > 0) return
+  if (!out) return false
+  if (--out.readers > 0) return true
   memory[loan] = undefined
   out.back()
+  return true
 }
 
 /**

@@ -10,7 +10,7 @@ import { Cancelled, UserError } from '../../src/errors.ts'
 import { connect } from '../../src/postgres/session.ts'
 import { openStorage } from '../../src/storage/open.ts'
 import type { Held, Work } from '../../src/work.ts'
-import { newStore, temporaryFolder } from '../support/copies.ts'
+import { newStore, type Store, temporaryFolder } from '../support/copies.ts'
 import { freshDatabase, newestServer, query } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
 
@@ -177,4 +177,51 @@ test('validation comes before the first connection', async () => {
   const store = await newStore()
   await assert.rejects(backup({ database: nowhere, destinations: [store.storage], recipients: ['age1x'], bindirs: [], jobs: 2, largeTable: 16 << 20, fingerprint: 'content' as const }, quietWork()), /encrypt-to holds/)
   await assert.rejects(store.backup(nowhere), (error: UserError) => error.code === 'unreachable')
+})
+
+/** A destination that takes nothing until it is let: a backup stands still with all its locks held. */
+function gatedStore(store: Store): { storage: Store['storage']; open: () => void; reading: Promise<void> } {
+  let open = (): void => {}
+  const gate = new Promise<void>((resolve) => (open = resolve))
+  let begun = (): void => {}
+  const reading = new Promise<void>((resolve) => (begun = resolve))
+  const create: Store['storage']['create'] = async (key, source, options) => {
+    if (/\.dump/.test(key)) {
+      begun()
+      await gate
+    }
+    return store.storage.create(key, source, options)
+  }
+  return { storage: { ...store.storage, create }, open, reading }
+}
+
+test('who waits behind the locks of a backup is told, with the kind of the statement and the table, and who waits behind him', async () => {
+  const { name, connection } = await freshDatabase(server, large)
+  const store = await newStore()
+  const { storage, open, reading } = gatedStore(store)
+  const running = store.backup(connection, { destinations: [storage], fingerprint: 'none' })
+  await reading
+  const altering = query(server, name, 'ALTER TABLE fat ADD COLUMN told int')
+  await sleep(300)
+  const selecting = query(server, name, 'SELECT count(*) FROM fat')
+  await sleep(6000)
+  open()
+  const made = await running
+  await Promise.all([altering, selecting])
+  assert.deepEqual(made.waiters.map(({ kind, table, mode, behind }) => [kind, table, mode, behind]), [['ALTER TABLE', 'public.fat', 'ACCESS EXCLUSIVE', 1]])
+  assert.ok((made.waiters[0]?.waited ?? 0) >= 3000)
+})
+
+test('when the session that holds the snapshot is ended, so is the backup, and it says why', async () => {
+  const { name, connection } = await freshDatabase(server, large)
+  const store = await newStore()
+  const { storage, open, reading } = gatedStore(store)
+  const running = store.backup(connection, { destinations: [storage] })
+  const outcome = assert.rejects(running, (error: UserError) => error.code === 'connection-lost' && /administrator command/.test(error.message))
+  await reading
+  await query(server, 'postgres', `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}' AND application_name LIKE 'holdfast-%' AND backend_xmin IS NOT NULL AND query NOT LIKE 'COPY%' ORDER BY backend_start LIMIT 1`)
+  await sleep(200)
+  open()
+  await outcome
+  assert.deepEqual(everything(store.folder), [])
 })

@@ -26,7 +26,7 @@ for (const server of servers()) {
     await loadOddObjects(server, name, server.major >= 17 ? ['check', 'login'] : ['check'])
     try {
       const store = await newStore()
-      const made = await store.backup(connection, { largeTable: 1, recipients: 'none', jobs: 3 })
+      const made = await store.backup(connection, { largeTable: 1, recipients: 'none', jobs: 7 })
       const { manifest } = await store.found()
       const archives = manifest.objects.filter(({ kind }) => kind !== 'recipe')
       assert.deepEqual([made.archives, archives.length], [16, 16])

@@ -55,7 +55,7 @@ for (const each of servers()) {
     await loadOddObjects(each, name, each.major >= 17 ? ['check', 'login'] : ['check'])
     try {
       const store = await newStore()
-      const made = await store.backup(connection, { largeTable: 1 })
+      const made = await store.backup(connection, { largeTable: 1, jobs: 7 })
       assert.equal(made.archives, 16)
       for (const jobs of [1, 3, 20]) {
         const result = await verify({ ...store.reading, jobs }, quietWork())
@@ -217,4 +217,32 @@ test('a fingerprint without content, or without counts, is no fault of the backu
   const restored = await verify({ ...store.reading, scratch: server.to('postgres') }, quietWork())
   assert.deepEqual([restored.level, restored.proven, restored.stoppedBy, restored.differences], ['restored', false, undefined, []])
   assert.match(restored.limit ?? '', /fingerprint: none/)
+})
+
+test('a pg_restore that is killed after a row was refused has not loaded the rest: nothing is called restored', async () => {
+  const source = await freshDatabase(server)
+  await query(server, source.name, `CREATE TABLE z_allowed AS SELECT 1 AS a; CREATE FUNCTION allowed(int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN EXISTS (SELECT FROM public.z_allowed WHERE a = $1); END';
+    CREATE TABLE a_checked (a int CHECK (allowed(a))); INSERT INTO a_checked VALUES (1);
+    CREATE FUNCTION slowly(int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN PERFORM pg_catalog.pg_sleep(0.01); RETURN true; END';
+    CREATE TABLE m_slow (a int); INSERT INTO m_slow SELECT generate_series(1, 1000); ALTER TABLE m_slow ADD CHECK (slowly(a)) NOT VALID`)
+  const store = await newStore()
+  await store.backup(source.connection, { fingerprint: 'none' })
+  const running = new Set<Held>()
+  let killed = 0
+  const work: Work = { ...quietWork(), hold: (held) => void running.add(held), release: (held) => void running.delete(held) }
+  const copying = `SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname LIKE 'holdfast_scratch_%' AND query LIKE 'COPY public.m_slow%' AND state = 'active'`
+  const killing = setInterval(() => void query(server, 'postgres', copying).then(([row]) => {
+    if (killed > 0 || !row?.['n']) return
+    for (const held of running) {
+      if (held.kind !== 'process') continue
+      process.kill(held.pid, 'SIGKILL')
+      killed++
+    }
+  }, () => {}), 20)
+  try {
+    await assert.rejects(verify({ ...store.reading, jobs: 1, scratch: server.to('postgres') }, work), /pg_restore was ended by SIGKILL/)
+  } finally {
+    clearInterval(killing)
+  }
+  assert.equal(killed, 1)
 })

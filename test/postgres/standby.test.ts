@@ -125,11 +125,10 @@ for (const major of majors()) describe(`PostgreSQL ${major}: a hot standby, whos
 
   test('a pg_dump that waits at its full pipe is cancelled by luck only: else it holds up the replay, and the watch says when it is to be let go', async () => {
     const connection = named(standby.to('app'))
-    // the dump's own environment does not carry the name yet everywhere: given here, as libpq reads it
     const holder = await connect(connection, quietWork())
     await holder.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
     const [row] = await holder.query<{ id: string }>('SELECT pg_catalog.pg_export_snapshot() AS id')
-    const env = { ...process.env, ...dumpEnvironment(connection, major), PGAPPNAME: connection.settings['PGAPPNAME'] }
+    const env = { ...process.env, ...dumpEnvironment(connection, major) }
     const child = spawn(join(primary.bindir, 'pg_dump'), ['-Fc', '-Z0', `--snapshot=${row?.id}`], { env, stdio: ['ignore', 'pipe', 'ignore'] })
     const closed = once(child, 'close')
     await once(child.stdout, 'readable')
@@ -159,8 +158,7 @@ for (const major of majors()) describe(`PostgreSQL ${major}: a hot standby, whos
       await closed
     }
     await holder.end()
-    const [waiter] = await watch.stop()
-    if (waiter) assert.deepEqual([waiter.kind, waiter.mode, waiter.table], ['replay', 'ACCESS EXCLUSIVE', 'public.t'])
+    for (const waiter of await watch.stop()) assert.deepEqual([waiter.kind, waiter.mode, waiter.table], ['replay', 'ACCESS EXCLUSIVE', 'public.t'])
   })
 
   test('a standby that is stopped is a lost connection', () => holding(async (session) => {

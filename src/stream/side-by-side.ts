@@ -2,8 +2,8 @@ import type { Work } from '../work.ts'
 
 /**
  * Does something for each of several things, at most `width` at a time, begun in their order, but for those that `mayJoin` holds back while
- * others run (it must let any thing run alone). At the first failure nothing more is begun, and what runs is stopped by the signal of
- * the work that it was given; that failure is thrown when all have ended.
+ * others run (when nothing runs any more, it must let one of those that are left begin). At the first failure nothing more is begun, and what
+ * runs is stopped by the signal of the work that it was given; that failure is thrown when all have ended.
  */
 export async function sideBySide<T, R>(
   things: readonly T[],
@@ -32,7 +32,8 @@ export async function sideBySide<T, R>(
     const [found] = next < 0 ? [] : waiting.splice(next, 1)
     if (found) begin(found)
     else if (running.size > 0) await Promise.race(running.keys())
-    else break
+    else if (failures.length > 0) break
+    else throw new Error(`${waiting.length} things are left, and none of them may begin`)
   }
   work.signal.throwIfAborted()
   if (failures.length) throw failures[0]

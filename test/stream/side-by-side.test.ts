@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { sideBySide } from '../../src/core/side-by-side.ts'
+import { sideBySide } from '../../src/stream/side-by-side.ts'
 import { Cancelled } from '../../src/errors.ts'
 import { quietWork } from '../support/start-servers.ts'
 
