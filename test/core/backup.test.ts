@@ -179,6 +179,9 @@ test('validation comes before the first connection', async () => {
   await assert.rejects(store.backup(nowhere), (error: UserError) => error.code === 'unreachable')
 })
 
+/** More than all pipes and buffers on the way hold, compressed: its pg_dump stands still while nothing is taken. */
+const dense = { name: 'dense', sql: `CREATE TABLE fat AS SELECT g AS id, ${Array.from('abcdefgh', (letter) => `md5('${letter}' || g)`).join(' || ')} AS v FROM generate_series(1, 60000) g` }
+
 /** A destination that takes nothing until it is let: a backup stands still with all its locks held. */
 function gatedStore(store: Store): { storage: Store['storage']; open: () => void; reading: Promise<void> } {
   let open = (): void => {}
@@ -196,7 +199,7 @@ function gatedStore(store: Store): { storage: Store['storage']; open: () => void
 }
 
 test('who waits behind the locks of a backup is told, with the kind of the statement and the table, and who waits behind him', async () => {
-  const { name, connection } = await freshDatabase(server, large)
+  const { name, connection } = await freshDatabase(server, dense)
   const store = await newStore()
   const { storage, open, reading } = gatedStore(store)
   const running = store.backup(connection, { destinations: [storage], fingerprint: 'none' })
@@ -213,7 +216,7 @@ test('who waits behind the locks of a backup is told, with the kind of the state
 })
 
 test('when the session that holds the snapshot is ended, so is the backup, and it says why', async () => {
-  const { name, connection } = await freshDatabase(server, large)
+  const { name, connection } = await freshDatabase(server, dense)
   const store = await newStore()
   const { storage, open, reading } = gatedStore(store)
   const running = store.backup(connection, { destinations: [storage] })
