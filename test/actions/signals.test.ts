@@ -191,8 +191,8 @@ const commandsOfChildren = (): string[] => globSync('/proc/[0-9]*/cmdline').flat
 
 describe('test-migration', () => {
   const commands: Record<string, string> = {
-    'that ends when it is told to': 'touch started; sleep 300 & sleep 301',
-    'that does not listen, nor what it started': `trap '' TERM INT HUP; (trap '' TERM INT HUP; sleep 302; sleep 303) & touch started; sleep 304; sleep 305`,
+    'that ends when it is told to': 'sleep 0.3; touch started; sleep 300 & sleep 301',
+    'that does not listen, nor what it started': `trap '' TERM INT HUP; (trap '' TERM INT HUP; sleep 302; sleep 303) & sleep 0.3; touch started; sleep 304; sleep 305`,
   }
   for (const name of signals)
     for (const [what, command] of Object.entries(commands))

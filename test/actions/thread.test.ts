@@ -79,7 +79,7 @@ for (const major of majors()) {
       }
       const archive = files.find((file) => /frame\.dump(\.zst)?\.age$/.test(file)) ?? ''
       assert.equal(readFileSync(archive).subarray(0, 21).toString(), 'age-encryption.org/v1')
-      assert.deepEqual(files.map((file) => basename(file)).sort(), [basename(archive), 'manifest.json', 'RECOVER.md'].sort())
+      assert.deepEqual(files.map((file) => basename(file).replace(/\.zst\.age$|\.age$/, '')).sort(), ['RECOVER.md', 'frame.dump', 'large-objects.dump', 'manifest.json'])
       const stored = files.filter((file) => !file.endsWith('manifest.json')).reduce((sum, file) => sum + readFileSync(file).byteLength, 0)
       assert.equal(Number(bytes), stored)
       // seen from outside: our own tools ran, and only by names that hold no secret (which `run` looked at)

@@ -198,11 +198,13 @@ function gatedStore(store: Store): { storage: Store['storage']; open: () => void
   return { storage: { ...store.storage, create }, open, reading }
 }
 
-test('who waits behind the locks of a backup is told, with the kind of the statement and the table, and who waits behind him', async () => {
+test('who waits behind the locks of a long backup is told, as is its progress, with the kind of the statement and the table, and who waits behind him', async () => {
   const { name, connection } = await freshDatabase(server, dense)
   const store = await newStore()
   const { storage, open, reading } = gatedStore(store)
-  const running = store.backup(connection, { destinations: [storage], fingerprint: 'none' })
+  const said: string[] = []
+  const work = quietWork()
+  const running = store.backup(connection, { destinations: [storage], fingerprint: 'none' }, { ...work, log: { ...work.log, info: (text) => void said.push(text) } })
   await reading
   const altering = query(server, name, 'ALTER TABLE fat ADD COLUMN told int')
   await sleep(300)
@@ -213,6 +215,9 @@ test('who waits behind the locks of a backup is told, with the kind of the state
   await Promise.all([altering, selecting])
   assert.deepEqual(made.waiters.map(({ kind, table, mode, behind }) => [kind, table, mode, behind]), [['ALTER TABLE', 'public.fat', 'ACCESS EXCLUSIVE', 1]])
   assert.ok((made.waiters[0]?.waited ?? 0) >= 3000)
+  const progress = said.map((line) => /^(\d+) of (\d+) MB read \((\d+) %\), \d+ MB\/s/.exec(line)).find(Boolean)
+  assert.ok(progress, `long work says how far it has come: ${said.join('\n')}`)
+  assert.ok(Number(progress[1]) > 0 && Number(progress[1]) < Number(progress[2]) && Number(progress[3]) < 100, progress[0])
 })
 
 test('when the session that holds the snapshot is ended, so is the backup, and it says why', async () => {
