@@ -66,7 +66,7 @@ export async function holdStill(options: MomentOptions, work: Work): Promise<Mom
       if (Date.now() > deadline)
         throw new UserError('tables-in-motion', `In ${patience / 60_000} minutes and ${attempts} attempts there was no moment in which all tables stood still: ${messageOf(error)}`, 'Something holds or takes exclusive locks all the time: a migration, VACUUM FULL, or a job that truncates. Run the backup at another time.', { cause: error })
       const pause = Math.min(200 * 1.4 ** attempts, 15_000) * (0.5 + Math.random())
-      work.log.info(`Attempt ${attempts}: ${messageOf(error)}; starting over with a new snapshot`)
+      work.log.info(`Attempt ${attempts}: ${messageOf(error)}; starting over with a new snapshot (this is tried for ${patience / 60_000} minutes)`)
       await pauseFor(pause, work)
     }
   }

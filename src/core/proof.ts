@@ -11,6 +11,8 @@ const proofSchema = v.object({
   proven: v.boolean(),
   level: v.picklist(levels),
   stoppedBy: v.exactOptional(v.string()),
+  /** What the backup's fingerprint cannot show: with it, and without `stoppedBy`, nothing speaks against the backup. */
+  limit: v.exactOptional(v.string()),
   differences: v.number(),
   scratch: v.object({ server: v.string(), own: v.boolean() }),
   /** Milliseconds. */

@@ -31,6 +31,8 @@ export interface LabelStatus {
   proven?: BackupStatus & { proof: ProofStatus }
   /** Ids that no proof speaks of, newest first. */
   unproven: string[]
+  /** Those whose newest proof found nothing against them, as far as their fingerprint goes (`counts`, `none`). */
+  limited: { id: string; level: Level; at: string }[]
   /** Those whose newest proof says that they are not good. */
   failed: { id: string; level: Level; at: string }[]
   /** Finished by their name, but their manifest cannot be read: found on the way to the newest ones. */
@@ -46,8 +48,8 @@ export interface BackupStatus {
   age: number
   /** Stored, in one destination. */
   bytes: number
-  tables: number
-  /** Unknown where nothing was measured. */
+  /** Unknown, as are rows, where nothing was measured. */
+  tables?: number
   rows?: number
   server: string
   encrypted: boolean
@@ -125,15 +127,14 @@ async function labelStatus(label: string, all: Traces[], work: Work): Promise<La
   const byAge = all.toSorted((a, b) => (a.id < b.id ? 1 : -1))
   const finished = byAge.filter(({ at }) => at.some((one) => one.finished))
   const proofs = await newestProofs(finished, work)
+  const notProven = finished.flatMap(({ id }) => proofs.get(id) ?? []).filter(({ proven }) => !proven)
   const one: LabelStatus = {
     label,
     backups: finished.length,
     bytes: finished.reduce((sum, { at }) => sum + Math.max(...at.filter((each) => each.finished).map(({ bytes }) => bytes)), 0),
     unproven: finished.filter(({ id }) => !proofs.has(id)).map(({ id }) => id),
-    failed: finished.flatMap(({ id }) => {
-      const proof = proofs.get(id)
-      return proof && !proof.proven ? [{ id, level: proof.level, at: proof.at }] : []
-    }),
+    limited: notProven.filter(({ stoppedBy }) => stoppedBy === undefined).map(verdictOf),
+    failed: notProven.filter(({ stoppedBy }) => stoppedBy !== undefined).map(verdictOf),
     damaged: [],
     unfinished: byAge.flatMap(({ id, at }) => at.filter((each) => !each.finished && each.bytes > 0).map(({ storage, bytes }) => {
       const startedAt = timeOf(id)
@@ -163,8 +164,7 @@ function backupStatus(label: string, { id, at }: Traces, manifest: Manifest): Ba
     snapshotAt: manifest.snapshot.at,
     age: Date.now() - Date.parse(manifest.snapshot.at),
     bytes: manifest.objects.reduce((sum, { bytes }) => sum + bytes, 0),
-    tables: tables.length,
-    ...(kind === 'none' ? {} : { rows: tables.reduce((sum, { rows }) => sum + rows, 0) }),
+    ...(kind === 'none' ? {} : { tables: tables.length, rows: tables.reduce((sum, { rows }) => sum + rows, 0) }),
     server: manifest.source.server,
     encrypted: manifest.encryption !== 'none',
     locations: at.filter(({ finished }) => finished).map(({ storage }) => locationOf(storage, label, id)),
@@ -215,4 +215,8 @@ async function newestProofs(backups: readonly Traces[], work: Work): Promise<Map
 /** When a backup was begun, from its id. */
 function timeOf(id: string): string {
   return id.replace(/^(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z.*$/, '$1-$2-$3T$4:$5:$6Z')
+}
+
+function verdictOf({ backup, level, at }: Proof): { id: string; level: Level; at: string } {
+  return { id: backup, level, at }
 }

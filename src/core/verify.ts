@@ -168,6 +168,7 @@ async function storeProof(backup: FoundBackup, result: VerifyResult, runUrl: str
     proven: result.proven,
     level: result.level,
     ...(result.stoppedBy === undefined ? {} : { stoppedBy: result.stoppedBy }),
+    ...(result.limit === undefined ? {} : { limit: result.limit }),
     differences: result.differences.length,
     scratch: { server: result.server.scratch, own: result.server.own },
     timings: result.timings,

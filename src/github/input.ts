@@ -60,13 +60,13 @@ export function inputChoice<Word extends string>(env: Env, name: string, words: 
   throw badInput(name, `is ${shown(given)}`, `Write one of: ${words.join(', ')}.`)
 }
 
-const unitBytes: Record<string, number> = { '': 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 }
+const unitBytes: Record<string, number> = { k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 }
 
-/** A size such as `16MiB`, `64 MB` or `1g`, in bytes; as in PostgreSQL, 1 MB is 1024 kB. `fallback` when empty. */
+/** A size with its unit, such as `16MiB`, `64 MB` or `1g`, in bytes; as in PostgreSQL, 1 MB is 1024 kB. `fallback` when empty. */
 export function inputSize(env: Env, name: string, fallback: number): number {
   const given = inputText(env, name)
   if (given === '') return fallback
-  const [, number = '', unit = ''] = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?$/i.exec(given) ?? []
+  const [, number = '', unit = ''] = /^(\d+(?:\.\d+)?)\s*([kmgt])(?:i?b)?$/i.exec(given) ?? []
   const bytes = Math.round(Number(number) * (unitBytes[unit.toLowerCase()] ?? 0))
   if (number !== '' && Number.isSafeInteger(bytes) && bytes > 0) return bytes
   throw badInput(name, `is ${shown(given)}, which is not a size`, `Write a number with its unit (kB, MB, GB), for example ${name}: 64MB.`)

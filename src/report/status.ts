@@ -28,13 +28,14 @@ function labelPart(one: LabelStatus): Markdown {
   const mark = newest === undefined ? '❌' : proven?.id === newest.id ? '✅' : '⚠️'
   const rows: Piece[][] = [
     ['Newest backup', newest ? backupText(newest) : 'none'],
-    ['Newest proven', proven === undefined ? 'none: no backup of it was ever shown to restore' : provenText(proven, newest)],
+    ['Newest proven', proven === undefined ? 'none: no backup of it was shown to be identical' : provenText(proven, newest)],
     ['Finished backups', `${formatMany(one.backups, 'backup')}, ${formatBytes(one.bytes)}`],
     ...(one.unproven.length > 0 ? [['Never verified', md`${formatMany(one.unproven.length, 'backup')}, the newest ${code(one.unproven[0] ?? '')}`]] : []),
   ]
   return blocks(
     md`### ${mark} ${code(one.label)}`,
     table(['', ''], rows),
+    partOf('Verified, as far as their fingerprint goes:', one.limited, ({ id, level, at }) => md`${code(id)}: ${level}, and nothing speaks against it (${formatMoment(at)})`),
     partOf('Verified, and not good:', one.failed, ({ id, level, at }) => md`${code(id)}: reached the level "${level}" on ${formatMoment(at)}`),
     partOf('Cannot be read:', one.damaged, ({ id, why }) => md`${code(id)}: ${why}`),
     partOf('Unfinished (running now, or left by a run that was killed):', one.unfinished, ({ location, age, bytes }) => md`${code(location)}: ${formatBytes(bytes)}, begun ${formatAge(age)} ago`),
@@ -42,10 +43,10 @@ function labelPart(one: LabelStatus): Markdown {
 }
 
 function backupText(backup: BackupStatus): Markdown {
-  const rows = backup.rows === undefined ? '' : `${formatMany(backup.rows, 'row')} in `
+  const held = backup.rows === undefined || backup.tables === undefined ? 'not measured' : `${formatMany(backup.rows, 'row')} in ${formatMany(backup.tables, 'table')}`
   const open = backup.encrypted ? '' : ', not encrypted'
   const places = backup.locations.length > 1 ? `, in ${backup.locations.length} places` : ''
-  return md`${formatAge(backup.age)} old: ${code(backup.id)}, as of ${formatMoment(backup.snapshotAt)}; ${formatBytes(backup.bytes)}, ${rows}${formatMany(backup.tables, 'table')}${open}${places}`
+  return md`${formatAge(backup.age)} old: ${code(backup.id)}, as of ${formatMoment(backup.snapshotAt)}; ${formatBytes(backup.bytes)}, ${held}${open}${places}`
 }
 
 function provenText(proven: NonNullable<LabelStatus['proven']>, newest: BackupStatus | undefined): Markdown {

@@ -33,7 +33,8 @@ export function verifyReport(result: VerifyResult): string {
     : result.proven
     ? md`## ✅ Backup of ${code(result.label)} proven: it restores, and is identical`
     : md`## ❌ Backup of ${code(result.label)} not proven: do not rely on it`
-  const figures = md`${formatMany(result.rows, 'row')} in ${formatMany(result.tables, 'table')}, ${formatBytes(result.bytes)} stored; restored in ${formatDuration(result.timings.restore)}, compared in ${formatDuration(result.timings.compare)}.`
+  const held = result.tables === 0 && result.limit !== undefined ? 'Rows and tables were not counted' : `${formatMany(result.rows, 'row')} in ${formatMany(result.tables, 'table')}`
+  const figures = md`${held}, ${formatBytes(result.bytes)} stored; restored in ${formatDuration(result.timings.restore)}, compared in ${formatDuration(result.timings.compare)}.`
   const loss = md`If the database were lost now: data written after **${formatMoment(result.snapshotAt)}** (${formatAge(result.age)} ago when this was verified) is not in this backup.`
   const stopped = result.stoppedBy ? md`**What stopped it:** ${result.stoppedBy}` : result.limit ? md`**Its limit:** ${result.limit}` : undefined
   return `${blocks(verdict, stopped, figures, result.proven || soundToItsLimit(result) ? loss : undefined, warningsPart(result.warnings), ladder(result), differencesPart(result.differences), nextPart(result), factsPart(result)).markdown}\n`
