@@ -101,7 +101,7 @@ describe('verify', () => {
     assert.match(ran.stderr, /the report above shows/)
     const after = await run(['status', '--storage', `file://${bad}`])
     good(after)
-    assert.match(after.stdout, /Newest proven\s+none: no backup of it was ever shown to restore/)
+    assert.match(after.stdout, /Newest proven\s+none: no backup of it was shown to be identical/)
     assert.match(after.stdout, /Verified, and not good:/)
   })
 })
