@@ -5,13 +5,13 @@ import { type Depth, type Fingerprint, inOrder } from '../postgres/fingerprint.t
 import { type Table, tableName } from '../postgres/relations.ts'
 import { readSequences } from '../postgres/sequences.ts'
 import type { SchemaPrint } from '../postgres/schema.ts'
-import { StandbyConflict } from '../postgres/session-errors.ts'
 import { Drift } from '../postgres/snapshot.ts'
 import { named, watchWaiters, type Waiter } from '../postgres/waiters.ts'
 import type { Storage } from '../storage/storage.ts'
 import { checkRecipients } from '../stream/encrypt.ts'
 import type { Held, Work } from '../work.ts'
 import { storeText } from './archive.ts'
+import { conflictOf, mostBeginnings, whyGivenUp } from './beginnings.ts'
 import { folderOf, locationOf, newId } from './catalog.ts'
 import { holdStill, type Moment, pauseFor } from './moment.ts'
 import { assertManifest, type Manifest, writeManifest } from './manifest.ts'
@@ -77,9 +77,6 @@ export interface BackupResult {
   warnings: string[]
 }
 
-/** How often a backup is begun anew when the server ends its snapshot in the middle. */
-const mostBeginnings = 4
-
 /**
  * Makes a backup: looks whether it can be made at all; holds one moment of the database still; streams a fleet of dumps to every
  * destination while the same moment is measured; writes the manifest, and with that the backup exists; then, and only then, removes
@@ -88,33 +85,26 @@ const mostBeginnings = 4
 export async function backup(options: BackupOptions, work: Work): Promise<BackupResult> {
   const started = Date.now()
   if (options.recipients !== 'none') checkRecipients(options.recipients, 'encrypt-to')
-  const about = await preflight({ ...options, database: named(options.database) }, work)
-  const { database } = about
-  try {
-    const label = options.label ?? database.database
-    for (let beginning = 1; ; beginning++) {
-      try {
-        const made = await make({ ...options, database, label }, about, started, work)
-        made.attempts += beginning - 1
-        made.removed = options.keep === undefined ? [] : await pruneAll(options.destinations, label, options.keep, made.warnings, work)
-        made.timings.total = Date.now() - started
-        return made
-      } catch (error) {
-        if (!(error instanceof Drift || error instanceof StandbyConflict)) throw error
-        if (beginning === mostBeginnings) throw whyGivenUp(error, database.input)
-        work.log.info(`${error.message}; beginning anew with a new snapshot (${beginning} of ${mostBeginnings - 1})`)
-        await pauseFor(1000 * 2 ** beginning * (0.5 + Math.random()), work)
-      }
+  const label = options.label ?? options.database.database
+  for (let beginning = 1; ; beginning++) {
+    let about: Readiness | undefined
+    try {
+      about = await preflight({ ...options, database: named(options.database) }, work)
+      const made = await make({ ...options, database: about.database, label }, about, started, work)
+      made.attempts += beginning - 1
+      made.removed = options.keep === undefined ? [] : await pruneAll(options.destinations, label, options.keep, made.warnings, work)
+      made.timings.total = Date.now() - started
+      return made
+    } catch (error) {
+      const taken = error instanceof Drift ? error : await conflictOf(error, options.database, work)
+      if (!taken) throw error
+      if (beginning === mostBeginnings) throw whyGivenUp(taken, options.database.input)
+      work.log.info(`${taken.message}; beginning anew with a new snapshot (${beginning} of ${mostBeginnings - 1})`)
+      await pauseFor(1000 * 2 ** beginning * (0.5 + Math.random()), work)
+    } finally {
+      await about?.session.end()
     }
-  } finally {
-    await about.session.end()
   }
-}
-
-function whyGivenUp(error: Drift | StandbyConflict, input: string): UserError {
-  if (error instanceof StandbyConflict)
-    return new UserError('standby-conflict', `${input}: in ${mostBeginnings} attempts this standby ended what was being read, because its replay needed it: ${error.message}`, 'Set hot_standby_feedback = on at the standby, or raise max_standby_streaming_delay there above the time that a backup takes; or back up from the primary.', { cause: error })
-  return new UserError('tables-in-motion', `${input}: in ${mostBeginnings} attempts tables changed while they were being read: ${error.message}`, 'Run the backup again, best when no migration runs.', { cause: error })
 }
 
 /** One beginning of a backup, under an id of its own: credentials that may only create could not write the same objects again. */
