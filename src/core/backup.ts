@@ -1,4 +1,4 @@
-import { messageOf, UserError } from '../errors.ts'
+import { messageOf } from '../errors.ts'
 import type { Connection } from '../postgres/connection.ts'
 import type { TablePrint } from '../postgres/content.ts'
 import { type Depth, type Fingerprint, inOrder } from '../postgres/fingerprint.ts'
