@@ -1,5 +1,5 @@
 import { restore as restoreBackup } from '../core/restore.ts'
-import { readRestoreInputs } from '../github/inputs.ts'
+import { readRestoreInputs } from '../github/restore-inputs.ts'
 import { restoreReport, restoreVerdict } from '../report/restore.ts'
 import { withStorages } from './destinations.ts'
 import { run, type Step } from './run.ts'

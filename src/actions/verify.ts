@@ -1,6 +1,6 @@
 import { verify as proveBackup } from '../core/verify.ts'
 import { UserError } from '../errors.ts'
-import { readVerifyInputs } from '../github/inputs.ts'
+import { readVerifyInputs } from '../github/verify-inputs.ts'
 import { runUrl } from '../github/run-url.ts'
 import { verifyReport, verifyVerdict } from '../report/verify.ts'
 import { withStorages } from './destinations.ts'

@@ -1,5 +1,5 @@
-/** How far a backup was proven, each level named for what was seen; each includes those before it. */
-export const levels = ['none', 'stored', 'readable', 'restored', 'counted', 'identical'] as const
+/** How far a backup was proven, each level named for what was seen; each includes those before it. `accepted`: checks of the user's own passed, too. */
+export const levels = ['none', 'stored', 'readable', 'restored', 'counted', 'identical', 'accepted'] as const
 export type Level = (typeof levels)[number]
 
 /** What one comparison saw. `expected` is the fingerprint's side, `found` the copy's; short texts, never row data. */

@@ -87,6 +87,15 @@ const manifestSchema = v.object({
 export type Manifest = v.InferOutput<typeof manifestSchema>
 export type StoredArchive = Manifest['objects'][number]
 
+/** What a backup holds in all: stored bytes, and the rows and tables that were measured. */
+export function totalsOf({ objects, fingerprint }: Pick<Manifest, 'objects' | 'fingerprint'>): { bytes: number; rows: number; tables: number } {
+  return {
+    bytes: objects.reduce((sum, { bytes }) => sum + bytes, 0),
+    rows: fingerprint.tables.reduce((sum, { rows }) => sum + rows, 0),
+    tables: fingerprint.tables.length,
+  }
+}
+
 const zeros = '0'.repeat(64)
 
 /** The manifest's text, with its digest. */

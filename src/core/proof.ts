@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { type Level, levels } from './level.ts'
+import { levels } from './level.ts'
 
 /** The record of a verification, stored beside the backup as `proofs/<time>.json`. Never changed; the newest counts. */
 const proofSchema = v.object({
@@ -21,7 +21,6 @@ const proofSchema = v.object({
 })
 
 export type Proof = v.InferOutput<typeof proofSchema>
-export type { Level }
 
 /** A stored proof; undefined if it cannot be read as one: then it proves nothing. */
 export function readProof(text: string): Proof | undefined {

@@ -1,27 +1,17 @@
-import { Cancelled } from '../errors.ts'
 import { readStates, type TableState } from '../postgres/columns.ts'
-import { connectionUrl, libpqEnvironment } from '../postgres/connection.ts'
 import { measureLargeObjects } from '../postgres/large-objects.ts'
 import { printSchema, type SchemaPrint } from '../postgres/schema.ts'
 import { readSequences } from '../postgres/sequences.ts'
 import { connect, type Session } from '../postgres/session.ts'
 import { still } from '../postgres/still.ts'
-import { start } from '../stream/process.ts'
 import type { Work } from '../work.ts'
 import { compareOutside, compareSchemaPrints, compareStates, droppedViews, type Outside } from './changes.ts'
+import { type Command, type CommandEnd, endOf, runCommand } from './command.ts'
 import { type CopyOptions, findReadable, jobsOf } from './copy.ts'
 import { restoreInto } from './load-backup.ts'
 import { openScratch, type Scratch } from './scratch.ts'
 
-export interface RehearseOptions extends CopyOptions {
-  /** Run by bash. */
-  command: string
-  workingDirectory: string
-  /** Milliseconds. */
-  timeout: number
-  /** The environment that the command gets, before DATABASE_URL and PG* are set: already without our inputs and tokens. */
-  environment: Record<string, string>
-}
+export type RehearseOptions = CopyOptions & Command
 
 /** One thing that the rehearsal saw. */
 export interface Finding {
@@ -73,8 +63,6 @@ export interface RehearsalResult {
   warnings: string[]
 }
 
-const shownOutput = 16 * 1024
-
 /**
  * Rehearses a migration on a copy of production: restores the backup into a scratch database, reads what it holds column by
  * column, runs the project's own command against it, reads again, and tells what is gone. The copy is destroyed afterwards.
@@ -98,13 +86,13 @@ export async function rehearse(options: RehearseOptions, work: Work): Promise<Re
       const restored = Date.now()
       const look = (): Promise<Seen> => see(session, scratch, encoding, work)
       const before = await look()
-      const ran = await runCommand(options, scratch, work)
+      const ran = await runCommand(options, scratch.connection, scratch.programs.server, work)
       await endOthers(session)
       const after = await look()
       const changes = compareStates(before.states, after.states)
       const schema = compareSchemaPrints(before.schema, after.schema)
       const weight = ({ severity }: Finding): number => order.indexOf(severity)
-      const seen = [...ran.findings, ...changes.findings, ...compareOutside(before, after), ...droppedViews(schema.removed)]
+      const seen = [...commandFindings(options, ran), ...changes.findings, ...compareOutside(before, after), ...droppedViews(schema.removed)]
       const findings = seen.sort((a, b) => weight(a) - weight(b))
       return {
         id: manifest.id,
@@ -158,62 +146,12 @@ async function endOthers(session: Session): Promise<void> {
 
 const order = ['error', 'warning', 'note']
 
-interface Ran {
-  exitCode: number | null
-  timedOut: boolean
-  /** Milliseconds. */
-  took: number
-  output: string
-  findings: Finding[]
-}
-
-/**
- * Runs the command by bash (`-e -o pipefail`: a failure in the middle or in a pipe is a failure), with the copy's connection in its environment
- * and PostgreSQL's programs of the copy's major first on its PATH. What it leaves running is ended with it.
- */
-async function runCommand(options: RehearseOptions, scratch: Scratch, work: Work): Promise<Ran> {
-  // our own quieting of event triggers is not the migration's: it meets them as on production
-  const settings = Object.fromEntries(Object.entries(scratch.connection.settings).filter(([name]) => name !== 'PGOPTIONS'))
-  const connection = { ...scratch.connection, settings }
-  const env = {
-    ...options.environment,
-    ...libpqEnvironment(connection),
-    DATABASE_URL: connectionUrl(connection),
-    PATH: [scratch.programs.server.directory, options.environment['PATH'] ?? work.env['PATH'] ?? ''].join(':'),
-  }
-  const deadline = new AbortController()
-  const timer = setTimeout(() => deadline.abort(new Cancelled('timeout')), options.timeout)
-  const from = Date.now()
-  let output = ''
-  try {
-    const child = start('bash', ['--noprofile', '--norc', '-e', '-o', 'pipefail', '-c', `exec 2>&1\n${options.command}`], { env, cwd: options.workingDirectory, stdout: 'pipe', endGroup: true }, { ...work, signal: AbortSignal.any([work.signal, deadline.signal]) })
-    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-      output = (output + text).slice(-4 * shownOutput)
-    })
-    const exit = await child.exit
-    work.signal.throwIfAborted()
-    const timedOut = deadline.signal.aborted
-    const shown = tail(output.trimEnd())
-    if (shown) await work.log.group('What the command wrote', async () => work.log.info(shown))
-    const findings = commandFindings(options, exit.code, exit.signal, timedOut, shown)
-    return { exitCode: exit.code, timedOut, took: Date.now() - from, output: shown, findings }
-  } finally {
-    clearTimeout(timer)
-  }
-}
-
-function commandFindings(options: RehearseOptions, code: number | null, signal: string | null, timedOut: boolean, output: string): Finding[] {
+function commandFindings(options: Command, end: CommandEnd): Finding[] {
   const object = 'migrate-command'
-  const lines = output.split('\n')
-  const said = lines.findLast((line) => /\bERROR\b|\berror:/i.test(line)) ?? lines.at(-1)
-  if (timedOut)
-    return [{ code: 'migration-timed-out', severity: 'error', object, evidence: `The command was still running after its timeout of ${options.timeout / 1000} s, and was ended with all that it had started.`, remedy: 'If it takes that long on a copy, it takes that long on production: make it shorter, or raise timeout if that is acceptable.' }]
-  if (code === 0) return []
-  return [{ code: 'migration-failed', severity: 'error', object, evidence: `The command ended with ${code === null ? `signal ${signal}` : `exit code ${code}`}${said ? `; it said: ${said}` : ''}.`, remedy: 'Its whole output is in the report; DATABASE_URL and PG* point at the copy while it runs.' }]
-}
-
-function tail(text: string): string {
-  return text.length <= shownOutput ? text : `(the last ${shownOutput} characters)\n${text.slice(-shownOutput)}`
+  const evidence = `The command ${endOf(end, options)}.`
+  if (end.timedOut) return [{ code: 'migration-timed-out', severity: 'error', object, evidence, remedy: 'If it takes that long on a copy, it takes that long on production: make it shorter, or raise timeout if that is acceptable.' }]
+  if (end.exitCode === 0) return []
+  return [{ code: 'migration-failed', severity: 'error', object, evidence, remedy: 'Its whole output is in the report; DATABASE_URL and PG* point at the copy while it runs.' }]
 }
 
 function rowsOf(states: ReadonlyMap<number, TableState>): number {

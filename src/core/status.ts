@@ -4,7 +4,7 @@ import { ObjectMissing, type Storage } from '../storage/storage.ts'
 import type { Work } from '../work.ts'
 import { folderOf, labelKey, labelOf, locationOf } from './catalog.ts'
 import type { Level } from './level.ts'
-import { type Manifest, readManifest } from './manifest.ts'
+import { type Manifest, readManifest, totalsOf } from './manifest.ts'
 import { type Proof, readProof } from './proof.ts'
 
 export interface StatusOptions {
@@ -158,13 +158,13 @@ async function labelStatus(label: string, all: Traces[], work: Work): Promise<La
 }
 
 function backupStatus(label: string, { id, at }: Traces, manifest: Manifest): BackupStatus {
-  const { kind, tables } = manifest.fingerprint
+  const { bytes, rows, tables } = totalsOf(manifest)
   return {
     id,
     snapshotAt: manifest.snapshot.at,
     age: Date.now() - Date.parse(manifest.snapshot.at),
-    bytes: manifest.objects.reduce((sum, { bytes }) => sum + bytes, 0),
-    ...(kind === 'none' ? {} : { tables: tables.length, rows: tables.reduce((sum, { rows }) => sum + rows, 0) }),
+    bytes,
+    ...(manifest.fingerprint.kind === 'none' ? {} : { tables, rows }),
     server: manifest.source.server,
     encrypted: manifest.encryption !== 'none',
     locations: at.filter(({ finished }) => finished).map(({ storage }) => locationOf(storage, label, id)),

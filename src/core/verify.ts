@@ -14,6 +14,7 @@ import { type CopyOptions, findReadable, jobsOf, measure } from './copy.ts'
 import { dataArchivesOf, frameOf, withArchive } from './fetch.ts'
 import { type Difference, type Level, levels } from './level.ts'
 import { restoreInto } from './load-backup.ts'
+import { totalsOf } from './manifest.ts'
 import { proofName, writeProof } from './proof.ts'
 import { openScratch, type Scratch } from './scratch.ts'
 import { sideBySide } from '../stream/side-by-side.ts'
@@ -88,9 +89,7 @@ export async function verify(options: VerifyOptions, work: Work): Promise<Verify
     snapshotAt: manifest.snapshot.at,
     age: Date.now() - Date.parse(manifest.snapshot.at),
     server: { backup: manifest.source.server, scratch: scratch.server.version, own: scratch.server.own },
-    bytes: manifest.objects.reduce((sum, { bytes }) => sum + bytes, 0),
-    rows: manifest.fingerprint.tables.reduce((sum, { rows }) => sum + rows, 0),
-    tables: manifest.fingerprint.tables.length,
+    ...totalsOf(manifest),
     timings,
     allowed,
     warnings,

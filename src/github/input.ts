@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { UserError } from '../errors.ts'
 
@@ -18,10 +18,11 @@ export function inputLines(env: Env, name: string, { comments = false } = {}): s
   return [...new Set(lines)]
 }
 
-/** `true` or `false`, in any of YAML's spellings; empty is false. */
-export function inputFlag(env: Env, name: string): boolean {
+/** `true` or `false`, in any of YAML's spellings. */
+export function inputFlag(env: Env, name: string, fallback = false): boolean {
   const given = inputText(env, name)
-  if (given === '' || /^false$/i.test(given)) return false
+  if (given === '') return fallback
+  if (/^false$/i.test(given)) return false
   if (/^true$/i.test(given)) return true
   throw badInput(name, `is ${shown(given)}, which is neither true nor false`, `Write ${name}: true or ${name}: false.`)
 }
@@ -37,18 +38,27 @@ export function inputCount(env: Env, name: string, least: number): number | unde
 
 const milliseconds: Record<string, number> = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1000 }
 /** The longest that a job may run, on a runner of one's own. */
-const longest = 5 * 86_400_000
+const longestJob = 5 * 86_400_000
 
-/** A time such as `30m`, `5s`, `1h30m`, in milliseconds; `fallback` when empty. */
+/** How long a job waits at most, such as `30m`, `5s`, `1h30m`, in milliseconds; `fallback` when empty. */
 export function inputDuration(env: Env, name: string, fallback: number): number {
   const given = inputText(env, name)
-  if (given === '') return fallback
+  const duration = given === '' ? fallback : readDuration(name, given, '30m or 1h30m')
+  if (duration <= longestJob) return duration
+  throw badInput(name, `is ${shown(given)}, which is longer than 5 days, the longest that a job may run`, `Write a number with its unit (s, m, h, d), for example ${name}: 30m or ${name}: 1h30m.`)
+}
+
+/** An age, or a time that nobody waits for: of any length; undefined when empty. */
+export function inputAge(env: Env, name: string): number | undefined {
+  const given = inputText(env, name)
+  return given === '' ? undefined : readDuration(name, given, '26h or 7d')
+}
+
+function readDuration(name: string, given: string, example: string): number {
   const parts = /^(\d+d)?(\d+h)?(\d+m)?(\d+s)?$/i.exec(given.replaceAll(' ', ''))?.slice(1) ?? []
-  const worth = (part: string): number => Number.parseInt(part, 10) * (milliseconds[part.slice(-1).toLowerCase()] ?? 0)
-  const sum = parts.reduce((total, part) => total + (part ? worth(part) : 0), 0)
-  if (sum > 0 && sum <= longest) return sum
-  const what = sum > longest ? 'which is longer than 5 days, the longest that a job may run' : 'which is not a time'
-  throw badInput(name, `is ${shown(given)}, ${what}`, `Write a number with its unit (s, m, h, d), for example ${name}: 30m or ${name}: 1h30m.`)
+  const sum = parts.reduce((total, part) => total + (part ? Number.parseInt(part, 10) * (milliseconds[part.slice(-1).toLowerCase()] ?? 0) : 0), 0)
+  if (sum > 0 && Number.isSafeInteger(sum)) return sum
+  throw badInput(name, `is ${shown(given)}, which is not a time`, `Write a number with its unit (s, m, h, d), for example ${example.split(' or ').map((one) => `${name}: ${one}`).join(' or ')}.`)
 }
 
 /** The first of the words is the default. */
@@ -58,6 +68,26 @@ export function inputChoice<Word extends string>(env: Env, name: string, words: 
   const word = words.find((one) => one === given.toLowerCase())
   if (word !== undefined) return word
   throw badInput(name, `is ${shown(given)}`, `Write one of: ${words.join(', ')}.`)
+}
+
+/** A share such as `50%` or `0.5`, as a number; undefined when empty. */
+export function inputShare(env: Env, name: string): number | undefined {
+  const given = inputText(env, name)
+  if (given === '') return undefined
+  const [, number = '', percent] = /^(\d+(?:\.\d+)?)\s*(%?)$/.exec(given) ?? []
+  const share = Number(number) / (percent ? 100 : 1)
+  if (number !== '' && share > 0) return share
+  throw badInput(name, `is ${shown(given)}, which is not a share`, `Write for example ${name}: 50%.`)
+}
+
+/** A text, or the path of a file that holds it: one line that names a file of the workspace. */
+export function inputTextOrFile(env: Env, name: string): string {
+  const given = inputText(env, name)
+  if (given === '' || /\n/.test(given)) return given
+  const file = resolve(env['GITHUB_WORKSPACE'] || '.', given)
+  if (statSync(file, { throwIfNoEntry: false })?.isFile()) return readFileSync(file, 'utf8')
+  if (/^[\w./~-]+\.(sql|txt)$/i.test(given)) throw badInput(name, `names ${shown(given)}, but there is no file ${shown(file)}`, 'Check the spelling, and that an earlier step has made it (actions/checkout comes first).')
+  return given
 }
 
 const unitBytes: Record<string, number> = { k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 }

@@ -1,14 +1,13 @@
 import { availableParallelism } from 'node:os'
-import { UserError } from '../errors.ts'
 import { connectionFromEnv, parseConnection, type Connection } from '../postgres/connection.ts'
 import { checkIdentities, checkRecipients } from '../stream/encrypt.ts'
-import { badInput, existingFolder, inputChoice, inputCount, inputDuration, inputFlag, inputLines, inputSize, inputText, shown, type Env } from './input.ts'
+import { badInput, existingFolder, inputChoice, inputCount, inputDuration, inputLines, inputSize, inputText, shown, type Env } from './input.ts'
 
 /**
  * Each action's inputs, read once into one value. Whatever is wrong with them is a UserError that names the input, and comes
  * before anything is connected to.
  */
-interface CommonInputs {
+export interface CommonInputs {
   /** One URL a destination, as typed. At least one. */
   storage: string[]
   label?: string
@@ -16,6 +15,20 @@ interface CommonInputs {
   bindirs: string[]
   /** Work done side by side. */
   jobs: number
+}
+
+/** What is read of a storage, and with which keys. */
+export interface SourceInputs {
+  /** As typed, in one of the forms that the action takes; the core gives it its meaning. */
+  backup: string
+  identities: string[]
+}
+
+/** Where a command of the user's runs, and how long. */
+export interface CommandInputs {
+  workingDirectory: string
+  /** Milliseconds. */
+  timeout: number
 }
 
 export interface BackupInputs extends CommonInputs {
@@ -27,27 +40,11 @@ export interface BackupInputs extends CommonInputs {
   fingerprint: 'content' | 'counts' | 'none'
 }
 
-export interface VerifyInputs extends CommonInputs {
-  backup: string
-  identities: string[]
+export interface TestMigrationInputs extends CommonInputs, SourceInputs, CommandInputs {
   scratch?: Connection
-}
-
-export interface TestMigrationInputs extends VerifyInputs {
   command: string
-  workingDirectory: string
-  /** Milliseconds. */
-  timeout: number
   /** Empty: no comment. */
   token: string
-}
-
-export interface RestoreInputs extends CommonInputs {
-  backup: string
-  identities: string[]
-  target: Connection
-  confirm: string
-  dryRun: boolean
 }
 
 export function readBackupInputs(env: Env): BackupInputs {
@@ -63,38 +60,17 @@ export function readBackupInputs(env: Env): BackupInputs {
   }
 }
 
-export function readVerifyInputs(env: Env): VerifyInputs {
-  const scratch = inputText(env, 'scratch-url')
-  return { ...readCommon(env), ...readSource(env), ...(scratch ? { scratch: readConnection(scratch, 'scratch-url') } : {}) }
-}
-
 export function readTestMigrationInputs(env: Env): TestMigrationInputs {
   const command = inputText(env, 'migrate-command')
   if (command === '') throw badInput('migrate-command', 'is empty', 'Give the command that migrates the database which DATABASE_URL names, for example migrate-command: npm run migrate.')
   return {
-    ...readVerifyInputs(env),
+    ...readCommon(env),
+    ...readSource(env, one),
+    ...readScratch(env),
     command,
-    workingDirectory: existingFolder(env, 'working-directory', inputText(env, 'working-directory') || '.'),
-    timeout: inputDuration(env, 'timeout', 30 * 60_000),
+    ...readCommandInputs(env),
     token: inputText(env, 'github-token'),
   }
-}
-
-export function readRestoreInputs(env: Env): RestoreInputs {
-  const url = inputText(env, 'target-url')
-  if (url === '') throw badInput('target-url', 'is empty', 'Give the URL of the database to put back, for example target-url: ${{ secrets.DATABASE_URL }}.')
-  const target = readConnection(url, 'target-url')
-  const dryRun = inputFlag(env, 'dry-run')
-  const confirm = inputText(env, 'confirm')
-  // a dry run asks what would happen, so it need not be confirmed; a wrong name is an error all the same
-  if (confirm !== target.database && !(dryRun && confirm === '')) {
-    throw new UserError(
-      'confirm-mismatch',
-      confirm === '' ? 'The input confirm is empty, and a restore replaces a database.' : `The input confirm is ${shown(confirm)}, but target-url names the database ${shown(target.database)}.`,
-      `To replace that database, write its name: confirm: ${target.database}. To see first what would happen, write dry-run: true.`,
-    )
-  }
-  return { ...readCommon(env), ...readSource(env), target, confirm: target.database, dryRun }
 }
 
 /** For the clean-up after a run: what of storage and servers can be read; what cannot was never used. */
@@ -107,9 +83,10 @@ export function readSweepInputs(env: Env): { storage: string[]; servers: Partial
   return { storage: inputLines(env, 'storage'), servers }
 }
 
-function readCommon(env: Env): CommonInputs {
+/** `needed` false: it can do without a storage. */
+export function readCommon(env: Env, needed = true): CommonInputs {
   const storage = inputLines(env, 'storage')
-  if (storage.length === 0) {
+  if (storage.length === 0 && needed) {
     throw badInput('storage', 'is empty', 'Say where backups are kept, one URL a line, for example storage: s3://bucket/prefix?region=eu-central-1 or storage: file:///mnt/backups.')
   }
   const label = inputText(env, 'label')
@@ -127,18 +104,41 @@ function readJobs(env: Env): number {
   return jobs
 }
 
-function readSource(env: Env): { backup: string; identities: string[] } {
+/** Which backup, in words: see `docs/recipes.md`. */
+const id = String.raw`[A-Za-z0-9][\w.=-]{0,199}`
+const moment = String.raw`\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?\s?(Z|UTC|[+-]\d\d:?\d\d)?)?`
+/** One backup that we made. */
+export const one = new RegExp(String.raw`^(${id}|before:\s*${moment})$`)
+/** The same, or a file of another tool. */
+export const oneOrFile = new RegExp(String.raw`${one.source}|^(file|store):\s*\S.*$`)
+/** The same, or several. */
+export const any = new RegExp(String.raw`${oneOrFile.source}|^sample:\s*[1-9]\d{0,5}$`)
+
+export function readSource(env: Env, forms: RegExp): SourceInputs {
   const backup = inputText(env, 'backup') || 'latest'
-  if (!/^[A-Za-z0-9][\w.=-]{0,199}$/.test(backup)) {
-    throw badInput('backup', `is ${shown(backup)}, which cannot be the id of a backup`, 'Write backup: latest, or an id as the output backup-id of the action backup gives it.')
+  if (!forms.test(backup)) {
+    const more = forms === one ? '' : forms === any ? ', all, unproven, oldest-unproven, sample: 3, or file: and a path' : ', or file: and a path'
+    throw badInput('backup', `is ${shown(backup)}, which names no backup`, `Write latest, latest-proven, an id as the output backup-id of the action backup gives it, before: 2026-11-20T03:00:00Z${more}.`)
   }
   const identities = inputLines(env, 'decrypt-with', { comments: true })
   checkIdentities(identities, 'decrypt-with')
   return { backup, identities }
 }
 
+export function readScratch(env: Env): { scratch?: Connection } {
+  const url = inputText(env, 'scratch-url')
+  return url ? { scratch: readConnection(url, 'scratch-url') } : {}
+}
+
+export function readCommandInputs(env: Env): CommandInputs {
+  return {
+    workingDirectory: existingFolder(env, 'working-directory', inputText(env, 'working-directory') || '.'),
+    timeout: inputDuration(env, 'timeout', 30 * 60_000),
+  }
+}
+
 /** A raw / in a password ends the host's part of a URL: the rest would be taken for the database's name, and shown. */
-function readConnection(url: string, input: string): Connection {
+export function readConnection(url: string, input: string): Connection {
   if (/^[^:]+:\/\/[^/?#]*\/[^?#]*@/.test(url)) {
     throw badInput(input, 'has an @ after the first /, so its password is not percent-encoded', 'In a URL, write @ as %40, / as %2F, : as %3A, # as %23 and % as %25.')
   }

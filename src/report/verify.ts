@@ -12,6 +12,7 @@ const meanings: Record<Exclude<Level, 'none'>, string> = {
   restored: 'it was loaded into an empty database without an error',
   counted: 'every table has the rows that it had at the snapshot',
   identical: 'content, schema, sequences and large objects are what they were at the snapshot',
+  accepted: 'your own checks pass on the copy, too',
 }
 
 /** One line for the log. */
@@ -42,12 +43,12 @@ export function verifyReport(result: VerifyResult): string {
 
 function ladder(result: VerifyResult): Markdown {
   const reached = levels.indexOf(result.level)
-  const rungs = levels.slice(1) as (keyof typeof meanings)[]
+  const rungs = (levels.slice(1) as (keyof typeof meanings)[]).filter((level) => level !== 'accepted' || result.level === level)
   return table(
     ['', 'Level', 'What it says'],
     rungs.map((level, i) => {
       const rank = i + 1
-      const mark = rank <= reached ? '✅' : rank === reached + 1 && !soundToItsLimit(result) ? '❌' : '–'
+      const mark = rank <= reached ? '✅' : rank === reached + 1 && !result.proven && !soundToItsLimit(result) ? '❌' : '–'
       return [mark, rank === reached ? md`**${level}**` : level, meanings[level]]
     }),
   )

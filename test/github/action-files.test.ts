@@ -26,12 +26,18 @@ const actionFile = (path: string): ActionFile => parse(read(path)) as ActionFile
 /** The inputs and outputs that issue and users rely on: they may grow, and are never renamed. */
 const contract: Record<(typeof names)[number], { inputs: string[]; outputs: string[] }> = {
   backup: { inputs: ['database-url', 'storage', 'label', 'encrypt-to', 'keep', 'fingerprint', 'large-table', 'jobs', 'postgres-bin'], outputs: ['backup-id', 'location', 'bytes', 'rows', 'duration-ms'] },
-  verify: { inputs: ['storage', 'label', 'backup', 'decrypt-with', 'scratch-url', 'jobs', 'postgres-bin'], outputs: ['backup-id', 'level', 'proven'] },
+  verify: {
+    inputs: ['storage', 'label', 'backup', 'decrypt-with', 'scratch-url', 'level', 'checks', 'check-command', 'working-directory', 'timeout', 'max-age', 'max-restore-time', 'max-size-change', 'jobs', 'postgres-bin'],
+    outputs: ['backup-id', 'level', 'proven', 'checked', 'valid', 'age-ms', 'restore-ms'],
+  },
   'test-migration': {
     inputs: ['storage', 'label', 'backup', 'decrypt-with', 'scratch-url', 'migrate-command', 'working-directory', 'timeout', 'github-token', 'jobs', 'postgres-bin'],
     outputs: ['verdict', 'report'],
   },
-  restore: { inputs: ['storage', 'label', 'backup', 'decrypt-with', 'target-url', 'confirm', 'dry-run', 'jobs', 'postgres-bin'], outputs: ['backup-id', 'previous-database', 'duration-ms'] },
+  restore: {
+    inputs: ['storage', 'label', 'backup', 'decrypt-with', 'target-url', 'confirm', 'environment', 'mode', 'dry-run', 'list', 'undo', 'keep-previous', 'clean', 'safety-backup', 'tables', 'schemas', 'contents', 'replace', 'prepare', 'owner', 'post-command', 'working-directory', 'timeout', 'max-restore-time', 'jobs', 'postgres-bin'],
+    outputs: ['backup-id', 'database', 'schema', 'previous-database', 'safety-backup-id', 'lost-ms', 'duration-ms'],
+  },
 }
 
 for (const name of names) {

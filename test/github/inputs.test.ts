@@ -6,7 +6,9 @@ import { after, describe, test } from 'node:test'
 import { generateIdentity, identityToRecipient } from 'age-encryption'
 import { UserError } from '../../src/errors.ts'
 import { type Env, inputDuration, inputSize } from '../../src/github/input.ts'
-import { readBackupInputs, readRestoreInputs, readSweepInputs, readTestMigrationInputs, readVerifyInputs } from '../../src/github/inputs.ts'
+import { readBackupInputs, readSweepInputs, readTestMigrationInputs } from '../../src/github/inputs.ts'
+import { readRestoreInputs } from '../../src/github/restore-inputs.ts'
+import { readVerifyInputs } from '../../src/github/verify-inputs.ts'
 
 const identity = await generateIdentity()
 const recipient = await identityToRecipient(identity)
@@ -51,7 +53,7 @@ describe('the inputs of', () => {
   })
   test('verify: latest is the default, an identity file may be given whole', () => {
     const inputs = readVerifyInputs(given({ ...good.verify, jobs: '64', 'decrypt-with': `# created: 2026\n# public key: ${recipient}\n${identity}\n` }))
-    assert.deepEqual(inputs, { storage: ['file:///x'], bindirs: [], jobs: 64, backup: 'latest', identities: [identity] })
+    assert.deepEqual(inputs, { storage: ['file:///x'], bindirs: [], jobs: 64, backup: 'latest', identities: [identity], checks: [], workingDirectory: workspace, timeout: 1_800_000 })
     assert.equal(readVerifyInputs(given({ ...good.verify, 'scratch-url': 'postgres://a@h/b' })).scratch?.input, 'scratch-url')
   })
   test('test-migration: a folder in the workspace, and a time', () => {
@@ -99,7 +101,7 @@ describe('a bad input is an error that names it, says what is wrong, and shows n
     ['backup', { 'large-table': '0' }, /large-table is "0"/],
     ['backup', { 'large-table': '-1GB' }, /large-table is "-1GB"/],
     ['backup', { 'postgres-bin': 'no/such' }, /postgres-bin names "no\/such"/],
-    ['verify', { backup: '../../etc' }, /backup is "\.\.\/\.\.\/etc", which cannot be the id/],
+    ['verify', { backup: '../../etc' }, /backup is "\.\.\/\.\.\/etc", which names no backup/],
     ['verify', { backup: 'a b' }, /backup is "a b"/],
     ['verify', { 'decrypt-with': 'AGE-SECRET-KEY-1XX' }, /decrypt-with: line 1 is not an age identity/, 'bad-identity'],
     ['verify', { 'decrypt-with': recipient }, /decrypt-with: line 1 is a public key/, 'bad-identity'],

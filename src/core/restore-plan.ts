@@ -1,0 +1,32 @@
+import type { FoundBackup } from './catalog.ts'
+import { totalsOf } from './manifest.ts'
+
+/** One step of a restore, as a sentence. */
+export interface PlanStep {
+  step: string
+  done: boolean
+}
+
+export type Steps = Record<'create' | 'load' | 'compare' | 'prepare' | 'swap', PlanStep>
+
+/** What can be compared, by what the backup's fingerprint has. */
+const compared = {
+  content: 'rows, content, schema, sequences',
+  counts: 'rows, schema, sequences (content was not measured: fingerprint: counts)',
+  none: 'sequences and extensions (nothing else was measured: fingerprint: none)',
+}
+
+export function planOf(backup: FoundBackup, target: string, previous: string | undefined): Steps {
+  const { manifest } = backup
+  const { kind } = manifest.fingerprint
+  const { rows, tables } = totalsOf(manifest)
+  const held = kind === 'none' ? '' : `${tables} ${tables === 1 ? 'table' : 'tables'}, ${rows.toLocaleString('en-US')} rows, `
+  const step = (text: string): PlanStep => ({ step: text, done: false })
+  return {
+    create: step(`Create an empty database beside "${target}", with the backup's encoding and locale`),
+    load: step(`Restore ${manifest.id} of "${manifest.source.database}" (label ${manifest.label}) into it: ${held}as of ${manifest.snapshot.at}`),
+    compare: step(`Compare it with the fingerprint: ${compared[kind]}`),
+    prepare: step(`ANALYZE it${previous === undefined ? '' : `, and give it the owner, grants and settings of "${target}"`}`),
+    swap: step(previous === undefined ? `Name it "${target}"` : `In one transaction: rename "${target}" to "${previous}" (kept), and the new database to "${target}"; sessions are ended for it`),
+  }
+}

@@ -1,0 +1,64 @@
+import { UserError } from '../errors.ts'
+import type { Programs } from '../postgres/binaries.ts'
+import type { Connection } from '../postgres/connection.ts'
+import { createDatabase } from '../postgres/database.ts'
+import { connect, type Session } from '../postgres/session.ts'
+import type { Work } from '../work.ts'
+import type { FoundBackup } from './catalog.ts'
+import { compareFingerprints } from './compare.ts'
+import { measure } from './copy.ts'
+import { restoreInto } from './load-backup.ts'
+
+/** A database to be made beside the target, on its server, and what goes into it. */
+export interface Side {
+  backup: FoundBackup
+  identities: readonly string[]
+  /** On another database of the server. */
+  session: Session
+  programs: { archive: Programs; server: Programs }
+  /** To the side database: quietly. */
+  connection: Connection
+  jobs: number
+}
+
+/**
+ * Makes the side database, restores the backup into it, compares it with the fingerprint (any difference throws `restored-differs`), and
+ * ANALYZEs it. Who calls has noted the database as held, and drops it when this throws. Gives warnings, and how long it took (milliseconds).
+ */
+export async function buildSide(side: Side, done: (step: 'create' | 'load' | 'compare') => void, work: Work): Promise<{ warnings: string[]; timings: { restore: number; compare: number } }> {
+  const { backup, session, programs, connection, jobs } = side
+  const { manifest } = backup
+  const warnings: string[] = []
+  let from = Date.now()
+  const { keep: tablespaces, lost } = await tablespacesOf(backup, session)
+  if (lost) warnings.push(lost)
+  await createDatabase(session, connection.database, manifest.source.locale)
+  done('create')
+  warnings.push(...(await restoreInto(backup, side.identities, programs.archive, connection, { tablespaces, jobs }, work)))
+  const timings = { restore: Date.now() - from, compare: 0 }
+  done('load')
+  from = Date.now()
+  const found = await measure({ connection, programs }, manifest, work, jobs)
+  const differences = compareFingerprints(manifest.fingerprint, found, programs.server.major === manifest.source.major)
+  timings.compare = Date.now() - from
+  const [first] = differences
+  if (first)
+    throw new UserError('restored-differs', `What was restored is not what the backup's fingerprint says (${differences.length} ${differences.length === 1 ? 'difference' : 'differences'}; the first: ${first.object}: expected ${first.expected}, found ${first.found}). Nothing was replaced.`, 'Verify the backup to see all differences, or restore another one.')
+  done('compare')
+  const inside = await connect(connection, work)
+  try {
+    await inside.query('ANALYZE')
+  } finally {
+    await inside.end() // no session of ours may stand in the way of a rename
+  }
+  return { warnings, timings }
+}
+
+/** Whether tables can go back into the tablespaces they were in: only if the server has all of them. */
+async function tablespacesOf(backup: FoundBackup, session: Session): Promise<{ keep: boolean; lost?: string }> {
+  const names = backup.manifest.source.tablespaces ?? []
+  if (names.length === 0) return { keep: false }
+  const rows = await session.query<{ name: string }>('SELECT spcname AS name FROM pg_catalog.pg_tablespace WHERE spcname = ANY ($1)', [names])
+  if (rows.length === names.length) return { keep: true }
+  return { keep: false, lost: `Everything is in the default tablespace: the server does not have all of ${names.join(', ')}.` }
+}
