@@ -1,4 +1,5 @@
 import { restore as restoreBackup } from '../core/restore.ts'
+import { UserError } from '../errors.ts'
 import { readRestoreInputs } from '../github/restore-inputs.ts'
 import { restoreReport, restoreVerdict } from '../report/restore.ts'
 import { withStorages } from './destinations.ts'
@@ -14,5 +15,7 @@ export async function restoreStep({ env, work, secrets, output, report }: Step):
   output('duration-ms', Math.round(result.timings.total))
   const shown = secrets.redactAll(result)
   report(restoreReport(shown))
+  const [first] = shown.facts?.obstacles ?? []
+  if (first) throw new UserError(first.code, first.message, first.hint)
   work.log.info(restoreVerdict(shown))
 }

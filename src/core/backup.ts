@@ -197,6 +197,7 @@ async function make(options: BackupOptions & { label: string }, about: Readiness
         locale: about.locale,
         roles: about.roles,
         tablespaces: about.tablespaces,
+        ...(about.system ? { system: about.system } : {}),
       },
       client: programs.version,
       ...(options.runUrl ? { run: options.runUrl } : {}),

@@ -1,5 +1,6 @@
 import { addHashes, type TablePrint } from '../postgres/content.ts'
 import type { Depth, Fingerprint } from '../postgres/fingerprint.ts'
+import { definitionOf } from '../postgres/schema.ts'
 import type { SequenceValue } from '../postgres/sequences.ts'
 import type { Difference, Level } from './level.ts'
 
@@ -9,13 +10,14 @@ import type { Difference, Level } from './level.ts'
  * its settings are those of its server) and subscriptions, which no copy of ours gets.
  *
  * `sameMajor`: pg_dump's text of two major versions differs where nothing does, so across majors only the entries' names are compared.
+ * `owners: false`: the copy was meant to have other owners and grants, so these are not compared.
  */
-export function compareFingerprints(expected: Fingerprint, found: Fingerprint, sameMajor: boolean): Difference[] {
+export function compareFingerprints(expected: Fingerprint, found: Fingerprint, sameMajor: boolean, { owners = true } = {}): Difference[] {
   return [
     ...compareTables(grouped(expected.tables), grouped(found.tables)),
     ...compareSequences(expected.sequences, found.sequences),
-    ...compareLargeObjects(expected, found),
-    ...compareSchemas(expected.schema, found.schema, sameMajor),
+    ...compareLargeObjects(expected, found, owners),
+    ...compareSchemas(expected.schema, found.schema, { definitions: sameMajor, owners }),
     ...compareRecords('extension', expected.supplement.extensions, found.supplement.extensions, (version) => version),
     ...compareRecords('matview', expected.supplement.matviews, found.supplement.matviews, (populated) => (populated ? 'populated' : 'not populated')),
     ...found.supplement.invalidIndexes
@@ -75,13 +77,13 @@ function position({ last, called }: SequenceValue): bigint {
   return BigInt(last) * 2n + (called ? 1n : 0n)
 }
 
-function compareLargeObjects({ largeObjects: expected }: Fingerprint, { largeObjects: found }: Fingerprint): Difference[] {
+function compareLargeObjects({ largeObjects: expected }: Fingerprint, { largeObjects: found }: Fingerprint, owners: boolean): Difference[] {
   const object = 'large objects'
   if (!expected || !found) return []
   if (expected.count !== found.count) return [{ kind: 'rows', object, expected: `${expected.count}`, found: `${found.count}` }]
   if (expected.bytes !== found.bytes || expected.hash !== found.hash)
     return [{ kind: 'large-objects', object, expected: `${expected.bytes} bytes, content ${short(expected.hash)}`, found: `${found.bytes} bytes, content ${short(found.hash)}` }]
-  if (expected.attributes !== found.attributes) return [{ kind: 'large-objects', object, expected: 'owners, grants and comments as they were', found: 'others' }]
+  if (owners && expected.attributes !== found.attributes) return [{ kind: 'large-objects', object, expected: 'owners, grants and comments as they were', found: 'others' }]
   return []
 }
 
@@ -90,16 +92,20 @@ function belongsToTheServer(entry: string): boolean {
   return /^DATABASE\b|^(ACL|COMMENT|SECURITY LABEL) (DATABASE$|SUBSCRIPTION )|^SUBSCRIPTION\b/.test(entry)
 }
 
-function compareSchemas(expected: Fingerprint['schema'], found: Fingerprint['schema'], sameMajor: boolean): Difference[] {
+/** `definitions`: both are the text of one client; else only names are compared. */
+function compareSchemas(expected: Fingerprint['schema'], found: Fingerprint['schema'], { definitions, owners }: { definitions: boolean; owners: boolean }): Difference[] {
   const differences: Difference[] = []
-  const entries = new Set([...Object.keys(expected), ...Object.keys(found)].filter((entry) => !belongsToTheServer(entry)))
+  const left = (entry: string): boolean => belongsToTheServer(entry) || (!owners && /^(DEFAULT )?ACL /.test(entry))
+  const entries = new Set([...Object.keys(expected), ...Object.keys(found)].filter((entry) => !left(entry)))
   for (const object of [...entries].sort()) {
     const [before, after] = [expected[object], found[object]]
     if (before === after) continue
     if (before === undefined) {
-      if (sameMajor) differences.push({ kind: 'schema', object, expected: 'not there', found: 'there' })
+      if (definitions) differences.push({ kind: 'schema', object, expected: 'not there', found: 'there' })
     } else if (after === undefined) differences.push({ kind: 'schema', object, expected: 'there', found: 'missing' })
-    else if (sameMajor) differences.push({ kind: 'schema', object, expected: `definition ${before.slice(0, 8)}`, found: `another definition (${after.slice(0, 8)})` })
+    else if (!definitions) continue
+    else if (definitionOf(before) !== definitionOf(after)) differences.push({ kind: 'schema', object, expected: `definition ${before.slice(0, 8)}`, found: `another definition (${after.slice(0, 8)})` })
+    else if (owners) differences.push({ kind: 'schema', object, expected: 'its owner', found: 'another owner' })
   }
   return differences
 }

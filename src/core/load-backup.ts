@@ -6,12 +6,13 @@ import { readContents } from '../postgres/archive-entries.ts'
 import type { Programs } from '../postgres/binaries.ts'
 import type { Connection } from '../postgres/connection.ts'
 import { load, loadAtOnce } from '../postgres/load.ts'
+import { giveOwners } from '../postgres/owners.ts'
 import { whyStillFailed } from '../postgres/restore-errors.ts'
 import type { Held, Work } from '../work.ts'
 import { type Counter, tellProgress } from './progress.ts'
 import type { FoundBackup } from './catalog.ts'
 import { archivesOf, fetchArchive, frameOf } from './fetch.ts'
-import { expectNone, loadRows, type RestoreInto, type Target } from './load-rows.ts'
+import { expectNone, loadRows, manner, type RestoreInto, type Target } from './load-rows.ts'
 
 /**
  * Restores a backup into an empty database, in the order in which one pg_restore of a whole archive would go: types, tables and functions; rows,
@@ -37,19 +38,21 @@ export async function restoreInto(
     const target: Target = { ...options, backup, identities, programs, connection, folder, frame, loaded }
     const contents = await readContents(programs, frame, work)
     const { otherData, postData, grants, views } = contents
-    const { tablespaces, jobs } = options
+    const { jobs, owner = 'keep' } = options
+    const how = manner(options)
     work.log.info('Restoring types, tables and functions')
-    expectNone(await load(programs, connection, frame, { tablespaces, preData: true }, work), connection)
+    expectNone(await load(programs, connection, frame, { ...how, preData: true }, work), connection)
     const rows = await work.log.group(`Restoring rows, ${jobs === 1 ? 'one archive' : `up to ${jobs} archives`} at a time`, async () => {
       const done = tellProgress(work.log, [loaded])
       return loadRows(target, contents, work).finally(done)
     })
     // archives of rows may have values of sequences too, read at another time
-    if (otherData.length) expectNone(await load(programs, connection, frame, { tablespaces, only: { ids: otherData, folder } }, work), connection)
+    if (otherData.length) expectNone(await load(programs, connection, frame, { ...how, only: { ids: otherData, folder } }, work), connection)
     work.log.info('Restoring indexes, constraints and grants')
     const rest = postData.filter((id) => !rows.indexes.has(id))
-    if (rest.length) await loadAtOnce(programs, connection, frame, { tablespaces, jobs, only: { ids: rest, folder } }, work)
-    if (grants.length) expectNone(await load(programs, connection, frame, { tablespaces, only: { ids: grants, folder } }, work), connection)
+    if (rest.length) await loadAtOnce(programs, connection, frame, { ...how, jobs, only: { ids: rest, folder } }, work)
+    if (grants.length) expectNone(await load(programs, connection, frame, { ...how, only: { ids: grants, folder } }, work), connection)
+    if (owner !== 'keep' && owner !== 'drop') await giveOwners(programs, connection, frame, owner, work)
     await computeViews(target, views, work)
     if (rows.late.length === 0) return []
     return [`Rows of ${rows.late.join(', ')} were loaded in another pass, after the rest: a check of theirs reads other tables. Stock pg_restore goes by the archive's order, and may stop there; run it again for these tables.`]
@@ -74,17 +77,19 @@ async function withFolder<T>(work: Work, body: (folder: string) => Promise<T>): 
  * Computes materialized views, side by side where that goes well. A view whose function reads another one may come too early;
  * computed again, after the others, it does not.
  */
-async function computeViews({ programs, connection, frame, folder, tablespaces, jobs }: Target, views: readonly number[], work: Work): Promise<void> {
+async function computeViews(target: Target, views: readonly number[], work: Work): Promise<void> {
+  const { programs, connection, frame, folder, jobs } = target
+  const how = manner(target)
   if (jobs > 1 && views.length > 1) {
     try {
-      return await loadAtOnce(programs, connection, frame, { tablespaces, jobs, only: { ids: views, folder } }, work)
+      return await loadAtOnce(programs, connection, frame, { ...how, jobs, only: { ids: views, folder } }, work)
     } catch (error) {
       if (!(error instanceof UserError && error.code === 'restore-failed')) throw error
       work.log.debug(`computing materialized views one after the other, since at once it failed: ${error.message}`)
     }
   }
   for (let ids = views; ids.length; ) {
-    const failed = await load(programs, connection, frame, { tablespaces, only: { ids, folder } }, work)
+    const failed = await load(programs, connection, frame, { ...how, only: { ids, folder } }, work)
     if (failed.length >= ids.length) throw whyStillFailed(failed, connection)
     ids = failed.map(({ id }) => id)
   }

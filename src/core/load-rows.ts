@@ -1,7 +1,8 @@
 import type { Contents, TableIndex } from '../postgres/archive-entries.ts'
 import type { Programs } from '../postgres/binaries.ts'
 import type { Connection } from '../postgres/connection.ts'
-import { load } from '../postgres/load.ts'
+import { load, type Loading } from '../postgres/load.ts'
+import type { OwnerChoice } from '../postgres/owners.ts'
 import { type Entry, whyStillFailed } from '../postgres/restore-errors.ts'
 import type { Work } from '../work.ts'
 import type { FoundBackup } from './catalog.ts'
@@ -13,6 +14,8 @@ import { sideBySide } from '../stream/side-by-side.ts'
 export interface RestoreInto {
   /** Put tables back into the tablespaces that they were in. */
   tablespaces: boolean
+  /** Whose everything is; undefined: as in the backup, with its grants. */
+  owner?: OwnerChoice
   /** How many connections and archives at once. */
   jobs: number
 }
@@ -107,15 +110,21 @@ function frameParts(target: Target, { rows }: Contents): Step[] {
 }
 
 async function loadPart(target: Target, part: Part, work: Work): Promise<Entry[]> {
-  const { backup, identities, programs, connection, tablespaces, folder, frame } = target
-  const loading = { tablespaces, ...(part.only ? { only: { ids: part.only, folder } } : {}) }
+  const { backup, identities, programs, connection, folder, frame } = target
+  const loading = { ...manner(target), ...(part.only ? { only: { ids: part.only, folder } } : {}) }
   if (part.archive === 'frame') return load(programs, connection, frame, loading, work)
   const count = (bytes: number): void => void (target.loaded.done += bytes)
   return withArchive(backup, part.archive, identities, (archive) => load(programs, connection, archive, loading, work), work, count)
 }
 
-async function makeIndex({ programs, connection, frame, folder, tablespaces }: Target, { id }: LargeIndex, work: Work): Promise<void> {
-  expectNone(await load(programs, connection, frame, { tablespaces, only: { ids: [id], folder } }, work), connection)
+async function makeIndex(target: Target, { id }: LargeIndex, work: Work): Promise<void> {
+  const { programs, connection, frame, folder } = target
+  expectNone(await load(programs, connection, frame, { ...manner(target), only: { ids: [id], folder } }, work), connection)
+}
+
+/** What holds for each pg_restore of a restore. */
+export function manner({ tablespaces, owner = 'keep' }: RestoreInto): Pick<Loading, 'tablespaces' | 'owners'> {
+  return { tablespaces, owners: owner === 'keep' }
 }
 
 export function expectNone(failed: readonly Entry[], connection: Connection): void {

@@ -59,6 +59,8 @@ const manifestSchema = v.object({
     roles: v.object({ superuser: v.string(), names: v.array(v.string()) }),
     /** Those that its tables and indexes are in, but for the default. */
     tablespaces: v.exactOptional(v.array(v.string())),
+    /** The cluster's own number (initdb's): whether a target is the very server that was backed up. */
+    system: v.exactOptional(v.string()),
   }),
   /** The pg_dump that wrote the archives, for example `17.11`. */
   client: v.string(),

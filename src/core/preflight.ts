@@ -1,6 +1,6 @@
 import type { Connection } from '../postgres/connection.ts'
 import { findPrograms, type Programs } from '../postgres/binaries.ts'
-import { checkReadable, type Locale, readLocale, readRoles, readTablespaces } from '../postgres/database.ts'
+import { checkReadable, type Locale, readLocale, readRoles, readSystem, readTablespaces } from '../postgres/database.ts'
 import { checkPooler } from '../postgres/pooler.ts'
 import { connect, type Session } from '../postgres/session.ts'
 import { inEnglish } from '../postgres/still.ts'
@@ -16,6 +16,8 @@ export interface Readiness {
   locale: Locale
   roles: { superuser: string; names: string[] }
   tablespaces: string[]
+  /** The cluster's own number. */
+  system?: string
   /** Size of the database. */
   bytes: number
   warnings: string[]
@@ -31,10 +33,11 @@ export async function preflight(options: { database: Connection; destinations: r
     const locale = await readLocale(session)
     const roles = await readRoles(session)
     const tablespaces = await readTablespaces(session)
+    const system = await readSystem(session)
     const [size] = await session.query<{ bytes: string }>('SELECT pg_catalog.pg_database_size(pg_catalog.current_database())::pg_catalog.text AS bytes')
     await Promise.all(options.destinations.map((destination) => destination.probe({ signal: work.signal })))
     const database = await inEnglish(session, options.database)
-    return { session, database, programs, locale, roles, tablespaces, bytes: Number(size?.bytes ?? 0), warnings }
+    return { session, database, programs, locale, roles, tablespaces, ...(system ? { system } : {}), bytes: Number(size?.bytes ?? 0), warnings }
   } catch (error) {
     await session.end()
     throw error

@@ -1,10 +1,13 @@
 import { UserError } from '../errors.ts'
 import type { Connection } from '../postgres/connection.ts'
 import { missingRoles } from '../postgres/database.ts'
+import type { OwnerChoice } from '../postgres/owners.ts'
 import { connect, quoteName, type Session } from '../postgres/session.ts'
 import { swapObstacles } from '../postgres/swap.ts'
+import { freeSpace } from '../postgres/target.ts'
 import type { Work } from '../work.ts'
 import type { FoundBackup } from './catalog.ts'
+import type { Manifest } from './manifest.ts'
 
 /** One restore of a database at a time: held by the session, and so gone with it. */
 export async function lockTarget(session: Session, target: string): Promise<void> {
@@ -12,27 +15,79 @@ export async function lockTarget(session: Session, target: string): Promise<void
   if (!row?.locked) throw new UserError('restore-running', `Another restore of "${target}" is running.`, 'Wait until it has ended, and look at its result first.')
 }
 
-/** What stands in the way of a restore, found before anything is made. */
-export async function guard(session: Session, target: Connection, exists: boolean, backup: FoundBackup, work: Work): Promise<void> {
+/** A restore that is about to begin. */
+export interface Guarded {
+  /** On another database of the target's server. */
+  session: Session
+  target: Connection
+  /** Whether there is a database of the target's name. */
+  exists: boolean
+  backup: FoundBackup
+  owner: OwnerChoice
+}
+
+/** What stands in the way of a restore, found before anything is made: all of it, so that a plan can tell all of it. */
+export async function findObstacles(guarded: Guarded, work: Work): Promise<UserError[]> {
+  const { session, target, exists, backup, owner } = guarded
   const { source, fingerprint } = backup.manifest
-  if (session.major < source.major) throw new UserError('server-older', `The target server is PostgreSQL ${session.version}, older than the backup's ${source.server}.`, 'A backup restores into its own major version or a newer one.')
+  if (session.major < source.major) return [new UserError('server-older', `The target server is PostgreSQL ${session.version}, older than the backup's ${source.server}.`, 'A backup restores into its own major version or a newer one.')]
+  return [
+    ...(await powerObstacles(session, target)),
+    ...(await roleObstacles(session, source, owner)),
+    ...(await extensionObstacles(session, Object.keys(fingerprint.supplement.extensions))),
+    ...(await spaceObstacles(session, source.bytes)),
+    ...(exists ? await breakage(session, target, work) : []),
+  ]
+}
+
+/** What the role may not do that it will have to. */
+async function powerObstacles(session: Session, target: Connection): Promise<UserError[]> {
   const [may] = await session.query<{ create: boolean; replace: boolean }>(
     `SELECT r.rolsuper OR r.rolcreatedb AS create, r.rolsuper OR NOT EXISTS (SELECT FROM pg_catalog.pg_database d WHERE d.datname = $1 AND NOT pg_catalog.pg_has_role(d.datdba, 'USAGE')) AS replace
      FROM pg_catalog.pg_roles r WHERE r.rolname = current_user`,
     [target.database],
   )
   const user = quoteName(target.user)
-  if (!may?.create) throw new UserError('no-permission', `"${target.user}" may not create databases, and a restore makes one beside the target.`, `Run on the server: ALTER ROLE ${user} CREATEDB;`)
-  if (!may.replace) throw new UserError('no-permission', `"${target.user}" does not own "${target.database}", and cannot rename it.`, `Restore as its owner, or a role that is a member of its owner: GRANT its owner TO ${user};`)
-  const roles = await missingRoles(session, source.roles.names.filter((name) => name !== source.roles.superuser))
-  if (roles.length) throw new UserError('role-missing', `The target server lacks ${roles.length === 1 ? 'a role' : 'roles'} that the backup names: ${roles.join(', ')}.`, `Create ${roles.length === 1 ? 'it' : 'them'} first: ${roles.map((role) => `CREATE ROLE ${quoteName(role)} NOLOGIN;`).join(' ')} Passwords, LOGIN and memberships are in no backup of a database: pg_dumpall --globals-only of the old server has them.`)
-  const missing = await session.query<{ name: string }>('SELECT name FROM pg_catalog.unnest($1::pg_catalog.text[]) AS name WHERE name NOT IN (SELECT a.name FROM pg_catalog.pg_available_extensions a) ORDER BY 1', [Object.keys(fingerprint.supplement.extensions)])
-  if (missing.length) throw new UserError('extension-missing', `The target server lacks extensions that the backup needs: ${missing.map(({ name }) => name).join(', ')}.`, 'Install the packages that have them on the server.')
-  if (!exists) return
+  return [
+    ...(may?.create ? [] : [new UserError('no-permission', `"${target.user}" may not create databases, and a restore makes one beside the target.`, `Run on the server: ALTER ROLE ${user} CREATEDB; Where nobody may, write mode: in-place.`)]),
+    ...(may?.replace ? [] : [new UserError('no-permission', `"${target.user}" does not own "${target.database}", and cannot rename it.`, `Restore as its owner, or a role that is a member of its owner: GRANT its owner TO ${user};`)]),
+  ]
+}
+
+/** Roles that what is restored will name; with `owner: drop` it names none but in policies, which the restore itself finds out. */
+async function roleObstacles(session: Session, source: Manifest['source'], owner: OwnerChoice): Promise<UserError[]> {
+  if (owner === 'drop') return []
+  const unknown = owner === 'keep' ? [] : Object.keys(owner).filter((role) => !source.roles.names.includes(role))
+  const wanted = source.roles.names.filter((name) => name !== source.roles.superuser || (owner !== 'keep' && Object.hasOwn(owner, name))).map((name) => (owner === 'keep' ? name : (owner[name] ?? name)))
+  const missing = await missingRoles(session, [...new Set(wanted)])
+  const [one, it] = missing.length === 1 ? ['a role', 'it'] : ['roles', 'them']
+  return [
+    ...(unknown.length ? [new UserError('bad-input', `owner maps ${unknown.join(', ')}, which the backup does not name.`, `The roles that it names: ${source.roles.names.join(', ')}.`)] : []),
+    ...(missing.length ? [new UserError('role-missing', `The target server lacks ${one} that the backup names: ${missing.join(', ')}.`, `Create ${it} first: ${missing.map((role) => `CREATE ROLE ${quoteName(role)} NOLOGIN;`).join(' ')} Passwords, LOGIN and memberships are in no backup of a database: pg_dumpall --globals-only of the old server has them. Or give everything to other roles: owner: old: new, or to yours: owner: drop.`)] : []),
+  ]
+}
+
+async function extensionObstacles(session: Session, names: readonly string[]): Promise<UserError[]> {
+  const missing = await session.query<{ name: string }>('SELECT name FROM pg_catalog.unnest($1::pg_catalog.text[]) AS name WHERE name NOT IN (SELECT a.name FROM pg_catalog.pg_available_extensions a) ORDER BY 1', [names])
+  if (missing.length === 0) return []
+  return [new UserError('extension-missing', `The target server lacks extensions that the backup needs: ${missing.map(({ name }) => name).join(', ')}.`, 'Install the packages that have them on the server.')]
+}
+
+/** A new database beside the old one needs room; less than the source took is surely too little. */
+async function spaceObstacles(session: Session, needed: number): Promise<UserError[]> {
+  const free = await freeSpace(session)
+  if (free === undefined || free > needed) return []
+  const size = (bytes: number): string => `${Math.ceil(bytes / 1024 ** 2).toLocaleString('en-US')} MiB`
+  return [new UserError('disk-full', `The server has ${size(free)} free where it keeps its data, and the restored database takes about ${size(needed)}.`, 'Give it more space, or drop databases that were kept by earlier restores.')]
+}
+
+/** What the change of names would break. */
+async function breakage(session: Session, target: Connection, work: Work): Promise<UserError[]> {
   const inside = await connect(target, work)
   try {
     const obstacles = await swapObstacles(session, inside, target.database)
-    if (obstacles.length) throw new UserError('swap-unsafe', `A swap of "${target.database}" would break: ${obstacles.join('; ')}.`, 'Remove them first, and make them anew after the restore.')
+    if (obstacles.length === 0) return []
+    return [new UserError('swap-unsafe', `A swap of "${target.database}" would break: ${obstacles.join('; ')}.`, 'Remove them first, and make them anew after the restore.')]
   } finally {
     await inside.end()
   }

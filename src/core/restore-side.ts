@@ -2,6 +2,7 @@ import { UserError } from '../errors.ts'
 import type { Programs } from '../postgres/binaries.ts'
 import type { Connection } from '../postgres/connection.ts'
 import { createDatabase } from '../postgres/database.ts'
+import type { OwnerChoice } from '../postgres/owners.ts'
 import { connect, type Session } from '../postgres/session.ts'
 import type { Work } from '../work.ts'
 import type { FoundBackup } from './catalog.ts'
@@ -19,6 +20,7 @@ export interface Side {
   /** To the side database: quietly. */
   connection: Connection
   jobs: number
+  owner: OwnerChoice
 }
 
 /**
@@ -26,7 +28,7 @@ export interface Side {
  * ANALYZEs it. Who calls has noted the database as held, and drops it when this throws. Gives warnings, and how long it took (milliseconds).
  */
 export async function buildSide(side: Side, done: (step: 'create' | 'load' | 'compare') => void, work: Work): Promise<{ warnings: string[]; timings: { restore: number; compare: number } }> {
-  const { backup, session, programs, connection, jobs } = side
+  const { backup, session, programs, connection, jobs, owner } = side
   const { manifest } = backup
   const warnings: string[] = []
   let from = Date.now()
@@ -34,12 +36,13 @@ export async function buildSide(side: Side, done: (step: 'create' | 'load' | 'co
   if (lost) warnings.push(lost)
   await createDatabase(session, connection.database, manifest.source.locale)
   done('create')
-  warnings.push(...(await restoreInto(backup, side.identities, programs.archive, connection, { tablespaces, jobs }, work)))
+  warnings.push(...(await restoreInto(backup, side.identities, programs.archive, connection, { tablespaces, jobs, owner }, work)))
   const timings = { restore: Date.now() - from, compare: 0 }
   done('load')
+  if (typeof owner === 'object' && manifest.fingerprint.largeObjects?.count) warnings.push(`Large objects belong to "${connection.user}", without grants: the roles that owner names are given all else.`)
   from = Date.now()
   const found = await measure({ connection, programs }, manifest, work, jobs)
-  const differences = compareFingerprints(manifest.fingerprint, found, programs.server.major === manifest.source.major)
+  const differences = compareFingerprints(manifest.fingerprint, found, programs.server.major === manifest.source.major, { owners: owner === 'keep' })
   timings.compare = Date.now() - from
   const [first] = differences
   if (first)

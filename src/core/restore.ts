@@ -3,6 +3,7 @@ import { UserError } from '../errors.ts'
 import { connectBeside, dropHeld } from '../postgres/beside.ts'
 import { findPrograms, type Programs } from '../postgres/binaries.ts'
 import { type Connection, withDatabase } from '../postgres/connection.ts'
+import type { OwnerChoice } from '../postgres/owners.ts'
 import { type Properties, readProperties, writeProperties } from '../postgres/properties.ts'
 import type { Session } from '../postgres/session.ts'
 import { quietly } from '../postgres/still.ts'
@@ -12,9 +13,10 @@ import type { Work } from '../work.ts'
 import type { FoundBackup } from './catalog.ts'
 import { findReadable, jobsOf } from './copy.ts'
 import { totalsOf } from './manifest.ts'
-import { guard, lockTarget } from './restore-guard.ts'
+import { findObstacles, lockTarget } from './restore-guard.ts'
 import { type PlanStep, planOf, type Steps } from './restore-plan.ts'
 import { buildSide } from './restore-side.ts'
+import { describeTarget, type TargetFacts } from './restore-target.ts'
 
 export interface RestoreOptions {
   sources: Storage[]
@@ -28,6 +30,7 @@ export interface RestoreOptions {
   bindirs: string[]
   /** How much is done at once. Default: one a core, at most 8. */
   jobs?: number
+  owner?: OwnerChoice
 }
 
 export interface RestoreResult {
@@ -52,6 +55,8 @@ export interface RestoreResult {
   /** Milliseconds. The swap is the only time that the target was away. */
   timings: { restore: number; compare: number; swap: number; total: number }
   warnings: string[]
+  /** Of a dry run: what there is, and what stands in the way. */
+  facts?: TargetFacts
 }
 
 /**
@@ -71,7 +76,9 @@ export async function restore(options: RestoreOptions, work: Work): Promise<Rest
     await lockTarget(session, target)
     const there = await readProperties(session, target)
     const previous = there ? previousName(target, new Date()) : undefined
-    await guard(session, options.target, there !== undefined, backup, work)
+    const guarded = { session, target: options.target, exists: there !== undefined, backup, owner: options.owner ?? 'keep' } as const
+    const obstacles = await findObstacles(guarded, work)
+    if (obstacles[0] && !options.dryRun) throw obstacles[0]
     const programs = { archive: await findPrograms(manifest.source.major, ['pg_restore', 'pg_dump'], options.bindirs, work), server: await findPrograms(session.major, ['pg_dump'], options.bindirs, work) }
     const side = `holdfast_side_${randomBytes(6).toString('hex')}`
     const steps = planOf(backup, target, previous)
@@ -93,7 +100,8 @@ export async function restore(options: RestoreOptions, work: Work): Promise<Rest
         ...(there ? [] : [`There is no database "${target}" to take owner, grants and settings from: the new one has the server's defaults.`]),
       ],
     }
-    if (!options.dryRun) {
+    if (options.dryRun) result.facts = await describeTarget(guarded, obstacles, programs.server, work)
+    else {
       await replace({ backup, options, session, programs, side, previous, properties: there }, steps, result, work)
       if (previous !== undefined) result.previousDatabase = previous
       result.age = Date.now() - Date.parse(manifest.snapshot.at)
@@ -125,7 +133,7 @@ async function replace(replacement: Replacement, steps: Steps, result: RestoreRe
   }
   work.hold(held)
   try {
-    const built = await buildSide({ backup, identities: options.identities, session, programs, connection, jobs: jobsOf(options) }, done, work)
+    const built = await buildSide({ backup, identities: options.identities, session, programs, connection, jobs: jobsOf(options), owner: options.owner ?? 'keep' }, done, work)
     result.warnings.push(...built.warnings)
     Object.assign(result.timings, built.timings)
     if (properties) await writeProperties(session, side, properties)

@@ -80,6 +80,15 @@ export async function readTablespaces(session: Session): Promise<string[]> {
   return rows.map((row) => row.name)
 }
 
+/** The number that initdb gave the cluster: the same on its standbys. Undefined where the role may not ask. */
+export async function readSystem(session: Session): Promise<string | undefined> {
+  const [row] = await session.query<{ system: string }>('SELECT system_identifier::pg_catalog.text AS system FROM pg_catalog.pg_control_system()').catch((error: { code?: string }) => {
+    if (error.code !== '42501') throw error as Error
+    return []
+  })
+  return row?.system
+}
+
 /** Which of these roles the server does not have. */
 export async function missingRoles(session: Session, names: readonly string[]): Promise<string[]> {
   const rows = await session.query<{ name: string }>('SELECT name FROM pg_catalog.unnest($1::pg_catalog.text[]) AS name WHERE name NOT IN (SELECT rolname FROM pg_catalog.pg_roles) ORDER BY 1', [names])

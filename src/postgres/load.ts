@@ -13,6 +13,8 @@ import { endedBy, endedWorkers, type Entry, mayBeOrder, Said, whyRestoreFailed }
 export interface Loading {
   /** False: everything goes into the default tablespace. */
   tablespaces: boolean
+  /** False: everything belongs to the connecting role, and there are no grants. */
+  owners?: boolean
   /** Only these entries, given in the archive's order: written as a list into `folder`. */
   only?: { ids: readonly number[]; folder: string }
   /** Types, tables and functions, without data, indexes, constraints and grants. */
@@ -74,6 +76,7 @@ async function selecting(loading: Loading): Promise<string[]> {
   return [
     '--no-subscriptions',
     ...(loading.tablespaces ? [] : ['--no-tablespaces']),
+    ...(loading.owners === false ? ['--no-owner', '--no-privileges'] : []),
     ...(loading.preData ? ['--section=pre-data', '--no-privileges'] : []),
     ...(loading.only ? ['-L', await writeList(loading.only)] : []),
   ]

@@ -6,7 +6,7 @@ import { type Programs, program } from './binaries.ts'
 import { type Connection, dumpEnvironment } from './connection.ts'
 import { whyClientBroken } from './session-errors.ts'
 
-/** A hash an entry of the schema, by `TYPE schema.name`. */
+/** A hash an entry of the schema, by `TYPE schema.name`: see `splitSchema`. */
 export type SchemaPrint = Record<string, string>
 
 /**
@@ -33,31 +33,66 @@ export function encodingArguments(encoding: string): string[] {
   return encoding === 'UTF8' || encoding === 'SQL_ASCII' ? [] : ['--encoding=UTF8']
 }
 
+/** An entry of pg_dump's text: what its header says, and the lines below it up to the next header. */
+export interface SchemaEntry {
+  type: string
+  /** `-` for what is in no schema. */
+  schema: string
+  name: string
+  lines: string[]
+}
+
 /** Splits pg_dump's text at its `-- Name: …; Type: …` headers. */
-export function splitSchema(text: string): SchemaPrint {
-  const bodies = new Map<string, string[]>()
+export function entriesOf(text: string): SchemaEntry[] {
+  const entries: SchemaEntry[] = []
   const lines = text.split('\n')
-  let key: string | undefined
-  let body: string[] = []
-  const finish = (): void => {
-    if (key === undefined) return
-    const hash = createHash('sha256').update(normalise(key, body)).digest('hex').slice(0, 32)
-    bodies.set(key, [...(bodies.get(key) ?? []), hash])
-  }
   for (let i = 0; i < lines.length; i++) {
     const header = lines[i] === '--' && lines[i + 2] === '--' ? /^-- Name: (.*); Type: ([^;]*); Schema: (.*); Owner: .*$/.exec(lines[i + 1] as string) : null
     if (!header) {
-      body.push(lines[i] as string)
+      entries.at(-1)?.lines.push(lines[i] as string)
       continue
     }
-    finish()
     const [, name = '', type = '', schema = ''] = header
-    key = keyOf(type, schema, name)
-    body = []
+    entries.push({ type, schema, name, lines: [] })
     i += 2
   }
-  finish()
+  return entries
+}
+
+/** A hash an entry: of its definition, and after a colon of who owns it, where the text says so. */
+export function splitSchema(text: string): SchemaPrint {
+  const bodies = new Map<string, string[]>()
+  for (const { type, schema, name, lines } of entriesOf(text)) {
+    const key = keyOf(type, schema, name)
+    const { definition, owner } = withoutOwner(withoutTail(lines))
+    const hash = sha256(normalise(key, definition)).slice(0, 32)
+    bodies.set(key, [...(bodies.get(key) ?? []), owner === undefined ? hash : `${hash}:${sha256(owner).slice(0, 8)}`])
+  }
   return Object.fromEntries([...bodies].map(([entry, hashes]) => [entry, hashes.sort().join(',')]))
+}
+
+/** The part of a print's hash that is of the definition alone. */
+export function definitionOf(hash: string): string {
+  return hash.replace(/:[0-9a-f]+/g, '').split(',').sort().join(',')
+}
+
+/** The line by which pg_dump ends an entry that has an owner. */
+export const ownerLine = /^(ALTER .* OWNER TO )("(?:[^"]|"")+"|[^\s";]+);$/
+
+function withoutOwner(lines: string[]): { definition: string[]; owner?: string } {
+  const owner = ownerLine.exec(lines.at(-1) ?? '')?.[2]
+  return owner === undefined ? { definition: lines } : { definition: withoutTail(lines.slice(0, -1)), owner }
+}
+
+/** What pg_dump says between entries is no part of either. */
+export function withoutTail(lines: string[]): string[] {
+  let kept = lines
+  while (kept.length && /^(|--|-- PostgreSQL database dump complete|SET default_\w+ = .*;|\\(un)?restrict .*)$/.test(kept.at(-1) as string)) kept = kept.slice(0, -1)
+  return kept
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
 }
 
 /** Entries of the database itself (owner, settings, grants) go by one name: a copy has another. */
@@ -67,10 +102,7 @@ function keyOf(type: string, schema: string, name: string): string {
   return `${type} ${schema === '-' ? '' : `${schema}.`}${name}`
 }
 
-function normalise(key: string, lines: string[]): string {
-  let kept = lines
-  // what pg_dump says between entries is no part of either
-  while (kept.length && /^(|--|-- PostgreSQL database dump complete|SET default_\w+ = .*;|\\(un)?restrict .*)$/.test(kept.at(-1) as string)) kept = kept.slice(0, -1)
+function normalise(key: string, kept: string[]): string {
   if (key.includes('DATABASE')) {
     return kept
       .filter((line) => !/^\\(connect|restrict|unrestrict)/.test(line))

@@ -3,6 +3,7 @@ import { formatAge, formatBytes, formatDuration, formatMany, formatMoment } from
 import { blocks, code, details, fence, md, table, text, type Markdown } from './markdown.ts'
 import { timeline } from './mermaid.ts'
 import { warningsPart } from './parts.ts'
+import { targetPart } from './restore-target.ts'
 
 /** One line for the log. */
 export function restoreVerdict(result: RestoreResult): string {
@@ -14,11 +15,14 @@ export function restoreVerdict(result: RestoreResult): string {
 export function restoreReport(result: RestoreResult): string {
   const report = result.dryRun
     ? blocks(
-        md`## 📝 Dry run: this is what restoring ${code(result.target)} would do. Nothing was touched`,
+        result.facts?.obstacles.length
+          ? md`## ❌ Dry run: ${code(result.target)} cannot be restored as things are. Nothing was touched`
+          : md`## 📝 Dry run: this is what restoring ${code(result.target)} would do. Nothing was touched`,
         lossPart(result),
         warningsPart(result.warnings),
+        result.facts ? targetPart(result.facts, result.target) : undefined,
         planPart(result),
-        md`**Next:** run it again with \`dry-run: false\` and \`confirm: ${text(result.target)}\`.`,
+        result.facts?.obstacles.length ? undefined : md`**Next:** run it again with \`dry-run: false\` and \`confirm: ${text(result.target)}\`.`,
         factsPart(result),
       )
     : blocks(

@@ -169,7 +169,9 @@ test('a role that may not create databases is told so on the dry run', async () 
   await store.backup(target.connection)
   await query(server, 'postgres', `DO $$ BEGIN CREATE ROLE no_creator LOGIN PASSWORD 'pw'; EXCEPTION WHEN duplicate_object THEN END $$`)
   const lesser = { ...target.connection, user: 'no_creator', password: 'pw' }
-  await assert.rejects(restore(optionsFor(store, target, { dryRun: true, target: lesser }), quietWork()), (error: UserError) => error.code === 'no-permission' && /CREATEDB/.test(error.hint))
+  const { facts } = await restore(optionsFor(store, target, { dryRun: true, target: lesser }), quietWork())
+  assert.ok(facts?.obstacles.some(({ code, hint }) => code === 'no-permission' && hint.includes('CREATEDB')))
+  await assert.rejects(restore(optionsFor(store, target, { target: lesser }), quietWork()), (error: UserError) => error.code === 'no-permission' && /CREATEDB/.test(error.hint))
 })
 
 test('a database that is gone is made anew', async () => {

@@ -1,0 +1,91 @@
+import { messageOf, type UserError } from '../errors.ts'
+import type { Programs } from '../postgres/binaries.ts'
+import { readSystem } from '../postgres/database.ts'
+import { printSchema } from '../postgres/schema.ts'
+import { connect } from '../postgres/session.ts'
+import { quietly } from '../postgres/still.ts'
+import { aboutRows, type Connected, connectedTo, freeSpace, writtenSince } from '../postgres/target.ts'
+import type { Work } from '../work.ts'
+import { compareSchemaPrints } from './changes.ts'
+import type { Guarded } from './restore-guard.ts'
+
+/** What there is in the place where a backup would go, for the plan of a restore. Nothing of it is needed to do it. */
+export interface TargetFacts {
+  /** Size of the database now, bytes; undefined when there is none. */
+  bytes?: number
+  /** Bytes that the restored database will take, about: what the source took. */
+  needed: number
+  /** Free bytes where the server keeps its data, if that can be known from here. */
+  free?: number
+  connected: Connected[]
+  /** It is the very database that was backed up; with how much write-ahead log its server has written since the snapshot, bytes. */
+  source?: { written?: number }
+  /** What keeps a restore from being done. */
+  obstacles: { code: string; message: string; hint: string }[]
+  /** What will be otherwise than now, by name; undefined when it was not compared. */
+  changes?: SchemaChanges
+  /** Tables whose rows will be about so many more or fewer: by the server's statistics, the largest change first. */
+  rows: { table: string; now: number | undefined; then: number | undefined }[]
+  notes: string[]
+}
+
+/** Schema entries as `TYPE schema.name`. */
+export interface SchemaChanges {
+  /** In the backup, and not there now. */
+  comeBack: string[]
+  /** There now, and not in the backup. */
+  goAway: string[]
+  /** Defined otherwise in the backup. */
+  change: string[]
+}
+
+/** Looks at the target: sizes, sessions, space, and what of it a restore would change. `session` is on another database of the server. */
+export async function describeTarget(guarded: Guarded, obstacles: readonly UserError[], programs: Programs, work: Work): Promise<TargetFacts> {
+  const { session, target, exists, backup } = guarded
+  const { manifest } = backup
+  const free = await freeSpace(session)
+  const facts: TargetFacts = {
+    needed: manifest.source.bytes,
+    ...(free === undefined ? {} : { free }),
+    connected: exists ? await connectedTo(session, target.database) : [],
+    obstacles: obstacles.map(({ code, message, hint }) => ({ code, message, hint })),
+    rows: [],
+    notes: [],
+  }
+  if (!exists) return facts
+  const [size] = await session.query<{ bytes: string }>('SELECT pg_catalog.pg_database_size($1::pg_catalog.name)::pg_catalog.text AS bytes', [target.database]).catch(() => [])
+  if (size) facts.bytes = Number(size.bytes)
+  if (manifest.source.database === target.database && manifest.source.system !== undefined && manifest.source.system === (await readSystem(session))) {
+    const written = await writtenSince(session, manifest.snapshot.lsn)
+    facts.source = written === undefined ? {} : { written }
+  }
+  if (session.major > manifest.source.major) facts.notes.push(`The server is PostgreSQL ${session.version}, a newer major version than the backup's ${manifest.source.server}: definitions are compared by name only.`)
+  try {
+    Object.assign(facts, await compareInside(guarded, programs, work))
+  } catch (error) {
+    work.signal.throwIfAborted()
+    facts.notes.push(`What would change in "${target.database}" was not looked at: ${messageOf(error)}`)
+  }
+  return facts
+}
+
+async function compareInside({ session, target, backup }: Guarded, programs: Programs, work: Work): Promise<Pick<TargetFacts, 'changes' | 'rows'>> {
+  const { source, fingerprint } = backup.manifest
+  const connection = await quietly(session, target)
+  const inside = await connect(connection, work)
+  try {
+    const now = await aboutRows(inside)
+    const then = new Map(fingerprint.tables.map(({ table, rows }) => [table, rows]))
+    const rows = fingerprint.kind === 'none' ? [] : [...new Set([...now.keys(), ...then.keys()])].map((table) => ({ table, now: now.get(table), then: then.get(table) }))
+    const most = (a: number | undefined, b: number | undefined): number => Math.abs((a ?? 0) - (b ?? 0))
+    const changed = rows.filter((row) => row.now !== row.then).sort((a, b) => most(b.now, b.then) - most(a.now, a.then))
+    if (fingerprint.kind === 'none') return { rows: [] }
+    const print = await printSchema(programs, connection, { encoding: source.locale.encoding, lockWait: 2000 }, work)
+    const schema = Object.fromEntries(Object.entries(print).filter(([entry]) => !/^DATABASE|^(ACL|COMMENT|SECURITY LABEL) DATABASE$/.test(entry)))
+    const { added, removed, changed: change } = compareSchemaPrints(schema, fingerprint.schema)
+    // pg_dump's text of two major versions differs where nothing does
+    return { rows: changed, changes: { comeBack: added, goAway: removed, change: programs.major === source.major ? change : [] } }
+  } finally {
+    await inside.end()
+  }
+}

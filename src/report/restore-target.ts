@@ -1,0 +1,44 @@
+import type { SchemaChanges, TargetFacts } from '../core/restore-target.ts'
+import { formatBytes, formatCount, formatMany } from './format.ts'
+import { blocks, code, list, md, table, text, type Markdown, type Piece } from './markdown.ts'
+import { capped, foldedList } from './parts.ts'
+
+/** What there is in the place where a backup would go, and what of it would change. */
+export function targetPart(facts: TargetFacts, target: string): Markdown {
+  return blocks(obstaclesPart(facts), md`### ${code(target)} now`, table(['', ''], rowsOf(facts)), changesPart(facts), facts.notes.length > 0 ? list(facts.notes.map((note) => text(note))) : undefined)
+}
+
+function obstaclesPart({ obstacles }: TargetFacts): Markdown | undefined {
+  if (obstacles.length === 0) return undefined
+  return blocks(md`### What stands in the way`, list(obstacles.map(({ message, hint }) => md`**${message}** ${hint}`)))
+}
+
+function rowsOf({ bytes, needed, free, connected, source }: TargetFacts): Piece[][] {
+  const sessions = connected.reduce((sum, { count }) => sum + count, 0)
+  const who = connected.slice(0, 5).map(({ user, application, count }) => `${user} (${application}) × ${count}`)
+  const room = free === undefined ? 'not known from here: see that the server has that much' : `${formatBytes(free)} free`
+  return [
+    ['Size', bytes === undefined ? 'there is no such database' : formatBytes(bytes)],
+    ['Room that is needed beside it', md`about ${formatBytes(needed)}; ${room}`],
+    ['Connected', sessions === 0 ? 'nobody' : `${formatMany(sessions, 'session')}, which the swap ends: ${who.join(', ')}${connected.length > 5 ? ' and others' : ''}`],
+    ...(source ? [['Where the backup is from', `this very database${source.written === undefined ? '' : `; its server has written ${formatBytes(source.written)} of write-ahead log since`}`]] : []),
+  ]
+}
+
+function changesPart({ bytes, changes, rows }: TargetFacts): Markdown | undefined {
+  if (bytes === undefined) return undefined
+  const figure = (count: number | undefined): string => (count === undefined ? '–' : formatCount(Math.round(count)))
+  const shown = rows.length === 0 ? undefined : capped(rows, (some) => table(['Table', 'Rows now, about', 'Rows in the backup'], some.map((row) => [code(row.table), figure(row.now), figure(row.then)])), 'table')
+  return blocks(md`### What would change`, changes && entriesPart(changes), shown)
+}
+
+function entriesPart({ comeBack, goAway, change }: SchemaChanges): Markdown {
+  const all = comeBack.length + goAway.length + change.length
+  if (all === 0) return md`No definition: the schema is as in the backup.`
+  return blocks(
+    md`${formatMany(comeBack.length, 'definition')} would come back, ${formatCount(goAway.length)} would be gone (they are newer than the backup), ${formatCount(change.length)} would be as they were.`,
+    foldedList('Would come back', comeBack),
+    foldedList('Would be gone', goAway),
+    foldedList('Would be as they were', change),
+  )
+}
