@@ -1,21 +1,47 @@
-import { restore as restoreBackup } from '../core/restore.ts'
+import { type KnownFacts, restore as restoreBackup, type TaskResults } from '../core/restore.ts'
 import { UserError } from '../errors.ts'
+import { migrationEnvironment } from '../github/environment.ts'
 import { readRestoreInputs } from '../github/restore-inputs.ts'
+import { runUrl } from '../github/run-url.ts'
+import { cleanReport, cleanVerdict } from '../report/clean.ts'
 import { restoreReport, restoreVerdict } from '../report/restore.ts'
+import { undoReport, undoVerdict } from '../report/undo.ts'
 import { withStorages } from './destinations.ts'
 import { run, type Step } from './run.ts'
 
 export const restore = (): Promise<void> => run('restore', restoreStep)
 
 export async function restoreStep({ env, work, secrets, output, report }: Step): Promise<void> {
-  const { storage, ...inputs } = readRestoreInputs(env)
-  const result = await withStorages(storage, env, (sources) => restoreBackup({ ...inputs, sources }, work))
-  output('backup-id', result.id)
-  output('previous-database', result.previousDatabase ?? '')
+  const { storage, task, ...inputs } = readRestoreInputs(env)
+  if (task === 'list') throw new Error('no story for list')
+  // what is known is an output even when the step fails later
+  const known = ({ id, safetyBackup, database, previousDatabase, lost }: KnownFacts): void => {
+    const facts = { 'backup-id': id, 'safety-backup-id': safetyBackup, database, 'previous-database': previousDatabase, 'lost-ms': lost }
+    for (const [name, value] of Object.entries(facts)) if (value !== undefined) output(name, value)
+  }
+  output('previous-database', '')
+  const url = runUrl(env)
+  const options = { ...inputs, environment: migrationEnvironment(env), known, ...(url ? { runUrl: url } : {}) }
+  const result = await withStorages(storage, env, (sources) => restoreBackup({ ...options, task, sources }, work))
   output('duration-ms', Math.round(result.timings.total))
   const shown = secrets.redactAll(result)
-  report(restoreReport(shown))
-  const [first] = shown.facts?.obstacles ?? []
-  if (first) throw new UserError(first.code, first.message, first.hint)
-  work.log.info(restoreVerdict(shown))
+  const { markdown, verdict } = told(shown)
+  report(markdown)
+  const [obstacle] = (shown.task === 'restore' && shown.facts?.obstacles) || []
+  if (obstacle) throw new UserError(obstacle.code, obstacle.message, obstacle.hint)
+  const command = shown.task === 'clean' ? undefined : shown.postCommand
+  if (command?.failed !== undefined)
+    throw new UserError('post-command-failed', `${verdict} But the post-command ${command.failed}.`, 'The database is restored all the same. Run the command again by hand; the job summary says how to undo the restore.')
+  work.log.info(verdict)
+}
+
+function told(result: TaskResults[keyof TaskResults]): { markdown: string; verdict: string } {
+  switch (result.task) {
+    case 'undo':
+      return { markdown: undoReport(result), verdict: undoVerdict(result) }
+    case 'clean':
+      return { markdown: cleanReport(result), verdict: cleanVerdict(result) }
+    case 'restore':
+      return { markdown: restoreReport(result), verdict: restoreVerdict(result) }
+  }
 }

@@ -41,6 +41,8 @@ export interface BackupOptions {
   fingerprint: Depth
   /** Where this run can be seen, for the manifest. */
   runUrl?: string
+  /** Made before a restore, of what it replaces. Default: an ordinary one. */
+  kind?: 'pre-restore'
 }
 
 export interface BackupResult {
@@ -112,7 +114,7 @@ async function make(options: BackupOptions & { label: string }, about: Readiness
   const { database, destinations, recipients, label } = options
   const { session, programs } = about
   const warnings = [...about.warnings]
-  const id = newId(new Date())
+  const id = newId(new Date(), options.kind)
   const folder = folderOf(label, id)
   const held: Held = { kind: 'backup', label, id }
   const committed = new Set<Storage>()
@@ -186,6 +188,7 @@ async function make(options: BackupOptions & { label: string }, about: Readiness
     const draft: Omit<Manifest, 'sha256'> = {
       format: 1,
       id,
+      ...(options.kind ? { kind: options.kind } : {}),
       label,
       createdAt: new Date().toISOString(),
       snapshot: { at: snapshot.at, lsn: snapshot.lsn },

@@ -8,11 +8,18 @@ import { type Manifest, readManifest } from './manifest.ts'
 /** Where things are: `<label>/<id>/manifest.json` and the objects beside it, below the destination's own prefix. */
 
 const idPattern = /^\d{8}T\d{6}Z-[0-9a-z]+$/
+/** Of what a restore replaced. It must be named: nothing that chooses among backups takes it for one of them. */
+const preRestorePattern = /^\d{8}T\d{6}Z-[0-9a-z]+-pre-restore$/
 
-/** A new id: UTC to the second, then milliseconds and chance in base 36. Ids sort by time. */
-export function newId(now: Date): string {
+/** A new id: UTC to the second, then milliseconds and chance in base 36, and its kind where it is no ordinary one. Ids sort by time. */
+export function newId(now: Date, kind?: 'pre-restore'): string {
   const second = now.toISOString().replace(/[-:]/g, '').replace(/\.\d+Z$/, 'Z')
-  return `${second}-${now.getUTCMilliseconds().toString(36).padStart(2, '0')}${randomInt(36 ** 4).toString(36).padStart(4, '0')}`
+  return `${second}-${now.getUTCMilliseconds().toString(36).padStart(2, '0')}${randomInt(36 ** 4).toString(36).padStart(4, '0')}${kind ? `-${kind}` : ''}`
+}
+
+/** Whether an id is that of a backup of what a restore replaced. */
+export function isPreRestore(id: string): boolean {
+  return preRestorePattern.test(id)
 }
 
 /** A label as one segment of a key: what a key cannot hold is written `=XX`, byte by byte. */
@@ -41,13 +48,13 @@ export interface FoundBackup {
   location: string
 }
 
-/** Ids of the finished backups of a label in one destination, oldest first. */
-export async function listBackups(storage: Storage, label: string, work: Work): Promise<string[]> {
+/** Ids of the finished backups of a label in one destination, oldest first; `all`: also of those made before a restore. */
+export async function listBackups(storage: Storage, label: string, work: Work, all = false): Promise<string[]> {
   const ids: string[] = []
   const prefix = `${labelKey(label)}/`
   for await (const { key } of storage.list(prefix, { signal: work.signal })) {
     const [id = '', ...rest] = key.slice(prefix.length).split('/')
-    if (rest.join('/') === 'manifest.json' && idPattern.test(id)) ids.push(id)
+    if (rest.join('/') === 'manifest.json' && (idPattern.test(id) || (all && isPreRestore(id)))) ids.push(id)
   }
   return ids.sort()
 }
@@ -57,14 +64,14 @@ export async function listBackups(storage: Storage, label: string, work: Work): 
  * read is warned of if another has the backup. Throws UserErrors: `no-backup`, `unknown-backup`, `bad-backup-id`, and readManifest's.
  */
 export async function findBackup(sources: readonly Storage[], label: string | undefined, which: string, work: Work): Promise<FoundBackup> {
-  if (which !== 'latest' && !idPattern.test(which))
+  if (which !== 'latest' && !idPattern.test(which) && !isPreRestore(which))
     throw new UserError('bad-backup-id', `backup is "${which.slice(0, 80)}", which is neither "latest" nor the id of a backup.`, 'An id looks like 20261121T031500Z-ab12cd; the backup action gives it as its output backup-id.')
   const found: { storage: Storage; ids: string[] }[] = []
   const failures: unknown[] = []
   const wanted = label ?? (await onlyLabel(sources, work))
   for (const storage of sources) {
     try {
-      found.push({ storage, ids: await listBackups(storage, wanted, work) })
+      found.push({ storage, ids: await listBackups(storage, wanted, work, isPreRestore(which)) })
     } catch (error) {
       work.signal.throwIfAborted()
       failures.push(error)
@@ -76,7 +83,7 @@ export async function findBackup(sources: readonly Storage[], label: string | un
     if (failures.length) throw failures[0]
     const where = sources.map(({ url }) => url).join(' and ')
     const all = found.flatMap(({ ids }) => ids)
-    if (all.length) throw new UserError('unknown-backup', `There is no backup ${which} of "${wanted}" in ${where}.`, `"latest" is ${all.sort().at(-1)}. The newest there are: ${[...new Set(all)].sort().reverse().slice(0, 10).join(', ')}.`)
+    if (all.length) throw new UserError('unknown-backup', `There is no backup ${which} of "${wanted}" in ${where}.`, `"latest" is ${all.filter((one) => !isPreRestore(one)).sort().at(-1) ?? 'none'}. The newest there are: ${[...new Set(all)].sort().reverse().slice(0, 10).join(', ')}.`)
     const labels = await labelsIn(sources, work)
     throw new UserError('no-backup', `No backup of "${wanted}" was found in ${where}.`, labels.length ? `Labels there: ${labels.join(', ')}. Set label to one of them.` : 'Nothing is stored there yet: run the backup action first, with the same storage and label.')
   }

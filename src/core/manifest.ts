@@ -40,6 +40,8 @@ const fingerprintSchema = v.object({
 const manifestSchema = v.object({
   format: v.literal(formatVersion),
   id: v.string(),
+  /** Made of a database before it was replaced; left out for an ordinary backup. */
+  kind: v.exactOptional(v.picklist(['pre-restore'])),
   label: v.string(),
   createdAt: time,
   snapshot: v.object({ at: time, lsn: v.string() }),

@@ -1,43 +1,81 @@
-import { randomBytes } from 'node:crypto'
 import { UserError } from '../errors.ts'
-import { connectBeside, dropHeld } from '../postgres/beside.ts'
-import { findPrograms, type Programs } from '../postgres/binaries.ts'
-import { type Connection, withDatabase } from '../postgres/connection.ts'
+import type { Connection } from '../postgres/connection.ts'
 import type { OwnerChoice } from '../postgres/owners.ts'
-import { type Properties, readProperties, writeProperties } from '../postgres/properties.ts'
-import type { Session } from '../postgres/session.ts'
-import { quietly } from '../postgres/still.ts'
-import { swapDatabases } from '../postgres/swap.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { Work } from '../work.ts'
-import type { FoundBackup } from './catalog.ts'
-import { findReadable, jobsOf } from './copy.ts'
-import { totalsOf } from './manifest.ts'
-import { findObstacles, lockTarget } from './restore-guard.ts'
-import { type PlanStep, planOf, type Steps } from './restore-plan.ts'
-import { buildSide } from './restore-side.ts'
-import { describeTarget, type TargetFacts } from './restore-target.ts'
+import type { Objective, PostCommand } from './restore-after.ts'
+import { clean, type CleanResult, type Cleaned } from './restore-clean.ts'
+import { restoreAsNew } from './restore-new.ts'
+import type { PlanStep } from './restore-plan.ts'
+import { restoreBySwap } from './restore-swap.ts'
+import type { TargetFacts } from './restore-target.ts'
+import { undo, type UndoResult } from './restore-undo.ts'
+import type { SafetyBackup } from './safety-backup.ts'
 
 export interface RestoreOptions {
+  /** What to do. Default: `restore`. */
+  task?: 'restore'
   sources: Storage[]
   label?: string
   backup: string
   identities: string[]
-  /** The database to put back; its name is what `confirm` must equal. */
+  /** The database to put back; its name, after its environment's, is what `confirm` must equal. */
   target: Connection
   confirm: string
+  environmentName?: string
   dryRun: boolean
+  /** Default: `swap`. */
+  mode?: 'swap' | 'new' | 'in-place'
+  /** Replaced databases older than this (milliseconds) are dropped when all went well. Undefined: all are kept. */
+  keepPrevious?: number
+  /** Whether the target is backed up first. Default: true. */
+  safetyBackup?: boolean
+  tables?: string[]
+  schemas?: string[]
+  contents?: 'all' | 'schema' | 'data'
+  replace?: boolean
+  /** SQL to run in the new database before anybody sees it. */
+  prepare?: string
+  owner?: 'keep' | 'drop' | Record<string, string>
+  /** Run by bash when all is done. */
+  postCommand?: string
+  workingDirectory?: string
+  /** Of the command, milliseconds. */
+  timeout?: number
+  /** What the command's environment starts from: already without our inputs and tokens. */
+  environment?: Record<string, string>
+  /** Milliseconds that the restore may take (RTO). */
+  maxRestoreTime?: number
   bindirs: string[]
   /** How much is done at once. Default: one a core, at most 8. */
   jobs?: number
+  /** Whose everything is. Default: `keep`. */
   owner?: OwnerChoice
+  /** Where this run can be seen, for the safety backup's manifest. */
+  runUrl?: string
+  /** Told as soon as something is known that somebody will want to know even if what comes next fails. */
+  known?: (facts: KnownFacts) => void
+}
+
+export interface KnownFacts {
+  id?: string
+  safetyBackup?: string
+  database?: string
+  previousDatabase?: string
+  /** Milliseconds. */
+  lost?: number
 }
 
 export interface RestoreResult {
+  task: 'restore'
+  mode: 'swap' | 'new'
   id: string
   label: string
   location: string
   target: string
+  /** What `confirm` has to be, to undo it. */
+  confirm: string
+  environmentName?: string
   dryRun: boolean
   snapshotAt: string
   /** Milliseconds between the snapshot and the swap (or now): data written in that time is in the previous database only. */
@@ -47,113 +85,65 @@ export interface RestoreResult {
   plan: PlanStep[]
   /** The name under which the old database is kept; undefined on a dry run, or where there was none. */
   previousDatabase?: string
+  /** Milliseconds; undefined: until somebody drops it. */
+  keepPrevious?: number
+  /** Made of the target before anything else. */
+  safetyBackup?: SafetyBackup
+  /** `prepare` has run, so that what is there differs from the backup. */
+  prepared?: boolean
+  /** What was cut in a new database, so that it does not act on the outside, each with what brings it back where that is known. */
+  cut?: { ties: string[]; triggers: string[] }
+  /** Of databases that earlier restores replaced. */
+  cleaned?: Cleaned
+  objective?: Objective
+  postCommand?: PostCommand
   /** Sessions that had to be ended for the swap. */
   sessionsEnded: number
   bytes: number
   rows: number
   tables: number
   /** Milliseconds. The swap is the only time that the target was away. */
-  timings: { restore: number; compare: number; swap: number; total: number }
+  timings: { safety?: number; restore: number; compare: number; prepare?: number; swap: number; command?: number; total: number }
   warnings: string[]
   /** Of a dry run: what there is, and what stands in the way. */
   facts?: TargetFacts
 }
 
+/** What each task gives. */
+export interface TaskResults {
+  restore: RestoreResult
+  undo: UndoResult
+  clean: CleanResult
+}
+export type Task = keyof TaskResults
+
 /**
- * Puts a database back as a backup has it. Everything that takes long happens beside: a new database is restored, compared with the
- * fingerprint, given the target's own owner, grants and settings; only then do the two change names, in one transaction. The old one is
- * kept. Whatever fails before leaves the target as it was, and nothing beside it.
+ * Puts a database back as a backup has it, or takes that back, or drops what was kept for that; by `task`, and by `mode`. Each is a story of its
+ * own. They share this: nothing begins without the right `confirm`; whatever takes long happens beside the target; what was there is kept.
  */
-export async function restore(options: RestoreOptions, work: Work): Promise<RestoreResult> {
-  const started = Date.now()
-  const target = options.target.database
-  if (!options.dryRun && options.confirm !== target)
-    throw new UserError('confirm-wrong', options.confirm ? `confirm is "${options.confirm}", and the database to replace is "${target}".` : `confirm is empty; it must name the database that is to be replaced.`, `If you mean it: confirm: ${target}`)
-  const backup = await findReadable({ ...options, label: options.label ?? target }, work)
-  const { manifest } = backup
-  const session = await connectBeside(options.target, target, work)
-  try {
-    await lockTarget(session, target)
-    const there = await readProperties(session, target)
-    const previous = there ? previousName(target, new Date()) : undefined
-    const guarded = { session, target: options.target, exists: there !== undefined, backup, owner: options.owner ?? 'keep' } as const
-    const obstacles = await findObstacles(guarded, work)
-    if (obstacles[0] && !options.dryRun) throw obstacles[0]
-    const programs = { archive: await findPrograms(manifest.source.major, ['pg_restore', 'pg_dump'], options.bindirs, work), server: await findPrograms(session.major, ['pg_dump'], options.bindirs, work) }
-    const side = `holdfast_side_${randomBytes(6).toString('hex')}`
-    const steps = planOf(backup, target, previous)
-    const result: RestoreResult = {
-      id: manifest.id,
-      label: manifest.label,
-      location: backup.location,
-      target,
-      dryRun: options.dryRun,
-      snapshotAt: manifest.snapshot.at,
-      age: Date.now() - Date.parse(manifest.snapshot.at),
-      server: { backup: manifest.source.server, target: session.version },
-      plan: Object.values(steps),
-      sessionsEnded: 0,
-      ...totalsOf(manifest),
-      timings: { restore: 0, compare: 0, swap: 0, total: 0 },
-      warnings: [
-        ...(manifest.source.database === target ? [] : [`This is a backup of the database "${manifest.source.database}" (label ${manifest.label}), and it goes in the place of "${target}".`]),
-        ...(there ? [] : [`There is no database "${target}" to take owner, grants and settings from: the new one has the server's defaults.`]),
-      ],
-    }
-    if (options.dryRun) result.facts = await describeTarget(guarded, obstacles, programs.server, work)
-    else {
-      await replace({ backup, options, session, programs, side, previous, properties: there }, steps, result, work)
-      if (previous !== undefined) result.previousDatabase = previous
-      result.age = Date.now() - Date.parse(manifest.snapshot.at)
-    }
-    result.timings.total = Date.now() - started
-    return result
-  } finally {
-    await session.end()
-  }
+export async function restore<T extends Task = 'restore'>(options: Omit<RestoreOptions, 'task'> & { task?: T }, work: Work): Promise<TaskResults[T]> {
+  checkConfirm(options)
+  const { task = 'restore', ...rest } = options
+  if (task === 'undo') return (await undo(rest, work)) as TaskResults[T]
+  if (task === 'clean') return (await clean(rest, work)) as TaskResults[T]
+  return (await byMode(rest, work)) as TaskResults[T]
 }
 
-interface Replacement {
-  backup: FoundBackup
-  options: RestoreOptions
-  session: Session
-  programs: { archive: Programs; server: Programs }
-  side: string
-  previous: string | undefined
-  properties: Properties | undefined
+function byMode(options: RestoreOptions, work: Work): Promise<RestoreResult> {
+  const { mode = 'swap' } = options
+  if (mode === 'swap') return restoreBySwap(options, work)
+  if (mode === 'new') return restoreAsNew(options, work)
+  throw new Error(`no story for mode: ${mode}`)
 }
 
-async function replace(replacement: Replacement, steps: Steps, result: RestoreResult, work: Work): Promise<void> {
-  const { backup, options, session, programs, side, previous, properties } = replacement
-  const held = { kind: 'database', name: side, input: 'target-url' } as const
-  const connection = await quietly(session, withDatabase(options.target, side))
-  const done = (name: keyof Steps): void => {
-    steps[name].done = true
-    work.log.info(`Done: ${steps[name].step}`)
-  }
-  work.hold(held)
-  try {
-    const built = await buildSide({ backup, identities: options.identities, session, programs, connection, jobs: jobsOf(options), owner: options.owner ?? 'keep' }, done, work)
-    result.warnings.push(...built.warnings)
-    Object.assign(result.timings, built.timings)
-    if (properties) await writeProperties(session, side, properties)
-    done('prepare')
-    work.signal.throwIfAborted()
-    const from = Date.now()
-    result.sessionsEnded = await swapDatabases(session, { target: options.target.database, side, previous }, work)
-    result.timings.swap = Date.now() - from
-    work.release(held)
-    done('swap')
-  } catch (error) {
-    if (!steps.swap.done) await dropHeld(session.connection, held, work)
-    throw error
-  }
+/** What must be typed: the database's name, after its environment's where that is given. */
+export function confirmOf({ target, environmentName }: Pick<RestoreOptions, 'target' | 'environmentName'>): string {
+  return environmentName ? `${environmentName}/${target.database}` : target.database
 }
 
-/** `<name>_before_<UTC time>`, within the 63 bytes that a name may have. */
-function previousName(database: string, now: Date): string {
-  const suffix = `_before_${now.toISOString().replace(/[-:]/g, '').slice(0, 15)}`
-  let base = database
-  while (Buffer.byteLength(base + suffix) > 63) base = [...base].slice(0, -1).join('')
-  return base + suffix
+function checkConfirm(options: Pick<RestoreOptions, 'target' | 'environmentName' | 'confirm' | 'dryRun'>): void {
+  const wanted = confirmOf(options)
+  if (options.dryRun || options.confirm === wanted) return
+  const what = `the database is "${options.target.database}"${options.environmentName ? ` of "${options.environmentName}"` : ''}`
+  throw new UserError('confirm-wrong', options.confirm ? `confirm is "${options.confirm}", and ${what}.` : `confirm is empty, and ${what}.`, `If you mean it: confirm: ${wanted}`)
 }

@@ -2,31 +2,34 @@ import { messageOf } from '../errors.ts'
 import { text } from 'node:stream/consumers'
 import type { Storage } from '../storage/storage.ts'
 import type { Work } from '../work.ts'
-import { folderOf, listBackups } from './catalog.ts'
+import { folderOf, isPreRestore, listBackups } from './catalog.ts'
 import { readProof } from './proof.ts'
 
 /**
  * Keeps the newest `keep` backups of a label in one destination, and removes the others. Three things are never removed: the
  * newest; a backup made while we look (only what the first listing held is a candidate); and, when none of
  * those kept has been proven, the newest backup that has: a row of unproven backups must not push out the last good one.
+ * A backup made before a restore goes when it is older than the oldest that is kept.
  *
  * Of a backup, the manifest goes first: a removal that is cut off leaves no backup that looks whole and is not.
  * Gives the ids that were removed.
  */
 export async function prune(storage: Storage, label: string, keep: number, work: Work): Promise<string[]> {
-  const ids = (await listBackups(storage, label, work)).reverse()
+  const all = (await listBackups(storage, label, work, true)).reverse()
+  const ids = all.filter((id) => !isPreRestore(id))
   const kept = ids.slice(0, Math.max(1, keep))
   let candidates = ids.slice(kept.length)
-  if (candidates.length === 0) return []
-  if (!(await newestProven(storage, label, kept, work))) {
+  if (candidates.length > 0 && !(await newestProven(storage, label, kept, work))) {
     const proven = await newestProven(storage, label, candidates, work)
     if (proven) work.log.info(`Keeping ${proven} beyond keep: ${keep}, since it is the newest backup that has been proven.`)
     candidates = candidates.filter((id) => id !== proven)
   }
-  for (const id of candidates) {
+  const oldest = ids.findLast((id) => !candidates.includes(id))
+  const removed = all.filter((id) => candidates.includes(id) || (isPreRestore(id) && oldest !== undefined && id < oldest))
+  for (const id of removed) {
     await removeBackup(storage, folderOf(label, id), work.signal)
   }
-  return candidates
+  return removed
 }
 
 /** Removes a backup, or what there is of one, the manifest first. */

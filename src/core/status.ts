@@ -2,7 +2,7 @@ import { text } from 'node:stream/consumers'
 import { messageOf } from '../errors.ts'
 import { ObjectMissing, type Storage } from '../storage/storage.ts'
 import type { Work } from '../work.ts'
-import { folderOf, labelKey, labelOf, locationOf } from './catalog.ts'
+import { folderOf, isPreRestore, labelKey, labelOf, locationOf } from './catalog.ts'
 import type { Level } from './level.ts'
 import { type Manifest, readManifest, totalsOf } from './manifest.ts'
 import { type Proof, readProof } from './proof.ts'
@@ -39,6 +39,8 @@ export interface LabelStatus {
   damaged: { id: string; why: string }[]
   /** Objects without a manifest: a backup that runs now, or what one left that was killed. */
   unfinished: { id: string; startedAt: string; age: number; bytes: number; location: string }[]
+  /** Finished, made of what a restore replaced, newest first: none of the others counts them. */
+  preRestore: { id: string; startedAt: string; age: number; bytes: number; location: string }[]
 }
 
 export interface BackupStatus {
@@ -110,7 +112,7 @@ export async function status(options: StatusOptions, work: Work): Promise<Status
 async function tracesIn(storage: Storage, only: string | undefined, work: Work): Promise<Map<string, Map<string, Traces['at'][number]>>> {
   const found = new Map<string, Map<string, Traces['at'][number]>>()
   for await (const { key, bytes } of storage.list(only === undefined ? '' : `${labelKey(only)}/`, { signal: work.signal })) {
-    const [, place = '', id = '', name = ''] = /^([^/]+)\/(\d{8}T\d{6}Z-[0-9a-z]+)\/(.+)$/.exec(key) ?? []
+    const [, place = '', id = '', name = ''] = /^([^/]+)\/(\d{8}T\d{6}Z-[0-9a-z]+(?:-pre-restore)?)\/(.+)$/.exec(key) ?? []
     if (place === '') continue
     const label = labelOf(place)
     const backups = found.get(label) ?? new Map<string, Traces['at'][number]>()
@@ -125,7 +127,8 @@ async function tracesIn(storage: Storage, only: string | undefined, work: Work):
 
 async function labelStatus(label: string, all: Traces[], work: Work): Promise<LabelStatus> {
   const byAge = all.toSorted((a, b) => (a.id < b.id ? 1 : -1))
-  const finished = byAge.filter(({ at }) => at.some((one) => one.finished))
+  const whole = byAge.filter(({ at }) => at.some((one) => one.finished))
+  const finished = whole.filter(({ id }) => !isPreRestore(id))
   const proofs = await newestProofs(finished, work)
   const notProven = finished.flatMap(({ id }) => proofs.get(id) ?? []).filter(({ proven }) => !proven)
   const one: LabelStatus = {
@@ -136,10 +139,8 @@ async function labelStatus(label: string, all: Traces[], work: Work): Promise<La
     limited: notProven.filter(({ stoppedBy }) => stoppedBy === undefined).map(verdictOf),
     failed: notProven.filter(({ stoppedBy }) => stoppedBy !== undefined).map(verdictOf),
     damaged: [],
-    unfinished: byAge.flatMap(({ id, at }) => at.filter((each) => !each.finished && each.bytes > 0).map(({ storage, bytes }) => {
-      const startedAt = timeOf(id)
-      return { id, startedAt, age: Date.now() - Date.parse(startedAt), bytes, location: locationOf(storage, label, id) }
-    })),
+    unfinished: byAge.flatMap(({ id, at }) => at.filter((each) => !each.finished && each.bytes > 0).map((each) => begunAt(label, id, each))),
+    preRestore: whole.filter(({ id }) => isPreRestore(id)).flatMap(({ id, at }) => at.filter((each) => each.finished).slice(0, 1).map((each) => begunAt(label, id, each))),
   }
   for (const traces of finished) {
     if (one.newest && one.proven) break
@@ -210,6 +211,11 @@ async function newestProofs(backups: readonly Traces[], work: Work): Promise<Map
   }
   await Promise.all(Array.from({ length: readers }, worker))
   return newest
+}
+
+function begunAt(label: string, id: string, { storage, bytes }: Traces['at'][number]): LabelStatus['unfinished'][number] {
+  const startedAt = timeOf(id)
+  return { id, startedAt, age: Date.now() - Date.parse(startedAt), bytes, location: locationOf(storage, label, id) }
 }
 
 /** When a backup was begun, from its id. */

@@ -1,36 +1,47 @@
 import { messageOf, UserError } from '../errors.ts'
 import type { Work } from '../work.ts'
-import { connect, quoteName, type Session } from './session.ts'
+import { connect, quoteName, quoteText, type Session } from './session.ts'
 
 const attempts = 6
+
+export interface Swap {
+  target: string
+  side: string
+  /** The name under which the target is kept; undefined where there is no target. */
+  previous: string | undefined
+  /** New comments, given in the same transaction: of the database that is kept, and of the one that takes its place. */
+  comments?: { previous?: string; target?: string | null }
+}
 
 /**
  * Puts `side` in the place of `target`, which is kept as `previous`: both renames in one transaction, so that at no moment there
  * is none, or another. Where there is no target, `previous` is undefined and `side` just takes the name.
  *
  * Busy clients come back within milliseconds. The rename is issued first: its lock stops new logins, and it waits up to five seconds
- * for the sessions that are there, which a second connection ends meanwhile. (Ending them first loses against clients that reconnect.)
+ * for the sessions that are there, which a second connection ends meanwhile, in both databases. (Ending them first loses against clients that reconnect.)
  * `session` is on another database of the server. Gives how many sessions were ended.
  */
-export async function swapDatabases(session: Session, names: { target: string; side: string; previous: string | undefined }, work: Work): Promise<number> {
-  const { target, side, previous } = names
-  let ended = 0
+export async function swapDatabases(session: Session, { target, side, previous, comments = {} }: Swap, work: Work): Promise<number> {
+  const ended = new Set<number>()
+  const statements = [
+    ...(previous === undefined ? [] : [rename(target, previous)]),
+    rename(side, target),
+    ...(previous === undefined || comments.previous === undefined ? [] : [commentOn(previous, comments.previous)]),
+    ...(comments.target === undefined ? [] : [commentOn(target, comments.target)]),
+  ]
   for (let attempt = 1; ; attempt++) {
     await session.query('BEGIN')
     try {
-      if (previous !== undefined) {
-        const done = new AbortController()
-        const ending = endSessions(session, target, done.signal, work).then((count) => (ended += count))
-        try {
-          await session.query(`ALTER DATABASE ${quoteName(target)} RENAME TO ${quoteName(previous)}`)
-        } finally {
-          done.abort()
-          await ending
-        }
+      const done = new AbortController()
+      const ending = endSessions(session, [target, side], ended, done.signal, work)
+      try {
+        for (const statement of statements) await session.query(statement)
+      } finally {
+        done.abort()
+        await ending
       }
-      await session.query(`ALTER DATABASE ${quoteName(side)} RENAME TO ${quoteName(target)}`)
       await session.query('COMMIT')
-      return ended
+      return ended.size
     } catch (error) {
       await session.query('ROLLBACK').catch(() => {})
       work.signal.throwIfAborted()
@@ -44,34 +55,40 @@ export async function swapDatabases(session: Session, names: { target: string; s
   }
 }
 
+function rename(from: string, to: string): string {
+  return `ALTER DATABASE ${quoteName(from)} RENAME TO ${quoteName(to)}`
+}
+
+function commentOn(database: string, comment: string | null): string {
+  return `COMMENT ON DATABASE ${quoteName(database)} IS ${comment === null ? 'NULL' : quoteText(comment)}`
+}
+
 /**
- * Ends whoever is connected to a database, again and again until told to stop. Whom it may not end (a superuser's session, seen from
- * a lesser role) it leaves.
+ * Ends whoever is connected to the databases, again and again until told to stop, and notes whom. Whom it may not end (a superuser's session,
+ * seen from a lesser role) it leaves.
  */
-async function endSessions(beside: Session, database: string, done: AbortSignal, work: Work): Promise<number> {
-  let ended = 0
+async function endSessions(beside: Session, databases: string[], ended: Set<number>, done: AbortSignal, work: Work): Promise<void> {
   let killer: Session | undefined
   try {
     killer = await connect(beside.connection, work)
     while (!done.aborted && !work.signal.aborted) {
       // another role's session shows no backend_type to a lesser one
-      const others = await killer.query<{ pid: number }>("SELECT pid FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND coalesce(backend_type, 'client backend') = 'client backend'", [database])
+      const others = await killer.query<{ pid: number }>("SELECT pid FROM pg_catalog.pg_stat_activity WHERE datname = ANY ($1) AND coalesce(backend_type, 'client backend') = 'client backend'", [databases])
       for (const { pid } of others) {
         const [row] = await killer.query<{ done: boolean }>('SELECT pg_catalog.pg_terminate_backend($1) AS done', [pid]).catch((error: { code?: string }) => {
           if (error.code === '42501') return []
           throw error as Error
         })
-        if (row?.done) ended++
+        if (row?.done) ended.add(pid)
       }
       await new Promise((resolve) => setTimeout(resolve, 50))
     }
   } catch (error) {
     // the rename itself tells whether it was needed
-    work.log.debug(`could not end the sessions of ${database}: ${messageOf(error)}`)
+    work.log.debug(`could not end the sessions of ${databases.join(' and ')}: ${messageOf(error)}`)
   } finally {
     await killer?.end()
   }
-  return ended
 }
 
 /** What would break when the database is renamed, or be left behind with the old one; each as a sentence. */

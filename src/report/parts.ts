@@ -1,5 +1,5 @@
-import { code, details, fence, list, md, type Markdown } from './markdown.ts'
-import { formatMany } from './format.ts'
+import { blocks, code, details, fence, list, md, table, text, type Markdown } from './markdown.ts'
+import { formatDuration, formatMany } from './format.ts'
 
 /** At most so many rows of a long list are shown; the rest is counted. */
 export const mostRows = 50
@@ -24,6 +24,36 @@ export function capped<T>(all: readonly T[], show: (items: readonly T[]) => Mark
 export function foldedList(title: string, items: readonly string[], as: (raw: string) => Markdown = code): Markdown | undefined {
   if (items.length === 0) return undefined
   return details(title, capped(items, (some) => list(some.map(as)), 'entry', 'entries'))
+}
+
+/** The steps of a restore; those done are marked. */
+export function planTable(plan: readonly { step: string; done: boolean }[]): Markdown {
+  return table(['', 'Step'], plan.map((each) => [each.done ? '✅' : '▢', text(each.step)]))
+}
+
+/** What came of a command after a restore. `all` says how things stand when it failed. */
+export function commandPart({ command, failed, took, output }: { command: string; failed?: string; took: number; output: string }, all: string): Markdown {
+  const written = output.trim() === '' ? md`Nothing.` : fence(output, 'text')
+  const ended = failed === undefined ? undefined : blocks(md`**The post-command ${failed}.** ${all} Run the command again when its cause is mended; what it wrote is below.`)
+  return blocks(ended, details(`The post-command (${formatDuration(took)})`, blocks(fence(command, 'bash'), md`It wrote:`, written)))
+}
+
+/** The SQL that swaps the names of two databases, sessions and all. */
+export function renamesByHand(target: string, kept: string): Markdown {
+  const literal = (name: string): string => `'${name.replaceAll("'", "''")}'`
+  const sql = [
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN (${literal(target)}, ${literal(kept)});`,
+    'BEGIN;',
+    `ALTER DATABASE ${quote(target)} RENAME TO ${quote(`${target.slice(0, 40)}_restored`)};`,
+    `ALTER DATABASE ${quote(kept)} RENAME TO ${quote(target)};`,
+    'COMMIT;',
+  ]
+  return fence(sql.join('\n'), 'sql')
+}
+
+/** A name as SQL wants it. */
+export function quote(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
 }
 
 function yamlValue(value: string): string {

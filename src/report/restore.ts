@@ -1,15 +1,17 @@
 import type { RestoreResult } from '../core/restore.ts'
 import { formatAge, formatBytes, formatDuration, formatMany, formatMoment } from './format.ts'
-import { blocks, code, details, fence, md, table, text, type Markdown } from './markdown.ts'
+import { cleanedPart } from './clean.ts'
+import { blocks, code, details, fence, list, md, table, text, type Markdown } from './markdown.ts'
 import { timeline } from './mermaid.ts'
-import { warningsPart } from './parts.ts'
+import { commandPart, inputsPart, planTable, quote, renamesByHand, warningsPart } from './parts.ts'
 import { targetPart } from './restore-target.ts'
 
 /** One line for the log. */
 export function restoreVerdict(result: RestoreResult): string {
   if (result.dryRun) return `Dry run: nothing was touched. Backup ${result.id} would be restored into ${result.target}.`
   const kept = result.previousDatabase ? ` The database as it was before is kept as ${result.previousDatabase}.` : ''
-  return `Restored ${result.target} from backup ${result.id}: ${formatMany(result.rows, 'row')} in ${formatMany(result.tables, 'table')}, as of ${formatMoment(result.snapshotAt)}.${kept}`
+  const stored = result.safetyBackup ? ` It was backed up first, as ${result.safetyBackup.id}.` : ''
+  return `Restored ${result.target} from backup ${result.id}: ${formatMany(result.rows, 'row')} in ${formatMany(result.tables, 'table')}, as of ${formatMoment(result.snapshotAt)}.${kept}${stored}`
 }
 
 export function restoreReport(result: RestoreResult): string {
@@ -20,68 +22,110 @@ export function restoreReport(result: RestoreResult): string {
           : md`## 📝 Dry run: this is what restoring ${code(result.target)} would do. Nothing was touched`,
         lossPart(result),
         warningsPart(result.warnings),
-        result.facts ? targetPart(result.facts, result.target) : undefined,
+        result.facts && targetPart(result.facts, result.target),
         planPart(result),
-        result.facts?.obstacles.length ? undefined : md`**Next:** run it again with \`dry-run: false\` and \`confirm: ${text(result.target)}\`.`,
+        result.cleaned && cleanedPart(result.cleaned, true),
+        result.facts?.obstacles.length ? undefined : md`**Next:** run it again with \`dry-run: false\` and \`confirm: ${text(result.confirm)}\`.`,
         factsPart(result),
       )
     : blocks(
-        md`## ✅ ${code(result.target)} restored, compared and swapped in`,
-        md`${formatMany(result.rows, 'row')} in ${formatMany(result.tables, 'table')} from ${formatBytes(result.bytes)} of backup, in ${formatDuration(result.timings.total)}. ${code(result.target)} was away for ${formatDuration(result.timings.swap)}; ${formatMany(result.sessionsEnded, 'session')} had to be ended.`,
+        titlePart(result),
+        figuresPart(result),
         lossPart(result),
-        warningsPart(result.warnings),
-        undoPart(result),
+        warningsPart([...timePart(result), ...result.warnings]),
+        result.postCommand && commandPart(result.postCommand, 'The restore itself is done: the database is in place, and was compared with the backup.'),
+        differencePart(result),
+        nextPart(result),
+        keptPart(result),
+        safetyPart(result),
+        result.cleaned && cleanedPart(result.cleaned, false),
         planPart(result),
         factsPart(result),
       )
   return `${report.markdown}\n`
 }
 
-function lossPart(result: RestoreResult): Markdown {
-  const where = result.previousDatabase ? md` is only in ${code(result.previousDatabase)}` : md` is not in it`
-  return md`The backup holds all that was committed before **${formatMoment(result.snapshotAt)}**. Data written after that (the ${formatAge(result.age)} since)${where}.`
+function titlePart(result: RestoreResult): Markdown {
+  const target = code(result.target)
+  if (result.postCommand?.failed !== undefined) return md`## ❌ ${target} is restored, but the post-command failed`
+  return result.mode === 'new' ? md`## ✅ ${target} made from a backup, and compared` : md`## ✅ ${target} restored, compared and swapped in`
 }
 
-function undoPart(result: RestoreResult): Markdown | undefined {
-  const kept = result.previousDatabase
+function figuresPart(result: RestoreResult): Markdown {
+  const all = md`${formatMany(result.rows, 'row')} in ${formatMany(result.tables, 'table')} from ${formatBytes(result.bytes)} of backup, in ${formatDuration(result.timings.total)}.`
+  if (result.mode === 'new') return md`${all} Nobody saw the new database before it was done.`
+  return md`${all} ${code(result.target)} was away for ${formatDuration(result.timings.swap)}; ${formatMany(result.sessionsEnded, 'session')} had to be ended.`
+}
+
+function lossPart(result: RestoreResult): Markdown {
+  const where = result.previousDatabase ? md` is only in ${code(result.previousDatabase)}` : md` is not in it`
+  const stored = result.safetyBackup ? md`, and up to ${formatMoment(result.safetyBackup.snapshotAt)} in the safety backup ${code(result.safetyBackup.id)}` : md``
+  return md`The backup holds all that was committed before **${formatMoment(result.snapshotAt)}**. Data written after that (the ${formatAge(result.age)} since)${where}${stored}.`
+}
+
+/** Too long is no failure: what was restored is restored. */
+function timePart({ objective }: RestoreResult): string[] {
+  if (!objective || objective.held) return []
+  return [`The restore took ${formatDuration(objective.took)}, longer than the ${formatDuration(objective.limit)} of max-restore-time.`]
+}
+
+function differencePart({ prepared, cut }: RestoreResult): Markdown | undefined {
+  const ran = prepared ? md`The comparison came before the SQL of \`prepare\`: the database differs from the backup by what that did.` : undefined
+  const ties = cut?.ties.length ? blocks(md`Not in it, so that it does not act on other systems:`, list(cut.ties.map((tie) => text(tie)))) : undefined
+  const triggers = cut?.triggers.length ? blocks(md`Its event triggers are disabled. To enable them again, as a superuser:`, fence(cut.triggers.join('\n'), 'sql')) : undefined
+  const whole = blocks(ran, ties, triggers)
+  return whole.markdown ? whole : undefined
+}
+
+function nextPart(result: RestoreResult): Markdown | undefined {
+  const { previousDatabase: kept, target, confirm, environmentName } = result
   if (kept === undefined) return undefined
-  const undo = [
-    `ALTER DATABASE ${quote(result.target)} RENAME TO ${quote(`${result.target.slice(0, 40)}_restored`)};`,
-    `ALTER DATABASE ${quote(kept)} RENAME TO ${quote(result.target)};`,
-  ]
-  const literal = (name: string): string => `'${name.replaceAll("'", "''")}'`
-  const ending = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN (${literal(result.target)}, ${literal(kept)});`
+  const inputs = [['undo', 'true'], ...(environmentName ? [['environment', environmentName]] : []), ['confirm', confirm]] as [string, string][]
   return blocks(
-    md`**Next:** look at your application. Only when all is well, drop the database as it was before (it takes as much space as the new one):`,
-    fence(`DROP DATABASE ${quote(kept)};`, 'sql'),
-    details(
-      'To undo this restore',
-      blocks(md`Stop the application, connect to another database (such as \`postgres\`), and run:`, fence(`${ending}\nBEGIN;\n${undo.join('\n')}\nCOMMIT;`, 'sql')),
-    ),
+    md`**Next:** look at your application. If this restore was wrong, take it back: the same \`target-url\`, and`,
+    inputsPart(inputs),
+    md`That swaps the two databases again, within a second. What was written since the restore is then kept beside in its turn.`,
+    details('To undo it by hand, without Holdfast', blocks(md`Stop the application, connect to another database (such as \`postgres\`), and run:`, renamesByHand(target, kept))),
+  )
+}
+
+function keptPart(result: RestoreResult): Markdown | undefined {
+  const { previousDatabase: kept, keepPrevious } = result
+  if (kept === undefined) return undefined
+  const forHow = keepPrevious === undefined
+    ? md`It is kept until somebody drops it; with \`keep-previous\`, a later restore does, or \`clean: true\`.`
+    : md`It is kept for ${formatAge(keepPrevious)} (\`keep-previous\`): the next restore after that drops it, or \`clean: true\`.`
+  return blocks(md`### What was kept`, md`The database as it was before is ${code(kept)}, which takes space on the server. ${forHow} When all is well, and sooner than that:`, fence(`DROP DATABASE ${quote(kept)};`, 'sql'))
+}
+
+function safetyPart({ safetyBackup: made, confirm, environmentName }: RestoreResult): Markdown | undefined {
+  if (made === undefined) return undefined
+  const inputs = [['label', made.label], ['backup', made.id], ...(environmentName ? [['environment', environmentName]] : []), ['confirm', confirm]] as [string, string][]
+  return blocks(
+    md`The safety backup has the database as it was at ${formatMoment(made.snapshotAt)}: ${code(made.id)}, ${formatBytes(made.bytes)}, in ${{ markdown: made.locations.map((location) => code(location).markdown).join(' and ') }}. Where the kept database is gone too, restore it with`,
+    inputsPart(inputs),
+    md`\`latest\` never chooses it. Retention removes it when it is older than the oldest backup that is kept.`,
   )
 }
 
 function planPart(result: RestoreResult): Markdown {
-  const title = result.dryRun ? md`### The plan` : md`### What was done`
-  return blocks(
-    title,
-    table(
-      ['', 'Step'],
-      result.plan.map((each) => [each.done ? '✅' : '▢', text(each.step)]),
-    ),
-  )
+  return blocks(result.dryRun ? md`### The plan` : md`### What was done`, planTable(result.plan))
 }
 
 function factsPart(result: RestoreResult): Markdown {
+  const { timings, objective } = result
   return details(
     'Details',
     blocks(
       result.dryRun
         ? undefined
         : timeline('Where the time went', [
-            { name: 'Restore beside the target', milliseconds: result.timings.restore },
-            { name: 'Compare with the fingerprint', milliseconds: result.timings.compare },
-            { name: 'Swap', milliseconds: result.timings.swap },
+            { name: 'Safety backup', milliseconds: timings.safety ?? 0 },
+            { name: 'Restore beside the target', milliseconds: timings.restore },
+            { name: 'Compare with the fingerprint', milliseconds: timings.compare },
+            { name: 'Prepare', milliseconds: timings.prepare ?? 0 },
+            { name: 'Swap', milliseconds: timings.swap },
+            { name: 'Post-command', milliseconds: timings.command ?? 0 },
           ]),
       table(
         ['', ''],
@@ -92,13 +136,9 @@ function factsPart(result: RestoreResult): Markdown {
           ['Size stored', formatBytes(result.bytes)],
           ['Backup’s PostgreSQL', result.server.backup],
           ['Target’s PostgreSQL', result.server.target],
+          ...(objective ? [['Time until it was back', `${formatDuration(objective.took)}; max-restore-time is ${formatDuration(objective.limit)}: ${objective.held ? 'held' : 'not held'}`]] : []),
         ],
       ),
     ),
   )
-}
-
-/** A name as SQL wants it. */
-function quote(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
 }

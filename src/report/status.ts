@@ -39,6 +39,7 @@ function labelPart(one: LabelStatus): Markdown {
     partOf('Verified, and not good:', one.failed, ({ id, level, at }) => md`${code(id)}: reached the level "${level}" on ${formatMoment(at)}`),
     partOf('Cannot be read:', one.damaged, ({ id, why }) => md`${code(id)}: ${why}`),
     partOf('Unfinished (running now, or left by a run that was killed):', one.unfinished, ({ location, age, bytes }) => md`${code(location)}: ${formatBytes(bytes)}, begun ${formatAge(age)} ago`),
+    partOf('Made before a restore, of what it replaced (to be restored by their id):', one.preRestore, ({ id, age, bytes }) => md`${code(id)}: ${formatBytes(bytes)}, ${formatAge(age)} old`),
   )
 }
 

@@ -17,7 +17,7 @@ function optionsFor(store: Store, target: Awaited<ReturnType<typeof freshDatabas
   after(async () => {
     for (const row of await query(server, 'postgres', `SELECT datname FROM pg_database WHERE datname LIKE '${target.name}_before_%'`)) await query(server, 'postgres', `DROP DATABASE "${String(row['datname'])}" WITH (FORCE)`)
   })
-  return { ...store.reading, target: target.connection, confirm: target.name, dryRun: false, ...more }
+  return { ...store.reading, target: target.connection, confirm: target.name, dryRun: false, safetyBackup: false, ...more }
 }
 
 const side = (): Promise<Record<string, unknown>[]> => query(server, 'postgres', `SELECT datname FROM pg_database WHERE datname LIKE 'holdfast_side%'`)
@@ -45,7 +45,7 @@ for (const each of servers())
         (SELECT json_agg(json_build_array(setrole::regrole, setconfig) ORDER BY setrole) FROM pg_db_role_setting WHERE setdatabase = d.oid) AS settings FROM pg_database d WHERE datname = '${target.name}'`)
     const before = await about()
     await query(each, target.name, 'DROP TABLE public.orders')
-    const options = { ...store.reading, target: target.connection, confirm: target.name, dryRun: false }
+    const options = { ...store.reading, target: target.connection, confirm: target.name, dryRun: false, safetyBackup: false }
     const result = await restore(options, quietWork())
     try {
       assert.deepEqual(await query(each, target.name, 'SELECT count(*)::int AS n FROM public.orders'), [{ n: 500 }])

@@ -111,10 +111,13 @@ export function harmfulRehearsal(): RehearsalResult {
 
 export function restoreResult(changes: Partial<RestoreResult> = {}): RestoreResult {
   return {
+    task: 'restore',
+    mode: 'swap',
     id: '20261121T031045Z-k3v9',
     label: 'production',
     location: 'file:///mnt/backups/production/20261121T031045Z-k3v9',
     target: 'shop',
+    confirm: 'shop',
     dryRun: false,
     snapshotAt: '2026-11-21T03:10:45.123Z',
     age: 12_000_000,

@@ -1,0 +1,150 @@
+import { randomBytes } from 'node:crypto'
+import { dropHeld } from '../postgres/beside.ts'
+import { findPrograms, type Programs } from '../postgres/binaries.ts'
+import { type Connection, withDatabase } from '../postgres/connection.ts'
+import type { Session } from '../postgres/session.ts'
+import { quietly } from '../postgres/still.ts'
+import { type Swap, swapDatabases } from '../postgres/swap.ts'
+import type { Work } from '../work.ts'
+import type { FoundBackup } from './catalog.ts'
+import { jobsOf } from './copy.ts'
+import { totalsOf } from './manifest.ts'
+import { confirmOf, type RestoreOptions, type RestoreResult } from './restore.ts'
+import { runPostCommand } from './restore-after.ts'
+import { dropKept } from './restore-clean.ts'
+import type { PlanStep, Steps } from './restore-plan.ts'
+import { buildSide } from './restore-side.ts'
+
+/** What restoring beside a target and naming it so has in common, whether there was a target or not. */
+export interface Beside {
+  backup: FoundBackup
+  options: RestoreOptions
+  /** On another database of the server. */
+  session: Session
+  programs: { archive: Programs; server: Programs }
+  steps: AllSteps
+  result: RestoreResult
+  /** When the step began, milliseconds. */
+  started: number
+}
+
+const order = ['safety', 'create', 'load', 'compare', 'prepare', 'cut', 'sanitise', 'swap', 'command', 'clean'] as const
+export type StepName = (typeof order)[number]
+/** The plan's own steps, and those that were asked for. */
+export type AllSteps = Steps & Partial<Record<StepName, PlanStep>>
+
+/** Puts the further steps of this restore between those of the plan. */
+export function withSteps(steps: Steps, more: Partial<Record<Exclude<StepName, keyof Steps>, string | undefined>>): AllSteps {
+  const added = Object.entries(more).flatMap(([name, text]) => (text === undefined ? [] : [[name, { step: text, done: false }]]))
+  return { ...steps, ...Object.fromEntries(added) as Partial<Record<StepName, PlanStep>> }
+}
+
+export function inTurn(steps: AllSteps): PlanStep[] {
+  return order.flatMap((name) => steps[name] ?? [])
+}
+
+/** The sentences for what follows the swap, and for `prepare`. */
+export function stepsAsked({ prepare, postCommand, keepPrevious }: RestoreOptions): Record<'sanitise' | 'command' | 'clean', string | undefined> {
+  return {
+    sanitise: prepare === undefined ? undefined : `Run the SQL of prepare in it, as one transaction (${lines(prepare)}); what it changes is no longer what the backup has`,
+    command: postCommand === undefined ? undefined : 'Run the post-command',
+    clean: keepPrevious === undefined ? undefined : 'Drop the databases that earlier restores replaced, and that were kept long enough',
+  }
+}
+
+export async function programsFor({ manifest }: FoundBackup, session: Session, { bindirs }: Pick<RestoreOptions, 'bindirs'>, work: Work): Promise<Beside['programs']> {
+  return { archive: await findPrograms(manifest.source.major, ['pg_restore', 'pg_dump'], bindirs, work), server: await findPrograms(session.major, ['pg_dump'], bindirs, work) }
+}
+
+/** A result to which nothing has happened yet. */
+export function emptyResult(mode: RestoreResult['mode'], options: RestoreOptions, backup: FoundBackup, session: Session, steps: AllSteps): RestoreResult {
+  const { manifest } = backup
+  const { environmentName, dryRun, keepPrevious } = options
+  return {
+    task: 'restore',
+    mode,
+    id: manifest.id,
+    label: manifest.label,
+    location: backup.location,
+    target: options.target.database,
+    confirm: confirmOf(options),
+    ...(environmentName ? { environmentName } : {}),
+    dryRun,
+    snapshotAt: manifest.snapshot.at,
+    age: Date.now() - Date.parse(manifest.snapshot.at),
+    server: { backup: manifest.source.server, target: session.version },
+    plan: inTurn(steps),
+    ...(keepPrevious === undefined ? {} : { keepPrevious }),
+    sessionsEnded: 0,
+    ...totalsOf(manifest),
+    timings: { restore: 0, compare: 0, swap: 0, total: 0 },
+    warnings: [],
+  }
+}
+
+export function finish({ steps }: Pick<Beside, 'steps'>, name: StepName, work: Work): void {
+  const step = steps[name]
+  if (!step) return
+  step.done = true
+  work.log.info(`Done: ${step.step}`)
+}
+
+/**
+ * Builds the new database under a name of ours, has `ready` do to it what the mode needs, and gives it the target's name. Whatever fails before
+ * drops it, and leaves the target as it was.
+ */
+export async function buildAndName(beside: Beside, swap: Omit<Swap, 'target' | 'side'>, ready: (side: Connection) => Promise<void>, work: Work): Promise<void> {
+  const { backup, options, session, programs, result } = beside
+  const target = options.target.database
+  const held = { kind: 'database', name: `holdfast_side_${randomBytes(6).toString('hex')}`, input: 'target-url' } as const
+  const connection = await quietly(session, withDatabase(options.target, held.name))
+  work.hold(held)
+  try {
+    const built = await buildSide({ backup, identities: options.identities, session, programs, connection, jobs: jobsOf(options), owner: options.owner ?? 'keep' }, (step) => finish(beside, step, work), work)
+    result.warnings.push(...built.warnings)
+    Object.assign(result.timings, built.timings)
+    const from = Date.now()
+    await ready(connection)
+    result.timings.prepare = Date.now() - from
+    work.signal.throwIfAborted()
+    const swapping = Date.now()
+    result.sessionsEnded = await swapDatabases(session, { target, side: held.name, ...swap }, work)
+    result.timings.swap = Date.now() - swapping
+    work.release(held)
+    finish(beside, 'swap', work)
+  } catch (error) {
+    if (!beside.steps.swap.done) await dropHeld(session.connection, held, work)
+    throw error
+  }
+  result.age = Date.now() - Date.parse(result.snapshotAt)
+  if (swap.previous !== undefined) result.previousDatabase = swap.previous
+  options.known?.({ database: target, lost: result.age, ...(swap.previous === undefined ? {} : { previousDatabase: swap.previous }) })
+}
+
+/** What follows, when the database has its name: the user's command, and if that went well, the cleaning. Neither can make the restore undone. */
+export async function follow(beside: Beside, work: Work): Promise<void> {
+  const { options, session, programs, result } = beside
+  const ran = await runPostCommand(options, programs.server, work)
+  if (ran) {
+    result.postCommand = ran
+    result.timings.command = ran.took
+    if (ran.failed === undefined) finish(beside, 'command', work)
+  }
+  if (options.keepPrevious === undefined) return
+  if (ran?.failed !== undefined) {
+    result.warnings.push('No database that was kept has been dropped, since the post-command failed.')
+    return
+  }
+  try {
+    result.cleaned = await dropKept(session, result.target, options.keepPrevious, { dryRun: false, except: result.previousDatabase }, work)
+    finish(beside, 'clean', work)
+  } catch (error) {
+    work.signal.throwIfAborted()
+    result.warnings.push(`The restore is done, but databases that were kept could not be looked at: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+
+function lines(sql: string): string {
+  const count = sql.trim().split('\n').length
+  return count === 1 ? 'one line' : `${count} lines`
+}

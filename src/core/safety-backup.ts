@@ -1,0 +1,57 @@
+import { UserError } from '../errors.ts'
+import type { Storage } from '../storage/storage.ts'
+import type { Work } from '../work.ts'
+import { backup } from './backup.ts'
+import { jobsOf } from './copy.ts'
+import type { Manifest } from './manifest.ts'
+import type { RestoreOptions } from './restore.ts'
+
+/** A backup of the target as it was before anything was done to it. */
+export interface SafetyBackup {
+  id: string
+  label: string
+  /** When its snapshot was taken (ISO 8601, UTC). */
+  snapshotAt: string
+  /** Its own place in each destination. */
+  locations: string[]
+  /** Stored, in one destination. */
+  bytes: number
+  /** Milliseconds. */
+  took: number
+}
+
+/** From here on tables get an archive of their own; the default of the action that backs up. */
+const largeTable = 16 * 1024 ** 2
+
+/**
+ * Backs up the target before it is restored: into all storages, under the label of the backup that is restored, encrypted to the same keys. It is of
+ * the kind `pre-restore`, which `latest` and retention never take for an ordinary one. Whatever keeps it from being made stops the restore, with
+ * the way to do without. `encryption` undefined: what is restored tells of no keys.
+ */
+export async function backUpTarget(options: RestoreOptions, like: { label: string; encryption: Manifest['encryption'] | undefined }, work: Work): Promise<SafetyBackup> {
+  const { target, sources, bindirs, runUrl } = options
+  const { label, encryption } = like
+  const without = `To go on without one, write safety-backup: false. The database as it is now is then nowhere but on its own server${options.mode === 'in-place' ? ', and is overwritten there' : ', where a swap keeps it beside the new one'}.`
+  const refuse = (why: string, hint: string, cause?: unknown): UserError =>
+    new UserError('safety-backup-failed', `The safety backup of "${target.database}" cannot be made, so nothing was restored: ${why}`, `${hint} ${without}`.trim(), { cause })
+  if (sources.length === 0) throw refuse('there is no storage to put it in.', 'Give the storage that backups of it are in.')
+  if (encryption === undefined) throw refuse('what is restored was not made by Holdfast, and names no key to encrypt it to.', 'Run the action backup first.')
+  const started = Date.now()
+  const destinations: Storage[] = sources
+  try {
+    const made = await work.log.group(`Safety backup of "${target.database}"`, () =>
+      backup(
+        { database: target, destinations, label, recipients: encryption === 'none' ? 'none' : encryption.recipients, bindirs, jobs: jobsOf(options), largeTable, fingerprint: 'content', kind: 'pre-restore', ...(runUrl ? { runUrl } : {}) },
+        work,
+      ))
+    options.known?.({ safetyBackup: made.id })
+    work.log.info(`The target as it is now is stored as ${label}/${made.id}`)
+    return { id: made.id, label, snapshotAt: made.snapshotAt, locations: made.locations.map(({ location }) => location), bytes: made.bytes, took: Date.now() - started }
+  } catch (error) {
+    work.signal.throwIfAborted()
+    const ofServer = /^[0-9A-Z]{5}$/.test(String((error as { code?: unknown }).code ?? ''))
+    if (error instanceof UserError) throw refuse(error.message, error.hint, error)
+    if (ofServer && error instanceof Error) throw refuse(`${error.message}.`, 'Look at the log of the server.', error)
+    throw error
+  }
+}
