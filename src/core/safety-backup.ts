@@ -38,11 +38,13 @@ export async function backUpTarget(options: RestoreOptions, like: { label: strin
   const started = Date.now()
   try {
     const recipients = encryption === 'none' ? encryption : encryption.recipients
-    const asked: BackupOptions = { database: target, destinations: sources, label, recipients, bindirs, jobs: jobsOf(options), largeTable, fingerprint: 'content', kind: 'pre-restore' }
+    const how = { bindirs, jobs: jobsOf(options), largeTable, fingerprint: 'content', kind: 'pre-restore' } as const
+    const asked: BackupOptions = { database: target, destinations: sources, label, recipients, ...how }
     const made = await work.log.group(`Safety backup of "${target.database}"`, () => backup(runUrl ? { ...asked, runUrl } : asked, work))
     options.known?.({ safetyBackup: made.id })
     work.log.info(`The target as it is now is stored as ${label}/${made.id}`)
-    return { id: made.id, label, snapshotAt: made.snapshotAt, locations: made.locations.map(({ location }) => location), bytes: made.bytes, took: Date.now() - started }
+    const { id, snapshotAt, bytes } = made
+    return { id, label, snapshotAt, locations: made.locations.map(({ location }) => location), bytes, took: Date.now() - started }
   } catch (error) {
     work.signal.throwIfAborted()
     if (error instanceof UserError) throw refuse(error.message, error.hint, error)
