@@ -2,16 +2,16 @@ import { createInterface } from 'node:readline/promises'
 import { restoreStep } from '../actions/restore.ts'
 import type { Step } from '../actions/run.ts'
 import { UserError } from '../errors.ts'
-import { inputFlag, inputText } from '../github/input.ts'
+import { type Env, inputFlag, inputText } from '../github/input.ts'
 import type { Terminal } from './terminal.ts'
 
 /**
  * A restore as a person at a terminal wants it: without `--confirm`, the plan is shown first, and the name of the database asked
- * for. What is then restored is the very backup that the plan named, whatever has become the latest since.
+ * for; an undo and a clean likewise. What is then restored is the very backup that the plan named, whatever has become the latest since.
  */
 export async function restoreAsked(step: Step, { interactive }: Pick<Terminal, 'interactive'>): Promise<void> {
   const { env, work, report } = step
-  if (!interactive || inputText(env, 'confirm') !== '' || inputFlag(env, 'dry-run')) return restoreStep(step)
+  if (!interactive || inputText(env, 'confirm') !== '' || inputFlag(env, 'dry-run') || inputFlag(env, 'list')) return restoreStep(step)
   let planned = ''
   await restoreStep({
     ...step,
@@ -22,8 +22,15 @@ export async function restoreAsked(step: Step, { interactive }: Pick<Terminal, '
     // what comes next is asked, not told
     report: (markdown) => report(markdown.replace(/^\*\*Next:\*\*.*\n?/m, '')),
   })
-  const confirm = await ask('To go on, type the name of the database that is replaced: ', work.signal)
-  return restoreStep({ ...step, env: { ...env, INPUT_BACKUP: planned, INPUT_CONFIRM: confirm } })
+  const confirm = await ask(question(env), work.signal)
+  return restoreStep({ ...step, env: { ...env, ...(planned ? { INPUT_BACKUP: planned } : {}), INPUT_CONFIRM: confirm } })
+}
+
+/** Where an environment is named, it is typed too: `production/shop`, not `shop`. */
+function question(env: Env): string {
+  const which = inputFlag(env, 'undo') ? 'that is swapped back' : inputFlag(env, 'clean') ? 'that was restored' : inputText(env, 'mode') === 'new' ? 'that is made' : 'that is replaced'
+  const name = inputText(env, 'environment') ? 'environment, a slash, and the name of the database' : 'name of the database'
+  return `To go on, type the ${name} ${which}: `
 }
 
 /** Asks on the terminal. The terminal stays in its usual mode, so Ctrl-C is a signal there as ever. */

@@ -100,7 +100,8 @@ export async function buildAndName(beside: Beside, swap: Omit<Swap, 'target' | '
   const connection = await quietly(session, withDatabase(options.target, held.name))
   work.hold(held)
   try {
-    const built = await buildSide({ backup, identities: options.identities, session, programs, connection, jobs: jobsOf(options), owner: options.owner ?? 'keep' }, (step) => finish(beside, step, work), work)
+    const side = { backup, identities: options.identities, session, programs, connection, jobs: jobsOf(options), owner: options.owner ?? 'keep' }
+    const built = await buildSide(side, (step) => finish(beside, step, work), work)
     result.warnings.push(...built.warnings)
     Object.assign(result.timings, built.timings)
     const from = Date.now()

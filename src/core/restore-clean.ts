@@ -49,7 +49,13 @@ export async function clean(options: Omit<RestoreOptions, 'task'>, work: Work): 
  * Drops the databases kept under this name whose mark is older; `except` the one just kept. Only what bears our mark *and* the name that we gave it:
  * who renamed one wants to keep it. Never one that somebody uses, and never by force. What could not be dropped is told, not thrown.
  */
-export async function dropKept(session: Session, target: string, olderThan: number, { dryRun, except }: { dryRun: boolean; except?: string | undefined }, work: Work): Promise<Cleaned> {
+export async function dropKept(
+  session: Session,
+  target: string,
+  olderThan: number,
+  { dryRun, except }: { dryRun: boolean; except?: string | undefined },
+  work: Work,
+): Promise<Cleaned> {
   const cleaned: Cleaned = { olderThan, dropped: [], left: [], kept: [] }
   for (const kept of await keptDatabases(session, target)) {
     work.signal.throwIfAborted()

@@ -82,7 +82,8 @@ export async function undo(options: Omit<RestoreOptions, 'task'>, work: Work): P
     if (!dryRun) {
       const from = Date.now()
       const mark = there && withMark(readMark(there.comment).comment, { database: target, until, by: `"${kept.name.replaceAll('\n', ' ')}" was put back` })
-      result.sessionsEnded = await swapDatabases(session, { target, side: kept.name, previous, comments: { ...(mark === undefined ? {} : { previous: mark }), target: kept.comment } }, work)
+      const comments = { ...(mark === undefined ? {} : { previous: mark }), target: kept.comment }
+      result.sessionsEnded = await swapDatabases(session, { target, side: kept.name, previous, comments }, work)
       result.timings.swap = Date.now() - from
       step.done = true
       work.log.info(`Done: ${step.step}`)

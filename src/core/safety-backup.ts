@@ -1,7 +1,6 @@
 import { UserError } from '../errors.ts'
-import type { Storage } from '../storage/storage.ts'
 import type { Work } from '../work.ts'
-import { backup } from './backup.ts'
+import { backup, type BackupOptions } from './backup.ts'
 import { jobsOf } from './copy.ts'
 import type { Manifest } from './manifest.ts'
 import type { RestoreOptions } from './restore.ts'
@@ -37,21 +36,20 @@ export async function backUpTarget(options: RestoreOptions, like: { label: strin
   if (sources.length === 0) throw refuse('there is no storage to put it in.', 'Give the storage that backups of it are in.')
   if (encryption === undefined) throw refuse('what is restored was not made by Holdfast, and names no key to encrypt it to.', 'Run the action backup first.')
   const started = Date.now()
-  const destinations: Storage[] = sources
   try {
-    const made = await work.log.group(`Safety backup of "${target.database}"`, () =>
-      backup(
-        { database: target, destinations, label, recipients: encryption === 'none' ? 'none' : encryption.recipients, bindirs, jobs: jobsOf(options), largeTable, fingerprint: 'content', kind: 'pre-restore', ...(runUrl ? { runUrl } : {}) },
-        work,
-      ))
+    const recipients = encryption === 'none' ? encryption : encryption.recipients
+    const how = { bindirs, jobs: jobsOf(options), largeTable, fingerprint: 'content', kind: 'pre-restore' } as const
+    const asked: BackupOptions = { database: target, destinations: sources, label, recipients, ...how }
+    const made = await work.log.group(`Safety backup of "${target.database}"`, () => backup(runUrl ? { ...asked, runUrl } : asked, work))
     options.known?.({ safetyBackup: made.id })
     work.log.info(`The target as it is now is stored as ${label}/${made.id}`)
-    return { id: made.id, label, snapshotAt: made.snapshotAt, locations: made.locations.map(({ location }) => location), bytes: made.bytes, took: Date.now() - started }
+    const { id, snapshotAt, bytes } = made
+    return { id, label, snapshotAt, locations: made.locations.map(({ location }) => location), bytes, took: Date.now() - started }
   } catch (error) {
     work.signal.throwIfAborted()
-    const ofServer = /^[0-9A-Z]{5}$/.test(String((error as { code?: unknown }).code ?? ''))
     if (error instanceof UserError) throw refuse(error.message, error.hint, error)
-    if (ofServer && error instanceof Error) throw refuse(`${error.message}.`, 'Look at the log of the server.', error)
+    // what the server itself refuses: a catalog that is damaged, say
+    if (error instanceof Error && /^[0-9A-Z]{5}$/.test((error as { code?: string }).code ?? '')) throw refuse(`${error.message}.`, 'Look at the log of the server.', error)
     throw error
   }
 }

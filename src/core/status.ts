@@ -140,7 +140,10 @@ async function labelStatus(label: string, all: Traces[], work: Work): Promise<La
     failed: notProven.filter(({ stoppedBy }) => stoppedBy !== undefined).map(verdictOf),
     damaged: [],
     unfinished: byAge.flatMap(({ id, at }) => at.filter((each) => !each.finished && each.bytes > 0).map((each) => begunAt(label, id, each))),
-    preRestore: whole.filter(({ id }) => isPreRestore(id)).flatMap(({ id, at }) => at.filter((each) => each.finished).slice(0, 1).map((each) => begunAt(label, id, each))),
+    preRestore: whole.filter(({ id }) => isPreRestore(id)).flatMap(({ id, at }) => {
+      const first = at.find((each) => each.finished)
+      return first ? [begunAt(label, id, first)] : []
+    }),
   }
   for (const traces of finished) {
     if (one.newest && one.proven) break
