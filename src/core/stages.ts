@@ -2,12 +2,11 @@ import type { Readable } from 'node:stream'
 import { messageOf, UserError } from '../errors.ts'
 import { readTables } from '../postgres/archive-entries.ts'
 import type { Programs } from '../postgres/binaries.ts'
-import { ObjectMissing } from '../storage/storage.ts'
 import { sideBySide } from '../stream/side-by-side.ts'
 import type { Work } from '../work.ts'
 import { checkObject } from './archive.ts'
 import type { FoundBackup } from './catalog.ts'
-import { dataArchivesOf, frameOf, withArchive } from './fetch.ts'
+import { archivesOf, asMissing, withArchive, withHead } from './fetch.ts'
 import type { Level } from './level.ts'
 import { ofTable, plainName } from './load-rows.ts'
 import type { Manifest, StoredArchive } from './manifest.ts'
@@ -38,23 +37,43 @@ export async function checkRecipe(backup: FoundBackup, work: Work): Promise<void
   for (const object of backup.manifest.objects) if (object.kind === 'recipe') await checkObject(backup, object, work).catch(asMissing(`${backup.location}: ${object.name}`))
 }
 
+interface Reading {
+  identities: readonly string[]
+  programs: Programs
+  jobs: number
+}
+
 /**
- * Reads every archive to its end, decrypted and decompressed, and compares its table of contents with the manifest. `whole`: by a pg_restore, too. Throws
- * `object-missing`, `object-damaged`, `restore-failed` and `contents-differ`.
+ * Reads every archive to its end, decrypted and decompressed, by a pg_restore that restores nothing, and compares its table of contents with the manifest.
+ * Throws `object-missing`, `object-damaged`, `restore-failed` and `contents-differ`.
  */
-export async function checkReadable(backup: FoundBackup, { identities, programs, jobs, whole }: { identities: readonly string[]; programs: Programs; jobs: number; whole: boolean }, work: Work): Promise<void> {
-  const archives = [...dataArchivesOf(backup.manifest), frameOf(backup)].sort((a, b) => b.bytes - a.bytes)
+export async function checkReadable(backup: FoundBackup, { identities, programs, jobs }: Reading, work: Work): Promise<void> {
+  const archives = archivesOf(backup.manifest)
   const read: Counter = { name: 'read', done: 0, total: archives.reduce((sum, { bytes, plain }) => sum + (plain?.bytes ?? bytes), 0) }
   await work.log.group(`Reading archives to their end, ${archives.length === 1 ? 'one archive' : `${archives.length} archives`}`, async () => {
     const done = tellProgress(work.log, [read])
     const look = async (object: StoredArchive, own: Work): Promise<void> => {
-      const use = (archive: Readable): Promise<string[]> => readTables(programs, archive, { whole }, own)
+      const use = (archive: Readable): Promise<string[]> => readTables(programs, archive, { whole: true }, own)
       const listed = await withArchive(backup, object, identities, use, own, (bytes) => (read.done += bytes)).catch(namingObject(backup, object))
-      const why = whatDiffers(listed, tablesOf(backup.manifest, object), backup.manifest.source.locale.encoding)
-      if (why) throw new UserError('contents-differ', `${backup.location}: ${object.name}: ${why}`, 'The archive is not the one that the manifest was written for. Read the backup from another destination, or take another backup.')
+      expectContents(backup, object, listed)
     }
     await sideBySide(archives, jobs, look, work).finally(done)
   })
+}
+
+/** Compares the tables of contents alone, of archives that a restore has read to their ends: only their heads are fetched. Throws `contents-differ`. */
+export async function checkContents(backup: FoundBackup, { identities, programs, jobs }: Reading, work: Work): Promise<void> {
+  await sideBySide(archivesOf(backup.manifest), jobs, async (object, own) => {
+    const use = (archive: Readable): Promise<string[]> => readTables(programs, archive, { whole: false }, own)
+    expectContents(backup, object, await withHead(backup, object, identities, use, own).catch(namingObject(backup, object)))
+  }, work)
+}
+
+function expectContents(backup: FoundBackup, object: StoredArchive, listed: readonly string[]): void {
+  const why = whatDiffers(listed, tablesOf(backup.manifest, object), backup.manifest.source.locale.encoding)
+  if (why === undefined) return
+  const hint = 'The archive is not the one that the manifest was written for. Read the backup from another destination, or take another backup.'
+  throw new UserError('contents-differ', `${backup.location}: ${object.name}: ${why}`, hint)
 }
 
 function namingObject(backup: FoundBackup, object: StoredArchive): (error: unknown) => never {
@@ -94,7 +113,7 @@ function whatDiffers(listed: readonly string[], expected: readonly string[] | un
 /** The level of a backup of which a later step failed: are its objects what was stored, and is every archive whole? And what stopped it, if one of these did. */
 export async function levelBelow(
   backup: FoundBackup,
-  options: Parameters<typeof checkReadable>[1],
+  options: Reading,
   work: Work,
 ): Promise<{ level: Extract<Level, 'none' | 'stored' | 'readable'>; stoppedBy?: string }> {
   let level: 'none' | 'stored' = 'none'
@@ -108,12 +127,5 @@ export async function levelBelow(
     if (isFault(error)) return { level, stoppedBy: error.message }
     work.log.debug(`beyond "${level}" it could not be looked at: ${messageOf(error)}`)
     return { level }
-  }
-}
-
-function asMissing(name: string): (error: unknown) => never {
-  return (error) => {
-    if (error instanceof ObjectMissing) throw new UserError('object-missing', `${name} is missing.`, 'The backup is not whole. Read it from another destination, or use another backup.', { cause: error })
-    throw error
   }
 }

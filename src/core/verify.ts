@@ -18,7 +18,7 @@ import { totalsOf } from './manifest.ts'
 import { judgeAge, judgeRestoreTime, judgeSize, type ObjectiveResult, type Objectives, type SizeChange } from './objectives.ts'
 import { mostDifferences, proofName, writeProof } from './proof.ts'
 import { openScratch, type Scratch } from './scratch.ts'
-import { checkReadable, checkRecipe, checkStored, isFault, levelBelow } from './stages.ts'
+import { checkContents, checkReadable, checkRecipe, checkStored, isFault, levelBelow } from './stages.ts'
 import { findOn, foreign, namesOne, readWhich } from './which.ts'
 
 export type { CopyOptions } from './copy.ts'
@@ -131,7 +131,7 @@ async function prove(backup: FoundBackup, options: VerifyOptions, work: Work): P
   if (asked === 'stored') return { ...nothing, ...(await climb([['stored', () => checkStored(backup, jobs, work)]])) }
   if (asked === 'readable') {
     const programs = await findPrograms(manifest.source.major, ['pg_restore'], options.bindirs, work)
-    const reading = { identities, programs, jobs, whole: true }
+    const reading = { identities, programs, jobs }
     const steps = [['stored', () => checkStored(backup, jobs, work)], ['readable', () => checkReadable(backup, reading, work)]] as const
     return { ...nothing, ...(await climb(steps)), server: { client: programs.version } }
   }
@@ -160,7 +160,7 @@ async function climb(steps: readonly (readonly [Level, () => Promise<void>])[]):
 async function proveCopy(backup: FoundBackup, scratch: Scratch, options: VerifyOptions, work: Work): Promise<Omit<Outcome, 'server'>> {
   const { level: asked = 'accepted', identities } = options
   const jobs = jobsOf(options)
-  const reading = { identities, programs: scratch.programs.archive, jobs, whole: true }
+  const reading = { identities, programs: scratch.programs.archive, jobs }
   const timings: Outcome['timings'] = {}
   const allowed: string[] = []
   const from = Date.now()
@@ -173,9 +173,9 @@ async function proveCopy(backup: FoundBackup, scratch: Scratch, options: VerifyO
   }
   timings.restore = Date.now() - from
   const compared = await compareCopy(backup, scratch, asked, { jobs, timings }, work)
-  // what is identical has every row; of anything else it must be seen whether its archives have what the manifest names
-  const below = reaches(compared.level, 'counted') ? undefined : await climb([['readable', () => checkReadable(backup, { ...reading, whole: false }, work)]])
-  const { level, stoppedBy, ...rest } = below?.stoppedBy === undefined ? compared : { ...compared, level: 'stored' as const, stoppedBy: below.stoppedBy }
+  // every digest was right as it flowed; whether each archive has the tables that a restore of some would look for in it, its restore does not show
+  const below = await climb([['readable', () => checkContents(backup, reading, work)]])
+  const { level, stoppedBy, ...rest } = below.stoppedBy === undefined ? compared : { ...compared, level: 'stored' as const, stoppedBy: below.stoppedBy }
   const checking = Date.now()
   const checks = asked === 'accepted' ? await runChecks({ checks: options.checks ?? [], ...(options.checkCommand ? { command: options.checkCommand } : {}), timeout: options.timeout ?? 30 * 60_000 }, scratch, work) : []
   if (checks.length > 0) timings.checks = Date.now() - checking

@@ -86,24 +86,27 @@ async function list(programs: Programs, file: string, selection: readonly string
 }
 
 /**
- * The tables whose rows an archive has, by its table of contents: schema, name and owner with spaces between, as pg_restore lists them. The
- * stream is read to its end; `whole`: by a pg_restore, too, which restores nothing, since `pg_restore -l` reads only the head, and is content with half an archive.
+ * The tables whose rows an archive has, by its table of contents: schema, name and owner with spaces between, as pg_restore lists them. `whole`: the archive
+ * is read to its end, by a pg_restore that restores nothing, since `pg_restore -l` reads only the head, and is content with half an archive. Not `whole`: the
+ * stream is destroyed as soon as the list is there.
  */
 export async function readTables(programs: Programs, archive: Readable, { whole }: { whole: boolean }, work: Work): Promise<string[]> {
-  const run = (args: readonly string[], stdout?: 'pipe') => start(program(programs, 'pg_restore'), args, { env: { ...work.env }, stdin: 'pipe', ...(stdout ? { stdout } : {}) }, work)
-  const listing = run(['-l'], 'pipe')
-  const reading = whole ? run(['-f', '/dev/null']) : undefined
+  const run = (args: readonly string[], options: { stdout?: 'pipe' } = {}): ReturnType<typeof start> =>
+    start(program(programs, 'pg_restore'), args, { env: { ...work.env }, stdin: 'pipe', ...options }, work)
+  const listing = run(['-l'], { stdout: 'pipe' })
+  const children = whole ? [listing, run(['-f', '/dev/null'])] : [listing]
   const pieces: Buffer[] = []
   listing.stdout?.on('data', (piece: Buffer) => pieces.push(piece))
-  const children = reading ? [listing, reading] : [listing]
   const fed = pipeline(archive, feedingAll(children.flatMap(({ stdin }) => stdin ?? [])), { signal: work.signal })
+  if (!whole) void listing.exit.finally(() => archive.destroy()).catch(() => {})
   const [flowed, ...exits] = await Promise.allSettled([fed, ...children.map(({ exit }) => exit)])
   work.signal.throwIfAborted()
   for (const exit of exits) {
     if (exit.status === 'rejected') throw exit.reason
-    if (exit.value.code !== 0) throw new UserError('restore-failed', `pg_restore cannot read the archive: ${exit.value.stderr.trim() || `it was ended by ${exit.value.signal}`}`, 'Use another backup.')
+    const { code, signal, stderr } = exit.value
+    if (code !== 0) throw new UserError('restore-failed', `pg_restore cannot read the archive: ${stderr.trim() || `it was ended by ${signal}`}`, 'Use another backup.')
   }
-  if (flowed.status === 'rejected') throw flowed.reason
+  if (whole && flowed.status === 'rejected') throw flowed.reason
   return [...Buffer.concat(pieces).toString('utf8').matchAll(/^\d+; \d+ \d+ TABLE DATA (.*)$/gm)].map(([, table = '']) => table)
 }
 
