@@ -2,6 +2,7 @@ import { UserError } from '../errors.ts'
 import type { Connection } from '../postgres/connection.ts'
 import { missingRoles } from '../postgres/database.ts'
 import type { OwnerChoice } from '../postgres/owners.ts'
+import { extensionMissing, lackingExtensions } from '../postgres/packages.ts'
 import { connect, quoteName, type Session } from '../postgres/session.ts'
 import { swapObstacles } from '../postgres/swap.ts'
 import { freeSpace } from '../postgres/target.ts'
@@ -68,9 +69,8 @@ async function roleObstacles(session: Session, source: Manifest['source'], owner
 }
 
 async function extensionObstacles(session: Session, names: readonly string[]): Promise<UserError[]> {
-  const missing = await session.query<{ name: string }>('SELECT name FROM pg_catalog.unnest($1::pg_catalog.text[]) AS name WHERE name NOT IN (SELECT a.name FROM pg_catalog.pg_available_extensions a) ORDER BY 1', [names])
-  if (missing.length === 0) return []
-  return [new UserError('extension-missing', `The target server lacks extensions that the backup needs: ${missing.map(({ name }) => name).join(', ')}.`, 'Install the packages that have them on the server.')]
+  const lacking = await lackingExtensions(session, names)
+  return lacking.length ? [extensionMissing('The target server', lacking, session.major)] : []
 }
 
 /** A new database beside the old one needs room; less than the source took is surely too little. */

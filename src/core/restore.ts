@@ -36,7 +36,6 @@ export interface RestoreOptions {
   replace?: boolean
   /** SQL to run in the new database before anybody sees it. */
   prepare?: string
-  owner?: 'keep' | 'drop' | Record<string, string>
   /** Run by bash when all is done. */
   postCommand?: string
   workingDirectory?: string

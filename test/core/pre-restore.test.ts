@@ -4,7 +4,8 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { findBackup, listBackups } from '../../src/core/catalog.ts'
+import { listBackups, openShelf } from '../../src/core/catalog.ts'
+import { findBackup } from '../../src/core/which.ts'
 import { restore, type RestoreOptions } from '../../src/core/restore.ts'
 import { prune } from '../../src/core/retention.ts'
 import { status } from '../../src/core/status.ts'
@@ -106,7 +107,7 @@ test('retention: it goes when it is older than the oldest ordinary backup that i
   const { safetyBackup: first } = await later(() => restore(options, quietWork()))
   const { id: second } = await later(() => store.backup(target))
   const { safetyBackup: last } = await later(() => restore(options, quietWork()))
-  const all = async (): Promise<string[]> => listBackups(store.storage, 'test', quietWork(), true)
+  const all = async (): Promise<string[]> => [...(await openShelf([store.storage], 'test', quietWork())).traces.keys()].sort()
   assert.deepEqual(await prune(store.storage, 'test', 2, quietWork()), [], 'the oldest that is kept is older')
   const removed = await prune(store.storage, 'test', 1, quietWork())
   assert.deepEqual([removed.includes(first?.id as string), removed.length], [true, 2])
@@ -173,7 +174,7 @@ describe('a restore that is killed', () => {
     const cleaned = await sweep(held, { destinations: [one.store.storage], servers: { 'target-url': one.options.target } }, quietWork())
     assert.ok(cleaned.every((sentence) => !sentence.startsWith('Could not')), cleaned.join('\n'))
   }
-  const backups = async ({ store }: Shop): Promise<string[]> => listBackups(store.storage, 'test', quietWork(), true)
+  const backups = async ({ store }: Shop): Promise<string[]> => [...(await openShelf([store.storage], 'test', quietWork())).traces.keys()].sort()
 
   test('while the safety backup is stored: the target is as it was, and nothing of that backup is left', async () => {
     const one = await shop()
