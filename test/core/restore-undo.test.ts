@@ -169,6 +169,20 @@ test('nothing to undo: a name alone is no mark, and is told', async () => {
   assert.deepEqual(await around(), before)
 })
 
+test('a mark on another owner’s database is not believed', async () => {
+  const { name, options, asked, around, moment } = await shop()
+  await query(server, 'postgres', `DO $$ BEGIN CREATE ROLE undo_stranger NOLOGIN; EXCEPTION WHEN duplicate_object THEN END $$`)
+  const offered = await keptSince(name, -60_000)
+  await query(server, 'postgres', `ALTER DATABASE "${offered}" OWNER TO undo_stranger`)
+  const before = await around()
+  await assert.rejects(restore({ ...asked, task: 'undo' }, quietWork()), (error: UserError) => error.code === 'nothing-to-undo' && error.message.includes('"undo_stranger"'))
+  assert.deepEqual(await around(), before)
+  const { previousDatabase: kept } = await restore(options, quietWork())
+  const undone = await restore({ ...asked, task: 'undo' }, quietWork())
+  assert.deepEqual([undone.database, await moment()], [kept, 'live'])
+  assert.ok(undone.warnings.some((warning) => warning.includes(offered)))
+})
+
 test('a target that is gone: the one before it takes its name again', async () => {
   const { name, options, asked, moment, around } = await shop()
   await restore(options, quietWork())
