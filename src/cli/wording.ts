@@ -8,6 +8,7 @@ export function inFlags(text: string, names: readonly string[]): string {
     .replace(new RegExp(`\\bThe input ${name}\\b`, 'g'), '--$1')
     .replace(new RegExp(`(?<![\\w-])${name}: \\$\\{\\{ [\\w.]+ \\}\\}`, 'g'), '--$1-file FILE')
     .replace(new RegExp(`(?<![\\w-])${name}: true\\b`, 'g'), '--$1')
+    .replace(new RegExp(`(?<![\\w-])${name}: false\\b`, 'g'), '--$1=false')
     .replace(new RegExp(`(?<![\\w-])${name}: (?=\\S)`, 'g'), '--$1 ')
     .replaceAll('The job summary', 'The report above')
     .replaceAll('the job summary', 'the report above')
@@ -26,6 +27,7 @@ export function reportInFlags(markdown: string, names: readonly string[]): strin
       return `\`\`\`sh\n${lines.map(([, flag = '', value = '']) => (value === 'true' ? `--${flag}` : `--${flag} ${shellValue(value)}`)).join(' ')}\n\`\`\``
     })
     .replace(/with `dry-run: false` and `confirm: /g, 'without `--dry-run`, and with `confirm: ')
+    .replace(new RegExp(`\`(${name}): true\``, 'g'), '`--$1`')
     .replace(new RegExp(`\`(${name}): ([^\`]+)\``, 'g'), '`--$1 $2`')
     .replace(new RegExp(`\`(${name})\``, 'g'), '`--$1`')
 }

@@ -2,7 +2,7 @@ import { UserError } from '../errors.ts'
 import { connectBeside } from '../postgres/beside.ts'
 import { findPrograms } from '../postgres/binaries.ts'
 import { withDatabase } from '../postgres/connection.ts'
-import { freeMoment, keptDatabases, lookAt, previousName, readMark, withMark } from '../postgres/kept.ts'
+import { freeMoment, type KeptDatabase, keptDatabases, lookAt, previousName, readMark, withMark } from '../postgres/kept.ts'
 import { readProperties } from '../postgres/properties.ts'
 import { connect, quoteName, type Session } from '../postgres/session.ts'
 import { quietly } from '../postgres/still.ts'
@@ -50,9 +50,13 @@ export async function undo(options: Omit<RestoreOptions, 'task'>, work: Work): P
   const session = await connectBeside(options.target, target, work)
   try {
     await lockTarget(session, target)
-    const [kept, ...older] = await keptDatabases(session, target)
-    if (!kept) throw await nothingToUndo(session, target)
     const there = await readProperties(session, target)
+    const marked = await keptDatabases(session, target)
+    // a swap keeps the owner; whoever owns another database may write what he likes into its comment
+    const ours = marked.filter(({ owner }) => there === undefined || owner === there.owner)
+    const strange = marked.filter((one) => !ours.includes(one))
+    const [kept, ...older] = ours
+    if (!kept) throw await nothingToUndo(session, target, strange)
     const inUse = await lookAt(session, target)
     const until = await freeMoment(session, target)
     const previous = there ? previousName(target, until) : undefined
@@ -77,7 +81,10 @@ export async function undo(options: Omit<RestoreOptions, 'task'>, work: Work): P
       plan: [step, ...(after ? [after] : [])],
       sessionsEnded: 0,
       timings: { swap: 0, total: 0 },
-      warnings: kept.sessions > 0 ? [`${kept.sessions === 1 ? 'Somebody is' : `${kept.sessions} sessions are`} connected to "${kept.name}".`] : [],
+      warnings: [
+        ...(kept.sessions > 0 ? [`${kept.sessions === 1 ? 'Somebody is' : `${kept.sessions} sessions are`} connected to "${kept.name}".`] : []),
+        ...strange.map(({ name, owner }) => `"${name}" bears the mark too, but belongs to "${owner}", not to the owner of "${target}": it was left out.`),
+      ],
     }
     if (!dryRun) {
       const from = Date.now()
@@ -103,7 +110,9 @@ export async function undo(options: Omit<RestoreOptions, 'task'>, work: Work): P
   }
 }
 
-async function nothingToUndo(session: Session, target: string): Promise<UserError> {
+async function nothingToUndo(session: Session, target: string, strange: readonly KeptDatabase[]): Promise<UserError> {
+  const [first] = strange
+  if (first) return new UserError('nothing-to-undo', `"${first.name}" is marked as kept, but belongs to "${first.owner}", and "${target}" does not.`, `If that is right, and the owner was changed since: ALTER DATABASE ${quoteName(first.name)} OWNER TO the owner of ${quoteName(target)};`)
   const rows = await session.query<{ name: string }>(`SELECT datname AS name FROM pg_catalog.pg_database WHERE datname ~ '_before_\\d{8}T\\d{6}$' ORDER BY 1`)
   // a long name is cut in it
   const alike = rows.map(({ name }) => name).filter((name) => target.startsWith(name.replace(/_before_\d{8}T\d{6}$/, '')))

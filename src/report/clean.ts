@@ -14,7 +14,7 @@ export function cleanVerdict(result: CleanResult): string {
 export function cleanReport(result: CleanResult): string {
   const { dryRun, target, confirm } = result
   const report = blocks(
-    dryRun ? md`## 📝 Dry run: this is what cleaning after restores of ${code(target)} would drop. Nothing was touched` : md`## 🧹 Cleaned after restores of ${code(target)}`,
+    dryRun ? md`## 📝 Dry run: this is what cleaning after restores of ${code(target)} would drop. Nothing was touched` : md`## ✅ Cleaned after restores of ${code(target)}`,
     cleanedPart(result, dryRun),
     dryRun && result.dropped.length > 0 ? md`**Next:** run it again with \`dry-run: false\` and \`confirm: ${text(confirm)}\`.` : undefined,
   )

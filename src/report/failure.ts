@@ -14,7 +14,7 @@ const nothingHappened: Record<string, string> = {
   backup: 'Earlier backups are as they were. Do not count on a backup of this run.',
   verify: 'Nothing was proven by this run.',
   'test-migration': 'The migration was not judged: nothing is known about it from this run.',
-  restore: 'Until the swap, the last step of all, the target database keeps its name and its data; the log says how far this run came.',
+  restore: 'Until the swap the target database keeps its name and its data; after it, the database as it was is kept beside. The log says how far this run came.',
 }
 
 export function failureReport(failure: Failure): string {

@@ -22,7 +22,7 @@ export function undoReport(result: UndoResult): string {
         md`**Next:** run it again with \`dry-run: false\` and \`confirm: ${text(confirm)}\`.`,
       )
     : blocks(
-        result.postCommand?.failed === undefined ? md`## ↩️ ${code(target)} is as it was before the restore` : md`## ❌ ${code(target)} is as it was before the restore, but the post-command failed`,
+        result.postCommand?.failed === undefined ? md`## ✅ ${code(target)} is swapped back` : md`## ❌ ${code(target)} is swapped back, but the post-command failed`,
         whichPart(result),
         md`${code(target)} was away for ${formatDuration(result.timings.swap)}; ${formatMany(result.sessionsEnded, 'session')} had to be ended.`,
         warningsPart(result.warnings),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { generateX25519Identity, identityToRecipient } from 'age-encryption'
 import { startGitHubApi } from '../github/github-api.ts'
 import { bucketOf } from '../storage/bucket.ts'
@@ -159,7 +160,10 @@ for (const major of majors()) {
 
       const ran = await run(server, 'restore', putBack)
       good(ran)
-      assert.deepEqual(Object.keys(ran.outputs).sort(), ['backup-id', 'duration-ms', 'error-code', 'outcome', 'previous-database'])
+      assert.deepEqual(Object.keys(ran.outputs).sort(), ['backup-id', 'database', 'duration-ms', 'error-code', 'lost-ms', 'outcome', 'previous-database', 'safety-backup-id'])
+      assert.deepEqual([ran.outputs['backup-id'], ran.outputs['database']], [backupId, 'shop'])
+      assert.match(ran.outputs['safety-backup-id'] ?? '', /-pre-restore$/)
+      assert.ok(Number(ran.outputs['lost-ms']) > 0)
       const previous = ran.outputs['previous-database'] ?? ''
       assert.match(previous, /^shop_before_\d{8}T\d{6}$/)
       assert.deepEqual(await server.databases(), ['postgres', 'shop', previous])
@@ -167,6 +171,32 @@ for (const major of majors()) {
       assert.deepEqual(await server.query(previous, `SELECT to_regclass('orders') AS t`), [{ t: null }])
       // what was restored can be written to: the identity goes on where it was
       assert.deepEqual(await server.query('shop', `INSERT INTO customers (name) VALUES ('new') RETURNING id::int`), [{ id: 501 }])
+      assert.match(ran.summary, /```yaml\nundo: true\nconfirm: shop\n```/)
+    })
+
+    test('what the summary offers takes it back; a command that fails then fails the step, and what is known is told', async () => {
+      const undone = await run(server, 'restore', { 'target-url': server.url('shop'), undo: 'true', confirm: 'shop' })
+      good(undone)
+      assert.deepEqual(await server.query('shop', `SELECT to_regclass('orders') AS t`), [{ t: null }])
+      assert.deepEqual(await server.databases(), ['postgres', 'shop', undone.outputs['previous-database']])
+      const forth = await run(server, 'restore', { 'target-url': server.url('shop'), undo: 'true', environment: 'production', confirm: 'production/shop', 'post-command': 'psql -Atc "SELECT count(*) FROM orders"; exit 3' })
+      assert.equal(forth.code, 1)
+      assert.deepEqual([forth.outputs['error-code'], forth.outputs['database']], ['post-command-failed', 'shop'])
+      assert.match(forth.summary, /## ❌ `shop` is swapped back, but the post-command failed\n[^]*```text\n2000\n```/)
+      await sleep(2100) // until it is older than a second
+      const cleaned = await run(server, 'restore', { 'target-url': server.url('shop'), clean: 'true', 'keep-previous': '1s', confirm: 'shop' })
+      good(cleaned)
+      assert.match(cleaned.summary, /\*\*dropped\*\*/)
+      assert.deepEqual(await server.databases(), ['postgres', 'shop'])
+    })
+
+    test('a safety backup that was made is told although the restore then failed', async () => {
+      const putBack = { ...reading, 'target-url': server.url('shop'), confirm: 'shop', prepare: 'DROP TABLE nothing' }
+      const ran = await run(server, 'restore', putBack)
+      assert.equal(ran.code, 1)
+      assert.deepEqual([ran.outputs['error-code'], ran.outputs['backup-id'], ran.outputs['previous-database']], ['prepare-failed', backupId, ''])
+      assert.match(ran.outputs['safety-backup-id'] ?? '', /-pre-restore$/)
+      assert.deepEqual(await server.databases(), ['postgres', 'shop'])
     })
   })
 }

@@ -173,6 +173,27 @@ describe('restore', () => {
     }
     assert.deepEqual(await previous(), [])
   })
+  test('on a terminal: an undo and a clean are shown first too, and an environment is typed with the name', async () => {
+    await drop()
+    good(await run([...restore(), '--confirm', 'shop', '--backup', id]))
+    const [old = ''] = await previous()
+    const only = ['restore', '--target-url', target]
+    const swapped = /type the environment, a slash, and the name of the database that is swapped back: /
+    const undone = await run([...only, '--undo', '--environment', 'production'], { keys: [{ when: swapped, type: 'production/shop\n' }] })
+    assert.equal(undone.code, 0, undone.said)
+    assert.match(undone.said, /Dry run: this is what an undo would do/)
+    assert.ok(undone.said.includes(old))
+    assert.equal(await orders(), false)
+    const wrong = await run([...only, '--undo', '--environment', 'production'], { keys: [{ when: swapped, type: 'shop\n' }] })
+    assert.equal(wrong.code, 1, wrong.said)
+    assert.match(wrong.said.replace(/\s+/g, ' '), /--confirm is "shop".*write its name: --confirm production\/shop/)
+    assert.equal(await orders(), false)
+    const kept = await previous()
+    const cleaned = await run([...only, '--clean', '--keep-previous', '1s'], { keys: [{ when: /type the name of the database that was restored: /, type: 'shop\n' }] })
+    assert.equal(cleaned.code, 0, cleaned.said)
+    assert.match(cleaned.said, /would be dropped[^]*dropped/)
+    assert.deepEqual([kept.length, await previous()], [1, []])
+  })
   test('on a terminal: Ctrl-C at the question', async () => {
     const ran = await run([...restore(), '--backup', id], { keys: [{ when: question, type: '\u0003' }] })
     assert.equal(ran.code, 130, ran.said)

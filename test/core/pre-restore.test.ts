@@ -8,6 +8,7 @@ import { listBackups, openShelf } from '../../src/core/catalog.ts'
 import { findBackup } from '../../src/core/which.ts'
 import { restore, type RestoreOptions } from '../../src/core/restore.ts'
 import { prune } from '../../src/core/retention.ts'
+import { backUpTarget } from '../../src/core/safety-backup.ts'
 import { status } from '../../src/core/status.ts'
 import { sweep } from '../../src/core/sweep.ts'
 import { verify } from '../../src/core/verify.ts'
@@ -147,6 +148,12 @@ describe('where none can be made, nothing is, and the way to do without is told'
       await proxy.stop()
       await s3.stop()
     }
+  })
+  test('nowhere to put it, and no key to encrypt it to', async () => {
+    const { options, store } = await shop()
+    for (const [sources, encryption, says] of [[[], 'none', /there is no storage/], [[store.storage], undefined, /names no key/]] as const)
+      await assert.rejects(backUpTarget({ ...options, sources: [...sources] }, { label: 'test', encryption }, quietWork()), (error: UserError) => error.code === 'safety-backup-failed' && says.test(error.message))
+    assert.equal(readdirSync(join(store.folder, 'test')).length, 1)
   })
   test('a target that its own restorer may not read', async () => {
     const one = await shop()

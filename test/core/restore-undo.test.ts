@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { restore, type RestoreOptions } from '../../src/core/restore.ts'
+import { dropKept } from '../../src/core/restore-clean.ts'
 import type { UserError } from '../../src/errors.ts'
 import type { Connection } from '../../src/postgres/connection.ts'
 import { isPreviousName, previousName, readMark, withMark } from '../../src/postgres/kept.ts'
-import { connect } from '../../src/postgres/session.ts'
+import { connect, type Session } from '../../src/postgres/session.ts'
 import { newStore } from '../support/copies.ts'
 import { freshDatabase, newestServer, query, type Server, servers } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
@@ -169,6 +170,20 @@ test('nothing to undo: a name alone is no mark, and is told', async () => {
   assert.deepEqual(await around(), before)
 })
 
+test('a mark on another owner’s database is not believed', async () => {
+  const { name, options, asked, around, moment } = await shop()
+  await query(server, 'postgres', `DO $$ BEGIN CREATE ROLE undo_stranger NOLOGIN; EXCEPTION WHEN duplicate_object THEN END $$`)
+  const offered = await keptSince(name, -60_000)
+  await query(server, 'postgres', `ALTER DATABASE "${offered}" OWNER TO undo_stranger`)
+  const before = await around()
+  await assert.rejects(restore({ ...asked, task: 'undo' }, quietWork()), (error: UserError) => error.code === 'nothing-to-undo' && error.message.includes('"undo_stranger"'))
+  assert.deepEqual(await around(), before)
+  const { previousDatabase: kept } = await restore(options, quietWork())
+  const undone = await restore({ ...asked, task: 'undo' }, quietWork())
+  assert.deepEqual([undone.database, await moment()], [kept, 'live'])
+  assert.ok(undone.warnings.some((warning) => warning.includes(offered)))
+})
+
 test('a target that is gone: the one before it takes its name again', async () => {
   const { name, options, asked, moment, around } = await shop()
   await restore(options, quietWork())
@@ -236,6 +251,23 @@ test('clean drops what was kept long enough, and nothing else; a dry run tells',
   const result = await restore(clean, quietWork())
   assert.deepEqual([result.dropped.map(({ database }) => database), result.kept.map(({ database }) => database)], [[old], [young]])
   assert.deepEqual((await around()).map(({ datname }) => datname), [name, young])
+})
+
+test('who connects between the look and the drop is not thrown out', async () => {
+  const { name, connection, around } = await shop()
+  const old = await keptSince(name, day)
+  const session = await connect(server.to('postgres'), quietWork())
+  let reader: Session | undefined
+  const query: Session['query'] = async (text, values) => {
+    if (text.startsWith('DROP')) reader = await connect({ ...connection, database: old }, quietWork())
+    return session.query(text, values)
+  }
+  const cleaned = await dropKept({ ...session, query }, name, 1, { dryRun: false }, quietWork())
+  assert.deepEqual(cleaned.left.map(({ database, why }) => [database, why]), [[old, 'somebody connected to it']])
+  assert.deepEqual(await reader?.query('SELECT 1 AS one'), [{ one: 1 }])
+  assert.equal((await around()).length, 2)
+  await reader?.end()
+  await session.end()
 })
 
 test('after an undo, the database that was put back may be restored again, and bears no mark', async () => {

@@ -4,9 +4,13 @@ import { backupReport, backupVerdict } from '../../src/report/backup.ts'
 import { failureReport } from '../../src/report/failure.ts'
 import { pie, timeline } from '../../src/report/mermaid.ts'
 import { rehearsalReport, rehearsalVerdict } from '../../src/report/rehearsal.ts'
+import { cleanReport, cleanVerdict } from '../../src/report/clean.ts'
 import { restoreReport, restoreVerdict } from '../../src/report/restore.ts'
+import { undoReport, undoVerdict } from '../../src/report/undo.ts'
+import { inputs } from '../../src/cli/commands.ts'
+import { reportInFlags } from '../../src/cli/wording.ts'
 import { verifyReport, verifyVerdict } from '../../src/report/verify.ts'
-import { backupResult, harmfulRehearsal, hostile, rehearsalResult, restoreResult, unprovenResult, verifyResult } from './results.ts'
+import { backupResult, cleanResult, harmfulRehearsal, hostile, rehearsalResult, restoreResult, undoResult, unprovenResult, verifyResult } from './results.ts'
 
 const firstLine = (report: string): string => report.split('\n')[0] as string
 /** The rows of all tables, cell by cell, outside of fences. */
@@ -24,6 +28,8 @@ describe('every report', () => {
     ['rehearsal, harmful', rehearsalReport(harmfulRehearsal())],
     ['restore', restoreReport(restoreResult({ target: hostile, previousDatabase: `old ${hostile}` }))],
     ['restore, dry run', restoreReport(restoreResult({ dryRun: true, warnings: [hostile] }))],
+    ['undo', undoReport(undoResult({ target: hostile, database: `old ${hostile}`, by: hostile, others: [hostile] }))],
+    ['clean', cleanReport(cleanResult({ target: hostile, left: [{ database: hostile, until: hostile, why: hostile }] }))],
     ['failure', failureReport({ action: 'verify', cancelled: false, code: 'x', message: hostile, hint: hostile })],
   ]
   for (const [name, report] of reports) {
@@ -136,6 +142,34 @@ describe('the report of a restore', () => {
   test('quotes names in its SQL', () => {
     assert.match(restoreReport(restoreResult({ previousDatabase: 'a"; DROP DATABASE x' })), /DROP DATABASE "a""; DROP DATABASE x";/)
   })
+  test('says how to undo it as inputs to paste, what is kept and for how long, and where the rest of the data is', () => {
+    const safetyBackup = { id: '20261121T061045Z-k3v9aa-pre-restore', label: 'production', snapshotAt: '2026-11-21T06:10:45.123Z', locations: ['file:///mnt/backups/x'], bytes: 1_234_567, took: 12_000 }
+    const report = restoreReport(restoreResult({ safetyBackup, environmentName: 'production', confirm: 'production/shop', keepPrevious: 86_400_000 }))
+    assert.match(report, /```yaml\nundo: true\nenvironment: production\nconfirm: production\/shop\n```/)
+    assert.match(report, /the 3 hours and 20 minutes since\) is only in `shop_before_20261121`, and up to 2026-11-21 06:10:45 UTC in the safety backup `20261121T061045Z-k3v9aa-pre-restore`/)
+    assert.match(report, /It is kept for 1 day \(`keep-previous`\)/)
+    assert.match(report, /```yaml\nlabel: production\nbackup: '20261121T061045Z-k3v9aa-pre-restore'\nenvironment: production\nconfirm: production\/shop\n```/)
+    assert.match(restoreReport(restoreResult()), /It is kept until somebody drops it/)
+    const flags = reportInFlags(report, inputs.map(({ name }) => name))
+    assert.match(flags, /```sh\n--undo --environment production --confirm production\/shop\n```/)
+    assert.match(flags, /or `--clean`\./)
+  })
+  test('says that it is done although the command after it failed, and that it took too long', () => {
+    const report = restoreReport(restoreResult({ postCommand: { command: './start-app', failed: 'ended with exit code 3', took: 40, output: 'no ```' }, objective: { limit: 20_000, took: 26_000, held: false } }))
+    assert.equal(firstLine(report), '## ❌ `shop` is restored, but the post-command failed')
+    assert.match(report, /\*\*The post-command ended with exit code 3\.\*\* The restore itself is done/)
+    assert.match(report, /⚠️ The restore took 26\.0 s, longer than the 20\.0 s of max-restore-time/)
+    assert.match(report, /undo: true/)
+  })
+  test('of a new database says what prepare and its own quiet mean, with the SQL that takes the latter back', () => {
+    const fresh = restoreResult({ mode: 'new', target: 'staging', prepared: true, cut: { ties: [`the user mappings of the foreign server ${hostile}`], triggers: ['ALTER EVENT TRIGGER "acts" ENABLE ALWAYS;'] } })
+    delete fresh.previousDatabase
+    const report = restoreReport(fresh)
+    assert.equal(firstLine(report), '## ✅ `staging` made from a backup, and compared')
+    assert.match(report, /differs from the backup by what that did/)
+    assert.match(report, /```sql\nALTER EVENT TRIGGER "acts" ENABLE ALWAYS;\n```/)
+    assert.doesNotMatch(report, /undo|was away/)
+  })
   test('of a dry run touches nothing, and offers no undo', () => {
     const dry = restoreResult({ dryRun: true, plan: [{ step: 'Make a database', done: false }] })
     delete dry.previousDatabase
@@ -146,6 +180,36 @@ describe('the report of a restore', () => {
     assert.doesNotMatch(report, /undo|DROP DATABASE/)
     assert.match(restoreVerdict(dry), /^Dry run: nothing was touched/)
   })
+})
+
+describe('the report of an undo', () => {
+  test('says from when the database is, where the other one is now, and how to go forth again', () => {
+    const report = undoReport(undoResult())
+    assert.equal(firstLine(report), '## ✅ `shop` is swapped back')
+    assert.match(report, /`shop_before_20261121T031045` is `shop` again\. It was `shop` until \*\*2026-11-21 03:10:45 UTC\*\*, when backup 1 took its place/)
+    assert.match(report, /is kept as `shop_before_20261121T041045`\. To have it back, undo this undo:\n\n```yaml\nundo: true\nconfirm: shop\n```/)
+    assert.match(undoVerdict(undoResult()), /^Undone: shop is the database again that it was until 2026-11-21 03:10:45 UTC\. The one that was in use is kept as shop_before_20261121T041045\.$/)
+  })
+  test('of a dry run shows sizes and sessions, and touches nothing', () => {
+    const { previousDatabase, ...dry } = undoResult({ dryRun: true })
+    assert.ok(previousDatabase)
+    const report = undoReport(dry)
+    assert.match(firstLine(report), /Nothing was touched$/)
+    assert.match(report, /\| Size of `shop_before_20261121T031045` \| 118 MiB \|\n\| Size of `shop`, in use \| 286 MiB \|\n\| Sessions connected to it \| 3 \|/)
+    assert.match(report, /`dry-run: false` and `confirm: shop`/)
+  })
+})
+
+test('the report of a clean says what was dropped, what was left and why, with sizes', () => {
+  const report = cleanReport(cleanResult())
+  assert.deepEqual(rows(report).slice(2).map((row) => row.slice(0, 4)), [
+    ['`shop_before_1`', '2026-11-19 03:10:45 UTC', '12 MiB', '**dropped**'],
+    ['`shop_before_2`', '2026-11-19 04:10:45 UTC', 'not known', 'left: 1 session is connected to it'],
+    ['`shop_before_3`', '2026-11-21 03:10:45 UTC', '1.0 MiB', 'kept: not old enough'],
+  ])
+  assert.match(cleanVerdict(cleanResult()), /^1 database that shop replaced was dropped \(12 MiB\); 1 left, though old enough; 1 not old enough\.$/)
+  assert.match(cleanReport(cleanResult({ dryRun: true })), /would be dropped/)
+  assert.match(cleanVerdict(cleanResult({ dryRun: true })), /^Dry run: nothing was touched/)
 })
 
 test('the report of a failure says what happened, what to do, and what was left as it was', () => {

@@ -1,6 +1,8 @@
 import type { BackupResult } from '../../src/core/backup.ts'
 import type { RehearsalResult } from '../../src/core/rehearse.ts'
 import type { RestoreResult } from '../../src/core/restore.ts'
+import type { CleanResult } from '../../src/core/restore-clean.ts'
+import type { UndoResult } from '../../src/core/restore-undo.ts'
 import type { VerifyResult } from '../../src/core/verify.ts'
 
 /** Results as the core gives them, made by hand, with names and messages that are out to break a report. */
@@ -137,6 +139,42 @@ export function restoreResult(changes: Partial<RestoreResult> = {}): RestoreResu
     tables: 42,
     timings: { restore: 21_000, compare: 4200, swap: 35, total: 26_000 },
     warnings: [],
+    ...changes,
+  }
+}
+
+export function undoResult(changes: Partial<UndoResult> = {}): UndoResult {
+  return {
+    task: 'undo',
+    target: 'shop',
+    confirm: 'shop',
+    dryRun: false,
+    database: 'shop_before_20261121T031045',
+    until: '2026-11-21T03:10:45Z',
+    by: 'backup 1 took its place',
+    bytes: 123_456_789,
+    inUse: { bytes: 300_000_000, sessions: 3 },
+    previousDatabase: 'shop_before_20261121T041045',
+    others: ['shop_before_20261120T031045'],
+    plan: [{ step: 'In one transaction: rename both', done: true }],
+    sessionsEnded: 3,
+    timings: { swap: 40, total: 300 },
+    warnings: [],
+    ...changes,
+  }
+}
+
+export function cleanResult(changes: Partial<CleanResult> = {}): CleanResult {
+  return {
+    task: 'clean',
+    target: 'shop',
+    confirm: 'shop',
+    dryRun: false,
+    olderThan: 86_400_000,
+    dropped: [{ database: 'shop_before_1', until: '2026-11-19T03:10:45Z', bytes: 12_345_678 }],
+    left: [{ database: 'shop_before_2', until: '2026-11-19T04:10:45Z', why: '1 session is connected to it' }],
+    kept: [{ database: 'shop_before_3', until: '2026-11-21T03:10:45Z', bytes: 1_048_576 }],
+    timings: { total: 300 },
     ...changes,
   }
 }
