@@ -37,5 +37,7 @@ export type Held =
   | { kind: 'folder'; directory: string }
   /** A database on a server of the user's, by the input that names the server. */
   | { kind: 'database'; name: string; input: 'scratch-url' | 'target-url' }
+  /** A schema of ours in a database of the user's, by the input that names its server. */
+  | { kind: 'schema'; database: string; name: string; input: 'target-url' }
   /** The objects of a backup that has no manifest yet. */
   | { kind: 'backup'; label: string; id: string }

@@ -12,7 +12,7 @@ import type { Difference, Level } from './level.ts'
  */
 export function compareFingerprints(expected: Fingerprint, found: Fingerprint, sameMajor: boolean): Difference[] {
   return [
-    ...compareTables(grouped(expected.tables), grouped(found.tables)),
+    ...compareRows(expected.tables, found.tables),
     ...compareSequences(expected.sequences, found.sequences),
     ...compareLargeObjects(expected, found),
     ...compareSchemas(expected.schema, found.schema, sameMajor),
@@ -22,6 +22,11 @@ export function compareFingerprints(expected: Fingerprint, found: Fingerprint, s
       .filter((index) => !expected.supplement.invalidIndexes.includes(index))
       .map((index): Difference => ({ kind: 'index', object: index, expected: 'valid', found: 'not valid' })),
   ]
+}
+
+/** Rows and content alone: of all tables, or of those that a part of a database has. */
+export function compareRows(expected: readonly TablePrint[], found: readonly TablePrint[]): Difference[] {
+  return compareTables(grouped(expected), grouped(found))
 }
 
 /** Which level a restored copy with these differences reaches, at the most that a fingerprint of this depth can show. */

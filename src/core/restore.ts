@@ -13,6 +13,8 @@ import type { FoundBackup } from './catalog.ts'
 import { findReadable, jobsOf } from './copy.ts'
 import { totalsOf } from './manifest.ts'
 import { guard, lockTarget } from './restore-guard.ts'
+import { type RestoredInPlace, restoreInPlace } from './restore-in-place.ts'
+import { restorePart, type RestoredPart } from './restore-part.ts'
 import { type PlanStep, planOf, type Steps } from './restore-plan.ts'
 import { buildSide } from './restore-side.ts'
 
@@ -28,6 +30,17 @@ export interface RestoreOptions {
   bindirs: string[]
   /** How much is done at once. Default: one a core, at most 8. */
   jobs?: number
+  /** Default: `swap`. */
+  mode?: 'swap' | 'new' | 'in-place'
+  /** Only these tables, as `schema.table`. */
+  tables?: string[]
+  schemas?: string[]
+  contents?: 'all' | 'schema' | 'data'
+  /** With tables or schemas: put them in the place of the live ones. */
+  replace?: boolean
+  owner?: 'keep' | 'drop' | Record<string, string>
+  /** How long locks on live tables are waited for, milliseconds. Default: two minutes. */
+  lockPatience?: number
 }
 
 export interface RestoreResult {
@@ -52,6 +65,10 @@ export interface RestoreResult {
   /** Milliseconds. The swap is the only time that the target was away. */
   timings: { restore: number; compare: number; swap: number; total: number }
   warnings: string[]
+  /** Where only some tables were restored. */
+  part?: RestoredPart
+  /** Where it was restored inside the target. */
+  inPlace?: RestoredInPlace
 }
 
 /**
@@ -65,6 +82,8 @@ export async function restore(options: RestoreOptions, work: Work): Promise<Rest
   if (!options.dryRun && options.confirm !== target)
     throw new UserError('confirm-wrong', options.confirm ? `confirm is "${options.confirm}", and the database to replace is "${target}".` : `confirm is empty; it must name the database that is to be replaced.`, `If you mean it: confirm: ${target}`)
   const backup = await findReadable({ ...options, label: options.label ?? target }, work)
+  if (options.tables?.length || options.schemas?.length) return restorePart(backup, options, work)
+  if (options.mode === 'in-place') return restoreInPlace(backup, options, work)
   const { manifest } = backup
   const session = await connectBeside(options.target, target, work)
   try {
