@@ -13,6 +13,8 @@ import { writeList } from './entry-list.ts'
 export interface Contents {
   /** Indexes and keys, among those of `postData`, that rest on one table and on nothing that comes after the rows. */
   indexes: TableIndex[]
+  /** Types, tables, functions. */
+  preData: number[]
   /** Rows, one entry a table. */
   rows: number[]
   /** The rest of the data section: sequences' values, and large objects where they have no archive of their own. */
@@ -34,11 +36,12 @@ export interface TableIndex {
 }
 
 export async function readContents(programs: Programs, file: string, work: Work): Promise<Contents> {
-  const [everything, all, withoutGrants, data, postData] = await Promise.all([
+  const [everything, all, withoutGrants, preData, data, postData] = await Promise.all([
     // verbose: what an entry rests on is told; and every entry, whatever else was asked for
     list(programs, file, ['--verbose'], work),
     list(programs, file, [], work),
     list(programs, file, ['--no-privileges'], work),
+    list(programs, file, ['--section=pre-data', '--no-privileges'], work),
     list(programs, file, ['--section=data', '--no-privileges'], work),
     list(programs, file, ['--section=post-data', '--no-privileges'], work),
   ])
@@ -49,6 +52,7 @@ export async function readContents(programs: Programs, file: string, work: Work)
   // pg_restore keeps these back as well, with what is said of them
   const eventTriggers = ids([...postData].filter(([, { what }]) => /^(EVENT TRIGGER |(COMMENT|SECURITY LABEL) - EVENT TRIGGER )/.test(what)))
   return {
+    preData: ids(preData),
     rows,
     otherData: without(ids(data), rows),
     postData: without(ids(postData), [...views, ...eventTriggers]),

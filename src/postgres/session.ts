@@ -31,7 +31,7 @@ export interface Session {
  * is read is written the same way whatever the database's own settings are. A backend whose client is gone (killed)
  * notices within a second (`client_connection_check_interval`, PostgreSQL 14 and newer on Linux).
  */
-const settings: Record<string, string> = {
+export const settings: Record<string, string> = {
   bytea_output: 'hex',
   client_connection_check_interval: '1000',
   client_min_messages: 'warning',
