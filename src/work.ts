@@ -39,5 +39,7 @@ export type Held =
   | { kind: 'database'; name: string; input: 'scratch-url' | 'target-url' }
   /** Roles that were not on a server of the user's before; they go when nothing rests on them. */
   | { kind: 'roles'; names: string[]; input: 'scratch-url' }
+  /** A schema of ours in a database of the user's, by the input that names its server. */
+  | { kind: 'schema'; database: string; name: string; input: 'target-url' }
   /** The objects of a backup that has no manifest yet. */
   | { kind: 'backup'; label: string; id: string }

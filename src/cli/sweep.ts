@@ -36,7 +36,7 @@ async function sweepRun({ note, file }: DeadRun, env: Env, work: Work): Promise<
   await withStorages(storage, env, async (destinations) => {
     for (const held of inSweepOrder(note.held)) {
       const needed = neededFor(held, note.servers, servers, note.storage.filter((url) => !storage.includes(url)))
-      const said = needed !== undefined && (held.kind === 'database' || held.kind === 'roles') ? [] : await sweep([held], { destinations, servers }, work)
+      const said = needed !== undefined && ['database', 'roles', 'schema'].includes(held.kind) ? [] : await sweep([held], { destinations, servers }, work)
       for (const sentence of said) log[sentence.startsWith('Could not') ? 'warning' : 'info'](sentence)
       if (needed === undefined && !said.some((sentence) => sentence.startsWith('Could not'))) continue
       remaining.push(held)
@@ -50,6 +50,7 @@ async function sweepRun({ note, file }: DeadRun, env: Env, work: Work): Promise<
 function neededFor(held: Held, places: Record<string, string>, servers: Servers, elsewhere: readonly string[]): string | undefined {
   if (held.kind === 'database' && !servers[held.input]) return `The database "${held.name}" is still on ${places[held.input] ?? 'its server'}: a run with --${held.input} at that server drops it.`
   if (held.kind === 'roles' && !servers[held.input]) return `The roles ${held.names.join(', ')}, made for a copy, are still on ${places[held.input] ?? 'its server'}: a run with --${held.input} at that server drops them.`
+  if (held.kind === 'schema' && !servers[held.input]) return `The schema "${held.name}" is still in the database "${held.database}" on ${places[held.input] ?? 'its server'}: a run with --${held.input} at that server drops it.`
   if (held.kind === 'backup' && elsewhere.length > 0) return `What an unfinished backup of "${held.label}" left in ${elsewhere.join(' and ')} goes in a run with that --storage.`
   return undefined
 }

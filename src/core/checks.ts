@@ -1,6 +1,6 @@
 import { UserError } from '../errors.ts'
 import type { Connection } from '../postgres/connection.ts'
-import { connect, type Session } from '../postgres/session.ts'
+import { connect, type ClientSession } from '../postgres/session.ts'
 import { still } from '../postgres/still.ts'
 import type { Work } from '../work.ts'
 import { type Command, endOf, runCommand } from './command.ts'
@@ -75,7 +75,7 @@ const passing = 'gave true'
  * Settings are those that a client of the copy would meet, its search path among them, not those that we measure with. A cursor lets nothing run but
  * one query, and no more than two rows be fetched of it.
  */
-async function ask(session: Session, sql: string, timeout: number): Promise<string> {
+async function ask(session: ClientSession, sql: string, timeout: number): Promise<string> {
   await session.query('RESET ALL')
   await session.query(`SELECT pg_catalog.set_config(name, value, false) FROM json_each_text($1) AS s(name, value) WHERE name IN (SELECT lower(name) FROM pg_catalog.pg_settings)`, [
     JSON.stringify({ statement_timeout: String(timeout), client_connection_check_interval: '1000' }),

@@ -14,7 +14,7 @@ import type { Difference, Level } from './level.ts'
  */
 export function compareFingerprints(expected: Fingerprint, found: Fingerprint, sameMajor: boolean, { owners = true } = {}): Difference[] {
   return [
-    ...compareTables(grouped(expected.tables), grouped(found.tables)),
+    ...compareRows(expected.tables, found.tables),
     ...compareSequences(expected.sequences, found.sequences),
     ...compareLargeObjects(expected, found, owners),
     ...compareSchemas(expected.schema, found.schema, { definitions: sameMajor, owners }),
@@ -29,13 +29,17 @@ export function compareFingerprints(expected: Fingerprint, found: Fingerprint, s
 /** The same for what the level `counted` promises: tables and their rows, sequences, how many large objects. */
 export function compareCounts(expected: Fingerprint, found: Fingerprint): Difference[] {
   const [before, after] = [countsOf(expected), countsOf(found)]
-  const tables = compareTables(grouped(before.tables), grouped(after.tables))
-  return [...tables, ...compareSequences(before.sequences, after.sequences), ...compareLargeObjects(before, after, false)]
+  return [...compareRows(before.tables, after.tables), ...compareSequences(before.sequences, after.sequences), ...compareLargeObjects(before, after, false)]
 }
 
 function countsOf({ largeObjects, ...print }: Fingerprint): Fingerprint {
   const tables = print.tables.map(({ table, rows, bytes, comparedAt }) => ({ table, rows, bytes, ...(comparedAt === undefined ? {} : { comparedAt }) }))
   return { ...print, tables, ...(largeObjects ? { largeObjects: { count: largeObjects.count } } : {}) }
+}
+
+/** Rows and content alone: of all tables, or of those that a part of a database has. */
+export function compareRows(expected: readonly TablePrint[], found: readonly TablePrint[]): Difference[] {
+  return compareTables(grouped(expected), grouped(found))
 }
 
 /** Which level a restored copy with these differences reaches, at the most that a fingerprint of this depth can show. */

@@ -60,7 +60,7 @@ export async function restoreInto(
 }
 
 /** A folder that nobody else may look into, for as long as `body` runs. */
-async function withFolder<T>(work: Work, body: (folder: string) => Promise<T>): Promise<T> {
+export async function withFolder<T>(work: Work, body: (folder: string) => Promise<T>): Promise<T> {
   const directory = join(work.temporary, `holdfast-restore-${randomBytes(6).toString('hex')}`)
   const held: Held = { kind: 'folder', directory }
   work.hold(held)

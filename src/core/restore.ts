@@ -3,9 +3,12 @@ import type { Connection } from '../postgres/connection.ts'
 import type { OwnerChoice } from '../postgres/owners.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { Work } from '../work.ts'
+import { findReadable } from './copy.ts'
 import type { Objective, PostCommand } from './restore-after.ts'
 import { clean, type CleanResult, type Cleaned } from './restore-clean.ts'
+import { type RestoredInPlace, restoreInPlace } from './restore-in-place.ts'
 import { restoreAsNew } from './restore-new.ts'
+import { restorePart, type RestoredPart } from './restore-part.ts'
 import type { PlanStep } from './restore-plan.ts'
 import { restoreBySwap } from './restore-swap.ts'
 import type { TargetFacts } from './restore-target.ts'
@@ -30,10 +33,14 @@ export interface RestoreOptions {
   keepPrevious?: number
   /** Whether the target is backed up first. Default: true. */
   safetyBackup?: boolean
+  /** Only these tables, as `schema.table`. */
   tables?: string[]
   schemas?: string[]
   contents?: 'all' | 'schema' | 'data'
+  /** With tables or schemas: put them in the place of the live ones. */
   replace?: boolean
+  /** How long locks on live tables are waited for, milliseconds. Default: two minutes for a part, half a minute in place. */
+  lockPatience?: number
   /** SQL to run in the new database before anybody sees it. */
   prepare?: string
   /** Run by bash when all is done. */
@@ -67,7 +74,7 @@ export interface KnownFacts {
 
 export interface RestoreResult {
   task: 'restore'
-  mode: 'swap' | 'new'
+  mode: 'swap' | 'new' | 'in-place' | 'part'
   id: string
   label: string
   location: string
@@ -106,6 +113,10 @@ export interface RestoreResult {
   warnings: string[]
   /** Of a dry run: what there is, and what stands in the way. */
   facts?: TargetFacts
+  /** Where only some tables were restored. */
+  part?: RestoredPart
+  /** Where it was restored inside the target. */
+  inPlace?: RestoredInPlace
 }
 
 /** What each task gives. */
@@ -128,11 +139,13 @@ export async function restore<T extends Task = 'restore'>(options: Omit<RestoreO
   return (await byMode(rest, work)) as TaskResults[T]
 }
 
-function byMode(options: RestoreOptions, work: Work): Promise<RestoreResult> {
-  const { mode = 'swap' } = options
-  if (mode === 'swap') return restoreBySwap(options, work)
-  if (mode === 'new') return restoreAsNew(options, work)
-  throw new Error(`no story for mode: ${mode}`)
+async function byMode(options: RestoreOptions, work: Work): Promise<RestoreResult> {
+  const { mode = 'swap', tables = [], schemas = [] } = options
+  const part = tables.length + schemas.length > 0
+  if (!part && mode === 'swap') return restoreBySwap(options, work)
+  if (!part && mode === 'new') return restoreAsNew(options, work)
+  const backup = await findReadable({ ...options, label: options.label ?? options.target.database }, work)
+  return part ? restorePart(backup, options, work) : restoreInPlace(backup, options, work)
 }
 
 /** What must be typed: the database's name, after its environment's where that is given. */

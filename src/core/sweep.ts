@@ -2,9 +2,10 @@ import { rmSync } from 'node:fs'
 import { messageOf } from '../errors.ts'
 import { dropFromBeside } from '../postgres/beside.ts'
 import { sweepCluster } from '../postgres/cluster.ts'
-import type { Connection } from '../postgres/connection.ts'
 import { dropRoles } from '../postgres/database.ts'
 import { connect } from '../postgres/session.ts'
+import { type Connection, withDatabase } from '../postgres/connection.ts'
+import { dropSchema } from '../postgres/staging.ts'
 import type { Storage } from '../storage/storage.ts'
 import { signalGroup, startTicks } from '../stream/process.ts'
 import type { Held, Work } from '../work.ts'
@@ -66,6 +67,12 @@ async function sweepOne(held: Held, options: Parameters<typeof sweep>[1], work: 
         await session.end()
       }
     }
+    case 'schema': {
+      const server = options.servers[held.input]
+      if (!server || !/^holdfast_part_[0-9a-f]{12}$/.test(held.name)) return undefined
+      await dropSchema(withDatabase(server, held.database), held.name, work)
+      return `Dropped ${nameOf(held)}.`
+    }
     case 'backup': {
       const folder = folderOf(held.label, held.id)
       const swept: string[] = []
@@ -91,6 +98,8 @@ function nameOf(held: Held): string {
       return `the database "${held.name}"`
     case 'roles':
       return `the roles ${held.names.join(', ')}`
+    case 'schema':
+      return `the schema "${held.name}" in the database "${held.database}"`
     case 'backup':
       return `the unfinished backup ${held.label}/${held.id}`
   }

@@ -4,6 +4,7 @@ import { UserError } from '../errors.ts'
 import { capture, start } from '../stream/process.ts'
 import type { Work } from '../work.ts'
 import { type Programs, program } from './binaries.ts'
+import { writeList } from './entry-list.ts'
 
 /**
  * A whole archive's table of contents, by what is restored when: ids in the archive's order. pg_restore itself says which entries are in
@@ -12,6 +13,8 @@ import { type Programs, program } from './binaries.ts'
 export interface Contents {
   /** Indexes and keys, among those of `postData`, that rest on one table and on nothing that comes after the rows. */
   indexes: TableIndex[]
+  /** Types, tables, functions. */
+  preData: number[]
   /** Rows, one entry a table. */
   rows: number[]
   /** The rest of the data section: sequences' values, and large objects where they have no archive of their own. */
@@ -33,11 +36,12 @@ export interface TableIndex {
 }
 
 export async function readContents(programs: Programs, file: string, work: Work): Promise<Contents> {
-  const [everything, all, withoutGrants, data, postData] = await Promise.all([
+  const [everything, all, withoutGrants, preData, data, postData] = await Promise.all([
     // verbose: what an entry rests on is told; and every entry, whatever else was asked for
     list(programs, file, ['--verbose'], work),
     list(programs, file, [], work),
     list(programs, file, ['--no-privileges'], work),
+    list(programs, file, ['--section=pre-data', '--no-privileges'], work),
     list(programs, file, ['--section=data', '--no-privileges'], work),
     list(programs, file, ['--section=post-data', '--no-privileges'], work),
   ])
@@ -48,6 +52,7 @@ export async function readContents(programs: Programs, file: string, work: Work)
   // pg_restore keeps these back as well, with what is said of them
   const eventTriggers = ids([...postData].filter(([, { what }]) => /^(EVENT TRIGGER |(COMMENT|SECURITY LABEL) - EVENT TRIGGER )/.test(what)))
   return {
+    preData: ids(preData),
     rows,
     otherData: without(ids(data), rows),
     postData: without(ids(postData), [...views, ...eventTriggers]),
@@ -74,6 +79,8 @@ function without(ids: readonly number[], others: readonly number[]): number[] {
 interface Listed {
   /** Begins with the entry's kind. */
   what: string
+  /** The oid of the catalogue that it stands in, or 0. */
+  catalogue: number
   restsOn: number[]
 }
 
@@ -81,8 +88,51 @@ interface Listed {
 async function list(programs: Programs, file: string, selection: readonly string[], work: Work): Promise<Map<number, Listed>> {
   const listed = await capture(program(programs, 'pg_restore'), ['-l', '--no-subscriptions', ...selection, file], { env: { ...work.env } }, work)
   if (listed.code !== 0) throw new UserError('restore-failed', `pg_restore cannot list the archive: ${listed.stderr.trim()}`, 'Use another backup.')
-  const entries = listed.stdout.matchAll(/^(\d+); \d+ \d+ (.*)\n(?:;\tdepends on: ([\d ]+))?/gm)
-  return new Map([...entries].map(([, id, what = '', restsOn]) => [Number(id), { what, restsOn: restsOn?.trim().split(' ').map(Number) ?? [] }]))
+  const entries = listed.stdout.matchAll(/^(\d+); (\d+) \d+ (.*)\n(?:;\tdepends on: ([\d ]+))?/gm)
+  return new Map([...entries].map(([, id, catalogue, what = '', restsOn]) => [Number(id), { what, catalogue: Number(catalogue), restsOn: restsOn?.trim().split(' ').map(Number) ?? [] }]))
+}
+
+/** One entry of an archive's table of contents. */
+export interface ArchiveEntry {
+  id: number
+  /** For example `TABLE DATA`. */
+  kind: string
+  /** What stands after it: schema, name and owner, with spaces between and line breaks as spaces. */
+  named: string
+  restsOn: number[]
+}
+
+/** Kinds of several words, and those that such a kind begins with. */
+const longKinds = /^(TABLE DATA|TABLE ATTACH|SEQUENCE OWNED BY|SEQUENCE SET|CHECK CONSTRAINT|FK CONSTRAINT|INDEX ATTACH|STATISTICS DATA|ROW SECURITY|SECURITY LABEL|PUBLICATION TABLES IN SCHEMA|PUBLICATION TABLE|MATERIALIZED VIEW DATA|MATERIALIZED VIEW|FOREIGN TABLE|FOREIGN SERVER|FOREIGN DATA WRAPPER|USER MAPPING|DEFAULT ACL|EVENT TRIGGER|SHELL TYPE|OPERATOR CLASS|OPERATOR FAMILY|BLOB METADATA|[A-Z]+) /
+
+/** All entries of an archive, in its order: what each is, and what it rests on. */
+export async function listEntries(programs: Programs, file: string, work: Work): Promise<ArchiveEntry[]> {
+  const listed = await list(programs, file, ['--verbose'], work)
+  return [...listed].map(([id, { what, restsOn, catalogue }]) => {
+    // a table in a schema of the name "DATA" is told from a table's rows by the catalogue that it stands in
+    const kind = catalogue === 1259 && /^TABLE /.test(what) ? 'TABLE' : (longKinds.exec(what)?.[1] ?? '')
+    return { id, kind, named: what.slice(kind.length + 1), restsOn }
+  })
+}
+
+/**
+ * The SQL of some entries, given in the archive's order, as pg_restore writes it: whole names, nothing of psql's own commands (pg_restore frames its text
+ * with a pair of them, which name a random key).
+ */
+export async function entriesSql(programs: Programs, file: string, ids: readonly number[], options: { folder: string; withOwners: boolean }, work: Work): Promise<string> {
+  if (ids.length === 0) return ''
+  const flags = options.withOwners ? [] : ['--no-owner', '--no-privileges']
+  const list = await writeList({ ids, folder: options.folder })
+  const { code, stderr, stdout } = await capture(program(programs, 'pg_restore'), ['-f', '-', '--no-tablespaces', ...flags, '-L', list, file], { env: { ...work.env } }, work)
+  if (code !== 0) throw new UserError('restore-failed', `pg_restore cannot read the archive: ${stderr.trim()}`, 'Use another backup.')
+  return withoutFrame(stdout)
+}
+
+function withoutFrame(text: string): string {
+  const key = /^\\restrict (\w+)$/m.exec(text)?.[1]
+  if (key === undefined) return text
+  const end = text.lastIndexOf(`\\unrestrict ${key}`)
+  return text.slice(0, end).replace(`\\restrict ${key}\n`, '')
 }
 
 /**

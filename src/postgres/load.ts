@@ -1,5 +1,3 @@
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { type Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { giveBack } from '../stream/pieces.ts'
@@ -7,6 +5,7 @@ import { start } from '../stream/process.ts'
 import type { Work } from '../work.ts'
 import { type Programs, program } from './binaries.ts'
 import { type Connection, libpqEnvironment } from './connection.ts'
+import { writeList } from './entry-list.ts'
 import { endedBy, endedWorkers, type Entry, mayBeOrder, Said, whyRestoreFailed } from './restore-errors.ts'
 
 /** What of an archive is restored, and how. */
@@ -19,6 +18,10 @@ export interface Loading {
   only?: { ids: readonly number[]; folder: string }
   /** Types, tables and functions, without data, indexes, constraints and grants. */
   preData?: boolean
+  /** Everything belongs to the user that restores: the server need not have the roles. */
+  ownerless?: boolean
+  /** Of rows: only those of tables with such a name in such a schema; a few more may come with them. */
+  tables?: { schemas: readonly string[]; names: readonly string[] }
 }
 
 /**
@@ -78,16 +81,10 @@ async function selecting(loading: Loading): Promise<string[]> {
     ...(loading.tablespaces ? [] : ['--no-tablespaces']),
     ...(loading.owners === false ? ['--no-owner', '--no-privileges'] : []),
     ...(loading.preData ? ['--section=pre-data', '--no-privileges'] : []),
+    ...(loading.ownerless ? ['--no-owner', '--no-privileges'] : []),
+    ...(loading.tables ? [...new Set(loading.tables.schemas)].map((name) => `--schema=${name}`).concat([...new Set(loading.tables.names)].map((name) => `--table=${name}`)) : []),
     ...(loading.only ? ['-L', await writeList(loading.only)] : []),
   ]
-}
-
-let lists = 0
-
-async function writeList({ ids, folder }: { ids: readonly number[]; folder: string }): Promise<string> {
-  const file = join(folder, `entries-${++lists}`)
-  await writeFile(file, ids.map((id) => `${id};\n`).join(''))
-  return file
 }
 
 /** Passes everything on while the program reads, and the rest to nowhere: a program that has what it wants may stop reading. */

@@ -21,11 +21,15 @@ export interface Session {
    * (`session-errors.ts`; the server's own error is its cause). Every other error comes as it is, its SQLSTATE as `code`.
    */
   query<Row extends object = Record<string, unknown>>(text: string, values?: unknown[]): Promise<Row[]>
-  /** The same for somebody else's text: one statement, and a second one is an error. Rows as lists of values, since two columns may have one name. */
-  single(text: string): Promise<{ columns: number; rows: unknown[][] }>
   /** Settles when the server or the network ends this connection before `end` was called, with a StandbyConflict or a UserError `connection-lost`. */
   readonly lost: Promise<Error>
   end(): Promise<void>
+}
+
+/** A session of the driver's own. */
+export interface ClientSession extends Session {
+  /** As `query`, for somebody else's text: one statement, and a second one is an error. Rows as lists of values, since two columns may have one name. */
+  single(text: string): Promise<{ columns: number; rows: unknown[][] }>
 }
 
 /**
@@ -33,7 +37,7 @@ export interface Session {
  * is read is written the same way whatever the database's own settings are. A backend whose client is gone (killed)
  * notices within a second (`client_connection_check_interval`, PostgreSQL 14 and newer on Linux).
  */
-const settings: Record<string, string> = {
+export const settings: Record<string, string> = {
   bytea_output: 'hex',
   client_connection_check_interval: '1000',
   client_min_messages: 'warning',
@@ -59,7 +63,7 @@ const settings: Record<string, string> = {
 }
 
 /** Connects, and sets up the session. What a user can mend is a UserError that names the input. */
-export async function connect(connection: Connection, work: Work): Promise<Session> {
+export async function connect(connection: Connection, work: Work): Promise<ClientSession> {
   work.signal.throwIfAborted()
   const client = await open(connection, work.signal)
   const ending: { why?: Error; byUs?: boolean } = {}

@@ -1,0 +1,197 @@
+import { randomBytes } from 'node:crypto'
+import { UserError } from '../errors.ts'
+import { connectBeside, dropHeld } from '../postgres/beside.ts'
+import { findPrograms, type Programs } from '../postgres/binaries.ts'
+import { type Connection, withDatabase } from '../postgres/connection.ts'
+import { tableName } from '../postgres/relations.ts'
+import { connect, type Session } from '../postgres/session.ts'
+import { quietly } from '../postgres/still.ts'
+import type { Work } from '../work.ts'
+import type { FoundBackup } from './catalog.ts'
+import { jobsOf } from './copy.ts'
+import { dataArchivesOf } from './fetch.ts'
+import { withFolder } from './load-backup.ts'
+import { checkNamed } from './part-names.ts'
+import { copyBeside, schemasFor } from './part-copy.ts'
+import { replaceLive } from './part-replace.ts'
+import { buildPartSide, makeIndexes, type PartSideOptions } from './part-side.ts'
+import { lockTarget } from './restore-guard.ts'
+import type { PlanStep } from './restore-plan.ts'
+import { confirmOf, type RestoreOptions, type RestoreResult } from './restore.ts'
+
+/** What became of a part of a database. */
+export interface RestoredPart {
+  /** As they were named. */
+  wanted: string[]
+  contents: 'all' | 'schema' | 'data'
+  /** Whether they went in the place of the live ones. */
+  replace: boolean
+  tables: PartTableResult[]
+  /** The schemas of their own that the tables came into. */
+  schemas: string[]
+  /** Foreign keys that were checked. */
+  keys: string[]
+  /** What was left out on purpose, as sentences. */
+  leftOut: string[]
+  /** Archives that were read, of how many. */
+  archives: { read: number; all: number }
+  /** Milliseconds that live tables were locked. */
+  locked: number
+}
+
+export interface PartTableResult {
+  table: string
+  /** Undefined where only definitions were restored. */
+  rows?: number
+  /** Where it is now. */
+  into: string
+  how: 'copied' | 'replaced' | 'created' | 'untouched'
+}
+
+const defaultPatience = 120_000
+
+/**
+ * Brings tables of a backup back into a live database, and touches nothing else: into a schema of their own, or in the place of the live ones. They are first
+ * restored into a database beside the target, and compared with the fingerprint there.
+ */
+export async function restorePart(backup: FoundBackup, options: RestoreOptions, work: Work): Promise<RestoreResult> {
+  const started = Date.now()
+  const { manifest } = backup
+  const target = options.target.database
+  const wanted = { tables: options.tables ?? [], schemas: options.schemas ?? [] }
+  const { replace = false, contents = 'all', owner = 'keep' } = options
+  if (typeof owner === 'object') throw new UserError('bad-input', 'owner maps roles, and tables or schemas name a part.', 'Write owner: keep or owner: drop; what is made anew can be given away afterwards by ALTER TABLE … OWNER TO.')
+  checkNamed(wanted, manifest)
+  const session = await connectBeside(options.target, target, work)
+  try {
+    await lockTarget(session, target)
+    if (session.major < manifest.source.major) throw new UserError('server-older', `The target server is PostgreSQL ${session.version}, older than the backup's ${manifest.source.server}.`, 'A backup restores into its own major version or a newer one.')
+    await checkThere(session, options, manifest.source.locale.encoding, work)
+    const programs = { archive: await findPrograms(manifest.source.major, ['pg_restore', 'pg_dump'], options.bindirs, work), server: await findPrograms(session.major, ['pg_dump', 'pg_restore', 'psql'], options.bindirs, work) }
+    const names = [...wanted.tables, ...wanted.schemas.map((name) => `all of ${name}`)]
+    const steps = planOfPart(backup, target, names, { replace, contents })
+    const part: RestoredPart = { wanted: names, contents, replace, tables: [], schemas: [], keys: [], leftOut: [], archives: { read: 0, all: dataArchivesOf(manifest).length + 1 }, locked: 0 }
+    const result: RestoreResult = { ...beginResult(backup, options, session), plan: Object.values(steps), part }
+    if (!options.dryRun) await withFolder(work, (folder) => bringPart({ backup, options, session, programs, folder, wanted, steps, result, part }, work))
+    result.age = Date.now() - Date.parse(manifest.snapshot.at)
+    result.timings.total = Date.now() - started
+    return result
+  } finally {
+    await session.end()
+  }
+}
+
+/** What every restore tells, before anything was done. */
+export function beginResult({ manifest, location }: FoundBackup, options: RestoreOptions, session: Session): RestoreResult {
+  const { target, dryRun } = options
+  const other = manifest.source.database === target.database ? [] : [`This is a backup of the database "${manifest.source.database}" (label ${manifest.label}), and the target is "${target.database}".`]
+  return {
+    task: 'restore',
+    mode: options.mode === 'in-place' ? 'in-place' : 'part',
+    confirm: confirmOf(options),
+    id: manifest.id,
+    label: manifest.label,
+    location,
+    target: target.database,
+    dryRun,
+    snapshotAt: manifest.snapshot.at,
+    age: Date.now() - Date.parse(manifest.snapshot.at),
+    server: { backup: manifest.source.server, target: session.version },
+    plan: [],
+    sessionsEnded: 0,
+    bytes: 0,
+    rows: 0,
+    tables: 0,
+    timings: { restore: 0, compare: 0, swap: 0, total: 0 },
+    warnings: other,
+  }
+}
+
+type PartSteps = Record<'build' | 'bring', PlanStep>
+
+function planOfPart({ manifest }: FoundBackup, target: string, names: readonly string[], { replace, contents }: { replace: boolean; contents: string }): PartSteps {
+  const what = names.join(', ')
+  const compared = contents === 'schema' ? 'without rows' : manifest.fingerprint.kind === 'none' ? 'with the rows of these tables (the backup has no fingerprint to compare them with)' : 'with the rows of these tables, and compare them with the fingerprint'
+  const copied = `Copy them into a schema of their own in "${target}", in one transaction; nothing there is touched`
+  const replaced =
+    contents === 'schema'
+      ? `Make those that "${target}" lacks, empty, in one transaction; those that are there are left alone`
+      : `In one transaction in "${target}": lock the tables, put the rows in the place of theirs, ${contents === 'data' ? '' : 'make what is missing, '}check foreign keys, compare with the fingerprint, commit`
+  return {
+    build: { step: `Restore ${what} of ${manifest.id} (as of ${manifest.snapshot.at}) into a database beside "${target}", ${compared}`, done: false },
+    bring: { step: replace ? replaced : copied, done: false },
+  }
+}
+
+/** A part goes into a database that is there, and text is hashed by its bytes. */
+async function checkThere(session: Session, { target }: RestoreOptions, encoding: string, work: Work): Promise<void> {
+  const [row] = await session.query<{ encoding: string }>('SELECT pg_catalog.pg_encoding_to_char(encoding) AS encoding FROM pg_catalog.pg_database WHERE datname = $1', [target.database])
+  if (!row) throw new UserError('database-missing', `There is no database "${target.database}" on that server to put tables into.`, 'Restore the whole database: leave tables and schemas out.')
+  if (row.encoding !== encoding) throw new UserError('encoding-differs', `"${target.database}" has the encoding ${row.encoding}, and the backup ${encoding}.`, 'Restore the whole database with mode: new, and move the rows by hand.')
+  await (await connect(target, work)).end()
+}
+
+interface Bringing {
+  backup: FoundBackup
+  options: RestoreOptions
+  session: Session
+  programs: { archive: Programs; server: Programs }
+  folder: string
+  wanted: { tables: string[]; schemas: string[] }
+  steps: PartSteps
+  result: RestoreResult
+  part: RestoredPart
+}
+
+async function bringPart({ backup, options, session, programs, folder, wanted, steps, result, part }: Bringing, work: Work): Promise<void> {
+  const { replace, contents } = part
+  const { encoding } = backup.manifest.source.locale
+  const jobs = jobsOf(options)
+  const rows = contents !== 'schema'
+  const held = { kind: 'database', name: `holdfast_side_${randomBytes(6).toString('hex')}`, input: 'target-url' } as const
+  const connection = await quietly(session, withDatabase(options.target, held.name))
+  const live = await quietly(session, options.target)
+  const building: PartSideOptions = { backup, identities: options.identities, session, programs, connection, wanted, rows, jobs, folder }
+  work.hold(held)
+  try {
+    const from = Date.now()
+    const side = await buildPartSide(building, work)
+    if (!replace) await makeIndexes(building, side, work)
+    result.timings.restore = Date.now() - from
+    steps.build.done = true
+    const bringing = Date.now()
+    const rowsOf = new Map(side.expected.map((print) => [print.table, print.rows]))
+    const counted = (table: string): { rows?: number } => (rowsOf.has(table) ? { rows: rowsOf.get(table) as number } : {})
+    if (replace) {
+      const patience = options.lockPatience ?? defaultPatience
+      const replaced = await replaceLive({ side, live, programs, contents, withOwners: options.owner !== 'drop', encoding, jobs, lockPatience: patience }, work)
+      for (const how of ['created', 'replaced', 'untouched'] as const) for (const table of replaced[how]) part.tables.push({ table, into: table, how, ...(how === 'untouched' ? {} : counted(table)) })
+      part.keys = replaced.keys
+      part.locked = replaced.locked
+      result.warnings.push(...replaced.warnings)
+    } else {
+      const schemas = schemasFor(side.chosen.map(({ schema }) => schema), await schemasIn(live, work), new Date())
+      await copyBeside(side, schemas, live, programs, { encoding, rows, jobs }, work)
+      part.schemas = [...schemas.values()]
+      part.tables = side.chosen.map((table) => ({ table: tableName(table), into: tableName({ schema: schemas.get(table.schema) as string, name: table.name }), how: 'copied', ...counted(tableName(table)) }))
+      part.leftOut = ['Foreign keys, triggers, rules, policies, extended statistics, publications, owners and grants: in a copy they would act on the live tables, or stand in their way. The copies belong to the user of target-url, and nobody else may use them.']
+    }
+    result.timings.swap = Date.now() - bringing
+    steps.bring.done = true
+    result.bytes = side.bytes
+    part.archives.read = side.archives
+    result.tables = side.leaves.length
+    result.rows = side.expected.reduce((sum, print) => sum + print.rows, 0)
+  } finally {
+    await dropHeld(session.connection, held, work)
+  }
+}
+
+async function schemasIn(live: Connection, work: Work): Promise<string[]> {
+  const session = await connect(live, work)
+  try {
+    return (await session.query<{ name: string }>('SELECT nspname AS name FROM pg_catalog.pg_namespace')).map(({ name }) => name)
+  } finally {
+    await session.end()
+  }
+}

@@ -1,0 +1,219 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { globSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { readManifest, writeManifest } from '../../src/core/manifest.ts'
+import { restore, type RestoreOptions, type RestoreResult } from '../../src/core/restore.ts'
+import type { UserError } from '../../src/errors.ts'
+import { findPrograms } from '../../src/postgres/binaries.ts'
+import type { Connection } from '../../src/postgres/connection.ts'
+import { measureCopy } from '../../src/postgres/fingerprint.ts'
+import { connect } from '../../src/postgres/session.ts'
+import { newStore, type Store } from '../support/copies.ts'
+import { startOwnServer } from '../support/own-server.ts'
+import { freshDatabase, newestServer, query, type Server, servers } from '../support/servers.ts'
+import { quietWork } from '../support/start-servers.ts'
+
+/** A restore inside the target itself, by a role that owns it and may do nothing else: one transaction, all or nothing. */
+const newest = newestServer()
+const owned = `
+  CREATE SCHEMA "odd schema";
+  CREATE TYPE mood AS ENUM ('sad', 'happy');
+  CREATE DOMAIN positive AS int CHECK (VALUE > 0);
+  CREATE FUNCTION double(a int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT a * 2';
+  CREATE FUNCTION text_with_commit() RETURNS text LANGUAGE sql AS $$ SELECT '
+BEGIN;
+
+COMMIT;
+' $$;
+  CREATE TABLE customers (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text, m mood, p positive);
+  CREATE TABLE orders (id serial PRIMARY KEY, customer int REFERENCES customers, total int, twice int GENERATED ALWAYS AS (double(total)) STORED);
+  CREATE TABLE "odd schema"."Table ""of"" $1 things" ("$1" text, ":x" int);
+  CREATE TABLE parts (id int PRIMARY KEY) PARTITION BY RANGE (id);
+  CREATE TABLE parts_1 PARTITION OF parts DEFAULT;
+  CREATE VIEW sums AS SELECT customer, sum(total) FROM orders GROUP BY customer;
+  CREATE MATERIALIZED VIEW seen AS SELECT count(*) AS n FROM orders;
+  ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO pg_monitor;
+  GRANT SELECT ON customers TO pg_monitor;
+  COMMENT ON TABLE orders IS 'BEGIN;
+COMMIT;';
+  INSERT INTO customers (name, m, p) SELECT 'c' || i, 'happy', i FROM generate_series(1, 20) i;
+  INSERT INTO orders (customer, total) SELECT i % 20 + 1, i FROM generate_series(1, 500) i;
+  INSERT INTO "odd schema"."Table ""of"" $1 things" VALUES (E'BEGIN;\\n\\nCOMMIT;\\n\\\\.', 1), (NULL, 2), ('', 3);
+  INSERT INTO parts SELECT generate_series(1, 30);
+  REFRESH MATERIALIZED VIEW seen;
+  SELECT lo_from_bytea(0, decode(repeat('00ff', 50000), 'hex')); SELECT lo_from_bytea(0, 'small')`
+
+interface Bench {
+  server: Server
+  name: string
+  target: Connection
+  store: Store
+  id: string
+  sql(text: string): Promise<Record<string, unknown>[]>
+  restore(options?: Partial<RestoreOptions>, work?: ReturnType<typeof quietWork>): Promise<RestoreResult>
+  /** All that can be seen of the target, by its own fingerprint. */
+  print(): Promise<string>
+}
+
+async function bench(server: Server = newest, sql = owned): Promise<Bench> {
+  const { name } = await freshDatabase(server)
+  const role = `plain_${randomBytes(4).toString('hex')}`
+  await query(server, 'postgres', `CREATE ROLE ${role} LOGIN PASSWORD 'pw' NOCREATEDB NOSUPERUSER`)
+  await query(server, 'postgres', `ALTER DATABASE ${name} OWNER TO ${role}`)
+  const target = { ...server.to(name), user: role, password: 'pw' }
+  const sqlAs = (text: string): Promise<Record<string, unknown>[]> => query(server, name, `SET SESSION AUTHORIZATION ${role}; ${text}`)
+  await sqlAs(sql)
+  const store = await newStore()
+  const { id } = await store.backup(target, { largeTable: 8192 })
+  return {
+    server,
+    name,
+    target,
+    store,
+    id,
+    sql: sqlAs,
+    restore: (options = {}, work = quietWork()) => restore({ ...store.reading, target, confirm: name, dryRun: false, mode: 'in-place', jobs: 2, ...options }, work),
+    print: async () => {
+      const programs = await findPrograms(server.major, ['pg_dump'], [server.bindir], quietWork())
+      return JSON.stringify(await measureCopy(programs, server.to(name), { encoding: 'UTF8', readers: 1, depth: 'content' }, quietWork()))
+    },
+  }
+}
+
+const damage = `DROP TABLE orders CASCADE; DROP SCHEMA "odd schema" CASCADE; UPDATE customers SET name = 'x'; CREATE SCHEMA other; CREATE TABLE other.t AS SELECT 1 AS a; CREATE FUNCTION double(text) RETURNS text LANGUAGE sql AS 'SELECT $1';
+  CREATE VIEW v AS SELECT * FROM customers; CREATE TYPE pair AS (a int, b customers); CREATE AGGREGATE total(int) (SFUNC = int4pl, STYPE = int); CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = int4eq);
+  CREATE COLLATION mine FROM "C"; CREATE TEXT SEARCH CONFIGURATION conf (COPY = english); CREATE STATISTICS st ON id, name FROM customers; CREATE PUBLICATION pub FOR TABLE customers; CREATE CAST (text AS mood) WITH INOUT;
+  CREATE SEQUENCE alone; ALTER DEFAULT PRIVILEGES GRANT INSERT ON TABLES TO pg_monitor; ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC; GRANT CREATE ON SCHEMA public TO pg_monitor; SELECT lo_unlink(max(oid)) FROM pg_largeobject_metadata; SELECT lo_from_bytea(0, 'new')`
+
+const isError = (code: string, ...texts: RegExp[]) => (error: UserError): boolean => {
+  assert.equal(error.code, code, `${error.message} ${error.stack ?? ''}`)
+  for (const text of texts) assert.match(`${error.message} ${error.hint}`, text)
+  return true
+}
+const fixed = (text: string): string => text.replace(/"bytes":\d+/g, '"bytes":0')
+
+for (const server of servers())
+  describe(`PostgreSQL ${server.major}`, () => {
+    test('an owner who may create no database gets all back, and what was made since is gone', async () => {
+      const b = await bench(server)
+      const before = fixed(await b.print())
+      await b.sql(damage)
+      assert.notEqual(fixed(await b.print()), before)
+      const result = await b.restore()
+      assert.deepEqual(result.inPlace?.differences, [])
+      assert.deepEqual(result.warnings, [])
+      assert.ok(result.plan.every(({ done }) => done))
+      const { schema: then, ...others } = JSON.parse(before) as { schema: Record<string, string> }
+      const { schema: now, ...same } = JSON.parse(fixed(await b.print())) as { schema: Record<string, string> }
+      assert.deepEqual(same, others)
+      assert.deepEqual(now, then)
+      assert.deepEqual(await b.sql('SELECT text_with_commit() AS t'), [{ t: '\nBEGIN;\n\nCOMMIT;\n' }])
+    })
+
+    test('whatever goes wrong, the target is as it was', async () => {
+      const b = await bench(server)
+      await b.sql(damage)
+      const before = await b.print()
+      const unharmed = async (): Promise<void> => assert.equal(await b.print(), before)
+      const [manifest = ''] = globSync(join(b.store.folder, '**/manifest.json'))
+      const good = readManifest(readFileSync(manifest, 'utf8'), 'x')
+      // a row less than the fingerprint says
+      const tables = good.fingerprint.tables.map((print) => (print.table === 'public.orders' ? { ...print, rows: print.rows + 1 } : print))
+      writeFileSync(manifest, writeManifest({ ...good, fingerprint: { ...good.fingerprint, tables } }))
+      await assert.rejects(b.restore(), isError('restored-differs', /public\.orders/, /rolled back/))
+      await unharmed()
+      writeFileSync(manifest, writeManifest(good))
+      // an archive that is cut in its middle, and one that is damaged
+      const [archive = ''] = globSync(join(b.store.folder, '**/rows/*'))
+      const whole = readFileSync(archive)
+      writeFileSync(archive, whole.subarray(0, whole.length - 20))
+      await assert.rejects(b.restore(), isError('object-damaged'))
+      await unharmed()
+      const flipped = Buffer.from(whole)
+      flipped[whole.length - 20] = (flipped[whole.length - 20] ?? 0) ^ 1
+      writeFileSync(archive, flipped)
+      await assert.rejects(b.restore(), isError('object-damaged'))
+      await unharmed()
+      writeFileSync(archive, whole)
+      // somebody ends our session, and we are stopped, at different moments
+      for (const delay of [300, 700, 1100]) {
+        const stop = new AbortController()
+        setTimeout(() => stop.abort(new Error('stopped')), delay)
+        await b.restore({}, quietWork(stop.signal)).then(() => assert.fail('it was not stopped in time'), () => {})
+        await unharmed()
+      }
+      const ending = setInterval(() => void query(server, 'postgres', `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${b.name}' AND query LIKE 'COPY%'`).catch(() => {}), 5)
+      await assert.rejects(b.restore())
+      clearInterval(ending)
+      await unharmed()
+    })
+  })
+
+test('killed by SIGKILL in the middle, the target is as it was', async () => {
+  const b = await bench(newest, `${owned}; CREATE TABLE fat AS SELECT g AS id, md5(g::text) AS v FROM generate_series(1, 400000) g`)
+  const before = await b.print()
+  const code = `import { restore } from '${new URL('../../src/core/restore.ts', import.meta.url).href}'
+    import { openStorage } from '${new URL('../../src/storage/open.ts', import.meta.url).href}'
+    import { quietWork } from '${new URL('../support/start-servers.ts', import.meta.url).href}'
+    const given = JSON.parse(process.env.GIVEN)
+    await restore({ ...given, sources: [openStorage(given.url)] }, quietWork())`
+  const given = { ...b.store.reading, sources: undefined, url: `file://${b.store.folder}`, target: b.target, confirm: b.name, dryRun: false, mode: 'in-place', jobs: 2 }
+  const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', code], { env: { ...process.env, GIVEN: JSON.stringify(given) }, stdio: 'ignore' })
+  const gone = new Promise((resolve) => child.once('close', resolve))
+  const copying = `SELECT FROM pg_stat_activity WHERE datname = '${b.name}' AND query LIKE 'COPY public.fat%'`
+  for (let i = 0; i < 1000 && (await query(newest, 'postgres', copying)).length === 0; i++) await sleep(10)
+  assert.equal((await query(newest, 'postgres', copying)).length, 1)
+  child.kill('SIGKILL')
+  await gone
+  for (let i = 0; i < 1000 && (await query(newest, 'postgres', `SELECT FROM pg_stat_activity WHERE datname = '${b.name}'`)).length; i++) await sleep(10)
+  assert.equal(await b.print(), before)
+})
+
+test('rows that a check refuses are told, and all is rolled back', async () => {
+  const b = await bench(newest, `CREATE TABLE limits (most int); INSERT INTO limits VALUES (10); CREATE FUNCTION fits(a int) RETURNS boolean LANGUAGE sql AS 'SELECT a <= most FROM public.limits'; CREATE TABLE a (v int CHECK (fits(v))); INSERT INTO a VALUES (5); UPDATE limits SET most = 1`)
+  const before = await b.print()
+  await assert.rejects(b.restore(), isError('restore-failed', /a_v_check/, /rolled back/))
+  assert.equal(await b.print(), before)
+})
+
+test('sessions that use the target are waited for, and then named', async () => {
+  const b = await bench()
+  const holder = await connect(b.target, quietWork())
+  await holder.query('BEGIN; SELECT count(*) FROM public.orders')
+  await assert.rejects(b.restore({ lockPatience: 500 }), isError('target-busy', /process \d+/, /Nothing was changed/))
+  setTimeout(() => void holder.query('COMMIT').then(() => holder.end()), 700)
+  const result = await b.restore({ lockPatience: 20_000 })
+  assert.ok(result.plan.every(({ done }) => done))
+})
+
+test('what cannot be dropped is named beforehand, on a dry run too; definitions alone', async () => {
+  const b = await bench()
+  await query(newest, b.name, `CREATE SCHEMA foreigner; CREATE TABLE public.theirs (a int)`)
+  await assert.rejects(b.restore({ dryRun: true }), isError('in-place-unsafe', /foreigner/, /public\.theirs/))
+  await query(newest, b.name, `DROP SCHEMA foreigner; DROP TABLE public.theirs; CREATE SUBSCRIPTION "sub x" CONNECTION 'dbname=nowhere' PUBLICATION p WITH (connect = false, slot_name = NONE)`)
+  await assert.rejects(b.restore({ dryRun: true }), isError('in-place-unsafe', /"sub x"/))
+  await query(newest, b.name, 'DROP SUBSCRIPTION "sub x"')
+  const before = await b.print()
+  const dry = await b.restore({ dryRun: true })
+  assert.deepEqual(dry.plan.map(({ done }) => done), [false, false, false, false])
+  assert.equal(await b.print(), before)
+  await assert.rejects(b.restore({ contents: 'data' }), isError('bad-input'))
+  const empty = await b.restore({ contents: 'schema' })
+  assert.deepEqual(empty.inPlace?.differences, [])
+  assert.deepEqual(await b.sql('SELECT count(*)::int AS n FROM orders'), [{ n: 0 }])
+})
+
+test('locks are counted first', async () => {
+  const server = await startOwnServer(newest.major, { max_connections: '20', max_locks_per_transaction: '10', max_prepared_transactions: '0' })
+  await server.create('many', `SELECT format('CREATE TABLE t%s (id serial PRIMARY KEY, v text)', i) FROM generate_series(1, 60) i`)
+  const session = await connect(server.to('many'), quietWork())
+  for (let i = 1; i <= 60; i++) await session.query(`CREATE TABLE public.t${i} (id serial PRIMARY KEY, v text)`)
+  await session.end()
+  const store = await newStore()
+  await store.backup(server.to('many'))
+  await assert.rejects(restore({ ...store.reading, target: server.to('many'), confirm: 'many', dryRun: false, mode: 'in-place' }, quietWork()), isError('too-many-locks', /room for 200/, /max_locks_per_transaction = \d+/))
+})
