@@ -39,10 +39,17 @@ export function splitSchema(text: string): SchemaPrint {
   const lines = text.split('\n')
   let key: string | undefined
   let body: string[] = []
+  let method = 'heap'
   const finish = (): void => {
-    if (key === undefined) return
-    const hash = createHash('sha256').update(normalise(key, body)).digest('hex').slice(0, 32)
-    bodies.set(key, [...(bodies.get(key) ?? []), hash])
+    const kept = body.slice(0, endOf(body))
+    if (key !== undefined) {
+      // partitioned tables say it themselves, where they have one
+      const stored = /^(TABLE|MATERIALIZED VIEW) /.test(key) && method !== 'heap' && !kept.some((line) => line.startsWith('PARTITION BY '))
+      const hash = createHash('sha256').update(normalise(key, kept) + (stored ? `\nUSING ${method}` : '')).digest('hex').slice(0, 32)
+      bodies.set(key, [...(bodies.get(key) ?? []), hash])
+    }
+    // what stands after an entry is the setting of those that follow
+    for (const line of body.slice(kept.length)) method = /^SET default_table_access_method = (.*);$/.exec(line)?.[1] ?? method
   }
   for (let i = 0; i < lines.length; i++) {
     const header = lines[i] === '--' && lines[i + 2] === '--' ? /^-- Name: (.*); Type: ([^;]*); Schema: (.*); Owner: .*$/.exec(lines[i + 1] as string) : null
@@ -67,10 +74,14 @@ function keyOf(type: string, schema: string, name: string): string {
   return `${type} ${schema === '-' ? '' : `${schema}.`}${name}`
 }
 
-function normalise(key: string, lines: string[]): string {
-  let kept = lines
-  // what pg_dump says between entries is no part of either
-  while (kept.length && /^(|--|-- PostgreSQL database dump complete|SET default_\w+ = .*;|\\(un)?restrict .*)$/.test(kept.at(-1) as string)) kept = kept.slice(0, -1)
+/** How many lines are the entry's own: what pg_dump says between entries is no part of either. */
+function endOf(lines: readonly string[]): number {
+  let end = lines.length
+  while (end > 0 && /^(|--|-- PostgreSQL database dump complete|SET default_\w+ = .*;|\\(un)?restrict .*)$/.test(lines[end - 1] as string)) end--
+  return end
+}
+
+function normalise(key: string, kept: readonly string[]): string {
   if (key.includes('DATABASE')) {
     return kept
       .filter((line) => !/^\\(connect|restrict|unrestrict)/.test(line))
