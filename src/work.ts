@@ -37,5 +37,7 @@ export type Held =
   | { kind: 'folder'; directory: string }
   /** A database on a server of the user's, by the input that names the server. */
   | { kind: 'database'; name: string; input: 'scratch-url' | 'target-url' }
+  /** Roles that were not on a server of the user's before; they go when nothing rests on them. */
+  | { kind: 'roles'; names: string[]; input: 'scratch-url' }
   /** The objects of a backup that has no manifest yet. */
   | { kind: 'backup'; label: string; id: string }

@@ -1,8 +1,9 @@
-import { verify as proveBackup } from '../core/verify.ts'
+import { verifyRun } from '../core/verify-run.ts'
 import { UserError } from '../errors.ts'
-import { readVerifyInputs } from '../github/verify-inputs.ts'
+import { migrationEnvironment } from '../github/environment.ts'
 import { runUrl } from '../github/run-url.ts'
-import { verifyReport, verifyVerdict } from '../report/verify.ts'
+import { readVerifyInputs } from '../github/verify-inputs.ts'
+import { runFailure, runReport, runVerdict, sumOf } from '../report/verify-run.ts'
 import { withStorages } from './destinations.ts'
 import { run, type Step } from './run.ts'
 
@@ -10,20 +11,28 @@ export const verify = (): Promise<void> => run('verify', verifyStep)
 
 export async function verifyStep({ env, work, secrets, output, report }: Step): Promise<void> {
   // a step that reads them after a failure must not meet an empty word
-  output('level', 'none')
-  output('proven', false)
-  const { storage, ...inputs } = readVerifyInputs(env)
+  for (const [name, value] of [['backup-id', ''], ['level', 'none'], ['proven', false], ['checked', 0], ['valid', 0], ['age-ms', ''], ['restore-ms', '']] as const) output(name, value)
+  const { storage, checkCommand, workingDirectory, maxAge, maxRestoreTime, maxSizeChange, ...inputs } = readVerifyInputs(env)
   const url = runUrl(env)
-  const options = { ...inputs, ...(url ? { runUrl: url } : {}) }
-  const result = await withStorages(storage, env, (sources) => proveBackup({ ...options, sources }, work))
-  output('backup-id', result.id)
-  output('level', result.level)
-  output('proven', result.proven)
-  const shown = secrets.redactAll(result)
-  report(verifyReport(shown))
-  const sound = result.proven || (result.limit !== undefined && result.stoppedBy === undefined)
-  if (!sound) {
-    throw new UserError('not-proven', verifyVerdict(shown), 'Do not rely on this backup. Take a new one now and verify it; the job summary shows what differs.')
+  const options = {
+    ...inputs,
+    ...(checkCommand ? { checkCommand: { command: checkCommand, workingDirectory, timeout: inputs.timeout, environment: migrationEnvironment(env) } } : {}),
+    objectives: { ...(maxAge === undefined ? {} : { maxAge }), ...(maxRestoreTime === undefined ? {} : { maxRestoreTime }), ...(maxSizeChange === undefined ? {} : { maxSizeChange }) },
+    ...(url ? { runUrl: url } : {}),
   }
-  work.log[result.proven ? 'info' : 'warning'](verifyVerdict(shown))
+  const result = await withStorages(storage, env, (sources) => verifyRun({ ...options, sources }, work))
+  const sum = sumOf(result)
+  output('backup-id', result.backups[0]?.id ?? '')
+  output('level', sum.level ?? '')
+  output('proven', sum.proven)
+  output('checked', sum.checked)
+  output('valid', sum.valid)
+  output('age-ms', sum.age === undefined ? '' : Math.round(sum.age))
+  output('restore-ms', sum.restore === undefined ? '' : Math.round(sum.restore))
+  const shown = secrets.redactAll(result)
+  report(runReport(shown))
+  const failure = runFailure(shown)
+  if (failure) throw new UserError(failure.code, failure.message, failure.hint)
+  const limited = shown.backups.some(({ result: one }) => one !== undefined && !one.proven && one.limit !== undefined && one.asked === undefined)
+  work.log[limited ? 'warning' : 'info'](runVerdict(shown))
 }

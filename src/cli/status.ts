@@ -15,5 +15,4 @@ export async function statusStep({ env, work, secrets, report }: Step, output: (
   report(statusReport(result, maxAge))
   const late = tooOld(result, maxAge)
   if (late.length > 0) throw new UserError('backup-too-old', late.join(' '), 'Look why the scheduled backup did not run or failed, and run backup now.')
-  if (maxAge !== undefined && result.labels.length === 0) throw new UserError('no-backup', 'There is no backup at all in this storage.', 'Check --storage, or run backup now.')
 }

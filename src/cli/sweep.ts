@@ -1,5 +1,5 @@
 import { withStorages } from '../actions/destinations.ts'
-import { sweep } from '../core/sweep.ts'
+import { inSweepOrder, sweep } from '../core/sweep.ts'
 import { messageOf } from '../errors.ts'
 import { type Env, inputLines, inputText } from '../github/input.ts'
 import { type Connection, parseConnection } from '../postgres/connection.ts'
@@ -34,10 +34,9 @@ async function sweepRun({ note, file }: DeadRun, env: Env, work: Work): Promise<
   const storage = inputLines(env, 'storage').filter((url) => note.storage.includes(url))
   const remaining: Held[] = []
   await withStorages(storage, env, async (destinations) => {
-    // a process first: it may be using the rest
-    for (const held of note.held.toSorted((a, b) => Number(b.kind === 'process') - Number(a.kind === 'process'))) {
+    for (const held of inSweepOrder(note.held)) {
       const needed = neededFor(held, note.servers, servers, note.storage.filter((url) => !storage.includes(url)))
-      const said = needed !== undefined && held.kind === 'database' ? [] : await sweep([held], { destinations, servers }, work)
+      const said = needed !== undefined && (held.kind === 'database' || held.kind === 'roles') ? [] : await sweep([held], { destinations, servers }, work)
       for (const sentence of said) log[sentence.startsWith('Could not') ? 'warning' : 'info'](sentence)
       if (needed === undefined && !said.some((sentence) => sentence.startsWith('Could not'))) continue
       remaining.push(held)
@@ -50,6 +49,7 @@ async function sweepRun({ note, file }: DeadRun, env: Env, work: Work): Promise<
 /** What this run would have to be given to clean a thing up; undefined when it has it. */
 function neededFor(held: Held, places: Record<string, string>, servers: Servers, elsewhere: readonly string[]): string | undefined {
   if (held.kind === 'database' && !servers[held.input]) return `The database "${held.name}" is still on ${places[held.input] ?? 'its server'}: a run with --${held.input} at that server drops it.`
+  if (held.kind === 'roles' && !servers[held.input]) return `The roles ${held.names.join(', ')}, made for a copy, are still on ${places[held.input] ?? 'its server'}: a run with --${held.input} at that server drops them.`
   if (held.kind === 'backup' && elsewhere.length > 0) return `What an unfinished backup of "${held.label}" left in ${elsewhere.join(' and ')} goes in a run with that --storage.`
   return undefined
 }

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { text } from 'node:stream/consumers'
-import { messageOf, UserError } from '../errors.ts'
+import { UserError } from '../errors.ts'
 import { ObjectMissing, type Storage } from '../storage/storage.ts'
 import type { Work } from '../work.ts'
 import { type Manifest, readManifest } from './manifest.ts'
@@ -8,6 +8,21 @@ import { type Manifest, readManifest } from './manifest.ts'
 /** Where things are: `<label>/<id>/manifest.json` and the objects beside it, below the destination's own prefix. */
 
 const idPattern = /^\d{8}T\d{6}Z-[0-9a-z]+$/
+
+/** Whether a text is a backup's id: one of those, or one of a backup that a restore took of its target before it began. */
+export function isId(text: string): boolean {
+  return idPattern.test(text.replace(/-pre-restore$/, ''))
+}
+
+/** Whether an id is one of a backup that a restore took: found by its id alone. */
+export function isPreRestore(id: string): boolean {
+  return id.endsWith('-pre-restore')
+}
+
+/** When a backup was begun, from its id. */
+export function timeOf(id: string): string {
+  return id.replace(/^(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z.*$/, '$1-$2-$3T$4:$5:$6Z')
+}
 
 /** A new id: UTC to the second, then milliseconds and chance in base 36. Ids sort by time. */
 export function newId(now: Date): string {
@@ -41,52 +56,98 @@ export interface FoundBackup {
   location: string
 }
 
-/** Ids of the finished backups of a label in one destination, oldest first. */
-export async function listBackups(storage: Storage, label: string, work: Work): Promise<string[]> {
-  const ids: string[] = []
-  const prefix = `${labelKey(label)}/`
-  for await (const { key } of storage.list(prefix, { signal: work.signal })) {
-    const [id = '', ...rest] = key.slice(prefix.length).split('/')
-    if (rest.join('/') === 'manifest.json' && idPattern.test(id)) ids.push(id)
+/** What one destination has of one backup. */
+export interface Traces {
+  storage: Storage
+  folder: string
+  /** It has a manifest. */
+  finished: boolean
+  /** Of all objects but proofs. */
+  bytes: number
+  /** Keys, in the order of their time. */
+  proofs: string[]
+}
+
+/** What one destination has, by label and id: one listing. */
+export async function tracesIn(storage: Storage, only: string | undefined, work: Work): Promise<Map<string, Map<string, Traces>>> {
+  const found = new Map<string, Map<string, Traces>>()
+  for await (const { key, bytes } of storage.list(only === undefined ? '' : `${labelKey(only)}/`, { signal: work.signal })) {
+    const [, place = '', id = '', name = ''] = /^([^/]+)\/([^/]+)\/(.+)$/.exec(key) ?? []
+    if (!isId(id)) continue
+    const label = labelOf(place)
+    const backups = found.get(label) ?? new Map<string, Traces>()
+    const traces = backups.get(id) ?? { storage, folder: `${place}/${id}/`, finished: false, bytes: 0, proofs: [] }
+    if (name.startsWith('proofs/')) traces.proofs.push(key)
+    else traces.bytes += bytes
+    if (name === 'manifest.json') traces.finished = true
+    found.set(label, backups.set(id, traces))
   }
-  return ids.sort()
+  for (const traces of [...found.values()].flatMap((backups) => [...backups.values()])) traces.proofs.sort()
+  return found
+}
+
+/** Ids of the finished backups of a label in one destination that `latest` and its like choose from, oldest first. */
+export async function listBackups(storage: Storage, label: string, work: Work): Promise<string[]> {
+  return choosable((await tracesIn(storage, label, work)).get(label) ?? new Map<string, Traces>())
+}
+
+/** Those that are finished and that a choice is made from, oldest first. */
+export function choosable(found: ReadonlyMap<string, Pick<Traces, 'finished'>>): string[] {
+  return [...found].filter(([id, { finished }]) => finished && idPattern.test(id)).map(([id]) => id).sort()
+}
+
+/** All that the destinations have of one label. */
+export interface Shelf {
+  label: string
+  sources: readonly Storage[]
+  /** Those that `latest` and its like choose from, oldest first. */
+  ids: string[]
+  /** Finished ones by id, in the order of the sources. */
+  traces: Map<string, Traces[]>
+  /** Why sources could not be read. */
+  failures: unknown[]
+}
+
+/** Looks into all sources, for the one label that they have unless one is named. A source that cannot be read is among the failures. */
+export async function openShelf(sources: readonly Storage[], label: string | undefined, work: Work): Promise<Shelf> {
+  const shelf: Shelf = { label: label ?? (await onlyLabel(sources, work)), sources, ids: [], traces: new Map(), failures: [] }
+  for (const storage of sources) {
+    try {
+      for (const [id, traces] of (await tracesIn(storage, shelf.label, work)).get(shelf.label) ?? [])
+        if (traces.finished) shelf.traces.set(id, [...(shelf.traces.get(id) ?? []), traces])
+    } catch (error) {
+      work.signal.throwIfAborted()
+      shelf.failures.push(error)
+    }
+  }
+  shelf.ids = [...shelf.traces.keys()].filter((id) => idPattern.test(id)).sort()
+  return shelf
 }
 
 /**
- * Finds a backup by `latest` or an id. Looks into all sources, and reads from the first that has it; a source that cannot be
- * read is warned of if another has the backup. Throws UserErrors: `no-backup`, `unknown-backup`, `bad-backup-id`, and readManifest's.
+ * Why nothing on the shelf is what was asked for, or of what there is: the failure of a source that might have it, or a UserError `unknown-backup`
+ * (`what` is missing) or `no-backup` (there is nothing).
  */
-export async function findBackup(sources: readonly Storage[], label: string | undefined, which: string, work: Work): Promise<FoundBackup> {
-  if (which !== 'latest' && !idPattern.test(which))
-    throw new UserError('bad-backup-id', `backup is "${which.slice(0, 80)}", which is neither "latest" nor the id of a backup.`, 'An id looks like 20261121T031500Z-ab12cd; the backup action gives it as its output backup-id.')
-  const found: { storage: Storage; ids: string[] }[] = []
-  const failures: unknown[] = []
-  const wanted = label ?? (await onlyLabel(sources, work))
-  for (const storage of sources) {
-    try {
-      found.push({ storage, ids: await listBackups(storage, wanted, work) })
-    } catch (error) {
-      work.signal.throwIfAborted()
-      failures.push(error)
-    }
-  }
-  const id = which === 'latest' ? found.flatMap(({ ids }) => ids).sort().at(-1) : which
-  const at = found.find(({ ids }) => id !== undefined && ids.includes(id))
-  if (!at || id === undefined) {
-    if (failures.length) throw failures[0]
-    const where = sources.map(({ url }) => url).join(' and ')
-    const all = found.flatMap(({ ids }) => ids)
-    if (all.length) throw new UserError('unknown-backup', `There is no backup ${which} of "${wanted}" in ${where}.`, `"latest" is ${all.sort().at(-1)}. The newest there are: ${[...new Set(all)].sort().reverse().slice(0, 10).join(', ')}.`)
-    const labels = await labelsIn(sources, work)
-    throw new UserError('no-backup', `No backup of "${wanted}" was found in ${where}.`, labels.length ? `Labels there: ${labels.join(', ')}. Set label to one of them.` : 'Nothing is stored there yet: run the backup action first, with the same storage and label.')
-  }
-  for (const failure of failures) work.log.warning(`One destination could not be read: ${messageOf(failure)}`)
-  const folder = folderOf(wanted, id)
-  const location = locationOf(at.storage, wanted, id)
-  const manifest = await fetchManifest(at.storage, folder, location, work)
-  if (manifest.id !== id || manifest.label !== wanted)
+export async function notThere(shelf: Shelf, what: string, work: Work): Promise<unknown> {
+  if (shelf.failures.length) return shelf.failures[0]
+  const where = shelf.sources.map(({ url }) => url).join(' and ')
+  if (shelf.ids.length) return new UserError('unknown-backup', `There is no backup ${what} of "${shelf.label}" in ${where}.`, `"latest" is ${shelf.ids.at(-1)}. The newest there are: ${shelf.ids.toReversed().slice(0, 10).join(', ')}.`)
+  const labels = await labelsIn(shelf.sources, work)
+  return new UserError('no-backup', `No backup of "${shelf.label}" was found in ${where}.`, labels.length ? `Labels there: ${labels.join(', ')}. Set label to one of them.` : 'Nothing is stored there yet: run the backup action first, with the same storage and label.')
+}
+
+/**
+ * Reads the manifest of a backup that is on the shelf, from the first source that has it. Throws readManifest's UserErrors, and `unknown-backup` if
+ * it was removed meanwhile.
+ */
+export async function openBackup({ label, traces }: Shelf, id: string, work: Work): Promise<FoundBackup> {
+  const [at] = traces.get(id) ?? []
+  if (!at) throw new Error(`${id} is not on the shelf`)
+  const location = locationOf(at.storage, label, id)
+  const manifest = await fetchManifest(at.storage, at.folder, location, work)
+  if (manifest.id !== id || manifest.label !== label)
     throw new UserError('manifest-damaged', `The manifest in ${location} is that of another backup (${manifest.label}, ${manifest.id}).`, 'Somebody copied it there. Read the backup from another destination, or take another backup.')
-  return { storage: at.storage, manifest, folder, location }
+  return { storage: at.storage, manifest, folder: at.folder, location }
 }
 
 export function locationOf(storage: Storage, label: string, id: string): string {

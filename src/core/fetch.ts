@@ -1,5 +1,5 @@
 import { createWriteStream } from 'node:fs'
-import { type Readable, Transform } from 'node:stream'
+import { PassThrough, type Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { UserError } from '../errors.ts'
 import { ObjectMissing } from '../storage/storage.ts'
@@ -37,13 +37,7 @@ export async function withArchive<T>(
   work: Work,
   onBytes: (bytes: number) => void = () => {},
 ): Promise<T> {
-  let opened: Awaited<ReturnType<typeof openArchive>>
-  try {
-    opened = await openArchive(backup, object, identities, work)
-  } catch (error) {
-    if (!(error instanceof ObjectMissing)) throw error
-    throw new UserError('object-missing', `${backup.location}: ${object.name} is missing.`, 'The backup is not whole. Read it from another destination, or use another backup.', { cause: error })
-  }
+  const opened = await openArchive(backup, object, identities, work).catch(asMissing(`${backup.location}: ${object.name}`))
   const archive = new Transform({
     transform(chunk: Buffer, _encoding, done) {
       onBytes(chunk.length)
@@ -60,6 +54,25 @@ export async function withArchive<T>(
   if (used.status === 'rejected') throw used.reason
   if (flowed.status === 'rejected') throw flowed.reason
   return used.value
+}
+
+/** The same for whoever needs the beginning only: no more is read than that, and no digest can be checked. */
+export async function withHead<T>(backup: FoundBackup, object: StoredArchive, identities: readonly string[], use: (archive: Readable) => Promise<T>, work: Work): Promise<T> {
+  const opened = await openArchive(backup, object, identities, work).catch(asMissing(`${backup.location}: ${object.name}`))
+  const archive = new PassThrough()
+  const fed = pipeline([opened.source, ...opened.stages, archive], { signal: work.signal })
+  const [used, flowed] = await Promise.allSettled([use(archive).finally(() => archive.destroy()), fed])
+  work.signal.throwIfAborted()
+  if (used.status === 'fulfilled') return used.value
+  throw flowed.status === 'rejected' && flowed.reason instanceof UserError ? damageOf(flowed.reason, `${backup.location}: ${object.name}`) : used.reason
+}
+
+/** What a store that has no such object means for a backup. */
+export function asMissing(name: string): (error: unknown) => never {
+  return (error) => {
+    if (error instanceof ObjectMissing) throw new UserError('object-missing', `${name} is missing.`, 'The backup is not whole. Read it from another destination, or use another backup.', { cause: error })
+    throw error
+  }
 }
 
 /** Puts an archive, opened, into a new file that nobody else may read. When this returns, every digest was right. */

@@ -136,13 +136,13 @@ function largeIndexes({ manifest }: FoundBackup, { indexes }: Contents): Step[] 
 }
 
 /** As pg_restore lists it: schema and name with a space between, without quotes, line breaks as spaces. */
-function plainName(table: string): string {
+export function plainName(table: string): string {
   const parts = [...table.matchAll(/"((?:[^"]|"")*)"|([^".]+)/g)].map(([, quoted, bare]) => (quoted === undefined ? bare : quoted.replaceAll('""', '"')))
   return parts.join(' ').replace(/[\r\n]/g, ' ')
 }
 
 /** `table` ends with the owner, and any of the names may have spaces: the longest beginning that is known counts. */
-function ofTable<T>(known: ReadonlyMap<string, T>, table: string): T | undefined {
+export function ofTable<T>(known: ReadonlyMap<string, T>, table: string): T | undefined {
   for (let end = table.lastIndexOf(' '); end > 0; end = table.lastIndexOf(' ', end - 1)) {
     const found = known.get(table.slice(0, end))
     if (found) return found

@@ -1,6 +1,7 @@
 import { UserError } from '../errors.ts'
 import type { Connection } from '../postgres/connection.ts'
 import { missingRoles } from '../postgres/database.ts'
+import { extensionMissing, lackingExtensions } from '../postgres/packages.ts'
 import { connect, quoteName, type Session } from '../postgres/session.ts'
 import { swapObstacles } from '../postgres/swap.ts'
 import type { Work } from '../work.ts'
@@ -26,8 +27,8 @@ export async function guard(session: Session, target: Connection, exists: boolea
   if (!may.replace) throw new UserError('no-permission', `"${target.user}" does not own "${target.database}", and cannot rename it.`, `Restore as its owner, or a role that is a member of its owner: GRANT its owner TO ${user};`)
   const roles = await missingRoles(session, source.roles.names.filter((name) => name !== source.roles.superuser))
   if (roles.length) throw new UserError('role-missing', `The target server lacks ${roles.length === 1 ? 'a role' : 'roles'} that the backup names: ${roles.join(', ')}.`, `Create ${roles.length === 1 ? 'it' : 'them'} first: ${roles.map((role) => `CREATE ROLE ${quoteName(role)} NOLOGIN;`).join(' ')} Passwords, LOGIN and memberships are in no backup of a database: pg_dumpall --globals-only of the old server has them.`)
-  const missing = await session.query<{ name: string }>('SELECT name FROM pg_catalog.unnest($1::pg_catalog.text[]) AS name WHERE name NOT IN (SELECT a.name FROM pg_catalog.pg_available_extensions a) ORDER BY 1', [Object.keys(fingerprint.supplement.extensions)])
-  if (missing.length) throw new UserError('extension-missing', `The target server lacks extensions that the backup needs: ${missing.map(({ name }) => name).join(', ')}.`, 'Install the packages that have them on the server.')
+  const lacking = await lackingExtensions(session, Object.keys(fingerprint.supplement.extensions))
+  if (lacking.length) throw extensionMissing('The target server', lacking, session.major)
   if (!exists) return
   const inside = await connect(target, work)
   try {

@@ -1,9 +1,8 @@
 import { messageOf } from '../errors.ts'
-import { text } from 'node:stream/consumers'
 import type { Storage } from '../storage/storage.ts'
 import type { Work } from '../work.ts'
-import { folderOf, listBackups } from './catalog.ts'
-import { readProof } from './proof.ts'
+import { choosable, folderOf, type Traces, tracesIn } from './catalog.ts'
+import { newestProof } from './proofs.ts'
 
 /**
  * Keeps the newest `keep` backups of a label in one destination, and removes the others. Three things are never removed: the
@@ -14,12 +13,18 @@ import { readProof } from './proof.ts'
  * Gives the ids that were removed.
  */
 export async function prune(storage: Storage, label: string, keep: number, work: Work): Promise<string[]> {
-  const ids = (await listBackups(storage, label, work)).reverse()
+  const found = (await tracesIn(storage, label, work)).get(label) ?? new Map<string, Traces>()
+  const ids = choosable(found).reverse()
   const kept = ids.slice(0, Math.max(1, keep))
   let candidates = ids.slice(kept.length)
   if (candidates.length === 0) return []
-  if (!(await newestProven(storage, label, kept, work))) {
-    const proven = await newestProven(storage, label, candidates, work)
+  // one that was good once and was found bad since is not; and what cannot be read of proofs stops it all
+  const newestProven = async (some: readonly string[]): Promise<string | undefined> => {
+    for (const id of some) if ((await newestProof(id, [found.get(id) as Traces], work))?.proven) return id
+    return undefined
+  }
+  if (!(await newestProven(kept))) {
+    const proven = await newestProven(candidates)
     if (proven) work.log.info(`Keeping ${proven} beyond keep: ${keep}, since it is the newest backup that has been proven.`)
     candidates = candidates.filter((id) => id !== proven)
   }
@@ -33,17 +38,6 @@ export async function prune(storage: Storage, label: string, keep: number, work:
 export async function removeBackup(storage: Storage, folder: string, signal: AbortSignal): Promise<void> {
   await storage.remove([`${folder}manifest.json`], { signal })
   await storage.sweep(folder, { signal })
-}
-
-/** The newest of some backups whose newest proof says that it is good: one that was good once and was found bad since is not. */
-async function newestProven(storage: Storage, label: string, ids: readonly string[], work: Work): Promise<string | undefined> {
-  for (const id of ids) {
-    let newest: string | undefined
-    for await (const { key } of storage.list(`${folderOf(label, id)}proofs/`, { signal: work.signal })) newest = key
-    const proof = newest === undefined ? undefined : readProof(await text(await storage.read(newest, { signal: work.signal })))
-    if (proof?.proven && proof.backup === id) return id
-  }
-  return undefined
 }
 
 /** Prunes every destination, and gives what was removed. Never fails a backup that is already whole: what it could not do is a warning. */

@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { UserError } from '../errors.ts'
-import { dropHeld } from '../postgres/beside.ts'
+import { dropHeld, dropHeldRoles } from '../postgres/beside.ts'
 import { findPrograms, type Programs } from '../postgres/binaries.ts'
 import { startCluster } from '../postgres/cluster.ts'
 import { type Connection, withDatabase } from '../postgres/connection.ts'
-import { createDatabase, createRoles } from '../postgres/database.ts'
+import { createDatabase, missingRoles, pinRoles } from '../postgres/database.ts'
+import { extensionMissing, lackingExtensions } from '../postgres/packages.ts'
 import { connect } from '../postgres/session.ts'
 import { quietly } from '../postgres/still.ts'
-import type { Work } from '../work.ts'
+import type { Held, Work } from '../work.ts'
 import type { FoundBackup } from './catalog.ts'
 import type { CopyOptions } from './copy.ts'
 
@@ -37,25 +38,34 @@ export async function openScratch(backup: FoundBackup, options: Pick<CopyOptions
 }
 
 async function openDatabase(backup: FoundBackup, server: Connection, bindirs: string[], work: Work, own = false): Promise<Scratch> {
-  const { source } = backup.manifest
+  const { source, fingerprint } = backup.manifest
   const session = await connect(server, work)
   const name = `holdfast_scratch_${randomBytes(6).toString('hex')}`
   const held = { kind: 'database', name, input: 'scratch-url' } as const
+  let roles: Extract<Held, { kind: 'roles' }> | undefined
+  const close = async (): Promise<void> => {
+    await dropHeld(server, held, work)
+    if (roles) await dropHeldRoles(server, roles, work)
+  }
   try {
     if (session.major < source.major) throw new UserError('server-older', `The scratch server is PostgreSQL ${session.version}, older than the backup's ${source.server}.`, `Use the same major version, for example the image postgres:${source.major}.`)
+    const lacking = await lackingExtensions(session, Object.keys(fingerprint.supplement.extensions))
+    if (lacking.length) throw extensionMissing(own ? `PostgreSQL ${session.version} on this machine` : 'The scratch server', lacking, session.major, own ? ' Or give a scratch-url whose image has them.' : ' This says nothing against the backup.')
     const archive = await findPrograms(source.major, ['pg_restore', 'pg_dump'], bindirs, work)
     const programs = { archive, server: session.major === source.major ? archive : await findPrograms(session.major, ['pg_dump'], bindirs, work) }
-    await createRoles(session, source.roles.names)
+    const missing = own ? [] : await missingRoles(session, source.roles.names)
     if (!own) work.hold(held)
+    if (missing.length) work.hold((roles = { kind: 'roles', names: missing, input: 'scratch-url' }))
     await createDatabase(session, name, source.locale)
+    await pinRoles(session, name, source.roles.names)
     return {
       connection: await quietly(session, withDatabase(server, name)),
       programs,
       server: { version: session.version, own },
-      close: () => dropHeld(server, held, work),
+      close,
     }
   } catch (error) {
-    await dropHeld(server, held, work)
+    await close()
     throw error
   } finally {
     await session.end()

@@ -1,11 +1,13 @@
 import { text } from 'node:stream/consumers'
-import { messageOf } from '../errors.ts'
+import { messageOf, UserError } from '../errors.ts'
 import { ObjectMissing, type Storage } from '../storage/storage.ts'
 import type { Work } from '../work.ts'
-import { folderOf, labelKey, labelOf, locationOf } from './catalog.ts'
+import { folderOf, isPreRestore, locationOf, timeOf, type Traces, tracesIn } from './catalog.ts'
 import type { Level } from './level.ts'
 import { type Manifest, readManifest, totalsOf } from './manifest.ts'
-import { type Proof, readProof } from './proof.ts'
+import type { Proof } from './proof.ts'
+import { newestProofs } from './proofs.ts'
+import { isOpen } from './which.ts'
 
 export interface StatusOptions {
   sources: readonly Storage[]
@@ -23,13 +25,15 @@ export interface StatusResult {
 export interface LabelStatus {
   label: string
   backups: number
-  /** Of all finished backups, in one destination each. */
+  /** Of all finished backups, `pre-restore` ones too, in one destination each. */
   bytes: number
   /** The newest finished backup whose manifest can be read. */
   newest?: BackupStatus
   /** The newest backup whose newest proof says that it is good. */
   proven?: BackupStatus & { proof: ProofStatus }
-  /** Ids that no proof speaks of, newest first. */
+  /** All that are finished, newest first, those too that a restore took of its target before it began (`pre-restore`). */
+  all: ListedBackup[]
+  /** Ids of which it is still open whether they are good, newest first. */
   unproven: string[]
   /** Those whose newest proof found nothing against them, as far as their fingerprint goes (`counts`, `none`). */
   limited: { id: string; level: Level; at: string }[]
@@ -39,6 +43,20 @@ export interface LabelStatus {
   damaged: { id: string; why: string }[]
   /** Objects without a manifest: a backup that runs now, or what one left that was killed. */
   unfinished: { id: string; startedAt: string; age: number; bytes: number; location: string }[]
+}
+
+/** What is known of a backup without reading its manifest. */
+export interface ListedBackup {
+  id: string
+  /** By its id: when it was begun. */
+  snapshotAt: string
+  /** Stored, in one destination. */
+  bytes: number
+  kind: 'backup' | 'pre-restore'
+  /** How far the newest proof came. */
+  level?: Level
+  /** When it was proven, if the newest proof says so. */
+  provenAt?: string
 }
 
 export interface BackupStatus {
@@ -62,30 +80,28 @@ export interface ProofStatus {
   /** Milliseconds since it was proven. */
   age: number
   /** Milliseconds that restoring took then. */
-  restore: number
+  restore?: number
 }
 
 /** One backup's traces in the destinations that have some. */
-interface Traces {
+interface Backup {
   id: string
-  at: { storage: Storage; finished: boolean; bytes: number; proofs: string[] }[]
+  at: Traces[]
 }
-
-/** How many proofs are read side by side. */
-const readers = 8
 
 /**
  * What backups there are, how old, and how far proven: by one listing of each destination, the manifests of the newest, and each
- * backup's newest proof. A destination that cannot be read is a warning if another can; if none can, the first failure is thrown.
+ * backup's newest proof. A destination that cannot be read is a warning if another can; if none can, the first failure is thrown. Where nothing
+ * is found at all, a UserError `no-backup`: a folder that does not exist looks like an empty one.
  */
 export async function status(options: StatusOptions, work: Work): Promise<StatusResult> {
   const warnings: string[] = []
-  const labels = new Map<string, Map<string, Traces>>()
+  const labels = new Map<string, Map<string, Backup>>()
   const failures: unknown[] = []
   for (const storage of options.sources) {
     try {
       for (const [label, found] of await tracesIn(storage, options.label, work)) {
-        const backups = labels.get(label) ?? new Map<string, Traces>()
+        const backups = labels.get(label) ?? new Map<string, Backup>()
         for (const [id, at] of found) backups.set(id, { id, at: [...(backups.get(id)?.at ?? []), at] })
         labels.set(label, backups)
       }
@@ -95,10 +111,14 @@ export async function status(options: StatusOptions, work: Work): Promise<Status
       warnings.push(`${storage.url} could not be read: ${messageOf(error)}`)
     }
   }
-  if (failures.length === options.sources.length && failures.length > 0) throw failures[0]
-  const wanted = options.label === undefined ? [...labels.keys()].sort() : [options.label]
+  if (failures.length > 0 && (failures.length === options.sources.length || labels.size === 0)) throw failures[0]
+  if (labels.size === 0) {
+    const where = options.sources.map(({ url }) => url).join(' and ')
+    const what = options.label === undefined ? 'No backup, nor any part of one,' : `No backup of "${options.label}", nor any part of one,`
+    throw new UserError('no-backup', `${what} was found in ${where}.`, 'Check storage (a folder that does not exist, or a prefix that is misspelt, looks like an empty one) and label, or run backup now.')
+  }
   const result: StatusResult = { sources: options.sources.map(({ url }) => url), labels: [], warnings }
-  for (const label of wanted) {
+  for (const label of [...labels.keys()].sort()) {
     const one = await labelStatus(label, [...(labels.get(label)?.values() ?? [])], work)
     result.labels.push(one)
     const { newest } = one
@@ -107,57 +127,51 @@ export async function status(options: StatusOptions, work: Work): Promise<Status
   return result
 }
 
-async function tracesIn(storage: Storage, only: string | undefined, work: Work): Promise<Map<string, Map<string, Traces['at'][number]>>> {
-  const found = new Map<string, Map<string, Traces['at'][number]>>()
-  for await (const { key, bytes } of storage.list(only === undefined ? '' : `${labelKey(only)}/`, { signal: work.signal })) {
-    const [, place = '', id = '', name = ''] = /^([^/]+)\/(\d{8}T\d{6}Z-[0-9a-z]+)\/(.+)$/.exec(key) ?? []
-    if (place === '') continue
-    const label = labelOf(place)
-    const backups = found.get(label) ?? new Map<string, Traces['at'][number]>()
-    const traces = backups.get(id) ?? { storage, finished: false, bytes: 0, proofs: [] }
-    if (name.startsWith('proofs/')) traces.proofs.push(key)
-    else traces.bytes += bytes
-    if (name === 'manifest.json') traces.finished = true
-    found.set(label, backups.set(id, traces))
-  }
-  return found
-}
-
-async function labelStatus(label: string, all: Traces[], work: Work): Promise<LabelStatus> {
-  const byAge = all.toSorted((a, b) => (a.id < b.id ? 1 : -1))
-  const finished = byAge.filter(({ at }) => at.some((one) => one.finished))
-  const proofs = await newestProofs(finished, work)
-  const notProven = finished.flatMap(({ id }) => proofs.get(id) ?? []).filter(({ proven }) => !proven)
+async function labelStatus(label: string, found: Backup[], work: Work): Promise<LabelStatus> {
+  const byAge = found.toSorted((a, b) => (a.id < b.id ? 1 : -1))
+  const all = byAge.filter(({ at }) => at.some((one) => one.finished))
+  const finished = all.filter(({ id }) => !isPreRestore(id))
+  const proofs = await newestProofs(all, work)
+  const known = finished.flatMap(({ id }) => proofs.get(id) ?? [])
+  const notProven = known.filter((proof) => !proof.proven && !isOpen(proof))
   const one: LabelStatus = {
     label,
     backups: finished.length,
-    bytes: finished.reduce((sum, { at }) => sum + Math.max(...at.filter((each) => each.finished).map(({ bytes }) => bytes)), 0),
-    unproven: finished.filter(({ id }) => !proofs.has(id)).map(({ id }) => id),
-    limited: notProven.filter(({ stoppedBy }) => stoppedBy === undefined).map(verdictOf),
-    failed: notProven.filter(({ stoppedBy }) => stoppedBy !== undefined).map(verdictOf),
+    bytes: all.reduce((sum, { at }) => sum + bytesOf(at), 0),
+    all: all.map(({ id, at }) => {
+      const proof = proofs.get(id)
+      return { id, snapshotAt: timeOf(id), bytes: bytesOf(at), kind: isPreRestore(id) ? 'pre-restore' : 'backup', ...(proof ? { level: proof.level } : {}), ...(proof?.proven ? { provenAt: proof.at } : {}) }
+    }),
+    unproven: finished.filter(({ id }) => isOpen(proofs.get(id))).map(({ id }) => id),
+    limited: notProven.filter(({ stoppedBy }) => stoppedBy === undefined).map(saidBy),
+    failed: notProven.filter(({ stoppedBy }) => stoppedBy !== undefined).map(saidBy),
     damaged: [],
     unfinished: byAge.flatMap(({ id, at }) => at.filter((each) => !each.finished && each.bytes > 0).map(({ storage, bytes }) => {
       const startedAt = timeOf(id)
       return { id, startedAt, age: Date.now() - Date.parse(startedAt), bytes, location: locationOf(storage, label, id) }
     })),
   }
-  for (const traces of finished) {
+  for (const backup of finished) {
     if (one.newest && one.proven) break
-    const proof = proofs.get(traces.id)
+    const proof = proofs.get(backup.id)
     if (one.newest && !proof?.proven) continue
-    const read = await manifestOf(label, traces, one.damaged, work)
+    const read = await manifestOf(label, backup, one.damaged, work)
     if (!read) continue
-    one.newest ??= backupStatus(label, traces, read)
-    // a proof of another manifest says nothing of this one
-    if (proof?.proven && proof.manifest === read.sha256) {
+    one.newest ??= backupStatus(label, backup, read)
+    if (proof?.proven && !one.proven) {
       const { level, at, timings } = proof
-      one.proven = { ...backupStatus(label, traces, read), proof: { level, at, age: Date.now() - Date.parse(at), restore: timings.restore } }
+      one.proven = { ...backupStatus(label, backup, read), proof: { level, at, age: Date.now() - Date.parse(at), ...(timings.restore === undefined ? {} : { restore: timings.restore }) } }
     }
   }
   return one
 }
 
-function backupStatus(label: string, { id, at }: Traces, manifest: Manifest): BackupStatus {
+/** In one destination; where they differ, in the one that has most. */
+function bytesOf(at: readonly Traces[]): number {
+  return Math.max(...at.filter(({ finished }) => finished).map(({ bytes }) => bytes))
+}
+
+function backupStatus(label: string, { id, at }: Backup, manifest: Manifest): BackupStatus {
   const { bytes, rows, tables } = totalsOf(manifest)
   return {
     id,
@@ -172,7 +186,7 @@ function backupStatus(label: string, { id, at }: Traces, manifest: Manifest): Ba
 }
 
 /** From the first destination where it can be read; if there is none, it is noted as damaged. */
-async function manifestOf(label: string, { id, at }: Traces, damaged: LabelStatus['damaged'], work: Work): Promise<Manifest | undefined> {
+async function manifestOf(label: string, { id, at }: Backup, damaged: LabelStatus['damaged'], work: Work): Promise<Manifest | undefined> {
   let why = 'it was removed meanwhile'
   for (const { storage } of at.filter(({ finished }) => finished)) {
     try {
@@ -189,34 +203,6 @@ async function manifestOf(label: string, { id, at }: Traces, damaged: LabelStatu
   return undefined
 }
 
-/** Each backup's newest proof, whichever destination has it; what cannot be read as a proof of it proves nothing. */
-async function newestProofs(backups: readonly Traces[], work: Work): Promise<Map<string, Proof>> {
-  const queue = backups.flatMap(({ id, at }) => at.flatMap(({ storage, proofs }) => {
-    const key = proofs.toSorted().at(-1)
-    return key === undefined ? [] : [{ id, storage, key }]
-  }))
-  const newest = new Map<string, Proof>()
-  const worker = async (): Promise<void> => {
-    for (let next = queue.shift(); next; next = queue.shift()) {
-      const { id, storage, key } = next
-      try {
-        const proof = readProof(await text(await storage.read(key, { signal: work.signal })))
-        if (proof?.backup === id && proof.at > (newest.get(id)?.at ?? '')) newest.set(id, proof)
-      } catch (error) {
-        work.signal.throwIfAborted()
-        work.log.warning(`The proof ${key} in ${storage.url} could not be read: ${messageOf(error)}`)
-      }
-    }
-  }
-  await Promise.all(Array.from({ length: readers }, worker))
-  return newest
-}
-
-/** When a backup was begun, from its id. */
-function timeOf(id: string): string {
-  return id.replace(/^(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z.*$/, '$1-$2-$3T$4:$5:$6Z')
-}
-
-function verdictOf({ backup, level, at }: Proof): { id: string; level: Level; at: string } {
+function saidBy({ backup, level, at }: Proof): { id: string; level: Level; at: string } {
   return { id: backup, level, at }
 }

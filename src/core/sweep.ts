@@ -3,6 +3,8 @@ import { messageOf } from '../errors.ts'
 import { dropFromBeside } from '../postgres/beside.ts'
 import { sweepCluster } from '../postgres/cluster.ts'
 import type { Connection } from '../postgres/connection.ts'
+import { dropRoles } from '../postgres/database.ts'
+import { connect } from '../postgres/session.ts'
 import type { Storage } from '../storage/storage.ts'
 import { signalGroup, startTicks } from '../stream/process.ts'
 import type { Held, Work } from '../work.ts'
@@ -16,8 +18,7 @@ import { removeBackup } from './retention.ts'
  */
 export async function sweep(held: Held[], options: { destinations: Storage[]; servers: Partial<Record<'scratch-url' | 'target-url', Connection>> }, work: Work): Promise<string[]> {
   const said: string[] = []
-  const processesFirst = [...held].sort((a, b) => Number(b.kind === 'process') - Number(a.kind === 'process'))
-  for (const one of processesFirst) {
+  for (const one of inSweepOrder(held)) {
     try {
       const sentence = await sweepOne(one, options, work)
       if (sentence) said.push(sentence)
@@ -26,6 +27,12 @@ export async function sweep(held: Held[], options: { destinations: Storage[]; se
     }
   }
   return said
+}
+
+/** Processes first, for they may be using the rest; roles last, when the databases that rest on them are gone. */
+export function inSweepOrder(held: readonly Held[]): Held[] {
+  const rank = ({ kind }: Held): number => (kind === 'process' ? 0 : kind === 'roles' ? 2 : 1)
+  return [...held].sort((a, b) => rank(a) - rank(b))
 }
 
 async function sweepOne(held: Held, options: Parameters<typeof sweep>[1], work: Work): Promise<string | undefined> {
@@ -47,6 +54,17 @@ async function sweepOne(held: Held, options: Parameters<typeof sweep>[1], work: 
       if (!server || !/^holdfast_(scratch|side)_[0-9a-f]{12}$/.test(held.name)) return undefined
       await dropFromBeside(server, held.name, work)
       return `Dropped ${nameOf(held)}.`
+    }
+    case 'roles': {
+      const server = options.servers[held.input]
+      if (!server) return undefined
+      const session = await connect(server, work)
+      try {
+        const stay = await dropRoles(session, held.names)
+        return stay.length < held.names.length ? `Dropped ${nameOf({ ...held, names: held.names.filter((name) => !stay.includes(name)) })}.` : undefined
+      } finally {
+        await session.end()
+      }
     }
     case 'backup': {
       const folder = folderOf(held.label, held.id)
@@ -71,6 +89,8 @@ function nameOf(held: Held): string {
       return `the folder ${held.directory}`
     case 'database':
       return `the database "${held.name}"`
+    case 'roles':
+      return `the roles ${held.names.join(', ')}`
     case 'backup':
       return `the unfinished backup ${held.label}/${held.id}`
   }

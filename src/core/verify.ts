@@ -1,37 +1,49 @@
 import { randomBytes } from 'node:crypto'
-import type { Readable } from 'node:stream'
-import { finished } from 'node:stream/promises'
-import { messageOf, UserError } from '../errors.ts'
-import { checkArchive } from '../postgres/archive-entries.ts'
+import { messageOf } from '../errors.ts'
+import { findPrograms } from '../postgres/binaries.ts'
 import type { Depth } from '../postgres/fingerprint.ts'
 import { digestOf } from '../stream/digest.ts'
-import { ObjectMissing } from '../storage/storage.ts'
+import { checkIdentities } from '../stream/encrypt.ts'
+import { version } from '../version.ts'
 import type { Work } from '../work.ts'
-import { checkObject, storeText } from './archive.ts'
-import type { FoundBackup } from './catalog.ts'
-import { compareFingerprints, levelOf } from './compare.ts'
-import { type CopyOptions, findReadable, jobsOf, measure } from './copy.ts'
-import { dataArchivesOf, frameOf, withArchive } from './fetch.ts'
-import { type Difference, type Level, levels } from './level.ts'
+import { storeText } from './archive.ts'
+import { type FoundBackup, openShelf, type Shelf } from './catalog.ts'
+import { type Check, type CheckResult, runChecks, whatFailed } from './checks.ts'
+import type { Command } from './command.ts'
+import { compareCounts, compareFingerprints, levelOf } from './compare.ts'
+import { checkKeys, type CopyOptions, jobsOf, measure } from './copy.ts'
+import { type Difference, type Level, reaches, verdictOf } from './level.ts'
 import { restoreInto } from './load-backup.ts'
 import { totalsOf } from './manifest.ts'
-import { proofName, writeProof } from './proof.ts'
+import { judgeAge, judgeRestoreTime, judgeSize, type ObjectiveResult, type Objectives, type SizeChange } from './objectives.ts'
+import { mostDifferences, proofName, writeProof } from './proof.ts'
 import { openScratch, type Scratch } from './scratch.ts'
-import { sideBySide } from '../stream/side-by-side.ts'
+import { checkContents, checkReadable, checkRecipe, checkStored, isFault, levelBelow } from './stages.ts'
+import { findOn, foreign, namesOne, readWhich } from './which.ts'
 
 export type { CopyOptions } from './copy.ts'
 
 export interface VerifyOptions extends CopyOptions {
   runUrl?: string
+  /** How far to go; undefined: as far as the backup and the checks allow. */
+  level?: Exclude<Level, 'none'>
+  checks?: readonly Check[]
+  checkCommand?: Command
+  /** For each SQL check, milliseconds. Default: half an hour. */
+  timeout?: number
+  objectives?: Objectives
 }
 
 export interface VerifyResult {
   id: string
   label: string
   location: string
+  /** It restores, and is identical. A check of the user's that fails does not change that. */
   proven: boolean
   level: Level
-  /** What kept it from the next level, in one sentence; undefined when proven, or when the limit alone did. */
+  /** How far it was to go, when that was said. */
+  asked?: Exclude<Level, 'none'>
+  /** What kept it from the next level, in one sentence; undefined when it came as far as was asked, or when the limit alone did. */
   stoppedBy?: string
   /**
    * What the fingerprint cannot show, and why, in one sentence, when it is one that was taken without content or without counts: then a backup
@@ -40,91 +52,161 @@ export interface VerifyResult {
   limit?: string
   /** All of them, in a stable order. */
   differences: Difference[]
+  /** The user's own, in their order; empty where there was no copy to run them on. */
+  checks: CheckResult[]
+  /** Those that were set, met or not. */
+  objectives: ObjectiveResult[]
+  /** Figures that fell by more than half, where no objective says what is too much. */
+  fallen: SizeChange[]
   snapshotAt: string
   /** Age of the backup when it was verified, milliseconds: what would be lost now (RPO). */
   age: number
-  server: { backup: string; scratch: string; own: boolean }
+  /** `scratch` and `own` are there if it was to be restored; `client` is the version of pg_restore, where one was needed. */
+  server: { backup: string; scratch?: string; own?: boolean; client?: string }
   bytes: number
   rows: number
   tables: number
-  /** Milliseconds. */
-  timings: { restore: number; compare: number; total: number }
+  /** Milliseconds; a step that was not come to has none. */
+  timings: { restore?: number; compare?: number; checks?: number; total: number }
   /** Known harmless messages that were let pass, and why. */
   allowed: string[]
   warnings: string[]
 }
 
-/** What the backup itself is to blame for; anything else (a key, a scratch server, a missing extension) says nothing of the backup. */
-const faultsOfTheBackup = ['object-damaged', 'object-missing', 'restore-failed']
-
 /**
- * Proves a backup: fetches every object, decrypts it, restores it into an empty scratch database and compares what that
- * holds with the fingerprint. The proof is stored beside the backup, whatever it says.
+ * Proves one backup: fetches every object, decrypts it, restores it into an empty scratch database, compares what that holds with the fingerprint, and
+ * runs the user's checks on it; or goes as far of that as `level` says. The proof is stored beside the backup, whatever it says.
  *
- * A backup that is found bad is a result; what keeps us from finding out is a UserError.
+ * A backup that is found bad is a result, as are checks that fail and objectives that are not met; what keeps us from finding out is a UserError.
  */
 export async function verify(options: VerifyOptions, work: Work): Promise<VerifyResult> {
+  const which = readWhich(options.backup)
+  if (!namesOne(which)) throw foreign(options.backup)
+  checkIdentities(options.identities, 'decrypt-with')
+  const shelf = await openShelf(options.sources, options.label, work)
+  const backup = await findOn(shelf, which, work)
+  for (const failure of shelf.failures) work.log.warning(`One destination could not be read: ${messageOf(failure)}`)
+  return proveBackup(backup, shelf, options, work)
+}
+
+/** The same for a backup that was found already. */
+export async function proveBackup(backup: FoundBackup, shelf: Shelf, options: VerifyOptions, work: Work): Promise<VerifyResult> {
   const started = Date.now()
-  const backup = await findReadable(options, work)
   const { manifest } = backup
+  const { level: asked, objectives = {} } = options
   work.log.info(`Verifying ${backup.location} (PostgreSQL ${manifest.source.server}, snapshot of ${manifest.snapshot.at})`)
-  const warnings: string[] = []
-  const allowed: string[] = []
-  const timings = { restore: 0, compare: 0, total: 0 }
-  const scratch = await openScratch(backup, options, work)
-  let outcome: Outcome
-  try {
-    outcome = await prove(backup, scratch, options, { timings, allowed }, work)
-  } finally {
-    await scratch.close()
-  }
-  timings.total = Date.now() - started
-  const proven = outcome.level === 'identical'
+  if (asked !== 'stored') await checkKeys(backup, options.identities)
+  const { server, allowed, timings, ...outcome } = await prove(backup, options, work)
+  const proven = reaches(outcome.level, 'identical')
+  const size = await judgeSize(shelf, manifest, objectives, work)
   const result: VerifyResult = {
     id: manifest.id,
     label: manifest.label,
     location: backup.location,
     proven,
+    ...(asked === undefined ? {} : { asked }),
     ...outcome,
+    objectives: [...(await judgeAge(shelf, objectives, work)), ...judgeRestoreTime(manifest, timings.restore, objectives), ...size.results],
+    fallen: size.fallen,
     snapshotAt: manifest.snapshot.at,
     age: Date.now() - Date.parse(manifest.snapshot.at),
-    server: { backup: manifest.source.server, scratch: scratch.server.version, own: scratch.server.own },
+    server: { backup: manifest.source.server, ...server },
     ...totalsOf(manifest),
-    timings,
+    timings: { ...timings, total: Date.now() - started },
     allowed,
-    warnings,
+    warnings: [],
   }
   await storeProof(backup, result, options.runUrl, work)
   return result
 }
 
-type Outcome = Pick<VerifyResult, 'level' | 'stoppedBy' | 'limit' | 'differences'>
+type Outcome = Pick<VerifyResult, 'level' | 'stoppedBy' | 'limit' | 'differences' | 'checks' | 'allowed'> & { server: Omit<VerifyResult['server'], 'backup'>; timings: Omit<VerifyResult['timings'], 'total'> }
 
-async function prove(backup: FoundBackup, scratch: Scratch, options: VerifyOptions, { timings, allowed }: Pick<VerifyResult, 'timings' | 'allowed'>, work: Work): Promise<Outcome> {
+/** Climbs as far as was asked, in as few readings of the store as that takes: what a restore and a comparison show by themselves is not looked at before. */
+async function prove(backup: FoundBackup, options: VerifyOptions, work: Work): Promise<Outcome> {
   const { manifest } = backup
-  const { identities } = options
+  const { level: asked = 'accepted', identities } = options
   const jobs = jobsOf(options)
-  const sameMajor = scratch.programs.server.major === manifest.source.major
-  try {
-    const from = Date.now()
-    for (const object of manifest.objects) if (object.kind === 'recipe') await checkObject(backup, object, work).catch(asMissing(object.name))
-    allowed.push(...(await restoreInto(backup, identities, scratch.programs.archive, scratch.connection, { tablespaces: false, jobs }, work)))
-    timings.restore = Date.now() - from
-  } catch (error) {
-    if (!(error instanceof UserError) || !faultsOfTheBackup.includes(error.code)) throw error
-    const level = error.code === 'restore-failed' ? await levelUnrestored(backup, scratch, { identities, jobs }, work) : 'none'
-    return { level, stoppedBy: error.message, differences: [] }
+  const nothing = { differences: [], checks: [], allowed: [], timings: {}, server: {} }
+  if (asked === 'stored') return { ...nothing, ...(await climb([['stored', () => checkStored(backup, jobs, work)]])) }
+  if (asked === 'readable') {
+    const programs = await findPrograms(manifest.source.major, ['pg_restore'], options.bindirs, work)
+    const reading = { identities, programs, jobs }
+    const steps = [['stored', () => checkStored(backup, jobs, work)], ['readable', () => checkReadable(backup, reading, work)]] as const
+    return { ...nothing, ...(await climb(steps)), server: { client: programs.version } }
   }
+  const scratch = await openScratch(backup, options, work)
+  try {
+    return { ...(await proveCopy(backup, scratch, options, work)), server: { scratch: scratch.server.version, own: scratch.server.own, client: scratch.programs.archive.version } }
+  } finally {
+    await scratch.close()
+  }
+}
+
+async function climb(steps: readonly (readonly [Level, () => Promise<void>])[]): Promise<Pick<Outcome, 'level' | 'stoppedBy'>> {
+  let reached: Level = 'none'
+  for (const [level, step] of steps) {
+    try {
+      await step()
+    } catch (error) {
+      if (isFault(error)) return { level: reached, stoppedBy: error.message }
+      throw error
+    }
+    reached = level
+  }
+  return { level: reached }
+}
+
+async function proveCopy(backup: FoundBackup, scratch: Scratch, options: VerifyOptions, work: Work): Promise<Omit<Outcome, 'server'>> {
+  const { level: asked = 'accepted', identities } = options
+  const jobs = jobsOf(options)
+  const reading = { identities, programs: scratch.programs.archive, jobs }
+  const timings: Outcome['timings'] = {}
+  const allowed: string[] = []
   const from = Date.now()
-  const found = await measure(scratch, manifest, work, jobs)
-  const differences = compareFingerprints(manifest.fingerprint, found, sameMajor)
+  try {
+    await checkRecipe(backup, work)
+    allowed.push(...(await restoreInto(backup, identities, scratch.programs.archive, scratch.connection, { tablespaces: false, jobs }, work)))
+  } catch (error) {
+    if (!isFault(error)) throw error
+    return { stoppedBy: error.message, ...(await levelBelow(backup, reading, work)), differences: [], checks: [], allowed, timings }
+  }
+  timings.restore = Date.now() - from
+  const compared = await compareCopy(backup, scratch, asked, { jobs, timings }, work)
+  // every digest was right as it flowed; whether each archive has the tables that a restore of some would look for in it, its restore does not show
+  const below = await climb([['readable', () => checkContents(backup, reading, work)]])
+  const { level, stoppedBy, ...rest } = below.stoppedBy === undefined ? compared : { ...compared, level: 'stored' as const, stoppedBy: below.stoppedBy }
+  const checking = Date.now()
+  const checks = asked === 'accepted' ? await runChecks({ checks: options.checks ?? [], ...(options.checkCommand ? { command: options.checkCommand } : {}), timeout: options.timeout ?? 30 * 60_000 }, scratch, work) : []
+  if (checks.length > 0) timings.checks = Date.now() - checking
+  const failed = level === 'identical' ? whatFailed(checks) : undefined
+  const stopped = stoppedBy ?? failed
+  return { ...rest, level: level === 'identical' && checks.length > 0 && !failed ? 'accepted' : level, ...(stopped === undefined ? {} : { stoppedBy: stopped }), checks, allowed, timings }
+}
+
+/** What a copy shows that was restored without an error, as far as was asked. */
+async function compareCopy(
+  backup: FoundBackup,
+  scratch: Scratch,
+  asked: Level,
+  { jobs, timings }: { jobs: number; timings: Outcome['timings'] },
+  work: Work,
+): Promise<Pick<Outcome, 'level' | 'stoppedBy' | 'limit' | 'differences'>> {
+  const { fingerprint, source } = backup.manifest
+  if (asked === 'restored') return { level: 'restored', differences: [] }
+  const from = Date.now()
+  const counting = asked === 'counted'
+  const sameMajor = scratch.programs.server.major === source.major
+  const found = await measure(scratch, backup.manifest, work, jobs, counting && fingerprint.kind === 'content' ? 'counts' : fingerprint.kind)
+  const differences = counting ? compareCounts(fingerprint, found) : compareFingerprints(fingerprint, found, sameMajor)
   timings.compare = Date.now() - from
-  const level = levelOf(differences, manifest.fingerprint.kind)
+  const level = levelOf(differences, counting && fingerprint.kind === 'content' ? 'counts' : fingerprint.kind)
   const [first] = differences
   if (first) return { level, differences, stoppedBy: `${differences.length === 1 ? 'One difference' : `${differences.length} differences`} from the fingerprint, the first: ${first.object}: expected ${first.expected}, found ${first.found}.` }
-  const limit = limits[manifest.fingerprint.kind]
-  if (!sameMajor && manifest.fingerprint.kind !== 'none') return { level: 'counted', differences, ...(limit ? { limit } : {}), stoppedBy: `${limit ? 'Rows' : 'Rows and content'} are the same; definitions can only be compared on a scratch server of the backup's own major version (${manifest.source.major}), and this one is ${scratch.server.version}.` }
-  return { level, differences, ...(limit ? { limit } : {}) }
+  const known = counting && fingerprint.kind !== 'none' ? undefined : limits[fingerprint.kind]
+  const limit = known ? { limit: known } : {}
+  if (counting || sameMajor || fingerprint.kind === 'none') return { level, differences, ...limit }
+  return { level: 'counted', differences, ...limit, stoppedBy: `${known ? 'Rows' : 'Rows and content'} are the same; definitions can only be compared on a scratch server of the backup's own major version (${source.major}), and this one is ${scratch.server.version}.` }
 }
 
 /** What a fingerprint of each depth leaves open. */
@@ -134,31 +216,9 @@ const limits: Record<Depth, string | undefined> = {
   none: 'It restores without an error; whether every row is there was not compared, since the backup was taken with fingerprint: none.',
 }
 
-/** The level of a backup that does not restore: are its bytes at least what was stored, and is every archive whole? */
-async function levelUnrestored(
-  backup: FoundBackup,
-  scratch: Scratch,
-  { identities, jobs }: { identities: readonly string[]; jobs: number },
-  work: Work,
-): Promise<Level> {
-  const archives = [frameOf(backup), ...dataArchivesOf(backup.manifest)]
-  const all = (use: (archive: Readable, own: Work) => Promise<void>): Promise<unknown> =>
-    sideBySide(archives, jobs, (object, own) => withArchive(backup, object, identities, (archive) => use(archive, own), own), work)
-  let level: Level = 'none'
-  try {
-    await all((archive) => finished(archive.resume()))
-    level = 'stored'
-    await all((archive, own) => checkArchive(scratch.programs.archive, archive, own))
-    level = 'readable'
-  } catch (error) {
-    work.signal.throwIfAborted()
-    work.log.debug(`not ${levels[levels.indexOf(level) + 1]}: ${messageOf(error)}`)
-  }
-  return level
-}
-
 async function storeProof(backup: FoundBackup, result: VerifyResult, runUrl: string | undefined, work: Work): Promise<void> {
   const at = new Date()
+  const { server, differences } = result
   const proof = writeProof({
     format: 1,
     backup: result.id,
@@ -166,26 +226,23 @@ async function storeProof(backup: FoundBackup, result: VerifyResult, runUrl: str
     at: at.toISOString(),
     proven: result.proven,
     level: result.level,
+    ...(result.asked === undefined ? {} : { asked: result.asked }),
     ...(result.stoppedBy === undefined ? {} : { stoppedBy: result.stoppedBy }),
     ...(result.limit === undefined ? {} : { limit: result.limit }),
-    differences: result.differences.length,
-    scratch: { server: result.server.scratch, own: result.server.own },
+    differences: { count: differences.length, first: differences.slice(0, mostDifferences) },
+    checks: result.checks.map(({ name, passed, said }) => ({ name, passed, said })),
+    objectives: result.objectives.map(({ name, limit, found, met }) => ({ name, limit, ...(found === undefined ? {} : { found }), ...(met === undefined ? {} : { met }) })),
+    ...(server.scratch === undefined ? {} : { scratch: { server: server.scratch, own: server.own ?? false } }),
+    versions: { holdfast: version, ...(server.client === undefined ? {} : { client: server.client }) },
     timings: result.timings,
     ...(runUrl ? { run: runUrl } : {}),
   })
-  const name = proofName(at, randomBytes(3).toString('hex'))
+  const name = proofName(at, randomBytes(3).toString('hex'), verdictOf(result) === 'reached' ? result.asked : undefined)
   try {
     await storeText(proof, backup.folder + name, [backup.storage], work)
     work.log.info(`Proof stored as ${backup.folder}${name} (sha256 ${digestOf(proof).sha256.slice(0, 12)}…)`)
   } catch (error) {
     work.signal.throwIfAborted()
     result.warnings.push(`The proof could not be stored beside the backup: ${messageOf(error)} Retention cannot know of it; give this job the right to write there.`)
-  }
-}
-
-function asMissing(name: string): (error: unknown) => never {
-  return (error) => {
-    if (error instanceof ObjectMissing) throw new UserError('object-missing', `${name} is missing.`, 'The backup is not whole. Read it from another destination, or use another backup.', { cause: error })
-    throw error
   }
 }

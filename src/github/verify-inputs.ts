@@ -29,18 +29,30 @@ export function readVerifyInputs(env: Env): VerifyInputs {
   const maxAge = inputAge(env, 'max-age')
   const maxRestoreTime = inputAge(env, 'max-restore-time')
   const maxSizeChange = inputShare(env, 'max-size-change')
+  const checks = readChecks(inputTextOrFile(env, 'checks'))
+  checkTogether(level, { checks: checks.length > 0, 'check-command': checkCommand !== '', 'max-restore-time': maxRestoreTime !== undefined })
   return {
     ...readCommon(env, !/^file:/.test(source.backup)),
     ...source,
     ...readScratch(env),
     ...(level ? { level } : {}),
-    checks: readChecks(inputTextOrFile(env, 'checks')),
+    checks,
     ...(checkCommand ? { checkCommand } : {}),
     ...readCommandInputs(env),
     ...(maxAge === undefined ? {} : { maxAge }),
     ...(maxRestoreTime === undefined ? {} : { maxRestoreTime }),
     ...(maxSizeChange === undefined ? {} : { maxSizeChange }),
   }
+}
+
+/** What a level does not come to is not left out in silence. */
+function checkTogether(level: string, given: Record<'checks' | 'check-command' | 'max-restore-time', boolean>): void {
+  const beyond = (input: keyof typeof given, needs: string): void => {
+    if (given[input]) throw badInput(input, `is set, and level: ${level} ends before ${needs}`, `Leave level out, or leave ${input} out.`)
+  }
+  if (level === 'stored' || level === 'readable') beyond('max-restore-time', 'anything is restored, so that the time cannot be measured')
+  if (level !== '' && level !== 'accepted') for (const input of ['checks', 'check-command'] as const) beyond(input, 'they run')
+  if (level === 'accepted' && !given.checks && !given['check-command']) throw badInput('level', 'is "accepted", and there is nothing to accept it by', 'Give checks or check-command, or write level: identical.')
 }
 
 /** Lines `name: SQL`; blank ones and those that begin with # are left out, and one that begins with white space goes on with the one before. */

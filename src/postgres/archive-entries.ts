@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream'
+import { type Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { UserError } from '../errors.ts'
 import { capture, start } from '../stream/process.ts'
@@ -85,13 +85,45 @@ async function list(programs: Programs, file: string, selection: readonly string
   return new Map([...entries].map(([, id, what = '', restsOn]) => [Number(id), { what, restsOn: restsOn?.trim().split(' ').map(Number) ?? [] }]))
 }
 
-/** Reads an archive to its end without restoring it: `pg_restore -l` reads only its head, and is content with half an archive. */
-export async function checkArchive(programs: Programs, archive: Readable, work: Work): Promise<void> {
-  const child = start(program(programs, 'pg_restore'), ['-f', '/dev/null'], { env: { ...work.env }, stdin: 'pipe' }, work)
-  const fed = pipeline(archive, child.stdin as NodeJS.WritableStream, { signal: work.signal })
-  const [flowed, exit] = await Promise.allSettled([fed, child.exit])
+/**
+ * The tables whose rows an archive has, by its table of contents: schema, name and owner with spaces between, as pg_restore lists them. `whole`: the archive
+ * is read to its end, by a pg_restore that restores nothing, since `pg_restore -l` reads only the head, and is content with half an archive. Not `whole`: the
+ * stream is destroyed as soon as the list is there.
+ */
+export async function readTables(programs: Programs, archive: Readable, { whole }: { whole: boolean }, work: Work): Promise<string[]> {
+  const run = (args: readonly string[], options: { stdout?: 'pipe' } = {}): ReturnType<typeof start> =>
+    start(program(programs, 'pg_restore'), args, { env: { ...work.env }, stdin: 'pipe', ...options }, work)
+  const listing = run(['-l'], { stdout: 'pipe' })
+  const children = whole ? [listing, run(['-f', '/dev/null'])] : [listing]
+  const pieces: Buffer[] = []
+  listing.stdout?.on('data', (piece: Buffer) => pieces.push(piece))
+  const fed = pipeline(archive, feedingAll(children.flatMap(({ stdin }) => stdin ?? [])), { signal: work.signal })
+  if (!whole) void listing.exit.finally(() => archive.destroy()).catch(() => {})
+  const [flowed, ...exits] = await Promise.allSettled([fed, ...children.map(({ exit }) => exit)])
   work.signal.throwIfAborted()
-  if (exit.status === 'rejected') throw exit.reason
-  if (exit.value.code !== 0) throw new UserError('restore-failed', `pg_restore cannot read the archive: ${exit.value.stderr.trim()}`, 'Use another backup.')
-  if (flowed.status === 'rejected') throw flowed.reason
+  for (const exit of exits) {
+    if (exit.status === 'rejected') throw exit.reason
+    const { code, signal, stderr } = exit.value
+    if (code !== 0) throw new UserError('restore-failed', `pg_restore cannot read the archive: ${stderr.trim() || `it was ended by ${signal}`}`, 'Use another backup.')
+  }
+  if (whole && flowed.status === 'rejected') throw flowed.reason
+  return [...Buffer.concat(pieces).toString('utf8').matchAll(/^\d+; \d+ \d+ TABLE DATA (.*)$/gm)].map(([, table = '']) => table)
+}
+
+/** Passes everything on to each of some programs, at the pace of the slowest; one that has what it wants is fed no more. */
+function feedingAll(inputs: readonly Writable[]): Writable {
+  const pass = (stdin: Writable, chunk: Buffer): Promise<void> => new Promise((resolve) => (stdin.destroyed || stdin.writableEnded ? resolve() : void stdin.write(chunk, () => resolve())))
+  return new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      void Promise.all(inputs.map((stdin) => pass(stdin, chunk))).then(() => done())
+    },
+    final(done) {
+      for (const stdin of inputs) stdin.end()
+      done()
+    },
+    destroy(error, done) {
+      for (const stdin of inputs) stdin.destroy()
+      done(error)
+    },
+  })
 }

@@ -1,7 +1,7 @@
 import { messageOf, UserError } from '../errors.ts'
 import type { Held, Work } from '../work.ts'
 import { type Connection, withDatabase } from './connection.ts'
-import { dropDatabase } from './database.ts'
+import { dropDatabase, dropRoles } from './database.ts'
 import { connect, type Session } from './session.ts'
 
 /** A session on a server, on another database than `avoided`: one that is there by custom and lets this user in, or else the connection's own. */
@@ -39,5 +39,21 @@ export async function dropHeld(server: Connection, held: Extract<Held, { kind: '
     work.release(held)
   } catch (error) {
     work.log.warning(`The database "${held.name}", which this run made, could not be dropped: ${messageOf(error)}`)
+  }
+}
+
+/** Drops roles that this run made, once its database is gone. Those that something else rests on stay, and are said; what cannot be found out stays held. */
+export async function dropHeldRoles(server: Connection, held: Extract<Held, { kind: 'roles' }>, work: Work): Promise<void> {
+  try {
+    const session = await connect(server, { ...work, signal: AbortSignal.timeout(work.signal.aborted ? 3000 : 60_000) })
+    try {
+      const stay = await dropRoles(session, held.names)
+      if (stay.length) work.log.info(`Roles that this run made on the scratch server stay there, since something else rests on them: ${stay.join(', ')}`)
+    } finally {
+      await session.end()
+    }
+    work.release(held)
+  } catch (error) {
+    work.log.warning(`The roles ${held.names.join(', ')}, which this run made, could not be dropped: ${messageOf(error)}`)
   }
 }

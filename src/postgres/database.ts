@@ -87,19 +87,49 @@ export async function missingRoles(session: Session, names: readonly string[]): 
 }
 
 /** Creates roles that cannot log in, for a scratch server; one that somebody else created meanwhile is as good. */
-export async function createRoles(session: Session, names: readonly string[]): Promise<string[]> {
-  const created: string[] = []
+export async function createRoles(session: Session, names: readonly string[]): Promise<void> {
   for (const name of await missingRoles(session, names)) {
     try {
       await session.query(`CREATE ROLE ${quoteName(name)} NOLOGIN`)
-      created.push(name)
     } catch (error) {
       const { code, message } = error as { code?: string; message: string }
       if (code === '42501') throw new UserError('no-permission', `${session.connection.input}: "${session.connection.user}" may not create the role "${name}", which the backup names: ${message}.`, 'Give the URL of a superuser of a disposable server.', { cause: error })
       if (code !== '42710' && code !== '23505') throw error
     }
   }
-  return created
+}
+
+/**
+ * Keeps roles there for as long as a database of ours is: as grantees of it they cannot be dropped by another run, which made them, and for which
+ * its own work is done. Those that were dropped a moment ago are made again.
+ */
+export async function pinRoles(session: Session, database: string, names: readonly string[]): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    await createRoles(session, names)
+    try {
+      await session.query(`GRANT CONNECT ON DATABASE ${quoteName(database)} TO ${names.map(quoteName).join(', ')}`)
+      return
+    } catch (error) {
+      // undefined_object; or, of two at once, "tuple concurrently updated"
+      if (attempt === 5 || !['42704', 'XX000'].includes((error as { code?: string }).code ?? '')) throw error
+    }
+  }
+}
+
+/** Drops roles that we made (so they can't log in), unless something else rests on them by now, such as another run's copy. Gives those that stay. */
+export async function dropRoles(session: Session, names: readonly string[]): Promise<string[]> {
+  const left = await session.query<{ name: string }>('SELECT rolname AS name FROM pg_catalog.pg_roles WHERE rolname = ANY ($1) AND NOT rolcanlogin AND NOT rolsuper', [names])
+  const stay: string[] = []
+  for (const { name } of left) {
+    try {
+      await session.query(`DROP ROLE IF EXISTS ${quoteName(name)}`)
+    } catch (error) {
+      // dependent_objects_still_exist; not ours to drop; two at once
+      if (!['2BP01', '42501', 'XX000'].includes((error as { code?: string }).code ?? '')) throw error
+      stay.push(name)
+    }
+  }
+  return stay
 }
 
 /** What a backup's reader must be able to do, found out before any work. Throws UserErrors that name the tables. */

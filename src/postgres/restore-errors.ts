@@ -1,6 +1,7 @@
 import { UserError } from '../errors.ts'
 import type { Exit } from '../stream/process.ts'
 import type { Connection } from './connection.ts'
+import { howToInstall } from './packages.ts'
 
 /** An entry of an archive's table of contents that did not restore. */
 export interface Entry {
@@ -79,7 +80,10 @@ export function whyRestoreFailed(entry: Entry | undefined, stderr: string, conne
   const what = entry ? `${entry.error} (at ${entry.what})` : text.replace(/^pg_restore: error: /, '')
   if (serverFailed.test(text)) return new UserError('server-failed', `The server that was restored into failed: ${what}`, 'This says nothing against the backup. Look into that server’s log (memory, connections, shared_preload_libraries), and run this again.')
   const extension = /extension "([^"]+)" is not available/.exec(text)?.[1] ?? /extension\/([\w-]+)\.control/.exec(text)?.[1]
-  if (extension) return new UserError('extension-missing', `The server lacks the extension "${extension}", which the backup needs: ${what}`, `This says nothing against the backup. Install the package that has it (on Debian and Ubuntu: apt-cache search postgresql | grep ${extension}), or give a scratch-url whose image has it.`)
+  if (extension) {
+    const major = /\/(\d\d)\/extension\//.exec(text)?.[1]
+    return new UserError('extension-missing', `The server lacks the extension "${extension}", which the backup needs: ${what}`, `This says nothing against the backup. ${howToInstall([extension], major === undefined ? undefined : Number(major))} Or give a server whose image has it.`)
+  }
   const role = /role "([^"]+)" does not exist/.exec(text)?.[1]
   if (role) return new UserError('role-missing', `The server lacks the role "${role}", which the backup names: ${what}`, `Create it first: CREATE ROLE "${role}" NOLOGIN;`)
   if (notAllowed.test(text)) return new UserError('no-permission', `"${connection.user}" may not restore this: ${what}`, 'Restore as a superuser, or as the role that the provider gives for it.')

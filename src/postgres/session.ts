@@ -21,6 +21,8 @@ export interface Session {
    * (`session-errors.ts`; the server's own error is its cause). Every other error comes as it is, its SQLSTATE as `code`.
    */
   query<Row extends object = Record<string, unknown>>(text: string, values?: unknown[]): Promise<Row[]>
+  /** The same for a text of somebody else's: one statement, and a second one behind it is an error. Rows as lists of values, since two columns may have one name. */
+  single(text: string): Promise<{ columns: number; rows: unknown[][] }>
   /** Settles when the server or the network ends this connection before `end` was called, with a StandbyConflict or a UserError `connection-lost`. */
   readonly lost: Promise<Error>
   end(): Promise<void>
@@ -83,16 +85,24 @@ export async function connect(connection: Connection, work: Work): Promise<Sessi
   }
   // one after the other: a ping or a look at progress may come while another query runs
   let turn: Promise<unknown> = Promise.resolve()
-  const query = <Row extends object>(text: string, values?: unknown[]): Promise<Row[]> => {
-    const asked = turn.then(() => ask<Row>(text, values))
+  const inTurn = <T>(asking: () => Promise<T>): Promise<T> => {
+    const asked = turn.then(() => ask(asking))
     turn = asked.catch(() => {})
     return asked
   }
-  const ask = async <Row extends object>(text: string, values?: unknown[]): Promise<Row[]> => {
+  const query = <Row extends object>(text: string, values?: unknown[]): Promise<Row[]> => inTurn(async () => (await client.query<Row>(text, values)).rows)
+  // the extended protocol takes one statement at a time
+  const one = (text: string): pg.QueryArrayConfig => ({ text, rowMode: 'array', queryMode: 'extended' }) as pg.QueryArrayConfig
+  const single = (text: string): Promise<{ columns: number; rows: unknown[][] }> =>
+    inTurn(async () => {
+      const { fields, rows } = await client.query<unknown[]>(one(text))
+      return { columns: fields.length, rows }
+    })
+  const ask = async <T>(asking: () => Promise<T>): Promise<T> => {
     try {
-      const { rows } = await client.query<Row>(text, values)
+      const answer = await asking()
       delete ending.why
-      return rows
+      return answer
     } catch (error) {
       if (work.signal.aborted) throw work.signal.reason
       if (ending.byUs) throw error
@@ -114,6 +124,7 @@ export async function connect(connection: Connection, work: Work): Promise<Sessi
       version: about?.version.split(' ')[0] ?? '',
       pooled: own !== about?.pid,
       query,
+      single,
       lost,
       end,
     }

@@ -1,6 +1,6 @@
-import type { BackupStatus, LabelStatus, StatusResult } from '../core/status.ts'
+import type { BackupStatus, LabelStatus, ListedBackup, StatusResult } from '../core/status.ts'
 import { formatAge, formatBytes, formatDuration, formatMany, formatMoment } from './format.ts'
-import { blocks, code, list, md, table, text, type Markdown, type Piece } from './markdown.ts'
+import { blocks, code, details, list, md, table, text, type Markdown, type Piece } from './markdown.ts'
 import { capped, warningsPart } from './parts.ts'
 
 /** Labels whose newest backup is older than `maxAge` (milliseconds), or that have none, as sentences with the figures. */
@@ -19,8 +19,7 @@ export function statusReport(result: StatusResult, maxAge?: number): string {
   const verdict = late.length > 0
     ? md`## ❌ ${formatMany(late.length, 'database has', 'databases have')} no backup that is new enough`
     : md`## Backups in ${{ markdown: result.sources.map((url) => code(url).markdown).join(' and ') }}`
-  const none = result.labels.length === 0 ? md`There is no backup.` : undefined
-  return `${blocks(verdict, late.length > 0 ? list(late) : undefined, warningsPart(result.warnings), none, ...result.labels.map(labelPart)).markdown}\n`
+  return `${blocks(verdict, late.length > 0 ? list(late) : undefined, warningsPart(result.warnings), ...result.labels.map(labelPart)).markdown}\n`
 }
 
 function labelPart(one: LabelStatus): Markdown {
@@ -30,7 +29,7 @@ function labelPart(one: LabelStatus): Markdown {
     ['Newest backup', newest ? backupText(newest) : 'none'],
     ['Newest proven', proven === undefined ? 'none: no backup of it was shown to be identical' : provenText(proven, newest)],
     ['Finished backups', `${formatMany(one.backups, 'backup')}, ${formatBytes(one.bytes)}`],
-    ...(one.unproven.length > 0 ? [['Never verified', md`${formatMany(one.unproven.length, 'backup')}, the newest ${code(one.unproven[0] ?? '')}`]] : []),
+    ...(one.unproven.length > 0 ? [['Still to be verified', md`${formatMany(one.unproven.length, 'backup')}, the newest ${code(one.unproven[0] ?? '')}`]] : []),
   ]
   return blocks(
     md`### ${mark} ${code(one.label)}`,
@@ -39,7 +38,19 @@ function labelPart(one: LabelStatus): Markdown {
     partOf('Verified, and not good:', one.failed, ({ id, level, at }) => md`${code(id)}: reached the level "${level}" on ${formatMoment(at)}`),
     partOf('Cannot be read:', one.damaged, ({ id, why }) => md`${code(id)}: ${why}`),
     partOf('Unfinished (running now, or left by a run that was killed):', one.unfinished, ({ location, age, bytes }) => md`${code(location)}: ${formatBytes(bytes)}, begun ${formatAge(age)} ago`),
+    allPart(one.all),
   )
+}
+
+/** Every id, so that one can be chosen to restore from. */
+export function allPart(all: readonly ListedBackup[]): Markdown | undefined {
+  if (all.length === 0) return undefined
+  const row = (each: ListedBackup): Piece[] => {
+    const said = each.provenAt !== undefined ? md`✅ ${each.level ?? ''}, ${formatMoment(each.provenAt)}` : (each.level ?? 'never verified')
+    return [code(each.id), formatAge(Date.now() - Date.parse(each.snapshotAt)), formatBytes(each.bytes), said, each.kind]
+  }
+  const shown = capped(all, (some) => table(['Backup', 'Age', 'Size', 'Verified to the level', 'Kind'], some.map(row), ['left', 'right', 'right', 'left', 'left']), 'backup')
+  return details(`All finished backups (${formatMany(all.length, 'backup')})`, shown)
 }
 
 function backupText(backup: BackupStatus): Markdown {
@@ -52,7 +63,7 @@ function backupText(backup: BackupStatus): Markdown {
 function provenText(proven: NonNullable<LabelStatus['proven']>, newest: BackupStatus | undefined): Markdown {
   const { proof } = proven
   const which = proven.id === newest?.id ? md`the same` : backupText(proven)
-  return md`${which}; level ${proof.level}, ${formatAge(proof.age)} ago, restored in ${formatDuration(proof.restore)}`
+  return md`${which}; level ${proof.level}, ${formatAge(proof.age)} ago${proof.restore === undefined ? '' : `, restored in ${formatDuration(proof.restore)}`}`
 }
 
 function partOf<T>(title: string, items: readonly T[], show: (item: T) => Markdown): Markdown | undefined {

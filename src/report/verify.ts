@@ -1,14 +1,16 @@
-import { levels, type Difference, type Level } from '../core/level.ts'
+import type { CheckResult } from '../core/checks.ts'
+import { levels, speaksWell, verdictOf, type Difference, type Level } from '../core/level.ts'
 import type { VerifyResult } from '../core/verify.ts'
 import { formatAge, formatBytes, formatDuration, formatMany, formatMoment } from './format.ts'
-import { blocks, code, details, list, md, table, text, type Markdown } from './markdown.ts'
+import { blocks, code, details, fence, list, md, table, text, type Markdown } from './markdown.ts'
 import { timeline } from './mermaid.ts'
+import { fallenText, objectivesPart } from './objectives.ts'
 import { capped, inputsPart, warningsPart } from './parts.ts'
 
 /** What each level says about a backup. */
 const meanings: Record<Exclude<Level, 'none'>, string> = {
-  stored: 'every object is there, whole, with the digests that the manifest names',
-  readable: 'every digest matches, it decrypts, and the archive opens',
+  stored: 'every object is there, whole, with the digest that the manifest names',
+  readable: 'it decrypts, every archive reads to its end, and has the tables that the manifest names',
   restored: 'it was loaded into an empty database without an error',
   counted: 'every table has the rows that it had at the snapshot',
   identical: 'content, schema, sequences and large objects are what they were at the snapshot',
@@ -17,40 +19,100 @@ const meanings: Record<Exclude<Level, 'none'>, string> = {
 
 /** One line for the log. */
 export function verifyVerdict(result: VerifyResult): string {
-  if (soundToItsLimit(result)) return `Backup ${result.id} of ${result.label} reached the level "${result.level}", and nothing speaks against it. ${result.limit}`
-  return result.proven
-    ? `Proven: backup ${result.id} of ${result.label} restores, and is identical to what the database held at ${formatMoment(result.snapshotAt)}.`
-    : `Not proven: backup ${result.id} of ${result.label} reached the level "${result.level}". ${result.stoppedBy ?? ''}`.trim()
+  const which = `backup ${result.id} of ${result.label}`
+  const asked = `the level "${result.level}"`
+  switch (verdictOf(result)) {
+    case 'proven':
+      return `Proven: ${which} restores, and is identical to what the database held at ${formatMoment(result.snapshotAt)}.${result.level === 'accepted' ? ` ${checksPassed(result)}.` : ''}`
+    case 'reached':
+      return `Good as far as was asked: ${which} reached ${asked}, and nothing speaks against it.`
+    case 'limited':
+      return `Backup ${result.id} of ${result.label} reached ${asked}, and nothing speaks against it. ${result.limit ?? ''}`.trim()
+    case 'check-failed':
+      return `A check failed: ${which} reached ${asked}${result.proven ? ', so the backup itself is good: it is identical to what the database held' : ''}. ${failedChecks(result)}`
+    case 'bad':
+      return `Not proven: ${which} reached ${asked}. ${result.stoppedBy ?? `It was to reach "${result.asked}". ${result.limit ?? ''}`}`.trim()
+  }
 }
 
-/** No fault was found, and the backup's own fingerprint shows no more. */
-function soundToItsLimit(result: VerifyResult): boolean {
-  return result.limit !== undefined && result.stoppedBy === undefined
+function checksPassed({ checks }: VerifyResult): string {
+  return checks.length === 1 ? 'Your check passes' : `All ${checks.length} of your checks pass`
+}
+
+function failedChecks({ checks, stoppedBy, proven }: VerifyResult): string {
+  if (proven && stoppedBy !== undefined) return stoppedBy
+  const failed = checks.filter(({ passed }) => !passed)
+  return failed.map(({ name, said }) => `The check "${name}" ${said}.`).join(' ')
+}
+
+function headline(result: VerifyResult): Markdown {
+  const label = code(result.label)
+  switch (verdictOf(result)) {
+    case 'proven':
+      return result.level === 'accepted' ? md`## ✅ Backup of ${label} proven: it restores, is identical, and passes your checks` : md`## ✅ Backup of ${label} proven: it restores, and is identical`
+    case 'reached':
+      return md`## ✅ Backup of ${label} ${result.level}: as far as was asked, and nothing speaks against it`
+    case 'limited':
+      return md`## ⚠️ Backup of ${label} ${result.level}: nothing speaks against it, and not all could be looked at`
+    case 'check-failed':
+      return md`## ❌ Backup of ${label}: a check of yours failed${result.proven ? '; the backup itself is good' : ''}`
+    case 'bad':
+      return md`## ❌ Backup of ${label} not proven: do not rely on it`
+  }
 }
 
 export function verifyReport(result: VerifyResult): string {
-  const verdict = soundToItsLimit(result)
-    ? md`## ⚠️ Backup of ${code(result.label)} ${result.level}: nothing speaks against it, and not all could be looked at`
-    : result.proven
-    ? md`## ✅ Backup of ${code(result.label)} proven: it restores, and is identical`
-    : md`## ❌ Backup of ${code(result.label)} not proven: do not rely on it`
-  const held = result.tables === 0 && result.limit !== undefined ? 'Rows and tables were not counted' : `${formatMany(result.rows, 'row')} in ${formatMany(result.tables, 'table')}`
-  const figures = md`${held}, ${formatBytes(result.bytes)} stored; restored in ${formatDuration(result.timings.restore)}, compared in ${formatDuration(result.timings.compare)}.`
+  const verdict = verdictOf(result)
   const loss = md`If the database were lost now: data written after **${formatMoment(result.snapshotAt)}** (${formatAge(result.age)} ago when this was verified) is not in this backup.`
   const stopped = result.stoppedBy ? md`**What stopped it:** ${result.stoppedBy}` : result.limit ? md`**Its limit:** ${result.limit}` : undefined
-  return `${blocks(verdict, stopped, figures, result.proven || soundToItsLimit(result) ? loss : undefined, warningsPart(result.warnings), ladder(result), differencesPart(result.differences), nextPart(result), factsPart(result)).markdown}\n`
+  const warnings = warningsPart([...result.warnings, ...fallenText(result.id, result.fallen)])
+  return `${blocks(
+    headline(result),
+    stopped,
+    md`${figures(result)}`,
+    speaksWell(verdict) ? loss : undefined,
+    warnings,
+    ladder(result),
+    objectivesPart(result.objectives),
+    checksPart(result.checks),
+    differencesPart(result.differences),
+    nextPart(result),
+    factsPart(result),
+  ).markdown}\n`
+}
+
+function figures({ tables, limit, rows, bytes, timings }: VerifyResult): string {
+  const held = tables === 0 && limit !== undefined ? 'Rows and tables were not counted' : `${formatMany(rows, 'row')} in ${formatMany(tables, 'table')}`
+  const times = [
+    ...(timings.restore === undefined ? [] : [`restored in ${formatDuration(timings.restore)}`]),
+    ...(timings.compare === undefined ? [] : [`compared in ${formatDuration(timings.compare)}`]),
+  ]
+  return `${held}, ${formatBytes(bytes)} stored; ${times.length ? times.join(', ') : `looked at in ${formatDuration(timings.total)}`}.`
 }
 
 function ladder(result: VerifyResult): Markdown {
   const reached = levels.indexOf(result.level)
-  const rungs = (levels.slice(1) as (keyof typeof meanings)[]).filter((level) => level !== 'accepted' || result.level === level)
+  const verdict = verdictOf(result)
+  const checked = result.checks.length > 0
+  const rungs = (levels.slice(1) as (keyof typeof meanings)[]).filter((level) => level !== 'accepted' || checked || result.asked === level)
   return table(
     ['', 'Level', 'What it says'],
     rungs.map((level, i) => {
       const rank = i + 1
-      const mark = rank <= reached ? '✅' : rank === reached + 1 && !result.proven && !soundToItsLimit(result) ? '❌' : '–'
+      const mark = rank <= reached ? '✅' : rank === reached + 1 && !speaksWell(verdict) ? '❌' : '–'
       return [mark, rank === reached ? md`**${level}**` : level, meanings[level]]
     }),
+  )
+}
+
+function checksPart(checks: readonly CheckResult[]): Markdown | undefined {
+  if (checks.length === 0) return undefined
+  const failedFirst = [...checks].sort((a, b) => Number(a.passed) - Number(b.passed))
+  const command = checks.find(({ output }) => output)
+  return blocks(
+    md`### ${formatMany(checks.length, 'check')} of your own`,
+    capped(failedFirst, (some) => table(['', 'Check', 'It', 'Took'], some.map(({ name, passed, said, took }) => [passed ? '✅' : '❌', name, text(said), formatDuration(took)]), ['left', 'left', 'left', 'right']), 'check'),
+    command?.output ? details(`What ${command.name} wrote`, fence(command.output, 'text')) : undefined,
   )
 }
 
@@ -69,7 +131,11 @@ function differencesPart(differences: readonly Difference[]): Markdown | undefin
 }
 
 function nextPart(result: VerifyResult): Markdown {
-  if (result.proven || soundToItsLimit(result)) {
+  const verdict = verdictOf(result)
+  if (verdict === 'check-failed')
+    return md`**Next:** look at what the check says of the data. If it is right, the database itself was so at ${formatMoment(result.snapshotAt)}: an older backup may be better (\`backup: 'before: …'\`). If it is wrong, mend the check.`
+  if (verdict === 'reached') return md`**Next:** what is beyond the level ${result.level} is not known of it. Leave \`level\` out to restore and compare it.`
+  if (speaksWell(verdict)) {
     const inputs = inputsPart([
       ['label', result.label],
       ['backup', result.id],
@@ -88,14 +154,16 @@ function nextPart(result: VerifyResult): Markdown {
 }
 
 function factsPart(result: VerifyResult): Markdown {
-  const scratch = result.server.own ? `${result.server.scratch}, started for this and destroyed` : `${result.server.scratch}, from scratch-url`
+  const { server, timings } = result
+  const { restore = 0, compare = 0, checks = 0 } = timings
   return details(
     'Details',
     blocks(
       timeline('Where the time went', [
-        { name: 'Restore', milliseconds: result.timings.restore },
-        { name: 'Compare', milliseconds: result.timings.compare },
-        { name: 'The rest', milliseconds: result.timings.total - result.timings.restore - result.timings.compare },
+        { name: 'Restore', milliseconds: restore },
+        { name: 'Compare', milliseconds: compare },
+        { name: 'Checks', milliseconds: checks },
+        { name: 'The rest', milliseconds: timings.total - restore - compare - checks },
       ]),
       table(
         ['', ''],
@@ -103,9 +171,9 @@ function factsPart(result: VerifyResult): Markdown {
           ['Backup', code(result.id)],
           ['Read from', code(result.location)],
           ['Snapshot', formatMoment(result.snapshotAt)],
-          ['Backup’s PostgreSQL', result.server.backup],
-          ['Restored on PostgreSQL', scratch],
-          ['Whole run', formatDuration(result.timings.total)],
+          ['Backup’s PostgreSQL', server.backup],
+          ...(server.scratch === undefined ? [] : [['Restored on PostgreSQL', server.own ? `${server.scratch}, started for this and destroyed` : `${server.scratch}, from scratch-url`]]),
+          ['Whole run', formatDuration(timings.total)],
         ],
       ),
       result.allowed.length > 0 ? blocks(md`Messages that were let pass, known to be harmless:`, list(result.allowed.map((each) => text(each)))) : undefined,

@@ -188,7 +188,7 @@ describe('status', () => {
     const flat = ran.stdout.replace(/\s+/g, ' ')
     assert.match(flat, /⚠️ production Newest backup \d+ seconds? old: \S+, as of .* UTC; [\d.]+ KiB, 0 rows in 0 tables, in 2 places/)
     assert.match(flat, new RegExp(`Newest proven \\d+ \\w+ old: ${id}, as of .*; [\\d.]+ KiB, 2,000 rows in 1 table, in 2 places; level identical, \\d+ \\w+ ago, restored in`))
-    assert.match(flat, /Finished backups 2 backups, [\d.]+ KiB Never verified 1 backup, the newest/)
+    assert.match(flat, /Finished backups 2 backups, [\d.]+ KiB Still to be verified 1 backup, the newest/)
   })
   test('as JSON, from one destination', async () => {
     const ran = await run(['status', '--storage', s3.url('dr'), '--label', 'production', '--json', '--max-age', '7d'])
