@@ -14,10 +14,15 @@ export async function verifyStep({ env, work, secrets, output, report }: Step): 
   for (const [name, value] of [['backup-id', ''], ['level', 'none'], ['proven', false], ['checked', 0], ['valid', 0], ['age-ms', ''], ['restore-ms', '']] as const) output(name, value)
   const { storage, checkCommand, workingDirectory, maxAge, maxRestoreTime, maxSizeChange, ...inputs } = readVerifyInputs(env)
   const url = runUrl(env)
+  const objectives = {
+    ...(maxAge === undefined ? {} : { maxAge }),
+    ...(maxRestoreTime === undefined ? {} : { maxRestoreTime }),
+    ...(maxSizeChange === undefined ? {} : { maxSizeChange }),
+  }
   const options = {
     ...inputs,
     ...(checkCommand ? { checkCommand: { command: checkCommand, workingDirectory, timeout: inputs.timeout, environment: migrationEnvironment(env) } } : {}),
-    objectives: { ...(maxAge === undefined ? {} : { maxAge }), ...(maxRestoreTime === undefined ? {} : { maxRestoreTime }), ...(maxSizeChange === undefined ? {} : { maxSizeChange }) },
+    objectives,
     ...(url ? { runUrl: url } : {}),
   }
   const result = await withStorages(storage, env, (sources) => verifyRun({ ...options, sources }, work))

@@ -95,7 +95,7 @@ async function ask(session: Session, sql: string, timeout: number): Promise<stri
 }
 
 function valueText(value: unknown): string {
-  return typeof value === 'object' ? JSON.stringify(value) : String(value)
+  return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
 /** What an error means for a check. One of the server's or the network's own is thrown: nothing was found out. */

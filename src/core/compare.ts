@@ -29,13 +29,14 @@ export function compareFingerprints(expected: Fingerprint, found: Fingerprint, s
 
 /** The same for what the level `counted` promises: tables and their rows, sequences, how many large objects. */
 export function compareCounts(expected: Fingerprint, found: Fingerprint): Difference[] {
-  const counts = ({ largeObjects, ...print }: Fingerprint): Fingerprint => ({
-    ...print,
-    tables: print.tables.map(({ hash: _hash, generated: _generated, ...table }) => table),
-    ...(largeObjects ? { largeObjects: { count: largeObjects.count } } : {}),
-  })
-  const [before, after] = [counts(expected), counts(found)]
-  return [...compareTables(grouped(before.tables), grouped(after.tables)), ...compareSequences(before.sequences, after.sequences), ...compareLargeObjects(before, after)]
+  const [before, after] = [countsOf(expected), countsOf(found)]
+  const tables = compareTables(grouped(before.tables), grouped(after.tables))
+  return [...tables, ...compareSequences(before.sequences, after.sequences), ...compareLargeObjects(before, after)]
+}
+
+function countsOf({ largeObjects, ...print }: Fingerprint): Fingerprint {
+  const tables = print.tables.map(({ table, rows, bytes, comparedAt }) => ({ table, rows, bytes, ...(comparedAt === undefined ? {} : { comparedAt }) }))
+  return { ...print, tables, ...(largeObjects ? { largeObjects: { count: largeObjects.count } } : {}) }
 }
 
 /** Which level a restored copy with these differences reaches, at the most that a fingerprint of this depth can show. */

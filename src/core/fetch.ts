@@ -57,7 +57,13 @@ export async function withArchive<T>(
 }
 
 /** The same for whoever needs the beginning only: no more is read than that, and no digest can be checked. */
-export async function withHead<T>(backup: FoundBackup, object: StoredArchive, identities: readonly string[], use: (archive: Readable) => Promise<T>, work: Work): Promise<T> {
+export async function withHead<T>(
+  backup: FoundBackup,
+  object: StoredArchive,
+  identities: readonly string[],
+  use: (archive: Readable) => Promise<T>,
+  work: Work,
+): Promise<T> {
   const opened = await openArchive(backup, object, identities, work).catch(asMissing(`${backup.location}: ${object.name}`))
   const archive = new PassThrough()
   const fed = pipeline([opened.source, ...opened.stages, archive], { signal: work.signal })

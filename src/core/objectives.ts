@@ -16,7 +16,7 @@ export interface Objectives {
 export type ObjectiveResult =
   /** Milliseconds. Of the label's newest backup, whichever was verified. */
   | { name: 'max-age'; limit: number; found: number; met: boolean; newest: string }
-  /** Milliseconds. Left out: nothing was restored. `fills`: the size on the server, bytes, whose restore takes just the limit, at the speed that was measured on `bytes`. */
+  /** Milliseconds. Left out: nothing was restored. `fills`: the size on the server whose restore takes just the limit, at the speed measured on `bytes`. */
   | { name: 'max-restore-time'; limit: number; found?: number; met?: boolean; bytes?: number; fills?: number }
   /** Shares. Left out: there was nothing to compare with. */
   | { name: 'max-size-change'; limit: number; found?: number; met?: boolean; changes: SizeChange[] }
@@ -81,7 +81,12 @@ export function judgeRestoreTime(manifest: Pick<Manifest, 'source'>, took: numbe
  * How stored bytes and rows differ from the median of up to seven backups before it. With an objective, a change beyond it is not met, and rows that fell
  * to none never are; without one, a fall by more than half is a warning.
  */
-export async function judgeSize(shelf: Shelf, manifest: Manifest, { maxSizeChange }: Objectives, work: Work): Promise<{ results: ObjectiveResult[]; fallen: SizeChange[] }> {
+export async function judgeSize(
+  shelf: Shelf,
+  manifest: Manifest,
+  { maxSizeChange }: Objectives,
+  work: Work,
+): Promise<{ results: ObjectiveResult[]; fallen: SizeChange[] }> {
   const earlier = shelf.ids.filter((id) => id < manifest.id).slice(-lookedAt)
   const others: Figures[] = []
   for (const id of earlier) others.push(...[(await figuresOf(shelf, id, work)) ?? []].flat())
@@ -96,7 +101,8 @@ export async function judgeSize(shelf: Shelf, manifest: Manifest, { maxSizeChang
   if (maxSizeChange === undefined) return { results: [], fallen: changes.filter((change) => shareOf(change) < -worthAWarning) }
   if (changes.length === 0) return { results: [{ name: 'max-size-change', limit: maxSizeChange, changes }], fallen: [] }
   const found = Math.max(...changes.map((change) => Math.abs(shareOf(change))))
-  return { results: [{ name: 'max-size-change', limit: maxSizeChange, found, met: found <= maxSizeChange && !changes.some(({ of, now }) => of === 'rows' && now === 0), changes }], fallen: [] }
+  const met = found <= maxSizeChange && !changes.some(({ of, now }) => of === 'rows' && now === 0)
+  return { results: [{ name: 'max-size-change', limit: maxSizeChange, found, met, changes }], fallen: [] }
 }
 
 function shareOf({ now, median }: SizeChange): number {

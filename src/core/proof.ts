@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { differenceKinds, type Level, levels } from './level.ts'
 
 const level = v.picklist(levels)
+const difference = v.object({ kind: v.picklist(differenceKinds), object: v.string(), expected: v.string(), found: v.string() })
 
 /** The record of a verification, stored beside the backup below `proofs/`. Never changed; the newest counts. */
 const proofSchema = v.object({
@@ -20,7 +21,7 @@ const proofSchema = v.object({
   /** What the backup's fingerprint cannot show: with it, and without `stoppedBy`, nothing speaks against the backup. */
   limit: v.exactOptional(v.string()),
   /** How many there were, and the first of them. */
-  differences: v.object({ count: v.number(), first: v.array(v.object({ kind: v.picklist(differenceKinds), object: v.string(), expected: v.string(), found: v.string() })) }),
+  differences: v.object({ count: v.number(), first: v.array(difference) }),
   /** The user's own, in their order. `said`: what it gave, when it did not pass. */
   checks: v.array(v.object({ name: v.string(), passed: v.boolean(), said: v.string() })),
   /** Those that were set. `met` is left out where it could not be measured. */

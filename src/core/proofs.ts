@@ -48,7 +48,7 @@ async function proofIn(id: string, { storage, folder, proofs }: Traces, work: Wo
   }
 }
 
-/** The digest that a manifest says it has, its last member; undefined if it does not end as a manifest does. Whether it is right, only a reading of it all shows. */
+/** The digest that a manifest says it has, its last member; undefined if it does not end as one does. Whether it is right, only a reading of it all shows. */
 async function manifestDigest({ storage, folder }: Pick<Traces, 'storage' | 'folder'>, work: Work): Promise<string | undefined> {
   let tail = ''
   for await (const piece of await storage.read(`${folder}manifest.json`, { signal: work.signal })) tail = (tail + (piece as Buffer).toString('latin1')).slice(-200)

@@ -19,7 +19,7 @@ export function isFault(error: unknown): error is UserError {
   return error instanceof UserError && faultsOfTheBackup.includes(error.code)
 }
 
-/** Reads every object as it is stored, without any key: throws `object-missing` or `object-damaged` unless each is there with the size and digest of the manifest. */
+/** Reads every object as it is stored, without a key. Throws `object-missing` or `object-damaged` unless each has the size and digest of the manifest. */
 export async function checkStored(backup: FoundBackup, jobs: number, work: Work): Promise<void> {
   const { objects } = backup.manifest
   const checked: Counter = { name: 'checked', done: 0, total: objects.reduce((sum, { bytes }) => sum + bytes, 0) }
@@ -83,7 +83,7 @@ function namingObject(backup: FoundBackup, object: StoredArchive): (error: unkno
   }
 }
 
-/** The tables whose rows an archive should have, as in the fingerprint; undefined where the manifest does not tell (`fingerprint: none` names no table of the frame). */
+/** The tables whose rows an archive should have, as in the fingerprint; undefined where it does not tell (`fingerprint: none`: of the frame). */
 function tablesOf({ objects, fingerprint }: Manifest, object: StoredArchive): string[] | undefined {
   if (object.kind === 'rows') return object.tables
   if (object.kind === 'large-objects') return []
@@ -110,7 +110,7 @@ function whatDiffers(listed: readonly string[], expected: readonly string[] | un
   return other === undefined ? undefined : `its table of contents has rows of ${other.replace(/ \S+$/, '').replace(' ', '.')}${others.length > 1 ? ` and ${others.length - 1} more` : ''}, of which the manifest says nothing.`
 }
 
-/** The level of a backup of which a later step failed: are its objects what was stored, and is every archive whole? And what stopped it, if one of these did. */
+/** The level of a backup of which a later step failed: are its objects what was stored, and is every archive whole? And which of these stopped it. */
 export async function levelBelow(
   backup: FoundBackup,
   options: Reading,

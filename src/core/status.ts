@@ -160,7 +160,8 @@ async function labelStatus(label: string, found: Backup[], work: Work): Promise<
     one.newest ??= backupStatus(label, backup, read)
     if (proof?.proven && !one.proven) {
       const { level, at, timings } = proof
-      one.proven = { ...backupStatus(label, backup, read), proof: { level, at, age: Date.now() - Date.parse(at), ...(timings.restore === undefined ? {} : { restore: timings.restore }) } }
+      const restore = timings.restore === undefined ? {} : { restore: timings.restore }
+      one.proven = { ...backupStatus(label, backup, read), proof: { level, at, age: Date.now() - Date.parse(at), ...restore } }
     }
   }
   return one

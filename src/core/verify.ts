@@ -120,7 +120,10 @@ export async function proveBackup(backup: FoundBackup, shelf: Shelf, options: Ve
   return result
 }
 
-type Outcome = Pick<VerifyResult, 'level' | 'stoppedBy' | 'limit' | 'differences' | 'checks' | 'allowed'> & { server: Omit<VerifyResult['server'], 'backup'>; timings: Omit<VerifyResult['timings'], 'total'> }
+interface Outcome extends Pick<VerifyResult, 'level' | 'stoppedBy' | 'limit' | 'differences' | 'checks' | 'allowed'> {
+  server: Omit<VerifyResult['server'], 'backup'>
+  timings: Omit<VerifyResult['timings'], 'total'>
+}
 
 /** Climbs as far as was asked, in as few readings of the store as that takes: what a restore and a comparison show by themselves is not looked at before. */
 async function prove(backup: FoundBackup, options: VerifyOptions, work: Work): Promise<Outcome> {
@@ -137,7 +140,8 @@ async function prove(backup: FoundBackup, options: VerifyOptions, work: Work): P
   }
   const scratch = await openScratch(backup, options, work)
   try {
-    return { ...(await proveCopy(backup, scratch, options, work)), server: { scratch: scratch.server.version, own: scratch.server.own, client: scratch.programs.archive.version } }
+    const outcome = await proveCopy(backup, scratch, options, work)
+    return { ...outcome, server: { scratch: scratch.server.version, own: scratch.server.own, client: scratch.programs.archive.version } }
   } finally {
     await scratch.close()
   }
@@ -216,6 +220,8 @@ const limits: Record<Depth, string | undefined> = {
   none: 'It restores without an error; whether every row is there was not compared, since the backup was taken with fingerprint: none.',
 }
 
+const measured = (found?: number, met?: boolean): { found?: number; met?: boolean } => (found === undefined || met === undefined ? {} : { found, met })
+
 async function storeProof(backup: FoundBackup, result: VerifyResult, runUrl: string | undefined, work: Work): Promise<void> {
   const at = new Date()
   const { server, differences } = result
@@ -231,7 +237,7 @@ async function storeProof(backup: FoundBackup, result: VerifyResult, runUrl: str
     ...(result.limit === undefined ? {} : { limit: result.limit }),
     differences: { count: differences.length, first: differences.slice(0, mostDifferences) },
     checks: result.checks.map(({ name, passed, said }) => ({ name, passed, said })),
-    objectives: result.objectives.map(({ name, limit, found, met }) => ({ name, limit, ...(found === undefined ? {} : { found }), ...(met === undefined ? {} : { met }) })),
+    objectives: result.objectives.map(({ name, limit, found, met }) => ({ name, limit, ...measured(found, met) })),
     ...(server.scratch === undefined ? {} : { scratch: { server: server.scratch, own: server.own ?? false } }),
     versions: { holdfast: version, ...(server.client === undefined ? {} : { client: server.client }) },
     timings: result.timings,

@@ -54,7 +54,10 @@ function readMoment(text: string): Date {
   throw new UserError('bad-backup-id', `backup is "before: ${text.slice(0, 60)}", which is no time.`, 'Write it as before: 2026-11-20T03:00:00Z; without a zone it is UTC, and a day alone is its first moment.')
 }
 
-/** Finds one backup in several sources; one that cannot be read is warned of if another has the backup. Throws UserErrors, among them `unknown-backup`, `no-backup`, `no-proven-backup`. */
+/**
+ * Finds one backup in several sources; one that cannot be read is warned of if another has the backup. Throws UserErrors, among them `unknown-backup`,
+ * `no-backup` and `no-proven-backup`.
+ */
 export async function findBackup(sources: readonly Storage[], label: string | undefined, typed: string, work: Work): Promise<FoundBackup> {
   const which = readWhich(typed)
   if (which.kind === 'file' || which.kind === 'store') throw foreign(typed)

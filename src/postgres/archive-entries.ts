@@ -112,7 +112,8 @@ export async function readTables(programs: Programs, archive: Readable, { whole 
 
 /** Passes everything on to each of some programs, at the pace of the slowest; one that has what it wants is fed no more. */
 function feedingAll(inputs: readonly Writable[]): Writable {
-  const pass = (stdin: Writable, chunk: Buffer): Promise<void> => new Promise((resolve) => (stdin.destroyed || stdin.writableEnded ? resolve() : void stdin.write(chunk, () => resolve())))
+  const pass = (stdin: Writable, chunk: Buffer): Promise<void> =>
+    new Promise((resolve) => (stdin.destroyed || stdin.writableEnded ? resolve() : void stdin.write(chunk, () => resolve())))
   return new Writable({
     write(chunk: Buffer, _encoding, done) {
       void Promise.all(inputs.map((stdin) => pass(stdin, chunk))).then(() => done())

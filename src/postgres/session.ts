@@ -21,7 +21,7 @@ export interface Session {
    * (`session-errors.ts`; the server's own error is its cause). Every other error comes as it is, its SQLSTATE as `code`.
    */
   query<Row extends object = Record<string, unknown>>(text: string, values?: unknown[]): Promise<Row[]>
-  /** The same for a text of somebody else's: one statement, and a second one behind it is an error. Rows as lists of values, since two columns may have one name. */
+  /** The same for somebody else's text: one statement, and a second one is an error. Rows as lists of values, since two columns may have one name. */
   single(text: string): Promise<{ columns: number; rows: unknown[][] }>
   /** Settles when the server or the network ends this connection before `end` was called, with a StandbyConflict or a UserError `connection-lost`. */
   readonly lost: Promise<Error>

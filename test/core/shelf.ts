@@ -13,8 +13,7 @@ export function manifestOf(store: Store, id: string): Manifest {
 
 /** Writes a manifest anew, with its own right digest: as somebody would who can write to the store. */
 export function rewrite(store: Store, id: string, change: (manifest: Manifest) => Manifest): void {
-  const { sha256: _old, ...manifest } = change(manifestOf(store, id))
-  writeFileSync(join(folderOf(store, id), 'manifest.json'), writeManifest(manifest))
+  writeFileSync(join(folderOf(store, id), 'manifest.json'), writeManifest(change(manifestOf(store, id))))
 }
 
 /** The same backup once more, under another id, and with whatever else differs. */

@@ -4,17 +4,16 @@ import { join } from 'node:path'
 import { before, describe, test } from 'node:test'
 import { generateX25519Identity } from 'age-encryption'
 import type { Level } from '../../src/core/level.ts'
+import type { Manifest, StoredArchive } from '../../src/core/manifest.ts'
 import { type Proof, readProof } from '../../src/core/proof.ts'
 import { verify, type VerifyOptions, type VerifyResult } from '../../src/core/verify.ts'
-import { verifyRun, type VerifyRun } from '../../src/core/verify-run.ts'
 import { UserError } from '../../src/errors.ts'
-import { runFailure, runReport, sumOf } from '../../src/report/verify-run.ts'
 import { version } from '../../src/version.ts'
 import type { Held, Work } from '../../src/work.ts'
 import { newStore, type Store } from '../support/copies.ts'
 import { freshDatabase, newestServer, query, servers } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
-import { again, folderOf, manifestOf, prove, rewrite } from './shelf.ts'
+import { again, folderOf, manifestOf, rewrite } from './shelf.ts'
 
 const server = newestServer()
 const scratch = server.to('postgres')
@@ -42,6 +41,14 @@ async function oneBackup(id = '20261120T030000Z-aa0001'): Promise<{ store: Store
   const store = await newStore()
   again(seed, seedId, id, { snapshot: manifestOf(seed, seedId).snapshot }, store)
   return { store, id, options: { ...store.reading, identities: [seed.identity], scratch } }
+}
+
+/** Changes what the manifest says of tables, or of objects. */
+function retable(store: Store, id: string, change: (tables: Manifest['fingerprint']['tables']) => Manifest['fingerprint']['tables']): void {
+  rewrite(store, id, (manifest) => ({ ...manifest, fingerprint: { ...manifest.fingerprint, tables: change(manifest.fingerprint.tables) } }))
+}
+function reobject(store: Store, id: string, change: (object: StoredArchive) => StoredArchive): void {
+  rewrite(store, id, (manifest) => ({ ...manifest, objects: manifest.objects.map(change) }))
 }
 
 function proofsOf(store: Store, id: string): Proof[] {
@@ -101,23 +108,23 @@ describe('each level', () => {
     'a byte flipped in rows': { spoil: (store, id) => flip(join(folderOf(store, id), rows)), level: 'none', says: /rows\/01\.dump\.age.*damaged/ },
     'an archive of another backup': { spoil: (store, id) => copyFileSync(join(folderOf(seed, laterId), rows), join(folderOf(store, id), rows)), level: 'none', says: /rows\/01\.dump\.age/ },
     'other digests of what is inside': {
-      spoil: (store, id) => rewrite(store, id, (manifest) => ({ ...manifest, objects: manifest.objects.map((each) => (each.plain ? { ...each, plain: { ...each.plain, sha256: '0'.repeat(64) } } : each)) })),
+      spoil: (store, id) => reobject(store, id, (each) => (each.plain ? { ...each, plain: { ...each.plain, sha256: '0'.repeat(64) } } : each)),
       level: 'stored', says: /decrypted: damaged: its SHA-256/,
     },
     'a table of contents that lacks a table': {
-      spoil: (store, id) => rewrite(store, id, (manifest) => ({ ...manifest, objects: manifest.objects.map((each) => (each.tables ? { ...each, tables: [...each.tables, 'public."A small""one"'] } : each)) })),
-      level: 'stored', says: /rows\/01\.dump\.age: its table of contents lacks the rows of public\."A small""one"|frame\.dump\.age: its table of contents has rows of public\.A small"one/,
+      spoil: (store, id) => reobject(store, id, (each) => (each.tables ? { ...each, tables: [...each.tables, 'public."A small""one"'] } : each)),
+      level: 'stored', says: /rows\/01\.dump\.age: its table of contents lacks the rows of public\."A small""one"|frame\.dump\.age: its .* has rows of public\.A small"one/,
     },
     'a table of contents that has a table more': {
-      spoil: (store, id) => rewrite(store, id, (manifest) => ({ ...manifest, fingerprint: { ...manifest.fingerprint, tables: manifest.fingerprint.tables.filter(({ table }) => !table.includes('two words')) } })),
+      spoil: (store, id) => retable(store, id, (tables) => tables.filter(({ table }) => !table.includes('two words'))),
       level: 'stored', says: /has rows of odd\.schema two words, of which/,
     },
     'rows that the copy does not have': {
-      spoil: (store, id) => rewrite(store, id, (manifest) => ({ ...manifest, fingerprint: { ...manifest.fingerprint, tables: manifest.fingerprint.tables.map((each) => ({ ...each, rows: each.rows + 1 })) } })),
+      spoil: (store, id) => retable(store, id, (tables) => tables.map((each) => ({ ...each, rows: each.rows + 1 }))),
       level: 'restored', says: /differences from the fingerprint, the first: .*expected 2 rows, found 1 row/,
     },
     'content that the copy does not have': {
-      spoil: (store, id) => rewrite(store, id, (manifest) => ({ ...manifest, fingerprint: { ...manifest.fingerprint, tables: manifest.fingerprint.tables.map((each) => (each.table === 'public.orders' ? { ...each, hash: '1' } : each)) } })),
+      spoil: (store, id) => retable(store, id, (tables) => tables.map((each) => (each.table === 'public.orders' ? { ...each, hash: '1' } : each))),
       level: 'counted', says: /One difference.*public\.orders: expected content 1/,
     },
   }
@@ -193,7 +200,7 @@ describe('checks', () => {
     assert.deepEqual([good.level, good.proven, good.stoppedBy, good.checks.map(({ passed }) => passed)], ['accepted', true, undefined, [true, true]])
     assert.equal(proofsOf(store, id)[0]?.level, 'accepted')
     assert.equal((await verify({ ...options, checks, level: 'accepted' }, quietWork())).level, 'accepted')
-    rewrite(store, id, (manifest) => ({ ...manifest, fingerprint: { ...manifest.fingerprint, tables: manifest.fingerprint.tables.map((each) => ({ ...each, hash: '1' })) } }))
+    retable(store, id, (tables) => tables.map((each) => ({ ...each, hash: '1' })))
     const bad = await verify({ ...options, checks }, quietWork())
     assert.deepEqual([bad.level, bad.proven, bad.checks[0]?.passed], ['counted', false, true])
   })

@@ -63,6 +63,12 @@ describe('the inputs of', () => {
     assert.equal(inputs.token, 'ghs_x')
     assert.equal(readTestMigrationInputs(given(good['test-migration'])).timeout, 1_800_000)
   })
+  test('verify: checks may go on over lines, and objectives are figures', () => {
+    const inputs = readVerifyInputs(given({ ...good.verify, level: 'Accepted', checks: '# mine\nfirst one: SELECT count(*) > 0\n  FROM orders\n\nb: SELECT a::int = 1', 'max-age': '26h', 'max-restore-time': '2h', 'max-size-change': '50%' }))
+    assert.deepEqual(inputs.checks, [{ name: 'first one', sql: 'SELECT count(*) > 0\nFROM orders' }, { name: 'b', sql: 'SELECT a::int = 1' }])
+    assert.deepEqual([inputs.level, inputs.maxAge, inputs.maxRestoreTime, inputs.maxSizeChange], ['accepted', 93_600_000, 7_200_000, 0.5])
+    for (const level of ['stored', 'readable', 'restored', 'counted', 'identical']) assert.equal(readVerifyInputs(given({ ...good.verify, level })).level, level)
+  })
   test('restore: confirmed by the name of the target; a dry run need not be', () => {
     assert.equal(readRestoreInputs(given(good.restore)).dryRun, false)
     const dry = readRestoreInputs(given({ ...good.restore, confirm: '', 'dry-run': 'True' }))
@@ -106,6 +112,16 @@ describe('a bad input is an error that names it, says what is wrong, and shows n
     ['verify', { 'decrypt-with': 'AGE-SECRET-KEY-1XX' }, /decrypt-with: line 1 is not an age identity/, 'bad-identity'],
     ['verify', { 'decrypt-with': recipient }, /decrypt-with: line 1 is a public key/, 'bad-identity'],
     ['verify', { 'scratch-url': 'mysql://h/x' }, /scratch-url is not a PostgreSQL URL/, 'bad-url'],
+    ['verify', { level: 'proven' }, /level is "proven".*stored, readable, restored, counted, identical, accepted/],
+    ['verify', { level: 'identical', checks: 'a: SELECT true' }, /checks is set, and level: identical ends before they run/],
+    ['verify', { level: 'stored', 'check-command': 'true' }, /check-command is set, and level: stored ends before/],
+    ['verify', { level: 'readable', 'max-restore-time': '2h' }, /max-restore-time is set, and level: readable ends before anything is restored/],
+    ['verify', { level: 'accepted' }, /level is "accepted", and there is nothing to accept it by.*check-command/],
+    ['verify', { checks: 'SELECT true' }, /checks has the line "SELECT true", which is not name: SQL/],
+    ['verify', { checks: 'a: SELECT true\na: SELECT false' }, /two checks of the name "a"/],
+    ['verify', { checks: 'a:' }, /no SQL for "a"/],
+    ['verify', { 'max-size-change': 'half' }, /max-size-change is "half", which is not a share/],
+    ['verify', { 'max-age': 'old' }, /max-age is "old", which is not a time/],
     ['test-migration', { 'migrate-command': '' }, /migrate-command is empty/],
     ['test-migration', { 'working-directory': 'nowhere' }, /working-directory names "nowhere", but there is no folder/],
     ['test-migration', { timeout: '30' }, /timeout is "30", which is not a time.*timeout: 30m/],
