@@ -23,6 +23,9 @@ export function compareFingerprints(expected: Fingerprint, found: Fingerprint, s
     ...found.supplement.invalidIndexes
       .filter((index) => !expected.supplement.invalidIndexes.includes(index))
       .map((index): Difference => ({ kind: 'index', object: index, expected: 'valid', found: 'not valid' })),
+    ...(found.supplement.idleKeys ?? [])
+      .filter((key) => !expected.supplement.idleKeys?.includes(key))
+      .map((key): Difference => ({ kind: 'schema', object: key, expected: 'kept to', found: 'its own triggers are disabled' })),
   ]
 }
 

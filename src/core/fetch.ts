@@ -48,7 +48,8 @@ export async function withArchive<T>(
   const [used, flowed] = await Promise.allSettled([use(archive).finally(() => archive.destroy()), fed])
   work.signal.throwIfAborted()
   // damage goes before what it made pg_restore say
-  if (flowed.status === 'rejected' && flowed.reason instanceof UserError) throw damageOf(flowed.reason, `${backup.location}: ${object.name}`)
+  const damage = flowed.status === 'rejected' ? damageOf(flowed.reason, `${backup.location}: ${object.name}`) : undefined
+  if (damage) throw damage
   if (flowed.status === 'fulfilled') opened.check()
   if (used.status === 'rejected') throw used.reason
   if (flowed.status === 'rejected') throw flowed.reason
@@ -90,9 +91,15 @@ export async function fetchArchive(backup: FoundBackup, object: StoredArchive, i
   }
 }
 
-/** What decryption found, with its place. A key that the manifest names (`findReadable` looked) and that does not open the object: its header was changed. */
-function damageOf(error: UserError, where: string): UserError {
-  if (error.code !== 'wrong-key' && error.code !== 'object-damaged') return error
-  const how = error.code === 'wrong-key' ? 'damaged: its header does not open with the key that it was encrypted to' : error.message
-  return new UserError('object-damaged', `${where}: ${how.replace(/^The encrypted object is /, '')}${how.endsWith('.') ? '' : '.'}`, 'Read the backup from another destination, or take another backup.', { cause: error })
+/**
+ * What decryption and decompression found, with its place; undefined for what is no fault of the object. A key that the manifest names
+ * (`findReadable` looked) and that does not open the object: its header was changed.
+ */
+function damageOf(error: unknown, where: string): UserError | undefined {
+  const { code = '', message } = error as Error & { code?: string }
+  const damaged = (how: string): UserError => new UserError('object-damaged', `${where}: ${how}${how.endsWith('.') ? '' : '.'}`, 'Read the backup from another destination, or take another backup.', { cause: error })
+  if (/^(ZSTD_|Z_)/.test(code)) return damaged(`damaged: it does not decompress (${message})`)
+  if (!(error instanceof UserError)) return undefined
+  if (code === 'wrong-key') return damaged('damaged: its header does not open with the key that it was encrypted to')
+  return code === 'object-damaged' ? damaged(message.replace(/^The encrypted object is /, '')) : error
 }

@@ -34,7 +34,12 @@ const fingerprintSchema = v.object({
   largeObjects: v.exactOptional(
     v.object({ count, bytes: v.exactOptional(count), hash: v.exactOptional(integerText), attributes: v.exactOptional(integerText) }),
   ),
-  supplement: v.object({ extensions: v.record(v.string(), v.string()), matviews: v.record(v.string(), v.boolean()), invalidIndexes: v.array(v.string()) }),
+  supplement: v.object({
+    extensions: v.record(v.string(), v.string()),
+    matviews: v.record(v.string(), v.boolean()),
+    invalidIndexes: v.array(v.string()),
+    idleKeys: v.exactOptional(v.array(v.string())),
+  }),
 })
 
 const manifestSchema = v.object({

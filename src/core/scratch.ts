@@ -9,8 +9,8 @@ import { extensionMissing, lackingExtensions } from '../postgres/packages.ts'
 import { connect } from '../postgres/session.ts'
 import { quietly } from '../postgres/still.ts'
 import type { Held, Work } from '../work.ts'
-import type { FoundBackup } from './catalog.ts'
 import type { CopyOptions } from './copy.ts'
+import type { Manifest } from './manifest.ts'
 
 /** An empty database on a scratch server, ready for a restore. */
 export interface Scratch {
@@ -22,8 +22,13 @@ export interface Scratch {
   close(): Promise<void>
 }
 
+/** What a copy needs of the server that it is made on; of a backup, its manifest tells. */
+export interface Needs {
+  manifest: { source: Pick<Manifest['source'], 'major' | 'server' | 'roles' | 'locale'>; fingerprint: { supplement: Pick<Manifest['fingerprint']['supplement'], 'extensions'> } }
+}
+
 /** Opens a scratch database with the backup's locale and roles: on the given server, or on a cluster that we start and destroy. */
-export async function openScratch(backup: FoundBackup, options: Pick<CopyOptions, 'scratch' | 'bindirs'>, work: Work): Promise<Scratch> {
+export async function openScratch(backup: Needs, options: Pick<CopyOptions, 'scratch' | 'bindirs'>, work: Work): Promise<Scratch> {
   const { major, roles } = backup.manifest.source
   if (options.scratch) return openDatabase(backup, options.scratch, options.bindirs, work)
   const programs = await findPrograms(major, ['postgres', 'initdb', 'pg_restore', 'pg_dump'], options.bindirs, work)
@@ -37,7 +42,7 @@ export async function openScratch(backup: FoundBackup, options: Pick<CopyOptions
   }
 }
 
-async function openDatabase(backup: FoundBackup, server: Connection, bindirs: string[], work: Work, own = false): Promise<Scratch> {
+async function openDatabase(backup: Needs, server: Connection, bindirs: string[], work: Work, own = false): Promise<Scratch> {
   const { source, fingerprint } = backup.manifest
   const session = await connect(server, work)
   const name = `holdfast_scratch_${randomBytes(6).toString('hex')}`
@@ -57,7 +62,7 @@ async function openDatabase(backup: FoundBackup, server: Connection, bindirs: st
     if (!own) work.hold(held)
     if (missing.length) work.hold((roles = { kind: 'roles', names: missing, input: 'scratch-url' }))
     await createDatabase(session, name, source.locale)
-    await pinRoles(session, name, source.roles.names)
+    if (source.roles.names.length) await pinRoles(session, name, source.roles.names)
     return {
       connection: await quietly(session, withDatabase(server, name)),
       programs,

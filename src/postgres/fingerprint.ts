@@ -33,8 +33,10 @@ export interface Supplement {
   extensions: Record<string, string>
   /** Whether each materialized view is populated; its rows are computed anew at a restore. */
   matviews: Record<string, boolean>
-  /** Indexes that are not valid: pg_dump leaves them out. */
+  /** Indexes that are not valid: pg_dump leaves them out, or, of a partitioned table, writes them like valid ones. */
   invalidIndexes: string[]
+  /** Keys that are there and not kept to, since triggers of their own are disabled: pg_dump writes them like any other. Left out where there are none. */
+  idleKeys?: string[]
 }
 
 /** Reads what pg_dump's text does not say. */
@@ -45,11 +47,20 @@ export async function readSupplement(session: Session): Promise<Supplement> {
   const relations = await session.query<{ name: string; kind: string; fine: boolean }>(`
     SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS name, c.relkind AS kind, CASE c.relkind WHEN 'm' THEN c.relispopulated ELSE false END AS fine
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
-    WHERE ${ofUsers} AND (c.relkind = 'm' OR (c.relkind = 'i' AND NOT i.indisvalid)) ORDER BY 1`)
+    WHERE ${ofUsers} AND (c.relkind = 'm' OR (c.relkind = 'i' AND NOT i.indisvalid)
+      -- with a foreign table among its partitions it is never valid after a restore, and no use is lost by it
+      OR (c.relkind = 'I' AND NOT i.indisvalid AND NOT EXISTS (SELECT FROM pg_catalog.pg_partition_tree(i.indrelid) p JOIN pg_catalog.pg_class f ON f.oid = p.relid WHERE f.relkind = 'f')))
+    ORDER BY 1`)
+  const idle = await session.query<{ name: string }>(`
+    SELECT DISTINCT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) || ' ' || pg_catalog.quote_ident(k.conname) AS name
+    FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_constraint k ON k.oid = t.tgconstraint
+      JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE ${ofUsers} AND t.tgisinternal AND t.tgenabled <> 'O' AND k.contype <> 't' ORDER BY 1`)
   return {
     extensions: Object.fromEntries(extensions.map(({ name, text }) => [name, text])),
     matviews: Object.fromEntries(relations.filter(({ kind }) => kind === 'm').map(({ name, fine }) => [name, fine])),
-    invalidIndexes: relations.filter(({ kind }) => kind === 'i').map(({ name }) => name),
+    invalidIndexes: relations.filter(({ kind }) => kind !== 'm').map(({ name }) => name),
+    ...(idle.length ? { idleKeys: idle.map(({ name }) => name) } : {}),
   }
 }
 

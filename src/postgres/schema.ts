@@ -62,11 +62,17 @@ export function entriesOf(text: string): SchemaEntry[] {
 /** A hash an entry: of its definition, and after a colon of who owns it, where the text says so. */
 export function splitSchema(text: string): SchemaPrint {
   const bodies = new Map<string, string[]>()
+  let method = 'heap'
   for (const { type, schema, name, lines } of entriesOf(text)) {
     const key = keyOf(type, schema, name)
-    const { definition, owner } = withoutOwner(withoutTail(lines))
-    const hash = sha256(normalise(key, definition)).slice(0, 32)
+    const kept = withoutTail(lines)
+    const { definition, owner } = withoutOwner(kept)
+    // partitioned tables say it themselves, where they have one
+    const stored = /^(TABLE|MATERIALIZED VIEW) /.test(key) && method !== 'heap' && !kept.some((line) => line.startsWith('PARTITION BY '))
+    const hash = sha256(normalise(key, definition) + (stored ? `\nUSING ${method}` : '')).slice(0, 32)
     bodies.set(key, [...(bodies.get(key) ?? []), owner === undefined ? hash : `${hash}:${sha256(owner).slice(0, 8)}`])
+    // what stands after an entry is the setting of those that follow
+    for (const line of lines.slice(kept.length)) method = /^SET default_table_access_method = (.*);$/.exec(line)?.[1] ?? method
   }
   return Object.fromEntries([...bodies].map(([entry, hashes]) => [entry, hashes.sort().join(',')]))
 }
