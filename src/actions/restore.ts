@@ -10,6 +10,7 @@ export async function restoreStep({ env, work, secrets, output, report }: Step):
   const { storage, ...inputs } = readRestoreInputs(env)
   const result = await withStorages(storage, env, (sources) => restoreBackup({ ...inputs, sources }, work))
   output('backup-id', result.id)
+  output('schema', result.part?.schemas.join('\n') ?? '')
   output('previous-database', result.previousDatabase ?? '')
   output('duration-ms', Math.round(result.timings.total))
   const shown = secrets.redactAll(result)

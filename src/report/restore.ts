@@ -3,15 +3,21 @@ import { formatAge, formatBytes, formatDuration, formatMany, formatMoment } from
 import { blocks, code, details, fence, md, table, text, type Markdown } from './markdown.ts'
 import { timeline } from './mermaid.ts'
 import { warningsPart } from './parts.ts'
+import { inPlaceReport, inPlaceVerdict } from './restore-in-place.ts'
+import { partReport, partVerdict } from './restore-part.ts'
 
 /** One line for the log. */
 export function restoreVerdict(result: RestoreResult): string {
+  if (result.part) return partVerdict(result, result.part)
+  if (result.inPlace) return inPlaceVerdict(result)
   if (result.dryRun) return `Dry run: nothing was touched. Backup ${result.id} would be restored into ${result.target}.`
   const kept = result.previousDatabase ? ` The database as it was before is kept as ${result.previousDatabase}.` : ''
   return `Restored ${result.target} from backup ${result.id}: ${formatMany(result.rows, 'row')} in ${formatMany(result.tables, 'table')}, as of ${formatMoment(result.snapshotAt)}.${kept}`
 }
 
 export function restoreReport(result: RestoreResult): string {
+  if (result.part) return partReport(result, result.part)
+  if (result.inPlace) return inPlaceReport(result, result.inPlace)
   const report = result.dryRun
     ? blocks(
         md`## 📝 Dry run: this is what restoring ${code(result.target)} would do. Nothing was touched`,

@@ -1,6 +1,7 @@
 import type { BackupResult } from '../../src/core/backup.ts'
 import type { RehearsalResult } from '../../src/core/rehearse.ts'
 import type { RestoreResult } from '../../src/core/restore.ts'
+import type { RestoredPart } from '../../src/core/restore-part.ts'
 import type { VerifyResult } from '../../src/core/verify.ts'
 
 /** Results as the core gives them, made by hand, with names and messages that are out to break a report. */
@@ -133,4 +134,26 @@ export function restoreResult(changes: Partial<RestoreResult> = {}): RestoreResu
     warnings: [],
     ...changes,
   }
+}
+
+export function partResult(changes: Partial<RestoredPart> = {}, result: Partial<RestoreResult> = {}): RestoreResult {
+  const part: RestoredPart = {
+    wanted: ['public.orders', hostile],
+    contents: 'all',
+    replace: false,
+    tables: [{ table: 'public.orders', rows: 1200, into: 'public_restored_20261121T031045.orders', how: 'copied' }, { table: `public."${hostile}"`, rows: 3, into: `public_restored_20261121T031045."${hostile}"`, how: 'copied' }],
+    schemas: ['public_restored_20261121T031045'],
+    keys: [],
+    leftOut: ['Foreign keys.'],
+    archives: { read: 2, all: 9 },
+    locked: 0,
+    ...changes,
+  }
+  const { previousDatabase: _none, ...whole } = restoreResult(result)
+  return { ...whole, part }
+}
+
+export function inPlaceResult(changes: Partial<RestoreResult> = {}): RestoreResult {
+  const { previousDatabase: _none, ...whole } = restoreResult(changes)
+  return { ...whole, inPlace: { contents: 'all', kept: ['pgcrypto'], locks: { needed: 120, capacity: 6400 }, differences: [{ kind: 'schema', object: hostile, expected: 'there', found: 'missing' }] } }
 }
