@@ -61,7 +61,7 @@ interface Bench {
   server: Server
   target: Target
   store: Store
-  sql(text: string): Promise<Record<string, unknown>[]>
+  sql: (text: string) => Promise<Record<string, unknown>[]>
   one(text: string): Promise<unknown>
   restore(options: Partial<RestoreOptions>, work?: ReturnType<typeof quietWork>): Promise<RestoreResult & { part: RestoredPart }>
 }
@@ -332,7 +332,11 @@ test('stopped at any moment: all or nothing, and nothing is left', async () => {
   for (const delay of [50, 300, 600, 900, 1200]) {
     const stop = new AbortController()
     const held: Held[] = []
-    const work = { ...quietWork(stop.signal), hold: (thing: Held) => void held.push(thing), release: (thing: Held) => void held.splice(held.findIndex((other) => JSON.stringify(other) === JSON.stringify(thing)), 1) }
+    const release = (thing: Held): void => {
+      const at = held.findIndex((other) => JSON.stringify(other) === JSON.stringify(thing))
+      if (at >= 0) held.splice(at, 1)
+    }
+    const work = { ...quietWork(stop.signal), hold: (thing: Held) => void held.push(thing), release }
     setTimeout(() => stop.abort(new Error('stopped')), delay)
     await b.restore({ tables: ['orders'], replace: true }, work).catch(() => {})
     assert.deepEqual(held, [])

@@ -149,11 +149,13 @@ export function partResult(changes: Partial<RestoredPart> = {}, result: Partial<
     locked: 0,
     ...changes,
   }
-  const { previousDatabase: _none, ...whole } = restoreResult(result)
-  return { ...whole, part }
+  const whole: RestoreResult = { ...restoreResult(result), part }
+  delete whole.previousDatabase
+  return whole
 }
 
 export function inPlaceResult(changes: Partial<RestoreResult> = {}): RestoreResult {
-  const { previousDatabase: _none, ...whole } = restoreResult(changes)
+  const whole: RestoreResult = { ...restoreResult(changes) }
+  delete whole.previousDatabase
   return { ...whole, inPlace: { contents: 'all', kept: ['pgcrypto'], locks: { needed: 120, capacity: 6400 }, differences: [{ kind: 'schema', object: hostile, expected: 'there', found: 'missing' }] } }
 }
