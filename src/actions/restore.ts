@@ -23,6 +23,7 @@ export async function restoreStep({ env, work, secrets, output, report }: Step):
   const url = runUrl(env)
   const options = { ...inputs, environment: migrationEnvironment(env), known, ...(url ? { runUrl: url } : {}) }
   const result = await withStorages(storage, env, (sources) => restoreBackup({ ...options, task, sources }, work))
+  if (result.task === 'restore' && result.part) output('schema', result.part.schemas.join('\n'))
   output('duration-ms', Math.round(result.timings.total))
   const shown = secrets.redactAll(result)
   const { markdown, verdict } = told(shown)

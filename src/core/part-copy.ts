@@ -26,11 +26,20 @@ export function schemasFor(sources: readonly string[], there: readonly string[],
   return names
 }
 
+export interface CopyOptions {
+  live: Connection
+  programs: { server: Programs }
+  encoding: string
+  rows: boolean
+  jobs: number
+}
+
 /**
  * Brings the tables of a side database into the live one, each source schema's into a schema of its own, in one transaction: nothing that is there is touched,
  * nor even locked. What they rest on (types, functions, extensions) has to be there; foreign keys, triggers, rules and policies do not come along.
  */
-export async function copyBeside(side: PartSide, schemas: ReadonlyMap<string, string>, live: Connection, programs: { server: Programs }, options: { encoding: string; rows: boolean; jobs: number }, work: Work): Promise<void> {
+export async function copyBeside(side: PartSide, schemas: ReadonlyMap<string, string>, options: CopyOptions, work: Work): Promise<void> {
+  const { live, programs } = options
   await moveInSide(side, schemas, work)
   const names = [...schemas.values()]
   try {

@@ -64,7 +64,8 @@ export function nearest(name: string, all: readonly string[]): string[] {
     const last = bare(other).split('.').at(-1) ?? ''
     return Math.min(distance(bare(name), bare(other)), 1 + distance(own, last), own !== '' && last.startsWith(own) ? 1 : Infinity)
   }
-  return all.map((other) => ({ other, rank: rank(other) })).sort((a, b) => a.rank - b.rank || (a.other < b.other ? -1 : 1)).slice(0, 3).map(({ other }) => other)
+  const ranked = all.map((other) => ({ other, rank: rank(other) })).sort((a, b) => a.rank - b.rank || (a.other < b.other ? -1 : 1))
+  return ranked.slice(0, 3).map(({ other }) => other)
 }
 
 /** How many letters must be put in, taken out or changed (Levenshtein). */
@@ -72,15 +73,18 @@ function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)
   for (let i = 1; i <= a.length; i++) {
     const next = [i]
-    for (let j = 1; j <= b.length; j++) next.push(Math.min((row[j] as number) + 1, (next[j - 1] as number) + 1, (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1)))
+    for (let j = 1; j <= b.length; j++) {
+      const changed = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min((row[j] as number) + 1, (next[j - 1] as number) + 1, changed))
+    }
     row = next
   }
   return row.at(-1) as number
 }
 
 /**
- * Looks, before anything is fetched, whether the backup has what was named, as far as the manifest tells: leaves are in its fingerprint, roots of partition trees
- * among the schema's entries (there without quotes). A fingerprint of the kind `none` tells nothing.
+ * Looks, before anything is fetched, whether the backup has what was named, as far as the manifest tells: leaves are in its fingerprint, roots of
+ * partition trees among the schema's entries (there without quotes). A fingerprint of the kind `none` tells nothing.
  */
 export function checkNamed(wanted: { tables: readonly string[]; schemas: readonly string[] }, { fingerprint, id }: Manifest): void {
   if (fingerprint.kind === 'none') {
@@ -89,7 +93,8 @@ export function checkNamed(wanted: { tables: readonly string[]; schemas: readonl
   }
   const leaves = fingerprint.tables.map(({ table }) => readTableName(table))
   const plain = new Set(Object.keys(fingerprint.schema).flatMap((entry) => /^TABLE (.*)$/s.exec(entry)?.[1] ?? []))
-  const roots = wanted.tables.map(readTableName).flatMap((name) => [name, { schema: name.schema.toLowerCase(), name: name.name.toLowerCase() }]).filter(({ schema, name }) => plain.has(`${schema}.${name}`.replace(/[\r\n]/g, ' ')))
+  const spelled = wanted.tables.map(readTableName).flatMap((name) => [name, { schema: name.schema.toLowerCase(), name: name.name.toLowerCase() }])
+  const roots = spelled.filter(({ schema, name }) => plain.has(`${schema}.${name}`.replace(/[\r\n]/g, ' ')))
   pickTables(wanted, [...leaves, ...roots], `The backup ${id}`)
 }
 

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import { messageOf, UserError } from '../errors.ts'
 import { listEntries, type ArchiveEntry } from '../postgres/archive-entries.ts'
 import type { Programs } from '../postgres/binaries.ts'
@@ -7,10 +8,12 @@ import { createDatabase } from '../postgres/database.ts'
 import { dealOut } from '../postgres/fingerprint.ts'
 import { load, loadAtOnce } from '../postgres/load.ts'
 import { listPartTables, otherRelations, type PartTable, withPartitions } from '../postgres/part-tables.ts'
+import type { Entry } from '../postgres/restore-errors.ts'
 import { listTables, type Table, tableName } from '../postgres/relations.ts'
 import { connect, type Session } from '../postgres/session.ts'
 import { sideBySide } from '../stream/side-by-side.ts'
 import type { Work } from '../work.ts'
+import type { StoredArchive } from './manifest.ts'
 import type { FoundBackup } from './catalog.ts'
 import { compareRows } from './compare.ts'
 import { dataArchivesOf, fetchArchive, frameOf, withArchive } from './fetch.ts'
@@ -33,7 +36,7 @@ export interface PartSide {
   frame: string
   folder: string
   /** The table that an entry of the kind TABLE (or of its rows) is about. */
-  tableOf(entry: ArchiveEntry): PartTable | undefined
+  tableOf: (entry: ArchiveEntry) => PartTable | undefined
   /** Stored bytes that were read, and archives. */
   bytes: number
   archives: number
@@ -52,8 +55,9 @@ export interface PartSideOptions {
 }
 
 /**
- * Makes the database: every definition of the backup, so that whatever the tables rest on is there, and the rows of the wanted tables alone, from the archives that
- * hold them; no other is fetched. Compares these with the fingerprint; any difference throws `restored-differs`. Owners and grants are left out: no role is needed.
+ * Makes the database: every definition of the backup, so that whatever the tables rest on is there, and the rows of the wanted tables alone, from the
+ * archives that hold them; no other is fetched. Compares these with the fingerprint; any difference throws `restored-differs`. Owners and grants are left
+ * out: no role is needed.
  */
 export async function buildPartSide(options: PartSideOptions, work: Work): Promise<PartSide> {
   const { backup, identities, session, programs, connection, wanted, folder } = options
@@ -94,11 +98,13 @@ export async function makeIndexes({ programs, jobs }: PartSideOptions, side: Par
     const own = restsOn.flatMap((other) => (tables.has(other) ? [tables.get(other)] : []))
     const ofChosen = own.length > 0 && own.every((table) => table && chosen.has(table.oid))
     const follows = restsOn.some((other) => taken.has(other))
-    if (!(/^(SEQUENCE|INDEX|CONSTRAINT|INDEX ATTACH|CHECK CONSTRAINT)$/.test(kind) ? ofChosen : /^(COMMENT|SEQUENCE SET)$/.test(kind) && follows)) continue
+    const itsOwn = /^(SEQUENCE|INDEX|CONSTRAINT|INDEX ATTACH|CHECK CONSTRAINT)$/.test(kind)
+    if (!(itsOwn ? ofChosen : /^(COMMENT|SEQUENCE SET)$/.test(kind) && follows)) continue
     taken.add(id)
     if (kind !== 'SEQUENCE') ids.push(id) // that was made with the definitions
   }
-  if (ids.length) await loadAtOnce(programs.archive, side.connection, side.frame, { tablespaces: false, ownerless: true, jobs, only: { ids, folder: side.folder } }, work)
+  const loading = { tablespaces: false, ownerless: true, jobs, only: { ids, folder: side.folder } }
+  if (ids.length) await loadAtOnce(programs.archive, side.connection, side.frame, loading, work)
 }
 
 async function choose(inside: Session, all: PartTable[], wanted: PartSideOptions['wanted'], backup: FoundBackup): Promise<PartTable[]> {
@@ -146,11 +152,15 @@ async function loadPartRows({ backup, identities, programs, jobs }: PartSideOpti
   })
   const selection = { schemas: leaves.map(({ schema }) => schema), names: leaves.map(({ name }) => name) }
   work.log.info(`Restoring rows of ${leaves.length} ${leaves.length === 1 ? 'table' : 'tables'} from ${stored.length + 1} of ${dataArchivesOf(backup.manifest).length + 1} archives`)
-  const steps = [
-    ...stored.map((archive) => async (own: Work) => expectNone(await withArchive(backup, archive, identities, (stream) => load(programs.archive, connection, stream, { tablespaces: false, tables: selection }, own), own), connection)),
-    ...(ids.length ? [async (own: Work) => expectNone(await load(programs.archive, connection, frame, { tablespaces: false, only: { ids, folder } }, own), connection)] : []),
-  ]
-  await sideBySide(steps, jobs, (step, own) => step(own), work)
+  const fromStore = async (archive: StoredArchive, own: Work): Promise<void> => {
+    const use = (stream: Readable): Promise<Entry[]> => load(programs.archive, connection, stream, { tablespaces: false, tables: selection }, own)
+    expectNone(await withArchive(backup, archive, identities, use, own), connection)
+  }
+  const fromFrame = async (own: Work): Promise<void> => {
+    expectNone(await load(programs.archive, connection, frame, { tablespaces: false, only: { ids, folder } }, own), connection)
+  }
+  const archives = [...stored, ...(ids.length ? (['frame'] as const) : [])]
+  await sideBySide(archives, jobs, (archive, own) => (archive === 'frame' ? fromFrame(own) : fromStore(archive, own)), work)
   side.bytes += stored.reduce((sum, { bytes }) => sum + bytes, 0)
   side.archives += stored.length
 }

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import { messageOf, UserError } from '../errors.ts'
 import { type ArchiveEntry, type Contents, listEntries, readContents } from '../postgres/archive-entries.ts'
 import { findPrograms, type Programs } from '../postgres/binaries.ts'
@@ -53,6 +54,13 @@ interface InPlace {
   inPlace: RestoredInPlace
 }
 
+/** The frame, as a file, and its entries. */
+interface Fetched {
+  folder: string
+  frame: string
+  entries: ArchiveEntry[]
+}
+
 /** How long the first locks are waited for. */
 const defaultPatience = 30_000
 
@@ -78,7 +86,8 @@ export async function restoreInPlace(backup: FoundBackup, options: RestoreOption
     const begun = beginResult(backup, options, session)
     const result: RestoreResult = { ...begun, ...totalsOf(manifest), ...(contents === 'schema' ? { rows: 0 } : {}), warnings: [...begun.warnings, ...warnings], plan: Object.values(steps), inPlace }
     const connection = await quietly(session, options.target)
-    if (!options.dryRun) await withFolder(work, (folder) => inOneTransaction({ backup, options, session, connection, programs, emptying, steps, result, inPlace }, folder, work))
+    const task: InPlace = { backup, options, session, connection, programs, emptying, steps, result, inPlace }
+    if (!options.dryRun) await withFolder(work, (folder) => inOneTransaction(task, folder, work))
     result.age = Date.now() - Date.parse(manifest.snapshot.at)
     result.timings.total = Date.now() - started
     return result
@@ -178,10 +187,13 @@ async function countLocks(session: Session, { relations }: Emptying, entries: re
   return { needed, capacity: row.capacity }
 }
 
-async function load({ backup, options, programs, connection, emptying, inPlace }: InPlace, psql: Psql, { folder, frame, entries }: { folder: string; frame: string; entries: readonly ArchiveEntry[] }, work: Work): Promise<void> {
+async function load(task: InPlace, psql: Psql, { folder, frame, entries }: Fetched, work: Work): Promise<void> {
+  const { backup, options, programs, connection, emptying, inPlace } = task
   const contents: Contents = await readContents(programs.archive, frame, work)
   const owners = options.owner !== 'drop'
-  const text = (archive: Parameters<typeof restoreText>[2], own: Work, only?: readonly number[]): Promise<void> => restoreText(programs.archive, psql, archive, { folder, tablespaces: false, owners, connection, ...(only ? { only } : {}) }, own)
+  const how = { folder, tablespaces: false, owners, connection }
+  const text = (archive: string | Readable, own: Work, only?: readonly number[]): Promise<void> =>
+    restoreText(programs.archive, psql, archive, { ...how, ...(only ? { only } : {}) }, own)
   const stays = new Set(entries.filter(({ kind, named }) => staysAsItIs(kind, named, emptying)).map(({ id }) => id))
   work.log.info('Restoring types, tables and functions')
   await text(frame, work, contents.preData.filter((id) => !stays.has(id)))

@@ -70,7 +70,8 @@ export async function restorePart(backup: FoundBackup, options: RestoreOptions, 
     const programs = { archive: await findPrograms(manifest.source.major, ['pg_restore', 'pg_dump'], options.bindirs, work), server: await findPrograms(session.major, ['pg_dump', 'pg_restore', 'psql'], options.bindirs, work) }
     const names = [...wanted.tables, ...wanted.schemas.map((name) => `all of ${name}`)]
     const steps = planOfPart(backup, target, names, { replace, contents })
-    const part: RestoredPart = { wanted: names, contents, replace, tables: [], schemas: [], keys: [], leftOut: [], archives: { read: 0, all: dataArchivesOf(manifest).length + 1 }, locked: 0 }
+    const archives = { read: 0, all: dataArchivesOf(manifest).length + 1 }
+    const part: RestoredPart = { wanted: names, contents, replace, tables: [], schemas: [], keys: [], leftOut: [], archives, locked: 0 }
     const result: RestoreResult = { ...beginResult(backup, options, session), plan: Object.values(steps), part }
     if (!options.dryRun) await withFolder(work, (folder) => bringPart({ backup, options, session, programs, folder, wanted, steps, result, part }, work))
     result.age = Date.now() - Date.parse(manifest.snapshot.at)
@@ -109,7 +110,8 @@ export function beginResult({ manifest, location }: FoundBackup, options: Restor
 
 type PartSteps = Record<'build' | 'bring', PlanStep>
 
-function planOfPart({ manifest }: FoundBackup, target: string, names: readonly string[], { replace, contents }: { replace: boolean; contents: string }): PartSteps {
+function planOfPart({ manifest }: FoundBackup, target: string, names: readonly string[], how: Pick<RestoredPart, 'replace' | 'contents'>): PartSteps {
+  const { replace, contents } = how
   const what = names.join(', ')
   const compared = contents === 'schema' ? 'without rows' : manifest.fingerprint.kind === 'none' ? 'with the rows of these tables (the backup has no fingerprint to compare them with)' : 'with the rows of these tables, and compare them with the fingerprint'
   const copied = `Copy them into a schema of their own in "${target}", in one transaction; nothing there is touched`
@@ -171,7 +173,7 @@ async function bringPart({ backup, options, session, programs, folder, wanted, s
       result.warnings.push(...replaced.warnings)
     } else {
       const schemas = schemasFor(side.chosen.map(({ schema }) => schema), await schemasIn(live, work), new Date())
-      await copyBeside(side, schemas, live, programs, { encoding, rows, jobs }, work)
+      await copyBeside(side, schemas, { live, programs, encoding, rows, jobs }, work)
       part.schemas = [...schemas.values()]
       part.tables = side.chosen.map((table) => ({ table: tableName(table), into: tableName({ schema: schemas.get(table.schema) as string, name: table.name }), how: 'copied', ...counted(tableName(table)) }))
       part.leftOut = ['Foreign keys, triggers, rules, policies, extended statistics, publications, owners and grants: in a copy they would act on the live tables, or stand in their way. The copies belong to the user of target-url, and nobody else may use them.']

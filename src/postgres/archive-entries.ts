@@ -103,7 +103,13 @@ export interface ArchiveEntry {
 }
 
 /** Kinds of several words, and those that such a kind begins with. */
-const longKinds = /^(TABLE DATA|TABLE ATTACH|SEQUENCE OWNED BY|SEQUENCE SET|CHECK CONSTRAINT|FK CONSTRAINT|INDEX ATTACH|STATISTICS DATA|ROW SECURITY|SECURITY LABEL|PUBLICATION TABLES IN SCHEMA|PUBLICATION TABLE|MATERIALIZED VIEW DATA|MATERIALIZED VIEW|FOREIGN TABLE|FOREIGN SERVER|FOREIGN DATA WRAPPER|USER MAPPING|DEFAULT ACL|EVENT TRIGGER|SHELL TYPE|OPERATOR CLASS|OPERATOR FAMILY|BLOB METADATA|[A-Z]+) /
+const longKinds = new RegExp(
+  `^(${[
+    'TABLE DATA|TABLE ATTACH|SEQUENCE OWNED BY|SEQUENCE SET|CHECK CONSTRAINT|FK CONSTRAINT|INDEX ATTACH|STATISTICS DATA|ROW SECURITY|SECURITY LABEL',
+    'PUBLICATION TABLES IN SCHEMA|PUBLICATION TABLE|MATERIALIZED VIEW DATA|MATERIALIZED VIEW|FOREIGN TABLE|FOREIGN SERVER|FOREIGN DATA WRAPPER',
+    'USER MAPPING|DEFAULT ACL|EVENT TRIGGER|SHELL TYPE|OPERATOR CLASS|OPERATOR FAMILY|BLOB METADATA|[A-Z]+',
+  ].join('|')}) `,
+)
 
 /** All entries of an archive, in its order: what each is, and what it rests on. */
 export async function listEntries(programs: Programs, file: string, work: Work): Promise<ArchiveEntry[]> {
@@ -119,7 +125,13 @@ export async function listEntries(programs: Programs, file: string, work: Work):
  * The SQL of some entries, given in the archive's order, as pg_restore writes it: whole names, nothing of psql's own commands (pg_restore frames its text
  * with a pair of them, which name a random key).
  */
-export async function entriesSql(programs: Programs, file: string, ids: readonly number[], options: { folder: string; withOwners: boolean }, work: Work): Promise<string> {
+export async function entriesSql(
+  programs: Programs,
+  file: string,
+  ids: readonly number[],
+  options: { folder: string; withOwners: boolean },
+  work: Work,
+): Promise<string> {
   if (ids.length === 0) return ''
   const flags = options.withOwners ? [] : ['--no-owner', '--no-privileges']
   const list = await writeList({ ids, folder: options.folder })

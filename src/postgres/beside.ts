@@ -1,8 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf, UserError } from '../errors.ts'
 import type { Held, Work } from '../work.ts'
 import { type Connection, withDatabase } from './connection.ts'
 import { dropDatabase, dropRoles } from './database.ts'
-import { connect, type Session } from './session.ts'
+import { connect, quoteName, type Session } from './session.ts'
 
 /** A session on a server, on another database than `avoided`: one that is there by custom and lets this user in, or else the connection's own. */
 export async function connectBeside(connection: Connection, avoided: string, work: Work): Promise<Session> {
@@ -23,10 +24,17 @@ export async function connectBeside(connection: Connection, avoided: string, wor
 export async function dropFromBeside(server: Connection, name: string, work: Work): Promise<void> {
   const session = await connectBeside(server, name, work)
   try {
+    await endMaking(session, name)
     await dropDatabase(session, name)
   } finally {
     await session.end()
   }
+}
+
+/** A CREATE DATABASE goes on for a moment when its client has gone: dropped before it is there, the database would come after. */
+async function endMaking(session: Session, name: string): Promise<void> {
+  const making = `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE state = 'active' AND pid <> pg_catalog.pg_backend_pid() AND pg_catalog.strpos(query, $1) = 1`
+  for (let tries = 0; tries < 100 && (await session.query(making, [`CREATE DATABASE ${quoteName(name)} `])).length > 0; tries++) await sleep(50)
 }
 
 /**

@@ -40,8 +40,9 @@ const inSchemas = (schemas: string): string => `
 const users = `nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'`
 
 /**
- * Plans how to empty a database: schemas with all that is in them, what users have outside of schemas, large objects, default privileges. Extensions that the
- * backup has in the same version and schema stay as they are, unless they keep rows of their own; all others go. `extensions` are the backup's: version and schema by name.
+ * Plans how to empty a database: schemas with all that is in them, what users have outside of schemas, large objects, default privileges. Extensions that
+ * the backup has in the same version and schema stay as they are, unless they keep rows of their own; all others go. `extensions` are the backup's: version
+ * and schema by name.
  */
 export async function planEmptying(session: Session, extensions: Record<string, string>): Promise<Emptying> {
   const there = await session.query<{ name: string; text: string; own: boolean; rows: boolean; schema: string }>(

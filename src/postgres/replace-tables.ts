@@ -74,6 +74,12 @@ export async function foreignKeysOf(session: Session, oids: readonly number[]): 
   )
 }
 
+/** By oid: tables that are replaced, and what else the transaction will have to alter. */
+interface ToLock {
+  replaced: readonly number[]
+  others: readonly number[]
+}
+
 /** Milliseconds: below the server's deadlock_timeout, so that nobody waits behind us for long. */
 const lockWait = 700
 
@@ -81,7 +87,7 @@ const lockWait = 700
  * Takes all locks that the replacement needs, or none: tries for `patience` milliseconds, and lets go in between, so that the application goes on. Then throws
  * `target-busy`, which names who holds the tables. In a transaction; foreign keys bring the tables at their other end.
  */
-export async function lockTables(session: Session, tables: { replaced: readonly number[]; others: readonly number[] }, patience: number, work: Work): Promise<ForeignKey[]> {
+export async function lockTables(session: Session, tables: ToLock, patience: number, work: Work): Promise<ForeignKey[]> {
   const until = Date.now() + patience
   const oids = [...tables.replaced, ...tables.others]
   await session.query(`SET LOCAL lock_timeout = ${lockWait}`)

@@ -32,15 +32,17 @@ export async function restoreText(programs: Programs, psql: Psql, archive: strin
     await child.stop()
     throw error
   }
-  const source = child.stdout as Readable
-  const fed = psql.feed(source.pipe(withoutFrames()).on('error', (error) => source.destroy(error))).catch(stopped)
+  const text = withoutFrames()
+  const written = pipeline(child.stdout as Readable, text).catch(stopped)
+  const fed = psql.feed(text).catch(stopped)
   const read = stream && pipeline(stream, feeding(child.stdin as Writable), { signal: work.signal }).catch(stopped)
-  const [flowed, asked, exit] = await Promise.allSettled([fed, read, child.exit])
+  const [flowed, asked, exit, passed] = await Promise.allSettled([fed, read, child.exit, written])
   work.signal.throwIfAborted()
   if (asked.status === 'rejected') throw asked.reason
   if (flowed.status === 'rejected') throw flowed.reason
   if (exit.status === 'rejected') throw exit.reason
   if (exit.value.code !== 0) throw whyRestoreFailed(undefined, exit.value.stderr, options.connection)
+  if (passed.status === 'rejected') throw passed.reason
   for (const line of exit.value.stderr.split('\n')) if (line.trim()) work.log.warning(line)
 }
 

@@ -26,7 +26,13 @@ export function storedColumns(table: Table): string[] {
 }
 
 /** Copies one table's rows from database to database, COPY to COPY, by two psql of the server's own major. Throws what either of them said. */
-export async function copyRows(programs: Programs, from: { connection: Connection; table: Table }, to: { connection: Connection; relation: string }, encoding: string, work: Work): Promise<void> {
+export async function copyRows(
+  programs: Programs,
+  from: { connection: Connection; table: Table },
+  to: { connection: Connection; relation: string },
+  encoding: string,
+  work: Work,
+): Promise<void> {
   const columns = storedColumns(from.table).map(quoteName)
   // a table without columns still has rows, which COPY writes as empty lines
   const list = columns.length ? ` (${columns.join(', ')})` : ''
@@ -61,7 +67,14 @@ function psqlCommand(programs: Programs, connection: Connection, sql: string, en
  * Copies whole schemas from database to database with `pg_dump` and `pg_restore`, in one transaction: all of them, or nothing. They belong to the user of
  * the connection, and nobody else may use them.
  */
-export async function copySchemas(programs: Programs, from: Connection, to: Connection, schemas: readonly string[], encoding: string, work: Work): Promise<void> {
+export async function copySchemas(
+  programs: Programs,
+  from: Connection,
+  to: Connection,
+  schemas: readonly string[],
+  encoding: string,
+  work: Work,
+): Promise<void> {
   const patterns = schemas.map((name) => `--schema=${quoteName(name)}`)
   const utf8 = encoding === 'UTF8' || encoding === 'SQL_ASCII' ? [] : ['--encoding=UTF8']
   const dump = start(program(programs, 'pg_dump'), ['-Fc', '-Z0', '--strict-names', ...utf8, ...patterns], { env: { ...work.env, ...dumpEnvironment(from, programs.major) }, stdout: 'pipe' }, work)

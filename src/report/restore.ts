@@ -4,10 +4,14 @@ import { cleanedPart } from './clean.ts'
 import { blocks, code, details, fence, list, md, table, text, type Markdown } from './markdown.ts'
 import { timeline } from './mermaid.ts'
 import { commandPart, inputsPart, planTable, quote, renamesByHand, warningsPart } from './parts.ts'
+import { inPlaceReport, inPlaceVerdict } from './restore-in-place.ts'
+import { partReport, partVerdict } from './restore-part.ts'
 import { targetPart } from './restore-target.ts'
 
 /** One line for the log. */
 export function restoreVerdict(result: RestoreResult): string {
+  if (result.part) return partVerdict(result, result.part)
+  if (result.inPlace) return inPlaceVerdict(result)
   if (result.dryRun) return `Dry run: nothing was touched. Backup ${result.id} would be restored into ${result.target}.`
   const kept = result.previousDatabase ? ` The database as it was before is kept as ${result.previousDatabase}.` : ''
   const stored = result.safetyBackup ? ` It was backed up first, as ${result.safetyBackup.id}.` : ''
@@ -15,6 +19,8 @@ export function restoreVerdict(result: RestoreResult): string {
 }
 
 export function restoreReport(result: RestoreResult): string {
+  if (result.part) return partReport(result, result.part)
+  if (result.inPlace) return inPlaceReport(result, result.inPlace)
   const report = result.dryRun
     ? blocks(
         result.facts?.obstacles.length

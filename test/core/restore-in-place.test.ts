@@ -12,6 +12,7 @@ import { findPrograms } from '../../src/postgres/binaries.ts'
 import type { Connection } from '../../src/postgres/connection.ts'
 import { measureCopy } from '../../src/postgres/fingerprint.ts'
 import { connect } from '../../src/postgres/session.ts'
+import type { Work } from '../../src/work.ts'
 import { newStore, type Store } from '../support/copies.ts'
 import { startOwnServer } from '../support/own-server.ts'
 import { freshDatabase, newestServer, query, type Server, servers } from '../support/servers.ts'
@@ -94,6 +95,7 @@ const isError = (code: string, ...texts: RegExp[]) => (error: UserError): boolea
   for (const text of texts) assert.match(`${error.message} ${error.hint}`, text)
   return true
 }
+const nothing = (): void => {}
 const fixed = (text: string): string => text.replace(/"bytes":\d+/g, '"bytes":0')
 
 for (const server of servers())
@@ -139,17 +141,18 @@ for (const server of servers())
       await assert.rejects(b.restore(), isError('object-damaged'))
       await unharmed()
       writeFileSync(archive, whole)
-      // somebody ends our session, and we are stopped, at different moments
-      for (const delay of [300, 700, 1100]) {
-        const stop = new AbortController()
-        setTimeout(() => stop.abort(new Error('stopped')), delay)
-        await b.restore({}, quietWork(stop.signal)).then(() => assert.fail('it was not stopped in time'), () => {})
+      // we are stopped, and the server ends our session, each at every step
+      for (const step of [/^Emptying/, /^Restoring types/, /^Restoring rows/, /^Restoring indexes/]) {
+        const at = (body: () => void): Work => {
+          const stop = new AbortController()
+          const work = quietWork(stop.signal)
+          return { ...work, log: { ...work.log, info: (text) => void (step.test(text) && setTimeout(() => (body === nothing ? stop.abort(new Error('stopped')) : body()), 5)) } }
+        }
+        await assert.rejects(b.restore({}, at(nothing)), /stopped/)
+        await unharmed()
+        await assert.rejects(b.restore({}, at(() => void query(server, 'postgres', `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${b.name}' AND xact_start IS NOT NULL`))))
         await unharmed()
       }
-      const ending = setInterval(() => void query(server, 'postgres', `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${b.name}' AND query LIKE 'COPY%'`).catch(() => {}), 5)
-      await assert.rejects(b.restore())
-      clearInterval(ending)
-      await unharmed()
     })
   })
 

@@ -183,3 +183,16 @@ describe('an unfinished backup', () => {
     rmSync(folder, { recursive: true, force: true })
   })
 })
+
+describe('a schema in a database that lives on', () => {
+  test('is dropped with all that is in it, if its name is one of ours', async () => {
+    await server.create('lived', 'CREATE SCHEMA holdfast_part_0123456789ab')
+    await server.query('lived', 'CREATE TABLE holdfast_part_0123456789ab.t1 (a int); CREATE SCHEMA holdfast_part_mine')
+    const held = (name: string): Held => ({ kind: 'schema', database: 'lived', name, input: 'target-url' })
+    const options = { destinations: [], servers: { 'target-url': server.to('postgres') } }
+    assert.deepEqual(await sweep([held('holdfast_part_mine'), held('public')], options, quietWork()), [])
+    assert.deepEqual(await sweep([held('holdfast_part_0123456789ab')], none, quietWork()), [])
+    assert.deepEqual(await sweep([held('holdfast_part_0123456789ab')], options, quietWork()), ['Dropped the schema "holdfast_part_0123456789ab" in the database "lived".'])
+    assert.deepEqual(await server.query('lived', `SELECT nspname FROM pg_namespace WHERE nspname LIKE 'holdfast%'`), [{ nspname: 'holdfast_part_mine' }])
+  })
+})

@@ -13,7 +13,7 @@ import { statusReport } from '../../src/report/status.ts'
 import { verifyReport, verifyVerdict } from '../../src/report/verify.ts'
 import { runFailure, runReport, runVerdict } from '../../src/report/verify-run.ts'
 import type { VerifyRun } from '../../src/core/verify-run.ts'
-import { backupResult, cleanResult, harmfulRehearsal, hostile, rehearsalResult, restoreResult, undoResult, unprovenResult, verifyResult } from './results.ts'
+import { backupResult, cleanResult, harmfulRehearsal, hostile, inPlaceResult, partResult, rehearsalResult, restoreResult, undoResult, unprovenResult, verifyResult } from './results.ts'
 
 const firstLine = (report: string): string => report.split('\n')[0] as string
 /** The rows of all tables, cell by cell, outside of fences. */
@@ -33,6 +33,9 @@ describe('every report', () => {
     ['restore, dry run', restoreReport(restoreResult({ dryRun: true, warnings: [hostile] }))],
     ['undo', undoReport(undoResult({ target: hostile, database: `old ${hostile}`, by: hostile, others: [hostile] }))],
     ['clean', cleanReport(cleanResult({ target: hostile, left: [{ database: hostile, until: hostile, why: hostile }] }))],
+    ['restore of a part', restoreReport(partResult())],
+    ['restore of a part, replaced', restoreReport(partResult({ replace: true, schemas: [], keys: ['buys it', hostile], leftOut: [] }, { warnings: [hostile] }))],
+    ['restore in place', restoreReport(inPlaceResult({ target: hostile }))],
     ['failure', failureReport({ action: 'verify', cancelled: false, code: 'x', message: hostile, hint: hostile })],
   ]
   for (const [name, report] of reports) {
@@ -180,6 +183,25 @@ describe('the report of a rehearsal', () => {
     const hung = rehearsalResult({ verdict: 'fail', exitCode: null, timedOut: true, timings: { restore: 1, migration: 5000, total: 5001 } })
     assert.match(rehearsalReport(hung), /did not end within its timeout and was stopped\*\* after 5\.0 s/)
     assert.match(rehearsalVerdict(hung), /did not end within its timeout/)
+  })
+})
+
+describe('the report of a part, and of a restore in place', () => {
+  test('says where the tables are, what was left out, how to look and how to tidy up', () => {
+    const report = restoreReport(partResult())
+    assert.match(firstLine(report), /Copied beside the live tables of `shop`; nothing there was touched/)
+    assert.match(report, /from 2 of 9 archives/)
+    assert.match(report, /\(SELECT count\(\*\) FROM "public"\."orders"\) AS live, \(SELECT count\(\*\) FROM "public_restored_20261121T031045"\."orders"\) AS restored/)
+    assert.match(report, /DROP SCHEMA "public_restored_20261121T031045" CASCADE;/)
+    assert.match(restoreVerdict(partResult()), /into the schema public_restored_20261121T031045 of shop: /)
+    assert.doesNotMatch(restoreReport(partResult({ replace: true, schemas: [] })), /DROP SCHEMA/)
+  })
+  test('says that nothing is kept after a restore in place', () => {
+    const report = restoreReport(inPlaceResult())
+    assert.match(report, /There is no previous database to swap back to/)
+    assert.match(report, /could not be used for about 25\.2 s/)
+    assert.match(restoreVerdict(inPlaceResult()), /What it held before is gone\.$/)
+    assert.match(restoreReport(inPlaceResult({ dryRun: true })), /Nothing was touched/)
   })
 })
 

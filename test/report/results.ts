@@ -3,6 +3,7 @@ import type { RehearsalResult } from '../../src/core/rehearse.ts'
 import type { RestoreResult } from '../../src/core/restore.ts'
 import type { CleanResult } from '../../src/core/restore-clean.ts'
 import type { UndoResult } from '../../src/core/restore-undo.ts'
+import type { RestoredPart } from '../../src/core/restore-part.ts'
 import type { VerifyResult } from '../../src/core/verify.ts'
 
 /** Results as the core gives them, made by hand, with names and messages that are out to break a report. */
@@ -177,4 +178,28 @@ export function cleanResult(changes: Partial<CleanResult> = {}): CleanResult {
     timings: { total: 300 },
     ...changes,
   }
+}
+
+export function partResult(changes: Partial<RestoredPart> = {}, result: Partial<RestoreResult> = {}): RestoreResult {
+  const part: RestoredPart = {
+    wanted: ['public.orders', hostile],
+    contents: 'all',
+    replace: false,
+    tables: [{ table: 'public.orders', rows: 1200, into: 'public_restored_20261121T031045.orders', how: 'copied' }, { table: `public."${hostile}"`, rows: 3, into: `public_restored_20261121T031045."${hostile}"`, how: 'copied' }],
+    schemas: ['public_restored_20261121T031045'],
+    keys: [],
+    leftOut: ['Foreign keys.'],
+    archives: { read: 2, all: 9 },
+    locked: 0,
+    ...changes,
+  }
+  const whole: RestoreResult = { ...restoreResult(result), part }
+  delete whole.previousDatabase
+  return whole
+}
+
+export function inPlaceResult(changes: Partial<RestoreResult> = {}): RestoreResult {
+  const whole: RestoreResult = { ...restoreResult(changes) }
+  delete whole.previousDatabase
+  return { ...whole, inPlace: { contents: 'all', kept: ['pgcrypto'], locks: { needed: 120, capacity: 6400 }, differences: [{ kind: 'schema', object: hostile, expected: 'there', found: 'missing' }] } }
 }
