@@ -1,10 +1,12 @@
 import { type KnownFacts, restore as restoreBackup, type TaskResults } from '../core/restore.ts'
+import { status } from '../core/status.ts'
 import { UserError } from '../errors.ts'
 import { migrationEnvironment } from '../github/environment.ts'
 import { readRestoreInputs } from '../github/restore-inputs.ts'
 import { runUrl } from '../github/run-url.ts'
 import { cleanReport, cleanVerdict } from '../report/clean.ts'
 import { restoreReport, restoreVerdict } from '../report/restore.ts'
+import { statusReport } from '../report/status.ts'
 import { undoReport, undoVerdict } from '../report/undo.ts'
 import { withStorages } from './destinations.ts'
 import { run, type Step } from './run.ts'
@@ -13,7 +15,7 @@ export const restore = (): Promise<void> => run('restore', restoreStep)
 
 export async function restoreStep({ env, work, secrets, output, report }: Step): Promise<void> {
   const { storage, task, ...inputs } = readRestoreInputs(env)
-  if (task === 'list') throw new Error('no story for list')
+  if (task === 'list') return listBackups(storage, inputs, { env, work, secrets, report })
   // what is known is an output even when the step fails later
   const known = ({ id, safetyBackup, database, previousDatabase, lost }: KnownFacts): void => {
     const facts = { 'backup-id': id, 'safety-backup-id': safetyBackup, database, 'previous-database': previousDatabase, 'lost-ms': lost }
@@ -34,6 +36,12 @@ export async function restoreStep({ env, work, secrets, output, report }: Step):
   if (command?.failed !== undefined)
     throw new UserError('post-command-failed', `${verdict} But the post-command ${command.failed}.`, 'The database is restored all the same. Run the command again by hand; the job summary says how to undo the restore.')
   work.log.info(verdict)
+}
+
+/** What there is to restore from. */
+async function listBackups(storage: readonly string[], { label, target }: { label?: string; target: { database: string } }, { env, work, secrets, report }: Pick<Step, 'env' | 'work' | 'secrets' | 'report'>): Promise<void> {
+  const result = await withStorages(storage, env, (sources) => status({ sources, label: label ?? target.database }, work))
+  report(statusReport(secrets.redactAll(result)))
 }
 
 function told(result: TaskResults[keyof TaskResults]): { markdown: string; verdict: string } {

@@ -6,8 +6,13 @@ import { connect } from '../postgres/session.ts'
 import { quietly } from '../postgres/still.ts'
 import { aboutRows, type Connected, connectedTo, freeSpace, writtenSince } from '../postgres/target.ts'
 import type { Work } from '../work.ts'
+import { type FoundBackup, openShelf } from './catalog.ts'
 import { compareSchemaPrints } from './changes.ts'
+import { newestProof } from './proofs.ts'
 import type { Guarded } from './restore-guard.ts'
+
+/** The proofs of so many backups are looked into for how long a restore takes. */
+const mostLooked = 10
 
 /** What there is in the place where a backup would go, for the plan of a restore. Nothing of it is needed to do it. */
 export interface TargetFacts {
@@ -18,6 +23,8 @@ export interface TargetFacts {
   /** Free bytes where the server keeps its data, if that can be known from here. */
   free?: number
   connected: Connected[]
+  /** How long it is likely to take, by what a verification measured (milliseconds), and of which backup that was. */
+  expected?: { took: number; by: string; at: string }
   /** It is the very database that was backed up; with how much write-ahead log its server has written since the snapshot, bytes. */
   source?: { written?: number }
   /** What keeps a restore from being done. */
@@ -52,6 +59,8 @@ export async function describeTarget(guarded: Guarded, obstacles: readonly UserE
     rows: [],
     notes: [],
   }
+  const expected = await expectedTime(backup, work)
+  if (expected) facts.expected = expected
   if (!exists) return facts
   const [size] = await session.query<{ bytes: string }>('SELECT pg_catalog.pg_database_size($1::pg_catalog.name)::pg_catalog.text AS bytes', [target.database]).catch(() => [])
   if (size) facts.bytes = Number(size.bytes)
@@ -88,4 +97,20 @@ async function compareInside({ session, target, backup }: Guarded, programs: Pro
   } finally {
     await inside.end()
   }
+}
+
+/**
+ * By the newest verification of this backup that restored it; or, where there is none, of the newest other backup of its label, in the proportion
+ * of their sizes. Restoring and comparing is what takes long in a restore, too.
+ */
+async function expectedTime({ storage, manifest }: FoundBackup, work: Work): Promise<TargetFacts['expected']> {
+  const shelf = await openShelf([storage], manifest.label, work)
+  const bytesOf = (id: string): number => shelf.traces.get(id)?.[0]?.bytes ?? 0
+  const others = shelf.ids.filter((id) => id !== manifest.id).toReversed()
+  for (const id of [manifest.id, ...others].slice(0, mostLooked)) {
+    const proof = await newestProof(id, shelf.traces.get(id) ?? [], work)
+    const { restore, compare = 0 } = proof?.timings ?? {}
+    if (proof && restore !== undefined && bytesOf(id) > 0) return { took: (restore + compare) * (bytesOf(manifest.id) / bytesOf(id)), by: id, at: proof.at }
+  }
+  return undefined
 }

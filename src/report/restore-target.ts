@@ -1,5 +1,5 @@
 import type { SchemaChanges, TargetFacts } from '../core/restore-target.ts'
-import { formatBytes, formatCount, formatMany } from './format.ts'
+import { formatBytes, formatCount, formatDuration, formatMany, formatMoment } from './format.ts'
 import { blocks, code, list, md, table, text, type Markdown, type Piece } from './markdown.ts'
 import { capped, foldedList } from './parts.ts'
 
@@ -13,7 +13,7 @@ function obstaclesPart({ obstacles }: TargetFacts): Markdown | undefined {
   return blocks(md`### What stands in the way`, list(obstacles.map(({ message, hint }) => md`**${message}** ${hint}`)))
 }
 
-function rowsOf({ bytes, needed, free, connected, source }: TargetFacts): Piece[][] {
+function rowsOf({ bytes, needed, free, connected, expected, source }: TargetFacts): Piece[][] {
   const sessions = connected.reduce((sum, { count }) => sum + count, 0)
   const who = connected.slice(0, 5).map(({ user, application, count }) => `${user} (${application}) × ${count}`)
   const room = free === undefined ? 'not known from here: see that the server has that much' : `${formatBytes(free)} free`
@@ -21,6 +21,7 @@ function rowsOf({ bytes, needed, free, connected, source }: TargetFacts): Piece[
     ['Size', bytes === undefined ? 'there is no such database' : formatBytes(bytes)],
     ['Room that is needed beside it', md`about ${formatBytes(needed)}; ${room}`],
     ['Connected', sessions === 0 ? 'nobody' : `${formatMany(sessions, 'session')}, which the swap ends: ${who.join(', ')}${connected.length > 5 ? ' and others' : ''}`],
+    ['Time to expect', expected === undefined ? 'not known: no verification has restored a backup of this label' : md`about ${formatDuration(expected.took)}, by the verification of ${code(expected.by)} on ${formatMoment(expected.at)}; the safety backup comes before it`],
     ...(source ? [['Where the backup is from', `this very database${source.written === undefined ? '' : `; its server has written ${formatBytes(source.written)} of write-ahead log since`}`]] : []),
   ]
 }

@@ -149,7 +149,7 @@ describe('the report of a verification that was asked for more, or less', () => 
 describe('the report of status', () => {
   test('lists all ids, folded, and as many as are read', () => {
     const all = Array.from({ length: 60 }, (_, i) => ({ id: `20261121T0310${i % 60}Z-k3v9`, snapshotAt: '2026-11-21T03:10:45Z', bytes: 2048, kind: 'backup' as const, ...(i === 0 ? { level: 'accepted' as const, provenAt: '2026-11-21T05:00:00.000Z' } : i === 1 ? { level: 'stored' as const } : {}) }))
-    const report = statusReport({ sources: ['file:///x'], warnings: [], labels: [{ label: 'production', backups: 60, bytes: 60 * 2048, all, unproven: [], limited: [], failed: [], damaged: [], unfinished: [] }] })
+    const report = statusReport({ sources: ['file:///x'], warnings: [], labels: [{ label: 'production', backups: 60, bytes: 60 * 2048, all, unproven: [], limited: [], failed: [], damaged: [], unfinished: [], preRestore: [] }] })
     assert.match(report, /<summary>All finished backups \(60 backups\)<\/summary>/)
     const listed = rows(report).filter(([id]) => /^`2026/.test(id as string))
     assert.equal(listed.length, 50)
