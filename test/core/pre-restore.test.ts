@@ -43,7 +43,7 @@ async function shop(on = server, backup: Parameters<Store['backup']>[1] = {}): P
   await store.backup(connection, backup)
   await query(on, name, `UPDATE moment SET at = 'live'`)
   const databases = async (): Promise<unknown[]> =>
-    (await query(on, 'postgres', `SELECT datname FROM pg_database WHERE datname LIKE '${name}%' OR datname LIKE 'holdfast_side%' ORDER BY 1`)).map(({ datname }) => datname)
+    (await query(on, 'postgres', `SELECT datname FROM pg_database WHERE datname LIKE '${name}%' ORDER BY 1`)).map(({ datname }) => datname)
   after(async () => {
     for (const each of await databases()) await query(on, 'postgres', `DROP DATABASE IF EXISTS "${String(each)}" WITH (FORCE)`)
   })
@@ -178,8 +178,11 @@ describe('a restore that is killed', () => {
     }
     assert.equal(await ended, 'SIGKILL', said)
     const held = existsSync(notes) ? (JSON.parse(readFileSync(notes, 'utf8')) as Held[]) : []
+    const sides = held.flatMap((thing) => (thing.kind === 'database' ? [thing.name] : []))
+    if (moment.startsWith('log:')) assert.equal(sides.length, 1)
     const cleaned = await sweep(held, { destinations: [one.store.storage], servers: { 'target-url': one.options.target } }, quietWork())
     assert.ok(cleaned.every((sentence) => !sentence.startsWith('Could not')), cleaned.join('\n'))
+    for (const side of sides) assert.deepEqual(await query(server, 'postgres', `SELECT FROM pg_database WHERE datname = '${side}'`), [])
   }
   const backups = async ({ store }: Shop): Promise<string[]> => [...(await openShelf([store.storage], 'test', quietWork())).traces.keys()].sort()
 

@@ -4,7 +4,7 @@ import { restore, type RestoreOptions } from '../../src/core/restore.ts'
 import type { UserError } from '../../src/errors.ts'
 import { withDatabase } from '../../src/postgres/connection.ts'
 import type { Work } from '../../src/work.ts'
-import { newStore } from '../support/copies.ts'
+import { newStore, watchedWork } from '../support/copies.ts'
 import { freshDatabase, newestServer, query, type Server, servers } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
 
@@ -12,7 +12,8 @@ import { quietWork } from '../support/start-servers.ts'
 const template = { name: 'new shop', sql: `
   CREATE SCHEMA app; CREATE TABLE app.customers AS SELECT g AS id, 'c' || g || '@example.com' AS email FROM generate_series(1, 300) g; CREATE TABLE public.plain (a int)` }
 const server = newestServer()
-const sides = (on: Server = server): Promise<Record<string, unknown>[]> => query(on, 'postgres', `SELECT datname FROM pg_database WHERE datname LIKE 'holdfast_side%'`)
+const { work: watched, made } = watchedWork()
+const sides = (): Promise<Record<string, unknown>[]> => query(server, 'postgres', `SELECT datname FROM pg_database WHERE datname IN (${[...made, ''].map((name) => `'${name}'`).join(', ')})`)
 
 interface Clone {
   source: string
@@ -83,7 +84,7 @@ test('a name that is taken, one that is not confirmed, and a storage of several 
   const { source, name, options, databases } = await clone()
   await assert.rejects(restore({ ...options, target: withDatabase(options.target, source), confirm: source }, quietWork()), (error: UserError) => error.code === 'target-exists' && error.message.includes(source) && /leave mode out/.test(error.hint))
   await assert.rejects(restore({ ...options, environmentName: 'staging' }, quietWork()), (error: UserError) => error.code === 'confirm-wrong' && error.hint.includes(`staging/${name}`))
-  const dry = await restore({ ...options, dryRun: true, confirm: '', prepare: 'SELECT 1' }, quietWork())
+  const dry = await restore({ ...options, dryRun: true, confirm: '', prepare: 'SELECT 1' }, watched)
   assert.deepEqual(dry.plan.map(({ done }) => done), [false, false, false, false, false, false, false])
   const [first] = options.sources
   assert.ok(first)
@@ -105,9 +106,9 @@ describe('prepare', () => {
         ['ALTER TABLE app.customers ADD UNIQUE (id) DEFERRABLE INITIALLY DEFERRED; UPDATE app.customers SET id = 1', /duplicate key/],
         ['VACUUM', /cannot run inside a transaction block/],
       ] as const)
-        await assert.rejects(restore({ ...how, prepare }, quietWork()), (error: UserError) => error.code === 'prepare-failed' && says.test(error.message))
+        await assert.rejects(restore({ ...how, prepare }, watched), (error: UserError) => error.code === 'prepare-failed' && says.test(error.message))
     }
-    assert.deepEqual([await databases(), await sides()], [[], []])
+    assert.deepEqual([await databases(), await sides(), made.size > 7], [[], [], true])
     assert.deepEqual(await query(server, source, 'SELECT count(*)::int AS n FROM app.customers'), [{ n: 300 }])
   })
   test('meets the live database’s own settings, but none of its time limits', async () => {

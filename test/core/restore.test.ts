@@ -5,7 +5,7 @@ import { after, test } from 'node:test'
 import { restore, type RestoreOptions } from '../../src/core/restore.ts'
 import type { UserError } from '../../src/errors.ts'
 import { connect } from '../../src/postgres/session.ts'
-import { newStore, type Store } from '../support/copies.ts'
+import { newStore, type Store, watchedWork } from '../support/copies.ts'
 import { freshDatabase, newestServer, query, servers } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
 
@@ -20,7 +20,9 @@ function optionsFor(store: Store, target: Awaited<ReturnType<typeof freshDatabas
   return { ...store.reading, target: target.connection, confirm: target.name, dryRun: false, safetyBackup: false, ...more }
 }
 
-const side = (): Promise<Record<string, unknown>[]> => query(server, 'postgres', `SELECT datname FROM pg_database WHERE datname LIKE 'holdfast_side%'`)
+const { work, made } = watchedWork()
+const names = (): string => [...made, ''].map((name) => `'${name}'`).join(', ')
+const side = (): Promise<Record<string, unknown>[]> => query(server, 'postgres', `SELECT datname FROM pg_database WHERE datname IN (${names()})`)
 
 for (const each of servers())
   test(`PostgreSQL ${each.major}: a dropped table is back, the old database is kept, owner, grants and settings are as they were`, async () => {
@@ -118,7 +120,7 @@ test('whatever fails before the swap leaves the target as it was, and no databas
   const bad = Buffer.from(good)
   bad[bad.length - 5] = (bad[bad.length - 5] as number) ^ 1
   writeFileSync(object, bad)
-  await assert.rejects(restore(optionsFor(store, target), quietWork()), (error: UserError) => error.code === 'object-damaged')
+  await assert.rejects(restore(optionsFor(store, target), work), (error: UserError) => error.code === 'object-damaged')
   await unharmed()
   writeFileSync(object, good)
   // a sound archive that is not what the fingerprint says: restored, compared, refused
@@ -128,12 +130,12 @@ test('whatever fails before the swap leaves the target as it was, and no databas
   const [first, ...others] = read.fingerprint.tables
   assert.ok(first)
   writeFileSync(manifest, writeManifest({ ...read, fingerprint: { ...read.fingerprint, tables: [{ ...first, rows: first.rows + 1 }, ...others] } }))
-  await assert.rejects(restore(optionsFor(store, target), quietWork()), (error: UserError) => error.code === 'restored-differs')
+  await assert.rejects(restore(optionsFor(store, target), work), (error: UserError) => error.code === 'restored-differs')
   await unharmed()
   writeFileSync(manifest, writeManifest(read))
   // a server that dies in the middle of it, seen from us: the connection is ended while pg_restore works
-  const ending = setInterval(() => void query(server, 'postgres', `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'holdfast_side%'`).catch(() => {}), 20)
-  await assert.rejects(restore(optionsFor(store, target), quietWork()))
+  const ending = setInterval(() => void query(server, 'postgres', `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN (${names()})`).catch(() => {}), 20)
+  await assert.rejects(restore(optionsFor(store, target), work))
   clearInterval(ending)
   await unharmed()
 })
@@ -145,7 +147,7 @@ test('what a swap would break is named, and nothing is done', async () => {
   await query(server, target.name, `SELECT pg_create_logical_replication_slot('slot_${target.name}', 'pgoutput')`)
   await query(server, target.name, `BEGIN; INSERT INTO kept VALUES (1); PREPARE TRANSACTION 'pending ${target.name}'`)
   try {
-    await assert.rejects(restore(optionsFor(store, target), quietWork()), (error: UserError) => error.code === 'swap-unsafe' && error.message.includes(`slot_${target.name}`) && error.message.includes(`pending ${target.name}`))
+    await assert.rejects(restore(optionsFor(store, target), work), (error: UserError) => error.code === 'swap-unsafe' && error.message.includes(`slot_${target.name}`) && error.message.includes(`pending ${target.name}`))
     assert.deepEqual(await side(), [])
   } finally {
     await query(server, target.name, `ROLLBACK PREPARED 'pending ${target.name}'`)

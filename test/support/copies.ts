@@ -48,3 +48,9 @@ export async function newStore(label = 'test'): Promise<Store> {
     found: () => findReadable(reading, quietWork()),
   }
 }
+
+/** Work that notes which databases it made: other test files make some on the same server, whose names look alike. */
+export function watchedWork(): { work: Work; made: Set<string> } {
+  const made = new Set<string>()
+  return { made, work: { ...quietWork(), hold: (thing) => void (thing.kind === 'database' && made.add(thing.name)) } }
+}
