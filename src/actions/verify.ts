@@ -1,4 +1,5 @@
 import { verifyRun } from '../core/verify-run.ts'
+import { readWhich } from '../core/which.ts'
 import { UserError } from '../errors.ts'
 import { migrationEnvironment } from '../github/environment.ts'
 import { runUrl } from '../github/run-url.ts'
@@ -6,13 +7,18 @@ import { readVerifyInputs } from '../github/verify-inputs.ts'
 import { runFailure, runReport, runVerdict, sumOf } from '../report/verify-run.ts'
 import { withStorages } from './destinations.ts'
 import { run, type Step } from './run.ts'
+import { verifyFile } from './verify-file.ts'
 
 export const verify = (): Promise<void> => run('verify', verifyStep)
 
-export async function verifyStep({ env, work, secrets, output, report }: Step): Promise<void> {
+export async function verifyStep(step: Step): Promise<void> {
+  const { env, work, secrets, output, report } = step
   // a step that reads them after a failure must not meet an empty word
   for (const [name, value] of [['backup-id', ''], ['level', 'none'], ['proven', false], ['checked', 0], ['valid', 0], ['age-ms', ''], ['restore-ms', '']] as const) output(name, value)
-  const { storage, checkCommand, workingDirectory, maxAge, maxRestoreTime, maxSizeChange, ...inputs } = readVerifyInputs(env)
+  const given = readVerifyInputs(env)
+  const which = readWhich(given.backup)
+  if (which.kind === 'file' || which.kind === 'store') return verifyFile(which, given, step)
+  const { storage, checkCommand, workingDirectory, maxAge, maxRestoreTime, maxSizeChange, ...inputs } = given
   const url = runUrl(env)
   const objectives = {
     ...(maxAge === undefined ? {} : { maxAge }),

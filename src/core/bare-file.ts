@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { chmod, mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
-import { Readable, type Transform } from 'node:stream'
+import type { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 import { UserError } from '../errors.ts'
@@ -149,7 +149,7 @@ async function unpack(name: string, stages: BareFile['stages'], work: Work): Pro
   try {
     await mkdir(directory, { mode: 0o700 })
     const path = join(directory, 'archive.tar')
-    await pipeline([...(await stages()), createWriteStream(path, { flags: 'wx', mode: 0o600 })] as [Readable, Transform], { signal: work.signal }).catch((error: unknown) => { throw whyUnreadable(error, name) })
+    await pipeline([...(await stages()), createWriteStream(path, { flags: 'wx', mode: 0o600 })], { signal: work.signal }).catch((error: unknown) => { throw whyUnreadable(error, name) })
     const bad = (what: string): UserError => new UserError('file-damaged', `${name}: ${what}`, 'It was cut or changed on its way, or is no tar of a folder that pg_dump -Fd wrote.')
     const tar = async (...args: string[]): Promise<string> => {
       const { code, stdout, stderr } = await capture('tar', args, { env: { ...work.env, LC_ALL: 'C' } }, work)
@@ -170,7 +170,8 @@ async function unpack(name: string, stages: BareFile['stages'], work: Work): Pro
     await tar('-xf', path, '-C', target, '--no-same-owner', '--no-same-permissions')
     await rm(path)
     const folder = join(target, dirname(toc))
-    for (const file of await readdir(folder, { recursive: true, withFileTypes: true })) await chmod(join(file.parentPath, file.name), file.isDirectory() ? 0o700 : 0o600)
+    const files = await readdir(folder, { recursive: true, withFileTypes: true })
+    for (const file of files) await chmod(join(file.parentPath, file.name), file.isDirectory() ? 0o700 : 0o600)
     return { format: 'directory', path: folder, close }
   } catch (error) {
     await close()

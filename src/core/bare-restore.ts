@@ -28,18 +28,21 @@ export async function newestPrograms(needed: readonly string[], bindirs: readonl
 }
 
 /**
- * Reads a dump to its end without restoring it (an archive through pg_restore, as SQL), and tells what it is and needs. Throws `file-damaged` when it is cut, and
- * `file-refused` when it is not safe to be given to psql.
+ * Reads a dump to its end without restoring it (an archive through pg_restore, as SQL), and tells what it is and needs. Throws `file-damaged` when it is
+ * cut, and `file-refused` when it is not safe to be given to psql.
  */
 export async function readBareFile(file: BareFile, programs: Programs, work: Work): Promise<SqlSeen> {
   const seen: SqlSeen = { roles: new Set(), complete: false }
   const nowhere = new Writable({ write: (_piece, _encoding, done) => done() })
   if (file.format === 'sql') {
-    await pipeline([...(await file.stages()), readingSql(seen), nowhere] as [Readable, Transform], { signal: work.signal }).catch((error: unknown) => { throw whyUnreadable(error, file.name) })
+    const flowing = pipeline([...(await file.stages()), readingSql(seen), nowhere], { signal: work.signal })
+    await flowing.catch((error: unknown) => { throw whyUnreadable(error, file.name) })
   } else {
-    const child = start(program(programs, 'pg_restore'), ['-f', '-', ...(file.path === undefined ? [] : [file.path])], { env: { ...work.env }, stdin: file.path === undefined ? 'pipe' : 'ignore', stdout: 'pipe' }, work)
+    const [stdin, from] = file.path === undefined ? ['pipe', []] as const : ['ignore', [file.path]] as const
+    const child = start(program(programs, 'pg_restore'), ['-f', '-', ...from], { env: { ...work.env }, stdin, stdout: 'pipe' }, work)
     // what pg_restore writes is only looked at: it passes through no psql
-    const [exit, fed, read] = await Promise.allSettled([child.exit, feed(file, child, work), pipeline([child.stdout as Readable, readingSql(seen), nowhere], { signal: work.signal })])
+    const reading = pipeline([child.stdout as Readable, readingSql(seen), nowhere], { signal: work.signal })
+    const [exit, fed, read] = await Promise.allSettled([child.exit, feed(file, child, work), reading])
     work.signal.throwIfAborted()
     if (fed.status === 'rejected') throw whyUnreadable(fed.reason, file.name)
     if (exit.status === 'rejected') throw exit.reason
@@ -84,7 +87,7 @@ function knowsRestrict(version: string): boolean {
 async function feed(file: BareFile, child: Child, work: Work, more: Transform[] = []): Promise<void> {
   if (file.path !== undefined) return
   try {
-    await pipeline([...(await file.stages()), ...more, feeding(child.stdin as Writable)] as [Readable, Transform], { signal: work.signal })
+    await pipeline([...(await file.stages()), ...more, feeding(child.stdin as Writable)], { signal: work.signal })
   } catch (error) {
     await child.stop()
     throw error

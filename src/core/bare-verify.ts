@@ -77,7 +77,8 @@ async function climb(file: BareFile, asked: Level, options: Pick<CopyOptions, 's
   const programs = await findPrograms(major, own, options.bindirs, work).catch(() => newestPrograms(own, options.bindirs, work, major))
   const locale = { encoding: 'UTF8', provider: 'libc', collate: 'C.UTF-8', ctype: 'C.UTF-8' } as const
   const source = { major: programs.major, server: client ?? programs.version, roles: { superuser: 'postgres', names: result.roles }, locale }
-  const scratch = await openScratch({ manifest: { source, fingerprint: { supplement: { extensions: {} } } } }, { ...options, bindirs: [programs.directory, ...options.bindirs] }, work)
+  const needs = { manifest: { source, fingerprint: { supplement: { extensions: {} } } } }
+  const scratch = await openScratch(needs, { ...options, bindirs: [programs.directory, ...options.bindirs] }, work)
   try {
     const from = Date.now()
     result.warnings.push(...(await restoreFile(file, scratch.connection, programs, work)).warnings)

@@ -1,5 +1,5 @@
-import type { Transform } from 'node:stream'
-import { constants, createZstdCompress, createZstdDecompress } from 'node:zlib'
+import type { Transform, TransformOptions } from 'node:stream'
+import { constants, createZstdCompress, createZstdDecompress, type ZstdOptions } from 'node:zlib'
 
 /** Bytes of each piece that comes out; the usual 16 KiB are handed on four thousand times for each 64 MB. */
 const chunkSize = 128 * 1024
@@ -11,7 +11,12 @@ const chunkSize = 128 * 1024
  * end makes another, empty one (seen on Node 24), behind which a cut would not be noticed.
  */
 export function compressing(): Transform {
-  return createZstdCompress({ chunkSize, writableHighWaterMark: 1, params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_checksumFlag]: 1 } })
+  const options: ZstdOptions & TransformOptions = {
+    chunkSize,
+    writableHighWaterMark: 1,
+    params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_checksumFlag]: 1 },
+  }
+  return createZstdCompress(options)
 }
 
 export function decompressing(): Transform {

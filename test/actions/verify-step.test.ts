@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, describe, test } from 'node:test'
 import { verifyStep } from '../../src/actions/verify.ts'
 import { UserError } from '../../src/errors.ts'
+import { libpqEnvironment } from '../../src/postgres/connection.ts'
 import { findSecrets } from '../../src/github/mask.ts'
 import { newStore, temporaryFolder } from '../support/copies.ts'
 import { freshDatabase, newestServer } from '../support/servers.ts'
@@ -63,6 +65,23 @@ describe('the step verify', () => {
     assert.match(report, /\| ✅ \| ten orders \| gave true \|/)
     assert.match(report, /sql\n```/, 'the command ran in its folder')
     assert.match(log.at(-1) ?? '', /^Proven: .* All 2 of your checks pass\.$/)
+  })
+
+  test('a file that another tool made is restored and told of, and no input that it cannot keep to is left out in silence', async () => {
+    const { connection } = await freshDatabase(server, { name: 'ten orders', sql: 'CREATE TABLE orders AS SELECT g AS id FROM generate_series(1, 10) g' })
+    const { status, stdout } = spawnSync(join(server.bindir, 'pg_dump'), { env: { ...process.env, ...libpqEnvironment(connection) } })
+    assert.equal(status, 0)
+    writeFileSync(join(workspace, 'orders.sql'), stdout)
+    const good = await step({ backup: 'file: orders.sql', storage: '' })
+    assert.equal(good.error, undefined)
+    assert.deepEqual([good.outputs['level'], good.outputs['proven'], good.outputs['checked'], good.outputs['valid']], ['restored', false, 1, 1])
+    assert.match(good.log.at(-1) ?? '', /^file: orders\.sql reached the level "restored", with 1 table and 10 rows\. Nothing tells/)
+    assert.match(good.report, /1 table, 10 rows/)
+    writeFileSync(join(workspace, 'half.sql'), stdout.subarray(0, -100))
+    const half = await step({ backup: 'file: half.sql', storage: '' })
+    assert.deepEqual([half.error?.code, half.outputs['level'], half.outputs['valid']], ['not-proven', 'stored', 0])
+    assert.match(half.report, /^## ❌ `file: half\.sql`: do not rely on it/)
+    for (const beyond of [{ level: 'counted' }, { 'max-age': '1d' }, { checks: 'a: SELECT true' }]) assert.equal((await step({ backup: 'file: orders.sql', ...beyond })).error?.code, 'bad-input')
   })
 
   test('fails with all figures, and with its outputs set', async () => {

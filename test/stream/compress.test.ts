@@ -17,7 +17,8 @@ test('what was compressed comes back, and a frame that is cut anywhere is never 
     const text = lines(bytes)
     const whole = await through(Array.from({ length: Math.ceil(bytes / 8192) }, (_, i) => text.subarray(i * 8192, (i + 1) * 8192)), compressing())
     assert.deepEqual(await through([whole], decompressing()), text)
-    const cuts = [...Array.from({ length: 12 }, (_, i) => i + 1), ...Array.from({ length: 20 }, (_, i) => Math.floor((whole.length * i) / 20))].filter((cut) => cut > 0 && cut < whole.length)
+    const few = Array.from({ length: 12 }, (_, i) => i + 1)
+    const cuts = [...few, ...few.map((i) => Math.floor((whole.length * i) / 13))].filter((cut) => cut < whole.length)
     for (const cut of cuts) await assert.rejects(through([whole.subarray(0, -cut)], decompressing()), (error: Error & { code?: string }) => /^(ZSTD|Z)_/.test(error.code ?? ''), `${bytes} bytes, ${cut} cut off`)
   }
 })
