@@ -38,22 +38,23 @@ export async function restoreInto(
     const target: Target = { ...options, backup, identities, programs, connection, folder, frame, loaded }
     const contents = await readContents(programs, frame, work)
     const { otherData, postData, grants, views } = contents
-    const { jobs, owner = 'keep' } = options
+    const { jobs, owner = 'keep', rows: withRows = true } = options
     const how = manner(options)
     work.log.info('Restoring types, tables and functions')
     expectNone(await load(programs, connection, frame, { ...how, preData: true }, work), connection)
-    const rows = await work.log.group(`Restoring rows, ${jobs === 1 ? 'one archive' : `up to ${jobs} archives`} at a time`, async () => {
+    const nothing: Awaited<ReturnType<typeof loadRows>> = { late: [], indexes: new Set() }
+    const rows = !withRows ? nothing : await work.log.group(`Restoring rows, ${jobs === 1 ? 'one archive' : `up to ${jobs} archives`} at a time`, async () => {
       const done = tellProgress(work.log, [loaded])
       return loadRows(target, contents, work).finally(done)
     })
     // archives of rows may have values of sequences too, read at another time
-    if (otherData.length) expectNone(await load(programs, connection, frame, { ...how, only: { ids: otherData, folder } }, work), connection)
+    if (withRows && otherData.length) expectNone(await load(programs, connection, frame, { ...how, only: { ids: otherData, folder } }, work), connection)
     work.log.info('Restoring indexes, constraints and grants')
     const rest = postData.filter((id) => !rows.indexes.has(id))
     if (rest.length) await loadAtOnce(programs, connection, frame, { ...how, jobs, only: { ids: rest, folder } }, work)
     if (grants.length) expectNone(await load(programs, connection, frame, { ...how, only: { ids: grants, folder } }, work), connection)
     if (owner !== 'keep' && owner !== 'drop') await giveOwners(programs, connection, frame, owner, work)
-    await computeViews(target, views, work)
+    if (withRows) await computeViews(target, views, work)
     if (rows.late.length === 0) return []
     return [`Rows of ${rows.late.join(', ')} were loaded in another pass, after the rest: a check of theirs reads other tables. Stock pg_restore goes by the archive's order, and may stop there; run it again for these tables.`]
   })

@@ -16,6 +16,8 @@ export interface RestoreInto {
   tablespaces: boolean
   /** Whose everything is; undefined: as in the backup, with its grants. */
   owner?: OwnerChoice
+  /** False: definitions alone. Default: true. */
+  rows?: boolean
   /** How many connections and archives at once. */
   jobs: number
 }

@@ -77,6 +77,7 @@ export function emptyResult(mode: RestoreResult['mode'], options: RestoreOptions
     ...(keepPrevious === undefined ? {} : { keepPrevious }),
     sessionsEnded: 0,
     ...totalsOf(manifest),
+    ...(options.contents === 'schema' ? { rows: 0 } : {}),
     timings: { restore: 0, compare: 0, swap: 0, total: 0 },
     warnings: [],
   }
@@ -100,7 +101,7 @@ export async function buildAndName(beside: Beside, swap: Omit<Swap, 'target' | '
   const connection = await quietly(session, withDatabase(options.target, held.name))
   work.hold(held)
   try {
-    const side = { backup, identities: options.identities, session, programs, connection, jobs: jobsOf(options), owner: options.owner ?? 'keep' }
+    const side = { backup, identities: options.identities, session, programs, connection, jobs: jobsOf(options), owner: options.owner ?? 'keep', rows: options.contents !== 'schema' }
     const built = await buildSide(side, (step) => finish(beside, step, work), work)
     result.warnings.push(...built.warnings)
     Object.assign(result.timings, built.timings)

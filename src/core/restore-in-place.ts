@@ -24,7 +24,7 @@ import type { Difference } from './level.ts'
 import { withFolder } from './load-backup.ts'
 import { totalsOf } from './manifest.ts'
 import { lockTarget } from './restore-guard.ts'
-import { beginResult } from './restore-part.ts'
+import { beginResult, conclude, inTurn, secure, stepsAround } from './restore-inside.ts'
 import type { PlanStep } from './restore-plan.ts'
 import type { RestoreOptions, RestoreResult } from './restore.ts'
 
@@ -74,6 +74,7 @@ export async function restoreInPlace(backup: FoundBackup, options: RestoreOption
   const { contents = 'all', owner = 'keep' } = options
   if (contents === 'data') throw new UserError('bad-input', 'contents is "data", and mode: in-place makes everything anew.', 'To put back rows into tables that are there, name them with tables or schemas, and write replace: true and contents: data.')
   if (typeof owner === 'object') throw new UserError('bad-input', 'owner maps roles, and mode is "in-place".', 'Write owner: keep or owner: drop.')
+  options.known?.({ id: manifest.id })
   const session = await connect(options.target, work)
   try {
     await lockTarget(session, options.target.database)
@@ -83,12 +84,16 @@ export async function restoreInPlace(backup: FoundBackup, options: RestoreOption
     if (emptying.obstacles.length) throw new UserError('in-place-unsafe', `"${options.target.database}" cannot be emptied by "${options.target.user}": ${emptying.obstacles.join('; ')}.`, 'Drop these first, or have them given to this role (ALTER … OWNER TO), or restore with mode: swap.')
     const steps = planOfInPlace(backup, options.target.database, contents)
     const inPlace: RestoredInPlace = { contents, kept: emptying.kept.filter((name) => name !== 'plpgsql'), locks: { needed: 0, capacity: 0 }, differences: [] }
+    const around = stepsAround(options, options.safetyBackup !== false, { target: options.target.database, label: manifest.label })
     const begun = beginResult(backup, options, session)
-    const result: RestoreResult = { ...begun, ...totalsOf(manifest), ...(contents === 'schema' ? { rows: 0 } : {}), warnings: [...begun.warnings, ...warnings], plan: Object.values(steps), inPlace }
+    const result: RestoreResult = { ...begun, ...totalsOf(manifest), ...(contents === 'schema' ? { rows: 0 } : {}), warnings: [...begun.warnings, ...warnings], plan: inTurn({ ...around, ...steps }), inPlace }
     const connection = await quietly(session, options.target)
     const task: InPlace = { backup, options, session, connection, programs, emptying, steps, result, inPlace }
-    if (!options.dryRun) await withFolder(work, (folder) => inOneTransaction(task, folder, work))
-    result.age = Date.now() - Date.parse(manifest.snapshot.at)
+    if (!options.dryRun) {
+      await secure(result, options, backup, around.safety, work)
+      await withFolder(work, (folder) => inOneTransaction(task, folder, work))
+      await conclude(result, options, { started, programs: programs.server, command: around.command }, work)
+    }
     result.timings.total = Date.now() - started
     return result
   } finally {

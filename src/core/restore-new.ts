@@ -32,7 +32,7 @@ export async function restoreAsNew(options: RestoreOptions, work: Work): Promise
     const obstacles = await findObstacles(guarded, work)
     if (obstacles[0] && !options.dryRun) throw obstacles[0]
     const programs = await programsFor(backup, session, options, work)
-    const steps = withSteps(planOf(backup, target, undefined), {
+    const steps = withSteps(planOf(backup, target, undefined, options.contents), {
       ...stepsAsked(options),
       cut: 'Cut its ties to the outside: user mappings are dropped, event triggers disabled, subscriptions were never in it',
     })

@@ -15,9 +15,10 @@ import { checkNamed } from './part-names.ts'
 import { copyBeside, schemasFor } from './part-copy.ts'
 import { replaceLive } from './part-replace.ts'
 import { buildPartSide, makeIndexes, type PartSideOptions } from './part-side.ts'
+import { beginResult, conclude, inTurn, secure, stepsAround } from './restore-inside.ts'
 import { lockTarget } from './restore-guard.ts'
 import type { PlanStep } from './restore-plan.ts'
-import { confirmOf, type RestoreOptions, type RestoreResult } from './restore.ts'
+import type { RestoreOptions, RestoreResult } from './restore.ts'
 
 /** What became of a part of a database. */
 export interface RestoredPart {
@@ -62,6 +63,7 @@ export async function restorePart(backup: FoundBackup, options: RestoreOptions, 
   const { replace = false, contents = 'all', owner = 'keep' } = options
   if (typeof owner === 'object') throw new UserError('bad-input', 'owner maps roles, and tables or schemas name a part.', 'Write owner: keep or owner: drop; what is made anew can be given away afterwards by ALTER TABLE … OWNER TO.')
   checkNamed(wanted, manifest)
+  options.known?.({ id: manifest.id })
   const session = await connectBeside(options.target, target, work)
   try {
     await lockTarget(session, target)
@@ -72,39 +74,17 @@ export async function restorePart(backup: FoundBackup, options: RestoreOptions, 
     const steps = planOfPart(backup, target, names, { replace, contents })
     const archives = { read: 0, all: dataArchivesOf(manifest).length + 1 }
     const part: RestoredPart = { wanted: names, contents, replace, tables: [], schemas: [], keys: [], leftOut: [], archives, locked: 0 }
-    const result: RestoreResult = { ...beginResult(backup, options, session), plan: Object.values(steps), part }
-    if (!options.dryRun) await withFolder(work, (folder) => bringPart({ backup, options, session, programs, folder, wanted, steps, result, part }, work))
-    result.age = Date.now() - Date.parse(manifest.snapshot.at)
+    const around = stepsAround(options, replace && options.safetyBackup !== false, { target, label: manifest.label })
+    const result: RestoreResult = { ...beginResult(backup, options, session), plan: inTurn({ ...around, ...steps }), part }
+    if (!options.dryRun) {
+      await secure(result, options, backup, around.safety, work)
+      await withFolder(work, (folder) => bringPart({ backup, options, session, programs, folder, wanted, steps, result, part }, work))
+      await conclude(result, options, { started, programs: programs.server, command: around.command }, work)
+    }
     result.timings.total = Date.now() - started
     return result
   } finally {
     await session.end()
-  }
-}
-
-/** What every restore tells, before anything was done. */
-export function beginResult({ manifest, location }: FoundBackup, options: RestoreOptions, session: Session): RestoreResult {
-  const { target, dryRun } = options
-  const other = manifest.source.database === target.database ? [] : [`This is a backup of the database "${manifest.source.database}" (label ${manifest.label}), and the target is "${target.database}".`]
-  return {
-    task: 'restore',
-    mode: options.mode === 'in-place' ? 'in-place' : 'part',
-    confirm: confirmOf(options),
-    id: manifest.id,
-    label: manifest.label,
-    location,
-    target: target.database,
-    dryRun,
-    snapshotAt: manifest.snapshot.at,
-    age: Date.now() - Date.parse(manifest.snapshot.at),
-    server: { backup: manifest.source.server, target: session.version },
-    plan: [],
-    sessionsEnded: 0,
-    bytes: 0,
-    rows: 0,
-    tables: 0,
-    timings: { restore: 0, compare: 0, swap: 0, total: 0 },
-    warnings: other,
   }
 }
 

@@ -16,16 +16,17 @@ const compared = {
   none: 'sequences and extensions (nothing else was measured: fingerprint: none)',
 }
 
-export function planOf(backup: FoundBackup, target: string, previous: string | undefined): Steps {
+export function planOf(backup: FoundBackup, target: string, previous: string | undefined, contents: 'all' | 'schema' | 'data' = 'all'): Steps {
   const { manifest } = backup
   const { kind } = manifest.fingerprint
   const { rows, tables } = totalsOf(manifest)
-  const held = kind === 'none' ? '' : `${tables} ${tables === 1 ? 'table' : 'tables'}, ${rows.toLocaleString('en-US')} rows, `
+  const schema = contents === 'schema'
+  const held = schema ? 'definitions alone, ' : kind === 'none' ? '' : `${tables} ${tables === 1 ? 'table' : 'tables'}, ${rows.toLocaleString('en-US')} rows, `
   const step = (text: string): PlanStep => ({ step: text, done: false })
   return {
     create: step(`Create an empty database beside "${target}", with the backup's encoding and locale`),
     load: step(`Restore ${manifest.id} of "${manifest.source.database}" (label ${manifest.label}) into it: ${held}as of ${manifest.snapshot.at}`),
-    compare: step(`Compare it with the fingerprint: ${compared[kind]}`),
+    compare: step(`Compare it with the fingerprint: ${schema ? (kind === 'none' ? 'extensions (the schema was not measured: fingerprint: none)' : 'schema and extensions') : compared[kind]}`),
     prepare: step(`ANALYZE it${previous === undefined ? '' : `, and give it the owner, grants and settings of "${target}"`}`),
     swap: step(previous === undefined ? `Name it "${target}"` : `In one transaction: rename "${target}" to "${previous}" (kept), and the new database to "${target}"; sessions are ended for it`),
   }

@@ -21,6 +21,8 @@ export interface Side {
   connection: Connection
   jobs: number
   owner: OwnerChoice
+  /** False: definitions alone, and these are compared. */
+  rows: boolean
 }
 
 /**
@@ -28,7 +30,7 @@ export interface Side {
  * ANALYZEs it. Who calls has noted the database as held, and drops it when this throws. Gives warnings, and how long it took (milliseconds).
  */
 export async function buildSide(side: Side, done: (step: 'create' | 'load' | 'compare') => void, work: Work): Promise<{ warnings: string[]; timings: { restore: number; compare: number } }> {
-  const { backup, session, programs, connection, jobs, owner } = side
+  const { backup, session, programs, connection, jobs, owner, rows } = side
   const { manifest } = backup
   const warnings: string[] = []
   let from = Date.now()
@@ -36,13 +38,14 @@ export async function buildSide(side: Side, done: (step: 'create' | 'load' | 'co
   if (lost) warnings.push(lost)
   await createDatabase(session, connection.database, manifest.source.locale)
   done('create')
-  warnings.push(...(await restoreInto(backup, side.identities, programs.archive, connection, { tablespaces, jobs, owner }, work)))
+  warnings.push(...(await restoreInto(backup, side.identities, programs.archive, connection, { tablespaces, jobs, owner, rows }, work)))
   const timings = { restore: Date.now() - from, compare: 0 }
   done('load')
   if (typeof owner === 'object' && manifest.fingerprint.largeObjects?.count) warnings.push(`Large objects belong to "${connection.user}", without grants: the roles that owner names are given all else.`)
   from = Date.now()
   const found = await measure({ connection, programs }, manifest, work, jobs)
-  const differences = compareFingerprints(manifest.fingerprint, found, programs.server.major === manifest.source.major, { owners: owner === 'keep' })
+  const all = compareFingerprints(manifest.fingerprint, found, programs.server.major === manifest.source.major, { owners: owner === 'keep' })
+  const differences = rows ? all : all.filter(({ kind }) => kind === 'schema' || kind === 'extension' || kind === 'index')
   timings.compare = Date.now() - from
   const [first] = differences
   if (first)

@@ -37,7 +37,7 @@ export async function restoreBySwap(options: RestoreOptions, work: Work): Promis
     if (obstacles[0] && !options.dryRun) throw obstacles[0]
     const programs = await programsFor(backup, session, options, work)
     const safety = there !== undefined && options.safetyBackup !== false
-    const steps = withSteps(planOf(backup, target, previous), {
+    const steps = withSteps(planOf(backup, target, previous, options.contents), {
       ...stepsAsked(options),
       safety: safety ? `Back up "${target}" as it is now, into the same storage (label ${manifest.label}, kind pre-restore)` : undefined,
     })

@@ -92,6 +92,9 @@ function checkTogether(env: Env, { tables, schemas, replace, contents, mode, tas
   if (part && inputText(env, 'mode') && mode !== 'swap') throw badInput('mode', `is ${shown(mode)}, and tables or schemas name a part`, 'A part goes into the live database; leave mode out.')
   if (!part && contents === 'data' && mode !== 'in-place') throw badInput('contents', 'is "data", and a new database has no tables to put rows into', 'Name the tables whose rows are to be put back, with tables and replace: true.')
   if (contents === 'data' && part && !replace) throw badInput('contents', 'is "data", and replace is not true', 'Rows alone can only go into the live tables: write replace: true.')
+  const inside = part ? 'tables or schemas name a part' : mode === 'in-place' ? 'mode is "in-place"' : undefined
+  if (inside && inputText(env, 'prepare')) throw badInput('prepare', `is given, and ${inside}`, 'It runs in a database that nobody uses yet: use it with mode: swap or mode: new.')
+  if (inside && task === 'restore' && inputText(env, 'keep-previous')) throw badInput('keep-previous', `is given, and ${inside}`, 'No database is replaced then, so none is kept. To drop what earlier restores replaced, run it with clean: true.')
   if (task === 'clean' && inputText(env, 'keep-previous') === '') throw badInput('clean', 'is true, and keep-previous is empty', 'Say how long replaced databases are kept, for example keep-previous: 24h.')
 }
 

@@ -2,7 +2,8 @@ import type { RestoredInPlace } from '../core/restore-in-place.ts'
 import type { RestoreResult } from '../core/restore.ts'
 import { formatAge, formatBytes, formatDuration, formatMany, formatMoment } from './format.ts'
 import { blocks, code, details, md, table, text, type Markdown } from './markdown.ts'
-import { capped, warningsPart } from './parts.ts'
+import { capped, commandPart, warningsPart } from './parts.ts'
+import { planPart, safetyPart, timePart } from './restore-parts.ts'
 
 /** One line for the log. */
 export function inPlaceVerdict(result: RestoreResult): string {
@@ -15,10 +16,12 @@ export function inPlaceReport(result: RestoreResult, inPlace: RestoredInPlace): 
     result.dryRun ? md`## 📝 Dry run: this is what restoring ${code(result.target)} in place would do. Nothing was touched` : md`## ✅ ${code(result.target)} restored in place${inPlace.contents === 'schema' ? ', definitions only' : ', compared and committed'}`,
     result.dryRun ? undefined : md`${formatMany(result.rows, 'row')} in ${formatMany(result.tables, 'table')} from ${formatBytes(result.bytes)} of backup, in ${formatDuration(result.timings.total)}. Its tables could not be used for about ${formatDuration(result.timings.restore + result.timings.compare)}.`,
     md`It holds all that was committed before **${formatMoment(result.snapshotAt)}**. Data written after that (the ${formatAge(result.age)} since) ${result.dryRun ? 'would be' : 'is'} gone${result.dryRun ? '' : ', but for a backup that was made of it'}.`,
-    warningsPart(result.warnings),
+    warningsPart([...timePart(result), ...result.warnings]),
+    result.postCommand && commandPart(result.postCommand, 'The restore itself is done and committed.'),
     differencesPart(inPlace),
-    result.dryRun ? md`**Next:** stop the application, and run it again with \`dry-run: false\` and \`confirm: ${text(result.target)}\`.` : md`**Next:** start your application, and look at it. There is no previous database to swap back to: to undo this, restore an older backup.`,
-    blocks(result.dryRun ? md`### The plan` : md`### What was done`, table(['', 'Step'], result.plan.map((each) => [each.done ? '✅' : '▢', text(each.step)]))),
+    result.dryRun ? md`**Next:** stop the application, and run it again with \`dry-run: false\` and \`confirm: ${text(result.confirm)}\`.` : md`**Next:** start your application, and look at it. There is no previous database to swap back to: ${result.safetyBackup ? 'to undo this, restore the safety backup below.' : 'to undo this, restore an older backup.'}`,
+    safetyPart(result),
+    planPart(result),
     details(
       'Details',
       table(

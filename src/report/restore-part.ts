@@ -2,7 +2,8 @@ import type { PartTableResult, RestoredPart } from '../core/restore-part.ts'
 import type { RestoreResult } from '../core/restore.ts'
 import { formatAge, formatBytes, formatDuration, formatMany, formatMoment } from './format.ts'
 import { blocks, code, details, fence, list, md, table, text, type Markdown } from './markdown.ts'
-import { capped, mostRows, warningsPart } from './parts.ts'
+import { capped, commandPart, mostRows, warningsPart } from './parts.ts'
+import { planPart, safetyPart, timePart } from './restore-parts.ts'
 
 const outcome: Record<PartTableResult['how'], string> = { copied: 'copied', replaced: 'replaced', created: 'made anew', untouched: 'left alone' }
 
@@ -19,11 +20,13 @@ export function partReport(result: RestoreResult, part: RestoredPart): string {
     titleOf(result, part),
     result.dryRun ? undefined : md`${formatMany(result.rows, 'row')} in ${formatMany(result.tables, 'table')}, from ${String(part.archives.read)} of ${formatMany(part.archives.all, 'archive')} (${formatBytes(result.bytes)}), in ${formatDuration(result.timings.total)}.`,
     md`They are as of **${formatMoment(result.snapshotAt)}**, ${formatAge(result.age)} ago.${part.replace && part.contents !== 'schema' ? ' What was written to these tables since is not in them any more.' : ''}`,
-    warningsPart(result.warnings),
+    warningsPart([...timePart(result), ...result.warnings]),
+    result.postCommand && commandPart(result.postCommand, 'The restore itself is done.'),
     tablesPart(part),
     part.leftOut.length ? blocks(md`**Left out:**`, list(part.leftOut.map(text))) : undefined,
     part.keys.length ? md`Foreign keys that were checked: ${capped(part.keys, (keys) => ({ markdown: keys.map((key) => code(key).markdown).join(', ') }), 'key')}.` : undefined,
     nextPart(result, part),
+    safetyPart(result),
     planPart(result),
     details('Details', table(['', ''], [['Backup', code(result.id)], ['Label', code(result.label)], ['Read from', code(result.location)], ['Backup’s PostgreSQL', result.server.backup], ['Target’s PostgreSQL', result.server.target], ['Live tables were locked for', formatDuration(part.locked)]])),
   )
@@ -59,10 +62,6 @@ function nextPart(result: RestoreResult, part: RestoredPart): Markdown | undefin
     md`To put whole tables in the place of the live ones, run this again with \`replace: true\`. To remove the copies:`,
     fence(drop, 'sql'),
   )
-}
-
-function planPart(result: RestoreResult): Markdown {
-  return blocks(result.dryRun ? md`### The plan` : md`### What was done`, table(['', 'Step'], result.plan.map((each) => [each.done ? '✅' : '▢', text(each.step)])))
 }
 
 function quote(name: string): string {

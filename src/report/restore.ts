@@ -3,9 +3,10 @@ import { formatAge, formatBytes, formatDuration, formatMany, formatMoment } from
 import { cleanedPart } from './clean.ts'
 import { blocks, code, details, fence, list, md, table, text, type Markdown } from './markdown.ts'
 import { timeline } from './mermaid.ts'
-import { commandPart, inputsPart, planTable, quote, renamesByHand, warningsPart } from './parts.ts'
+import { commandPart, inputsPart, quote, renamesByHand, warningsPart } from './parts.ts'
 import { inPlaceReport, inPlaceVerdict } from './restore-in-place.ts'
 import { partReport, partVerdict } from './restore-part.ts'
+import { planPart, safetyPart, timePart } from './restore-parts.ts'
 import { targetPart } from './restore-target.ts'
 
 /** One line for the log. */
@@ -70,11 +71,6 @@ function lossPart(result: RestoreResult): Markdown {
 }
 
 /** Too long is no failure: what was restored is restored. */
-function timePart({ objective }: RestoreResult): string[] {
-  if (!objective || objective.held) return []
-  return [`The restore took ${formatDuration(objective.took)}, longer than the ${formatDuration(objective.limit)} of max-restore-time.`]
-}
-
 function differencePart({ prepared, cut }: RestoreResult): Markdown | undefined {
   const ran = prepared ? md`The comparison came before the SQL of \`prepare\`: the database differs from the backup by what that did.` : undefined
   const ties = cut?.ties.length ? blocks(md`Not in it, so that it does not act on other systems:`, list(cut.ties.map((tie) => text(tie)))) : undefined
@@ -102,20 +98,6 @@ function keptPart(result: RestoreResult): Markdown | undefined {
     ? md`It is kept until somebody drops it; with \`keep-previous\`, a later restore does, or \`clean: true\`.`
     : md`It is kept for ${formatAge(keepPrevious)} (\`keep-previous\`): the next restore after that drops it, or \`clean: true\`.`
   return blocks(md`### What was kept`, md`The database as it was before is ${code(kept)}, which takes space on the server. ${forHow} When all is well, and sooner than that:`, fence(`DROP DATABASE ${quote(kept)};`, 'sql'))
-}
-
-function safetyPart({ safetyBackup: made, confirm, environmentName }: RestoreResult): Markdown | undefined {
-  if (made === undefined) return undefined
-  const inputs = [['label', made.label], ['backup', made.id], ...(environmentName ? [['environment', environmentName]] : []), ['confirm', confirm]] as [string, string][]
-  return blocks(
-    md`The safety backup has the database as it was at ${formatMoment(made.snapshotAt)}: ${code(made.id)}, ${formatBytes(made.bytes)}, in ${{ markdown: made.locations.map((location) => code(location).markdown).join(' and ') }}. Where the kept database is gone too, restore it with`,
-    inputsPart(inputs),
-    md`\`latest\` never chooses it. Retention removes it when it is older than the oldest backup that is kept.`,
-  )
-}
-
-function planPart(result: RestoreResult): Markdown {
-  return blocks(result.dryRun ? md`### The plan` : md`### What was done`, planTable(result.plan))
 }
 
 function factsPart(result: RestoreResult): Markdown {

@@ -1,0 +1,82 @@
+import type { Programs } from '../postgres/binaries.ts'
+import type { Session } from '../postgres/session.ts'
+import type { Work } from '../work.ts'
+import type { FoundBackup } from './catalog.ts'
+import { objectiveOf, runPostCommand } from './restore-after.ts'
+import type { PlanStep } from './restore-plan.ts'
+import { confirmOf, type RestoreOptions, type RestoreResult } from './restore.ts'
+import { backUpTarget } from './safety-backup.ts'
+
+/** What the restores into a database that stays (a part of it, or all of it in place) have in common: what stands before and after them. */
+
+/** What every restore tells, before anything was done. */
+export function beginResult({ manifest, location }: FoundBackup, options: RestoreOptions, session: Session): RestoreResult {
+  const { target, dryRun } = options
+  const other = manifest.source.database === target.database ? [] : [`This is a backup of the database "${manifest.source.database}" (label ${manifest.label}), and the target is "${target.database}".`]
+  return {
+    task: 'restore',
+    mode: options.mode === 'in-place' ? 'in-place' : 'part',
+    confirm: confirmOf(options),
+    id: manifest.id,
+    label: manifest.label,
+    location,
+    target: target.database,
+    dryRun,
+    snapshotAt: manifest.snapshot.at,
+    age: Date.now() - Date.parse(manifest.snapshot.at),
+    server: { backup: manifest.source.server, target: session.version },
+    plan: [],
+    sessionsEnded: 0,
+    bytes: 0,
+    rows: 0,
+    tables: 0,
+    timings: { restore: 0, compare: 0, swap: 0, total: 0 },
+    warnings: other,
+  }
+}
+
+/** Steps that stand before and after a story's own, where they are asked for. */
+interface Around {
+  safety?: PlanStep
+  command?: PlanStep
+}
+
+export function stepsAround({ postCommand }: RestoreOptions, safety: boolean, { target, label }: { target: string; label: string }): Around {
+  return {
+    ...(safety ? { safety: { step: `Back up "${target}" as it is now, into the same storage (label ${label}, kind pre-restore)`, done: false } } : {}),
+    ...(postCommand === undefined ? {} : { command: { step: 'Run the post-command', done: false } }),
+  }
+}
+
+/** The plan in its order. */
+export function inTurn({ safety, command, ...own }: Around & Record<string, PlanStep>): PlanStep[] {
+  return [...(safety ? [safety] : []), ...Object.values(own), ...(command ? [command] : [])]
+}
+
+/** Backs up the target before anything is done to it, where that is a step of the plan. */
+export async function secure(result: RestoreResult, options: RestoreOptions, { manifest }: FoundBackup, step: PlanStep | undefined, work: Work): Promise<void> {
+  if (!step) return
+  result.safetyBackup = await backUpTarget(options, { label: manifest.label, encryption: manifest.encryption }, work)
+  result.timings.safety = result.safetyBackup.took
+  step.done = true
+}
+
+interface Concluding {
+  /** When the restore began, milliseconds. */
+  started: number
+  programs: Pick<Programs, 'directory'>
+  command: PlanStep | undefined
+}
+
+/** What follows a restore into a database that stays: how its time was, and the user's command. */
+export async function conclude(result: RestoreResult, options: RestoreOptions, { started, programs, command }: Concluding, work: Work): Promise<void> {
+  const objective = objectiveOf(options.maxRestoreTime, Date.now() - started, work)
+  if (objective) result.objective = objective
+  result.age = Date.now() - Date.parse(result.snapshotAt)
+  options.known?.({ database: result.target, lost: result.age })
+  const ran = await runPostCommand(options, programs, work)
+  if (!ran) return
+  result.postCommand = ran
+  result.timings.command = ran.took
+  if (command && ran.failed === undefined) command.done = true
+}
