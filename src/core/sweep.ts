@@ -60,8 +60,8 @@ async function sweepOne(held: Held, options: Parameters<typeof sweep>[1], work: 
       if (!server) return undefined
       const session = await connect(server, work)
       try {
-        const stay = await dropRoles(session, held.names)
-        return stay.length < held.names.length ? `Dropped ${nameOf({ ...held, names: held.names.filter((name) => !stay.includes(name)) })}.` : undefined
+        const { dropped } = await dropRoles(session, held.names)
+        return dropped.length ? `Dropped ${nameOf({ ...held, names: dropped })}.` : undefined
       } finally {
         await session.end()
       }

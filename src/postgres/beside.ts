@@ -47,7 +47,7 @@ export async function dropHeldRoles(server: Connection, held: Extract<Held, { ki
   try {
     const session = await connect(server, { ...work, signal: AbortSignal.timeout(work.signal.aborted ? 3000 : 60_000) })
     try {
-      const stay = await dropRoles(session, held.names)
+      const { stay } = await dropRoles(session, held.names)
       if (stay.length) work.log.info(`Roles that this run made on the scratch server stay there, since something else rests on them: ${stay.join(', ')}`)
     } finally {
       await session.end()

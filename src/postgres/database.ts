@@ -116,20 +116,25 @@ export async function pinRoles(session: Session, database: string, names: readon
   }
 }
 
-/** Drops roles that we made (so they can't log in), unless something else rests on them by now, such as another run's copy. Gives those that stay. */
-export async function dropRoles(session: Session, names: readonly string[]): Promise<string[]> {
-  const left = await session.query<{ name: string }>('SELECT rolname AS name FROM pg_catalog.pg_roles WHERE rolname = ANY ($1) AND NOT rolcanlogin AND NOT rolsuper', [names])
-  const stay: string[] = []
-  for (const { name } of left) {
+/** Drops roles that we made (so they can't log in), unless something else rests on them by now, such as another run's copy. */
+export async function dropRoles(session: Session, names: readonly string[]): Promise<{ dropped: string[]; stay: string[] }> {
+  const left = await session.query<{ name: string; ours: boolean }>('SELECT rolname AS name, NOT rolcanlogin AND NOT rolsuper AS ours FROM pg_catalog.pg_roles WHERE rolname = ANY ($1)', [names])
+  const [dropped, stay]: [string[], string[]] = [[], []]
+  for (const { name, ours } of left) {
+    if (!ours) {
+      stay.push(name)
+      continue
+    }
     try {
       await session.query(`DROP ROLE IF EXISTS ${quoteName(name)}`)
+      dropped.push(name)
     } catch (error) {
       // dependent_objects_still_exist; not ours to drop; two at once
       if (!['2BP01', '42501', 'XX000'].includes((error as { code?: string }).code ?? '')) throw error
       stay.push(name)
     }
   }
-  return stay
+  return { dropped, stay }
 }
 
 /** What a backup's reader must be able to do, found out before any work. Throws UserErrors that name the tables. */

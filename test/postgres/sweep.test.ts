@@ -135,6 +135,16 @@ describe('a database', () => {
     assert.deepEqual(await server.databases(), [...names, 'postgres'].sort())
     for (const one of names) await server.query('postgres', `DROP DATABASE ${one}`)
   })
+  test('goes before the roles that were made for it; one that may log in, or that something rests on, stays', async () => {
+    await server.query('postgres', 'CREATE ROLE made NOLOGIN; CREATE ROLE used NOLOGIN; CREATE ROLE person LOGIN')
+    await server.create(name, 'CREATE TABLE t (a int); ALTER TABLE t OWNER TO made')
+    await server.create('theirs', 'CREATE TABLE t (a int); ALTER TABLE t OWNER TO used')
+    const held: Held[] = [{ kind: 'roles', names: ['made', 'used', 'person', 'gone'], input: 'scratch-url' }, { kind: 'database', name, input: 'scratch-url' }]
+    assert.deepEqual(await sweep(held, { destinations: [], servers }, quietWork()), [`Dropped the database "${name}".`, 'Dropped the roles made.'])
+    await server.query('postgres', 'DROP DATABASE theirs')
+    await server.query('postgres', 'DROP ROLE used')
+    await server.query('postgres', 'DROP ROLE person')
+  })
   test('that cannot be reached is told, and the rest is cleaned up all the same', async () => {
     await server.create(name, 'SELECT 1')
     const wrong = { ...servers, 'target-url': { ...server.to('postgres'), password: 'not-the-password', input: 'target-url' } }

@@ -5,7 +5,10 @@ import { failureReport } from '../../src/report/failure.ts'
 import { pie, timeline } from '../../src/report/mermaid.ts'
 import { rehearsalReport, rehearsalVerdict } from '../../src/report/rehearsal.ts'
 import { restoreReport, restoreVerdict } from '../../src/report/restore.ts'
+import { statusReport } from '../../src/report/status.ts'
 import { verifyReport, verifyVerdict } from '../../src/report/verify.ts'
+import { runFailure, runReport, runVerdict } from '../../src/report/verify-run.ts'
+import type { VerifyRun } from '../../src/core/verify-run.ts'
 import { backupResult, harmfulRehearsal, hostile, rehearsalResult, restoreResult, unprovenResult, verifyResult } from './results.ts'
 
 const firstLine = (report: string): string => report.split('\n')[0] as string
@@ -93,6 +96,56 @@ describe('the report of a verification', () => {
     assert.match(report, /### 1,053 differences/)
     assert.equal(rows(report).filter(([kind]) => kind === 'rows' || kind === 'schema').length, 50)
     assert.match(report, /… and 1,003 differences more\./)
+  })
+})
+
+describe('the report of a verification that was asked for more, or less', () => {
+  const failed = verifyResult({ checks: [{ name: hostile, passed: false, said: 'gave false', took: 3 }, { name: 'b', passed: true, said: 'gave true', took: 3 }], stoppedBy: 'The check "a" gave false.' })
+  test('that passes the user’s checks says so', () => {
+    const report = verifyReport(verifyResult({ level: 'accepted', checks: [{ name: 'a', passed: true, said: 'gave true', took: 3 }] }))
+    assert.match(firstLine(report), /proven: it restores, is identical, and passes your checks$/)
+    assert.ok(rows(report).some((row) => row.slice(0, 2).join() === '✅,**accepted**'))
+  })
+  test('whose check failed says that the backup itself is good', () => {
+    const report = verifyReport(failed)
+    assert.match(firstLine(report), /a check of yours failed; the backup itself is good$/)
+    assert.deepEqual(rows(report).filter(([mark]) => /[✅❌]/.test(mark as string)).slice(0, 6).map(([mark, level]) => `${mark} ${level}`).slice(-2), ['✅ **identical**', '❌ accepted'])
+    assert.match(verifyVerdict(failed), /^A check failed: .*the backup itself is good: it is identical/)
+    assert.doesNotMatch(report, /do not rely on it|<img/)
+  })
+  test('that ended where it was asked to is good so far, and says what is not known', () => {
+    const result = verifyResult({ level: 'readable', asked: 'readable', proven: false, server: { backup: '17.11', client: '17.11' }, timings: { total: 900 } })
+    assert.match(firstLine(verifyReport(result)), /✅ Backup of `production` readable: as far as was asked/)
+    assert.match(verifyReport(result), /beyond the level readable is not known/)
+    assert.doesNotMatch(verifyReport(result), /restored in|❌/)
+    assert.match(verifyVerdict(result), /^Good as far as was asked/)
+  })
+  test('that did not come as far as was asked is not good, whatever the reason', () => {
+    const result = verifyResult({ level: 'counted', asked: 'identical', proven: false, limit: 'Content was not measured.' })
+    assert.match(verifyVerdict(result), /^Not proven: .*"counted"\. It was to reach "identical"\. Content was not measured\./)
+    assert.match(firstLine(verifyReport(result)), /not proven/)
+  })
+  test('of very many backups shows fifty, the bad ones first, and counts the rest', () => {
+    const backups = Array.from({ length: 300 }, (_, i) => ({ id: `20261121T031045Z-${String(i).padStart(4, '0')}`, result: i === 299 ? failed : i === 100 ? unprovenResult() : verifyResult() }))
+    const run: VerifyRun = { label: 'production', asked: 'all', several: true, there: 300, backups, age: [], took: 60_000 }
+    const report = runReport(run)
+    assert.match(firstLine(report), /^## ❌ Backups of `production`: 300 checked, 298 valid, 1 bad, 1 with a failed check, 35 GiB$/)
+    assert.deepEqual(rows(report).slice(2, 4).map(([, id]) => id), ['`20261121T031045Z-0100`', '`20261121T031045Z-0299`'])
+    assert.match(report, /… and 250 backups more\./)
+    assert.equal(runFailure(run)?.code, 'not-proven')
+    assert.match(runVerdict(run), /300 checked, 298 valid/)
+  })
+})
+
+describe('the report of status', () => {
+  test('lists all ids, folded, and as many as are read', () => {
+    const all = Array.from({ length: 60 }, (_, i) => ({ id: `20261121T0310${i % 60}Z-k3v9`, snapshotAt: '2026-11-21T03:10:45Z', bytes: 2048, kind: 'backup' as const, ...(i === 0 ? { level: 'accepted' as const, provenAt: '2026-11-21T05:00:00.000Z' } : i === 1 ? { level: 'stored' as const } : {}) }))
+    const report = statusReport({ sources: ['file:///x'], warnings: [], labels: [{ label: 'production', backups: 60, bytes: 60 * 2048, all, unproven: [], limited: [], failed: [], damaged: [], unfinished: [] }] })
+    assert.match(report, /<summary>All finished backups \(60 backups\)<\/summary>/)
+    const listed = rows(report).filter(([id]) => /^`2026/.test(id as string))
+    assert.equal(listed.length, 50)
+    assert.deepEqual(listed.slice(0, 3).map((row) => row.slice(2)), [['2.0 KiB', '✅ accepted, 2026-11-21 05:00:00 UTC', 'backup'], ['2.0 KiB', 'stored', 'backup'], ['2.0 KiB', 'never verified', 'backup']])
+    assert.match(report, /… and 10 backups more\./)
   })
 })
 
