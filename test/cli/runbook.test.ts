@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
-import { closeSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync, writeSync } from 'node:fs'
+import { chmodSync, closeSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -16,7 +16,7 @@ import { dist } from './typed.ts'
  * is looked for afterwards. A block of `export` lines has the reader's own values; here they are the test's.
  */
 const page = readFileSync(join(import.meta.dirname, '../../docs/runbook.md'), 'utf8')
-const sections = new Map([...page.matchAll(/^## (.*)\n(.*?)(?=^## |$(?![\s\S]))/gms)].map(([, title = '', text = '']) => [title, [...text.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block = '']) => block)]))
+const sections = new Map([...page.matchAll(/^## ([^\n]*)\n(.*?)(?=^## |$(?![\s\S]))/gms)].map(([, title = '', text = '']) => [title, [...text.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block = '']) => block)]))
 const told = new Set<string>()
 
 let first: OwnServer
@@ -31,6 +31,8 @@ before(async () => {
   s3 = await startS3(['far'])
   home = newFolder()
   symlinkSync(dist, join(home, 'dist'))
+  const temporary = newFolder()
+  chmodSync(temporary, 0o755) // a server of a run's own has another user
   const [key, offline] = [await generateX25519Identity(), await generateX25519Identity()]
   for (const [name, identity] of Object.entries({ 'key.txt': key, 'offline-key.txt': offline })) writeFileSync(join(home, name), `${identity}\n`, { mode: 0o600 })
   await first.query('postgres', 'CREATE ROLE app; CREATE ROLE reader')
@@ -40,7 +42,7 @@ before(async () => {
     INSERT INTO orders (customer, total) SELECT g % 100 + 1, g FROM generate_series(1, 1000) g; ALTER TABLE orders OWNER TO app; GRANT SELECT ON orders TO reader`)
   const recipients = await Promise.all([key, offline].map(identityToRecipient))
   env = {
-    PATH: `${first.bindir}:${dirname(process.execPath)}:${process.env['PATH'] ?? ''}`, HOME: home, LANG: 'C.UTF-8', TMPDIR: home,
+    PATH: `${first.bindir}:${dirname(process.execPath)}:${process.env['PATH'] ?? ''}`, HOME: home, LANG: 'C.UTF-8', TMPDIR: temporary,
     ...s3.env, STORAGE: `file://${newFolder()}`, LABEL: 'production', TARGET: '', PGPASSWORD: '', ENCRYPT_TO: recipients.join('\n'),
   }
   at(first)
