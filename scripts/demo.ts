@@ -122,6 +122,22 @@ async function tell(stage: Stage): Promise<void> {
     story.expect(previous !== '' && old?.without === true && old.flights === before.flights, `The database as it was before is kept, as ${previous}.`, run)
   })
 
+  await story.step('undo: the restore is taken back, and that in its turn', async () => {
+    const there = async (): Promise<unknown> => (await query('atlas', "SELECT to_regclass('cities') IS NOT NULL AS there"))[0]?.there
+    const back = { 'target-url': stage.url('atlas'), confirm: 'atlas', undo: 'true' }
+    const taken = await perform('restore', back)
+    story.expect(taken.code === 0 && (await there()) === false, 'The database is as it was before the restore: cities is gone again.', taken)
+    const again = await perform('restore', back)
+    story.expect(again.code === 0 && same(before, await contents(stage)), 'And as it was after it: cities is back.', again)
+  })
+
+  await story.step('One table: dropped, and put back beside rows that are newer', async () => {
+    await query('atlas', "DROP TABLE flights CASCADE; UPDATE airports SET name = name || ' (renamed)' WHERE iata = (SELECT min(iata) FROM airports)")
+    const run = await perform('restore', { ...target, tables: 'public.flights', replace: 'true', confirm: 'atlas' })
+    const [now] = await query('atlas', "SELECT (SELECT count(*)::int FROM flights) AS flights, (SELECT count(*)::int FROM airports WHERE name LIKE '% (renamed)') AS newer")
+    story.expect(run.code === 0 && now?.flights === before.flights && now.newer === 1, `flights is back with its ${count(before.flights)} rows; what is newer in another table stays.`, run)
+  })
+
   const said = seen.map(({ log, summary, outputs }) => `${log}\n${summary}\n${JSON.stringify(outputs)}`).join('\n')
   const password = decodeURIComponent(new URL(stage.url('atlas')).password)
   story.expect(password !== '' && ![identity, password, s3.env.AWS_SECRET_ACCESS_KEY].some((secret) => said.includes(secret)), 'No log and no summary has the private key, a password or the S3 secret.')

@@ -70,7 +70,8 @@ async function roleObstacles(session: Session, source: Manifest['source'], owner
 
 async function extensionObstacles(session: Session, names: readonly string[]): Promise<UserError[]> {
   const lacking = await lackingExtensions(session, names)
-  return lacking.length ? [extensionMissing('The target server', lacking, session.major)] : []
+  const bound = names.includes('pg_cron') ? [new UserError('extension-refused', 'The backup has pg_cron, which can be in one database of a server only: it cannot be made in a new one beside that.', 'Restore inside the database that cron.database_name names: mode: in-place.')] : []
+  return [...(lacking.length ? [extensionMissing('The target server', lacking, session.major)] : []), ...bound]
 }
 
 /** A new database beside the old one needs room; less than the source took is surely too little. */

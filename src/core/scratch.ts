@@ -6,6 +6,7 @@ import { startCluster } from '../postgres/cluster.ts'
 import { type Connection, withDatabase } from '../postgres/connection.ts'
 import { createDatabase, missingRoles, pinRoles } from '../postgres/database.ts'
 import { extensionMissing, lackingExtensions } from '../postgres/packages.ts'
+import { preloading } from '../postgres/preload.ts'
 import { connect } from '../postgres/session.ts'
 import { quietly } from '../postgres/still.ts'
 import type { Held, Work } from '../work.ts'
@@ -30,11 +31,13 @@ export interface Needs {
 /** Opens a scratch database with the backup's locale and roles: on the given server, or on a cluster that we start and destroy. */
 export async function openScratch(backup: Needs, options: Pick<CopyOptions, 'scratch' | 'bindirs'>, work: Work): Promise<Scratch> {
   const { major, roles } = backup.manifest.source
-  if (options.scratch) return openDatabase(backup, options.scratch, options.bindirs, work)
+  const name = `holdfast_scratch_${randomBytes(6).toString('hex')}`
+  if (options.scratch) return openDatabase(backup, options.scratch, name, options.bindirs, work)
   const programs = await findPrograms(major, ['postgres', 'initdb', 'pg_restore', 'pg_dump'], options.bindirs, work)
-  const cluster = await startCluster(programs, { superuser: roles.superuser }, work)
+  const settings = preloading(programs.directory, Object.keys(backup.manifest.fingerprint.supplement.extensions), name)
+  const cluster = await startCluster(programs, { superuser: roles.superuser, settings }, work)
   try {
-    const scratch = await openDatabase(backup, cluster.connection, [programs.directory, ...options.bindirs], work, true)
+    const scratch = await openDatabase(backup, cluster.connection, name, [programs.directory, ...options.bindirs], work, true)
     return { ...scratch, close: () => cluster.stop() }
   } catch (error) {
     await cluster.stop()
@@ -42,10 +45,9 @@ export async function openScratch(backup: Needs, options: Pick<CopyOptions, 'scr
   }
 }
 
-async function openDatabase(backup: Needs, server: Connection, bindirs: string[], work: Work, own = false): Promise<Scratch> {
+async function openDatabase(backup: Needs, server: Connection, name: string, bindirs: string[], work: Work, own = false): Promise<Scratch> {
   const { source, fingerprint } = backup.manifest
   const session = await connect(server, work)
-  const name = `holdfast_scratch_${randomBytes(6).toString('hex')}`
   const held = { kind: 'database', name, input: 'scratch-url' } as const
   let roles: Extract<Held, { kind: 'roles' }> | undefined
   const close = async (): Promise<void> => {

@@ -118,7 +118,7 @@ export function readSource(env: Env, forms: RegExp): SourceInputs {
   const backup = inputText(env, 'backup') || 'latest'
   if (!forms.test(backup)) {
     const more = forms === one ? '' : forms === any ? ', all, unproven, oldest-unproven, sample: 3, or file: and a path' : ', or file: and a path'
-    throw badInput('backup', `is ${shown(backup)}, which names no backup`, `Write latest, latest-proven, an id as the output backup-id of the action backup gives it, before: 2026-11-20T03:00:00Z${more}.`)
+    throw badInput('backup', `is ${shown(backup)}, which names no backup`, `Write backup: latest, latest-proven, an id as the output backup-id of the action backup gives it, before: 2026-11-20T03:00:00Z${more}.`)
   }
   const identities = inputLines(env, 'decrypt-with', { comments: true })
   checkIdentities(identities, 'decrypt-with')

@@ -84,6 +84,9 @@ export function whyRestoreFailed(entry: Entry | undefined, stderr: string, conne
     const major = /\/(\d\d)\/extension\//.exec(text)?.[1]
     return new UserError('extension-missing', `The server lacks the extension "${extension}", which the backup needs: ${what}`, `This says nothing against the backup. ${howToInstall([extension], major === undefined ? undefined : Number(major))} Or give a server whose image has it.`)
   }
+  const refused = /^EXTENSION (\S+)/.exec(entry?.what ?? '')?.[1]
+  if (refused !== undefined && /can only create extension in database|unrecognized configuration parameter/.test(text))
+    return new UserError('extension-refused', `The server does not take the extension "${refused}" into this database: ${what}`, 'This says nothing against the backup. The extension must be loaded at the start of the server (shared_preload_libraries), and one like pg_cron can be in one database only: leave scratch-url out, so that a server of our own is started for it; or restore with mode: in-place.')
   const role = /role "([^"]+)" does not exist/.exec(text)?.[1]
   if (role) return new UserError('role-missing', `The server lacks the role "${role}", which the backup names: ${what}`, `Create it first: CREATE ROLE "${role}" NOLOGIN;`)
   if (notAllowed.test(text)) return new UserError('no-permission', `"${connection.user}" may not restore this: ${what}`, 'Restore as a superuser, or as the role that the provider gives for it.')

@@ -212,7 +212,7 @@ describe('test-migration', () => {
 describe('restore', () => {
   for (const name of signals)
     test(`${name} before the swap: the target is unharmed, and nothing stands beside it`, async () => {
-      const inputs = { storage: `file://${store}`, label: 'slow', 'decrypt-with': identity, 'target-url': server.url('quick'), confirm: 'quick' }
+      const inputs = { storage: `file://${store}`, label: 'slow', 'decrypt-with': identity, 'target-url': server.url('quick'), confirm: 'quick', 'safety-backup': 'false' }
       await ended('restore', inputs, name, () => busy(/^holdfast_side/, /^COPY/))
       assert.deepEqual(await copies(), [])
     })
