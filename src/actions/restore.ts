@@ -34,7 +34,7 @@ export async function restoreStep({ env, work, secrets, output, report }: Step):
   if (obstacle) throw new UserError(obstacle.code, obstacle.message, obstacle.hint)
   const command = shown.task === 'clean' ? undefined : shown.postCommand
   if (command?.failed !== undefined)
-    throw new UserError('post-command-failed', `${verdict} But the post-command ${command.failed}.`, 'The database is restored all the same. Run the command again by hand; the job summary says how to undo the restore.')
+    throw new UserError('post-command-failed', `${verdict} But the post-command ${command.failed}.`, 'What was restored is restored all the same, and the job summary says what can be done about it. Run the command again by hand.')
   work.log.info(verdict)
 }
 

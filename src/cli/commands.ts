@@ -100,7 +100,7 @@ export const inputs: Input[] = [
   },
   {
     name: 'target-url', of: ['restore'], required: ['restore'], secret: 'url',
-    help: 'The database to put back, as `postgres://user:password@host:5432/database`. With `mode: new`, the one to make. The user must be allowed to create and rename databases, but for `mode: in-place` and `tables`.',
+    help: 'The database to put back, as `postgres://user:password@host:5432/database`. With `mode: new`, the one to make. The user must be allowed to create databases (but for `mode: in-place`), and to rename this one (but for `tables` and `schemas`, too).',
   },
   {
     name: 'confirm', of: ['restore'], required: ['restore'],

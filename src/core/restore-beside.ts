@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
+import { UserError } from '../errors.ts'
 import { dropHeld } from '../postgres/beside.ts'
 import { findPrograms, type Programs } from '../postgres/binaries.ts'
 import { type Connection, withDatabase } from '../postgres/connection.ts'
 import type { Session } from '../postgres/session.ts'
 import { quietly } from '../postgres/still.ts'
-import { type Swap, swapDatabases } from '../postgres/swap.ts'
+import { type Swap, swapDatabases, swapObstacles } from '../postgres/swap.ts'
 import type { Work } from '../work.ts'
 import type { FoundBackup } from './catalog.ts'
 import { jobsOf } from './copy.ts'
@@ -109,6 +110,9 @@ export async function buildAndName(beside: Beside, swap: Omit<Swap, 'target' | '
     await ready(connection)
     result.timings.prepare = Date.now() - from
     work.signal.throwIfAborted()
+    // what was looked for at the beginning may have come meanwhile
+    const obstacles = swap.previous === undefined ? [] : await swapObstacles(session, undefined, target)
+    if (obstacles.length) throw new UserError('swap-unsafe', `A swap of "${target}" would break: ${obstacles.join('; ')}. Nothing was replaced.`, 'Remove them first, and make them anew after the restore.')
     const swapping = Date.now()
     result.sessionsEnded = await swapDatabases(session, { target, side: held.name, ...swap }, work)
     result.timings.swap = Date.now() - swapping

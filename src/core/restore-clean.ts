@@ -38,6 +38,9 @@ export async function clean(options: Omit<RestoreOptions, 'task'>, work: Work): 
   const session = await connectBeside(options.target, target, work)
   try {
     await lockTarget(session, target)
+    const there = await session.query('SELECT FROM pg_catalog.pg_database WHERE datname = $1', [target])
+    // whoever lost it will want what was kept
+    if (there.length === 0) throw new UserError('database-missing', `There is no database "${target}" on that server, so nothing that was kept of it was dropped.`, 'If it was dropped by mistake, put back what was kept: undo: true. If the name is misspelt, correct target-url.')
     const cleaned = await dropKept(session, target, keepPrevious, { dryRun }, work)
     return { task: 'clean', target, confirm: confirmOf(options), ...(environmentName ? { environmentName } : {}), dryRun, ...cleaned, timings: { total: Date.now() - started } }
   } finally {

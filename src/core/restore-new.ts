@@ -37,6 +37,7 @@ export async function restoreAsNew(options: RestoreOptions, work: Work): Promise
       cut: 'Cut its ties to the outside: user mappings are dropped, event triggers disabled, subscriptions were never in it',
     })
     const result = emptyResult('new', options, backup, session, steps)
+    if (options.contents === 'schema') result.definitionsOnly = true
     result.warnings.push(`The new database belongs to "${options.target.user}", what is in it to the roles that the backup names. A backup holds no grants and settings of the database itself: the new one has the server's defaults.`)
     if (options.dryRun) {
       result.facts = await describeTarget(guarded, obstacles, programs.server, work)

@@ -39,7 +39,7 @@ export async function restoreBySwap(options: RestoreOptions, work: Work): Promis
     const safety = there !== undefined && options.safetyBackup !== false
     const steps = withSteps(planOf(backup, target, previous, options.contents), {
       ...stepsAsked(options),
-      safety: safety ? `Back up "${target}" as it is now, into the same storage (label ${manifest.label}, kind pre-restore)` : undefined,
+      safety: safety ? `Back up "${target}" as it is now, into the same storage (label ${manifest.label}, kind pre-restore, ${manifest.encryption === 'none' ? 'not encrypted' : `encrypted to ${manifest.encryption.recipients.join(', ')}`})` : undefined,
     })
     const result = emptyResult('swap', options, backup, session, steps)
     if (manifest.source.database !== target) result.warnings.push(`This is a backup of the database "${manifest.source.database}" (label ${manifest.label}), and it goes in the place of "${target}".`)

@@ -2,7 +2,7 @@ import { UserError } from '../errors.ts'
 import { connectBeside } from '../postgres/beside.ts'
 import { findPrograms } from '../postgres/binaries.ts'
 import { withDatabase } from '../postgres/connection.ts'
-import { freeMoment, type KeptDatabase, keptDatabases, lookAt, previousName, readMark, withMark } from '../postgres/kept.ts'
+import { freeMoment, isPreviousName, type KeptDatabase, keptDatabases, lookAt, previousName, readMark, withMark } from '../postgres/kept.ts'
 import { readProperties } from '../postgres/properties.ts'
 import { connect, quoteName, type Session } from '../postgres/session.ts'
 import { quietly } from '../postgres/still.ts'
@@ -53,10 +53,11 @@ export async function undo(options: Omit<RestoreOptions, 'task'>, work: Work): P
     const there = await readProperties(session, target)
     const marked = await keptDatabases(session, target)
     // a swap keeps the owner; whoever owns another database may write what he likes into its comment
-    const ours = marked.filter(({ owner }) => there === undefined || owner === there.owner)
+    const named = marked.filter(({ name }) => isPreviousName(name, target))
+    const ours = named.filter(({ owner }) => there === undefined || owner === there.owner)
     const strange = marked.filter((one) => !ours.includes(one))
     const [kept, ...older] = ours
-    if (!kept) throw await nothingToUndo(session, target, strange)
+    if (!kept) throw await nothingToUndo(session, target, strange.filter((one) => named.includes(one)))
     const inUse = await lookAt(session, target)
     const until = await freeMoment(session, target)
     const previous = there ? previousName(target, until) : undefined
@@ -83,7 +84,7 @@ export async function undo(options: Omit<RestoreOptions, 'task'>, work: Work): P
       timings: { swap: 0, total: 0 },
       warnings: [
         ...(kept.sessions > 0 ? [`${kept.sessions === 1 ? 'Somebody is' : `${kept.sessions} sessions are`} connected to "${kept.name}".`] : []),
-        ...strange.map(({ name, owner }) => `"${name}" bears the mark too, but belongs to "${owner}", not to the owner of "${target}": it was left out.`),
+        ...strange.map((one) => `"${one.name}" bears the mark too, but ${named.includes(one) ? `belongs to "${one.owner}", not to the owner of "${target}"` : 'was renamed, so somebody keeps it for something else'}: it was left out.`),
       ],
     }
     if (!dryRun) {

@@ -113,6 +113,8 @@ export interface RestoreResult {
   warnings: string[]
   /** Of a dry run: what there is, and what stands in the way. */
   facts?: TargetFacts
+  /** No rows were asked for. */
+  definitionsOnly?: boolean
   /** Where only some tables were restored. */
   part?: RestoredPart
   /** Where it was restored inside the target. */
@@ -157,5 +159,5 @@ function checkConfirm(options: Pick<RestoreOptions, 'target' | 'environmentName'
   const wanted = confirmOf(options)
   if (options.dryRun || options.confirm === wanted) return
   const what = `the database is "${options.target.database}"${options.environmentName ? ` of "${options.environmentName}"` : ''}`
-  throw new UserError('confirm-wrong', options.confirm ? `confirm is "${options.confirm}", and ${what}.` : `confirm is empty, and ${what}.`, `If you mean it: confirm: ${wanted}`)
+  throw new UserError('confirm-mismatch', options.confirm ? `confirm is "${options.confirm}", and ${what}.` : `confirm is empty, and ${what}.`, `If you mean it: confirm: ${wanted}`)
 }

@@ -34,6 +34,7 @@ export async function backUpTarget(options: RestoreOptions, like: { label: strin
   const refuse = (why: string, hint: string, cause?: unknown): UserError =>
     new UserError('safety-backup-failed', `The safety backup of "${target.database}" cannot be made, so nothing was restored: ${why}`, `${hint} ${without}`.trim(), { cause })
   if (sources.length === 0) throw refuse('there is no storage to put it in.', 'Give the storage that backups of it are in.')
+  if (encryption === 'none' && options.identities.length > 0) throw refuse('the backup that is restored says that it is not encrypted, and decrypt-with has a key: production would be stored in the clear.', 'If that backup was never encrypted, leave decrypt-with out; if it was, its manifest was changed.')
   if (encryption === undefined) throw refuse('what is restored was not made by Holdfast, and names no key to encrypt it to.', 'Run the action backup first.')
   const started = Date.now()
   try {

@@ -88,6 +88,8 @@ function readConfirm(env: Env, target: Connection, environment: string, optional
 /** What contradicts itself. */
 function checkTogether(env: Env, { tables, schemas, replace, contents, mode, task }: Pick<RestoreInputs, 'tables' | 'schemas' | 'replace' | 'contents' | 'mode' | 'task'>): void {
   const part = tables.length + schemas.length > 0
+  if (task !== 'restore') refuseBeside(env, task, part || replace || contents !== 'all' || inputText(env, 'mode') !== '')
+  if (!part && contents === 'schema' && mode === 'swap') throw badInput('contents', 'is "schema", and a swap would put a database without rows in the place of the live one', 'To make an empty one beside it, write mode: new and a free name in target-url.')
   if (replace && !part) throw badInput('replace', 'is true, and neither tables nor schemas name what to replace', 'Name the tables, for example tables: public.orders; without them, the whole database is put back, by mode.')
   if (part && inputText(env, 'mode') && mode !== 'swap') throw badInput('mode', `is ${shown(mode)}, and tables or schemas name a part`, 'A part goes into the live database; leave mode out.')
   if (!part && contents === 'data' && mode !== 'in-place') throw badInput('contents', 'is "data", and a new database has no tables to put rows into', 'Name the tables whose rows are to be put back, with tables and replace: true.')
@@ -96,6 +98,14 @@ function checkTogether(env: Env, { tables, schemas, replace, contents, mode, tas
   if (inside && inputText(env, 'prepare')) throw badInput('prepare', `is given, and ${inside}`, 'It runs in a database that nobody uses yet: use it with mode: swap or mode: new.')
   if (inside && task === 'restore' && inputText(env, 'keep-previous')) throw badInput('keep-previous', `is given, and ${inside}`, 'No database is replaced then, so none is kept. To drop what earlier restores replaced, run it with clean: true.')
   if (task === 'clean' && inputText(env, 'keep-previous') === '') throw badInput('clean', 'is true, and keep-previous is empty', 'Say how long replaced databases are kept, for example keep-previous: 24h.')
+}
+
+/** An undo, a clean and a list are of whole databases, and do nothing else: what asks for more was meant for a restore. */
+function refuseBeside(env: Env, task: 'list' | 'undo' | 'clean', restoring: boolean): void {
+  const other = restoring ? 'tables, schemas, replace, contents or mode' : ['prepare', 'max-restore-time'].find((name) => inputText(env, name) !== '')
+  if (other === undefined || task === 'list') return
+  const way = task === 'undo' ? 'An undo swaps the whole database back that a swap replaced. What a restore of tables or in place changed is in its safety backup: restore that one, by its id, in the same way.' : 'Run it without them.'
+  throw badInput(task, `is true, and so is something in ${other}, which is for restoring`, way)
 }
 
 function readOwner(env: Env): OwnerInput {

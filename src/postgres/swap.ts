@@ -31,6 +31,7 @@ export async function swapDatabases(session: Session, { target, side, previous, 
   ]
   for (let attempt = 1; ; attempt++) {
     await session.query('BEGIN')
+    let committing = false
     try {
       const done = new AbortController()
       const ending = endSessions(session, [target, side], ended, done.signal, work)
@@ -40,15 +41,18 @@ export async function swapDatabases(session: Session, { target, side, previous, 
         done.abort()
         await ending
       }
+      committing = true
       await session.query('COMMIT')
       return ended.size
     } catch (error) {
       await session.query('ROLLBACK').catch(() => {})
       work.signal.throwIfAborted()
       const { code, message } = error as { code?: string; message: string }
+      if (committing && !/^[0-9A-Z]{5}$/.test(code ?? '')) throw new UserError('commit-unknown', `The connection was lost while the names changed (${message}): they have changed, both, or neither.`, `Look which databases there are. If there is "${previous ?? side}"${previous === undefined ? ', the new one has not got its name' : ', the new one is in its place, and undo: true takes it back'}.`, { cause: error })
       if (code === '55006' && attempt < attempts) continue
       const who = session.connection.user
       if (code === '55006') throw new UserError('target-busy', `"${target}" could not be renamed in ${attempts} attempts: ${message}.`, `Somebody is connected whom "${who}" may not end: stop the application, or GRANT pg_signal_backend TO ${quoteName(who)} (a superuser's session only a superuser may end). Nothing was replaced.`, { cause: error })
+      if (code === '42P04') throw new UserError('target-exists', `Somebody has made a database of the name meanwhile: ${message}.`, 'Look what it is, and run this again; nothing was replaced.', { cause: error })
       if (code === '42501') throw new UserError('no-permission', `"${who}" may not swap the databases: ${message}.`, `It must own both and have CREATEDB, and may end other sessions: GRANT pg_signal_backend TO ${quoteName(who)}; nothing was replaced.`, { cause: error })
       throw error
     }

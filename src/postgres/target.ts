@@ -33,9 +33,14 @@ export async function freeSpace(session: Session): Promise<number | undefined> {
   const [row] = await session.query<{ directory: string | null }>(`SELECT CASE WHEN pg_catalog.pg_has_role('pg_read_all_settings', 'USAGE') THEN pg_catalog.current_setting('data_directory') END AS directory`)
   const directory = row?.directory
   // a container's or a tunnel's server has its folder elsewhere
-  if (!directory || !statSync(join(directory, 'base'), { throwIfNoEntry: false })?.isDirectory()) return undefined
-  const { bavail, bsize } = await statfs(directory)
-  return bavail * bsize
+  if (!directory) return undefined
+  try {
+    if (!statSync(join(directory, 'base')).isDirectory()) return undefined
+    const { bavail, bsize } = await statfs(directory)
+    return bavail * bsize
+  } catch {
+    return undefined // the folder is the server's user's: another may not even look into it
+  }
 }
 
 /** About how many rows each table has, by the server's statistics; tables of which it knows nothing are left out. */

@@ -65,12 +65,12 @@ function figuresPart(result: RestoreResult): Markdown {
 }
 
 function lossPart(result: RestoreResult): Markdown {
+  if (result.definitionsOnly) return md`It has the definitions as they were at **${formatMoment(result.snapshotAt)}**, and no rows.`
   const where = result.previousDatabase ? md` is only in ${code(result.previousDatabase)}` : md` is not in it`
   const stored = result.safetyBackup ? md`, and up to ${formatMoment(result.safetyBackup.snapshotAt)} in the safety backup ${code(result.safetyBackup.id)}` : md``
   return md`The backup holds all that was committed before **${formatMoment(result.snapshotAt)}**. Data written after that (the ${formatAge(result.age)} since)${where}${stored}.`
 }
 
-/** Too long is no failure: what was restored is restored. */
 function differencePart({ prepared, cut }: RestoreResult): Markdown | undefined {
   const ran = prepared ? md`The comparison came before the SQL of \`prepare\`: the database differs from the backup by what that did.` : undefined
   const ties = cut?.ties.length ? blocks(md`Not in it, so that it does not act on other systems:`, list(cut.ties.map((tie) => text(tie)))) : undefined

@@ -83,7 +83,7 @@ test('a role that may only create databases makes one, which is then its own', a
 test('a name that is taken, one that is not confirmed, and a storage of several labels are refused; a dry run touches nothing', async () => {
   const { source, name, options, databases } = await clone()
   await assert.rejects(restore({ ...options, target: withDatabase(options.target, source), confirm: source }, quietWork()), (error: UserError) => error.code === 'target-exists' && error.message.includes(source) && /leave mode out/.test(error.hint))
-  await assert.rejects(restore({ ...options, environmentName: 'staging' }, quietWork()), (error: UserError) => error.code === 'confirm-wrong' && error.hint.includes(`staging/${name}`))
+  await assert.rejects(restore({ ...options, environmentName: 'staging' }, quietWork()), (error: UserError) => error.code === 'confirm-mismatch' && error.hint.includes(`staging/${name}`))
   const dry = await restore({ ...options, dryRun: true, confirm: '', prepare: 'SELECT 1' }, watched)
   assert.deepEqual(dry.plan.map(({ done }) => done), [false, false, false, false, false, false, false])
   const [first] = options.sources

@@ -197,7 +197,7 @@ test('an undo without the right confirm, or one that a slot or a prepared transa
   const { name, options, asked, around } = await shop()
   const { previousDatabase: kept = '' } = await restore(options, quietWork())
   const before = await around()
-  await assert.rejects(restore({ ...asked, task: 'undo', confirm: kept }, quietWork()), (error: UserError) => error.code === 'confirm-wrong' && error.hint.includes(name))
+  await assert.rejects(restore({ ...asked, task: 'undo', confirm: kept }, quietWork()), (error: UserError) => error.code === 'confirm-mismatch' && error.hint.includes(name))
   for (const database of [name, kept]) {
     const slot = `slot_${database.toLowerCase()}`.slice(0, 60)
     await query(server, database, `SELECT pg_create_logical_replication_slot('${slot}', 'pgoutput')`)
@@ -245,7 +245,7 @@ test('clean drops what was kept long enough, and nothing else; a dry run tells',
   const old = await keptSince(name, 3 * day)
   const young = await keptSince(name, day)
   const clean = { ...asked, task: 'clean', keepPrevious: 2 * day } as const
-  await assert.rejects(restore({ ...clean, confirm: 'other' }, quietWork()), (error: UserError) => error.code === 'confirm-wrong')
+  await assert.rejects(restore({ ...clean, confirm: 'other' }, quietWork()), (error: UserError) => error.code === 'confirm-mismatch')
   const dry = await restore({ ...clean, dryRun: true, confirm: '' }, quietWork())
   assert.deepEqual([dry.dropped.map(({ database }) => database), (await around()).length], [[old], 3])
   const result = await restore(clean, quietWork())
@@ -280,4 +280,45 @@ test('after an undo, the database that was put back may be restored again, and b
   const comments = new Map((await around()).map(({ datname, comment }) => [datname, String(comment)]))
   assert.equal(comments.get(name), 'mine')
   assert.equal(comments.get(kept)?.split('\n').length, 2)
+})
+
+describe('what must not be touched', () => {
+  test('a kept database that was renamed is used for something else now: undo leaves it, and says so', async () => {
+    const { name, options, asked } = await shop()
+    const first = await restore(options, quietWork())
+    await query(server, 'postgres', `ALTER DATABASE "${first.previousDatabase}" RENAME TO "${name}_reports"`)
+    await assert.rejects(restore({ ...asked, task: 'undo' }, quietWork()), (error: UserError) => error.code === 'nothing-to-undo')
+    const second = await restore(options, quietWork())
+    const undone = await restore({ ...asked, task: 'undo' }, quietWork())
+    assert.equal(undone.database, second.previousDatabase)
+    assert.match(undone.warnings.join(), new RegExp(`${name}_reports.*was renamed`))
+  })
+
+  test('where there is no target, clean drops nothing of what was kept of it', async () => {
+    const { name, asked, moment } = await shop()
+    await query(server, 'postgres', `DROP DATABASE "${name}"`)
+    const kept = await keptSince(name, day)
+    const clean = restore({ ...asked, task: 'clean', keepPrevious: 1000 }, quietWork())
+    await assert.rejects(clean, (error: UserError) => error.code === 'database-missing' && error.hint.includes('undo'))
+    assert.equal((await query(server, 'postgres', `SELECT FROM pg_database WHERE datname = '${kept}'`)).length, 1)
+    await assert.rejects(moment())
+  })
+
+  test('a replication slot that comes while the new database is built stops the swap', async () => {
+    const { name, options, moment } = await shop()
+    const slot = `slot_${name}`
+    const quiet = quietWork()
+    let made: Promise<unknown> | undefined
+    const info = (text: string): void => {
+      if (text.startsWith('Done: Restore')) made = query(server, name, `SELECT pg_create_logical_replication_slot('${slot}', 'pgoutput')`)
+    }
+    try {
+      await assert.rejects(restore(options, { ...quiet, log: { ...quiet.log, info } }), (error: UserError) => error.code === 'swap-unsafe' && error.message.includes(slot))
+      assert.ok(made)
+      assert.equal(await moment(), 'live')
+    } finally {
+      await made
+      await query(server, 'postgres', `SELECT pg_drop_replication_slot('${slot}')`)
+    }
+  })
 })

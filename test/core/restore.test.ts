@@ -103,7 +103,7 @@ test('a dry run tells the plan and touches nothing', async () => {
 test('without the right confirm nothing begins', async () => {
   const target = await freshDatabase(server, template)
   const store = await newStore()
-  for (const confirm of ['', 'other', `${target.name} `]) await assert.rejects(restore(optionsFor(store, target, { confirm }), quietWork()), (error: UserError) => error.code === 'confirm-wrong' && error.hint.includes(target.name))
+  for (const confirm of ['', 'other', `${target.name} `]) await assert.rejects(restore(optionsFor(store, target, { confirm }), quietWork()), (error: UserError) => error.code === 'confirm-mismatch' && error.hint.includes(target.name))
 })
 
 test('whatever fails before the swap leaves the target as it was, and no database beside it', async () => {

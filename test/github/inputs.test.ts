@@ -71,6 +71,11 @@ describe('the inputs of', () => {
   })
   test('restore: confirmed by the name of the target; a dry run need not be', () => {
     assert.equal(readRestoreInputs(given(good.restore)).dryRun, false)
+    // an undo of a whole database is not what undoes a table
+    for (const more of [{ tables: 'public.a', replace: 'true' }, { mode: 'in-place' }, { prepare: 'SELECT 1' }])
+      assert.throws(() => readRestoreInputs(given({ ...good.restore, undo: 'true', ...more })), (error: UserError) => error.code === 'bad-input' && error.message.includes('undo') && error.hint.includes('safety backup'))
+    assert.throws(() => readRestoreInputs(given({ ...good.restore, contents: 'schema' })), /without rows in the place of the live one/)
+    assert.equal(readRestoreInputs(given({ ...good.restore, contents: 'schema', mode: 'new' })).contents, 'schema')
     const dry = readRestoreInputs(given({ ...good.restore, confirm: '', 'dry-run': 'True' }))
     assert.equal(dry.dryRun, true)
     assert.equal(dry.confirm, 'app')
