@@ -9,6 +9,7 @@ import type { Connection } from '../../src/postgres/connection.ts'
 import { sideBySide } from '../../src/stream/side-by-side.ts'
 import { newStore } from '../support/copies.ts'
 import { KillTable } from '../support/kill-table.ts'
+import { chosen } from '../support/mutation-choice.ts'
 import { freshDatabase, query, servers } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
 import { copyMutations, whole } from './copy-mutations.ts'
@@ -28,7 +29,7 @@ for (const server of servers())
     }
     assert.deepEqual(await look(restored.connection), [], 'a copy that was left alone')
     const table = new KillTable(`a restored copy, PostgreSQL ${server.major}`)
-    const mutations = Object.entries(copyMutations).filter(([, { from = 0 }]) => server.major >= from)
+    const mutations = chosen(Object.entries(copyMutations).filter(([, { from = 0 }]) => server.major >= from), server)
     const run = async ([what, { sql, level }]: (typeof mutations)[number]): Promise<void> => {
       const name = `mutant_${randomBytes(6).toString('hex')}`
       await query(server, 'postgres', `CREATE DATABASE ${name} TEMPLATE ${restored.name}`)
