@@ -88,7 +88,7 @@ function readConfirm(env: Env, target: Connection, environment: string, optional
 /** What contradicts itself. */
 function checkTogether(env: Env, { tables, schemas, replace, contents, mode, task }: Pick<RestoreInputs, 'tables' | 'schemas' | 'replace' | 'contents' | 'mode' | 'task'>): void {
   const part = tables.length + schemas.length > 0
-  if (task !== 'restore') refuseBeside(env, task, part || replace || contents !== 'all' || inputText(env, 'mode') !== '')
+  if (task !== 'restore') refuseBeside(env, task, part || replace || contents !== 'all' || mode !== 'swap')
   if (!part && contents === 'schema' && mode === 'swap') throw badInput('contents', 'is "schema", and a swap would put a database without rows in the place of the live one', 'To make an empty one beside it, write mode: new and a free name in target-url.')
   if (replace && !part) throw badInput('replace', 'is true, and neither tables nor schemas name what to replace', 'Name the tables, for example tables: public.orders; without them, the whole database is put back, by mode.')
   if (part && inputText(env, 'mode') && mode !== 'swap') throw badInput('mode', `is ${shown(mode)}, and tables or schemas name a part`, 'A part goes into the live database; leave mode out.')

@@ -21,7 +21,7 @@ function rowsOf({ bytes, needed, free, connected, expected, source }: TargetFact
     ['Size', bytes === undefined ? 'there is no such database' : formatBytes(bytes)],
     ['Room that is needed beside it', md`about ${formatBytes(needed)}; ${room}`],
     ['Connected', sessions === 0 ? 'nobody' : `${formatMany(sessions, 'session')}, which the swap ends: ${who.join(', ')}${connected.length > 5 ? ' and others' : ''}`],
-    ['Time to expect', expected === undefined ? 'not known: no verification has restored a backup of this label' : md`about ${formatDuration(expected.took)}, by the verification of ${code(expected.by)} on ${formatMoment(expected.at)}; the safety backup comes before it`],
+    ['Time to expect', expected === undefined ? 'not known: no verification whose proof is in this storage has restored a backup of this label' : md`about ${formatDuration(expected.took)}, by the verification of ${code(expected.by)} on ${formatMoment(expected.at)}; the safety backup comes before it`],
     ...(source ? [['Where the backup is from', `this very database${source.written === undefined ? '' : `; its server has written ${formatBytes(source.written)} of write-ahead log since`}`]] : []),
   ]
 }
