@@ -81,7 +81,8 @@ async function fromFile(file: BareFile, seen: SqlSeen, started: number, options:
       },
     },
     safety: { label: options.label ?? target.database, encryption: recipients.length ? { recipients } : undefined },
-    by: name,
+    // the mark is one line
+    by: name.replace(/\s+/g, ' '),
     programs: (session) => programsFor(session, writer, options.bindirs, work),
     steps: (database, previous) => stepsOf(file, database, previous),
     result: (mode, session, steps) => ({

@@ -41,9 +41,9 @@ async function step(inputs: Record<string, string>): Promise<Ran> {
   const given = { storage: `file://${folder}`, 'decrypt-with': identity, 'target-url': server.url(shop), confirm: shop, backup: 'file: dumps/shop.dump', ...inputs }
   const env = { ...process.env, GITHUB_WORKSPACE: workspace, ...Object.fromEntries(Object.entries(given).map(([name, value]) => [`INPUT_${name.toUpperCase()}`, value])) }
   const ran: Ran = { outputs: {}, report: '' }
-  const told = { output: (name: string, value: string | number | boolean) => (ran.outputs[name] = value), report: (markdown: string) => (ran.report = markdown) }
+  const output = (name: string, value: string | number | boolean): void => void (ran.outputs[name] = value)
   try {
-    await restoreStep({ env, secrets: findSecrets(env), annotate() {}, work: quietWork(), ...told })
+    await restoreStep({ env, secrets: findSecrets(env), annotate() {}, work: quietWork(), output, report: (markdown) => (ran.report = markdown) })
   } catch (error) {
     if (!(error instanceof UserError)) throw error
     ran.error = error
