@@ -1,4 +1,5 @@
 import { type KnownFacts, restore as restoreBackup, type TaskResults } from '../core/restore.ts'
+import { type BareRestored, type BareRestoreOptions, restoreFromFile } from '../core/restore-bare.ts'
 import { status } from '../core/status.ts'
 import { UserError } from '../errors.ts'
 import { migrationEnvironment } from '../github/environment.ts'
@@ -6,9 +7,11 @@ import { readRestoreInputs } from '../github/restore-inputs.ts'
 import { runUrl } from '../github/run-url.ts'
 import { cleanReport, cleanVerdict } from '../report/clean.ts'
 import { restoreReport, restoreVerdict } from '../report/restore.ts'
+import { restoreFileReport, restoreFileVerdict } from '../report/restore-file.ts'
 import { statusReport } from '../report/status.ts'
 import { undoReport, undoVerdict } from '../report/undo.ts'
 import { withStorages } from './destinations.ts'
+import { fileInputs, type FileInputs, namesFile } from './restore-file.ts'
 import { run, type Step } from './run.ts'
 
 export const restore = (): Promise<void> => run('restore', restoreStep)
@@ -23,19 +26,26 @@ export async function restoreStep({ env, work, secrets, output, report }: Step):
   }
   output('previous-database', '')
   const url = runUrl(env)
-  const options = { ...inputs, environment: migrationEnvironment(env), known, ...(url ? { runUrl: url } : {}) }
-  const result = await withStorages(storage, env, (sources) => restoreBackup({ ...options, task, sources }, work))
+  const more = { environment: migrationEnvironment(env), known, ...(url ? { runUrl: url } : {}) }
+  const result = namesFile({ task, ...inputs })
+    ? await fromFile(storage, fileInputs(inputs), more, { env, work })
+    : await withStorages(storage, env, (sources) => restoreBackup({ ...inputs, ...more, task, sources }, work))
   if (result.task === 'restore' && result.part) output('schema', result.part.schemas.join('\n'))
   output('duration-ms', Math.round(result.timings.total))
   const shown = secrets.redactAll(result)
   const { markdown, verdict } = told(shown)
   report(markdown)
-  const [obstacle] = (shown.task === 'restore' && shown.facts?.obstacles) || []
+  const [obstacle] = ('facts' in shown && shown.facts?.obstacles) || []
   if (obstacle) throw new UserError(obstacle.code, obstacle.message, obstacle.hint)
   const command = shown.task === 'clean' ? undefined : shown.postCommand
   if (command?.failed !== undefined)
     throw new UserError('post-command-failed', `${verdict} But the post-command ${command.failed}.`, 'What was restored is restored all the same, and the job summary says what can be done about it. Run the command again by hand.')
   work.log.info(verdict)
+}
+
+/** From a file that another tool made; its path is one in the workspace. */
+function fromFile(storage: readonly string[], inputs: FileInputs, more: Pick<BareRestoreOptions, 'environment' | 'known' | 'runUrl'>, { env, work }: Pick<Step, 'env' | 'work'>): Promise<BareRestored> {
+  return withStorages(storage, env, (sources) => restoreFromFile({ ...inputs, ...more, sources, workspace: env['GITHUB_WORKSPACE'] || '.' }, work))
 }
 
 /** What there is to restore from. */
@@ -44,12 +54,14 @@ async function listBackups(storage: readonly string[], { label, target }: { labe
   report(statusReport(secrets.redactAll(result)))
 }
 
-function told(result: TaskResults[keyof TaskResults]): { markdown: string; verdict: string } {
+function told(result: TaskResults[keyof TaskResults] | BareRestored): { markdown: string; verdict: string } {
   switch (result.task) {
     case 'undo':
       return { markdown: undoReport(result), verdict: undoVerdict(result) }
     case 'clean':
       return { markdown: cleanReport(result), verdict: cleanVerdict(result) }
+    case 'restore-file':
+      return { markdown: restoreFileReport(result), verdict: restoreFileVerdict(result) }
     case 'restore':
       return { markdown: restoreReport(result), verdict: restoreVerdict(result) }
   }

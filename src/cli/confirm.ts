@@ -7,7 +7,8 @@ import type { Terminal } from './terminal.ts'
 
 /**
  * A restore as a person at a terminal wants it: without `--confirm`, the plan is shown first, and the name of the database asked
- * for; an undo and a clean likewise. What is then restored is the very backup that the plan named, whatever has become the latest since.
+ * for; an undo and a clean likewise. What is then restored is the very backup that the plan named, whatever has become the latest since;
+ * a file that another tool made has no id, and is what was typed.
  */
 export async function restoreAsked(step: Step, { interactive }: Pick<Terminal, 'interactive'>): Promise<void> {
   const { env, work, report } = step

@@ -9,7 +9,7 @@ import { endedBy, whyRestoreFailed } from '../postgres/restore-errors.ts'
 import { type Child, start } from '../stream/process.ts'
 import type { Work } from '../work.ts'
 import { type BareFile, whyUnreadable } from './bare-file.ts'
-import { readingSql, type SqlSeen } from './bare-sql.ts'
+import { nothingSeen, readingSql, type SqlSeen } from './bare-sql.ts'
 
 /** Majors that programs are looked for of, newest first. */
 const majors = [20, 19, 18, 17, 16, 15, 14, 13]
@@ -32,7 +32,7 @@ export async function newestPrograms(needed: readonly string[], bindirs: readonl
  * cut, and `file-refused` when it is not safe to be given to psql.
  */
 export async function readBareFile(file: BareFile, programs: Programs, work: Work): Promise<SqlSeen> {
-  const seen: SqlSeen = { roles: new Set(), complete: false }
+  const seen = nothingSeen()
   const nowhere = new Writable({ write: (_piece, _encoding, done) => done() })
   if (file.format === 'sql') {
     const flowing = pipeline([...(await file.stages()), readingSql(seen), nowhere], { signal: work.signal })
@@ -50,22 +50,25 @@ export async function readBareFile(file: BareFile, programs: Programs, work: Wor
     if (read.status === 'rejected') throw read.reason
   }
   if (!seen.complete) throw new UserError('file-damaged', `${file.name} is half a dump: pg_dump’s last line ("PostgreSQL database dump complete") is missing.`, 'pg_dump was ended, or the file was cut. Make it again, and look at pg_dump’s exit code: set -o pipefail.')
+  // pg_restore is told to leave them out; psql cannot be, and a database with one cannot be dropped
+  if (file.format === 'sql' && seen.subscriptions) throw new UserError('file-refused', `${file.name} makes a subscription to another server.`, 'A copy must not reach out there. Dump again with pg_dump --no-subscriptions, or as a custom archive (-Fc).')
   return seen
 }
 
 /**
  * Restores a dump into an empty database: an archive by pg_restore, SQL by psql in one transaction; all or an error. The roles that it names have to be
- * there. psql is given no line with a command for itself, and is told to refuse them, too, where it knows how. Throws `restore-failed` and the like.
+ * there; `owner: drop`, for archives, leaves owners and grants out. psql is given no line with a command for itself, and is told to refuse them, too, where
+ * it knows how. Throws `restore-failed` and the like.
  */
-export async function restoreFile(file: BareFile, connection: Connection, programs: Programs, work: Work): Promise<{ warnings: string[] }> {
+export async function restoreFile(file: BareFile, connection: Connection, programs: Programs, work: Work, owner: 'keep' | 'drop' = 'keep'): Promise<{ warnings: string[] }> {
   const sql = file.format === 'sql'
   const key = randomBytes(16).toString('hex')
   const args = sql
     ? ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '--single-transaction', '-f', '-']
-    : ['--exit-on-error', '--no-subscriptions', '--no-tablespaces', '-d', connection.database, ...(file.path === undefined ? [] : [file.path])]
+    : ['--exit-on-error', '--no-subscriptions', '--no-tablespaces', ...(owner === 'drop' ? ['--no-owner', '--no-privileges'] : []), '-d', connection.database, ...(file.path === undefined ? [] : [file.path])]
   const env = { ...work.env, ...libpqEnvironment(connection) }
   const child = start(program(programs, sql ? 'psql' : 'pg_restore'), args, { env, stdin: file.path === undefined ? 'pipe' : 'ignore' }, work)
-  const seen: SqlSeen = { roles: new Set(), complete: false }
+  const seen = nothingSeen()
   const restricted = sql && knowsRestrict(programs.version) ? [beginningWith(`\\restrict ${key}\n`)] : []
   const [exit, fed] = await Promise.allSettled([child.exit, feed(file, child, work, sql ? [readingSql(seen), ...restricted] : [])])
   work.signal.throwIfAborted()

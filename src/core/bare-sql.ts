@@ -8,8 +8,15 @@ export interface SqlSeen {
   client?: string
   /** Owners, grantees and the like, but for those that every server has. */
   roles: Set<string>
+  extensions: Set<string>
+  /** It makes some: copies of them would reach out to where the originals do. */
+  subscriptions: boolean
   /** pg_dump's last line is there. */
   complete: boolean
+}
+
+export function nothingSeen(): SqlSeen {
+  return { roles: new Set(), extensions: new Set(), subscriptions: false, complete: false }
 }
 
 /**
@@ -131,13 +138,22 @@ const named = [
   new RegExp(`^CREATE USER MAPPING FOR ${name}`),
 ]
 
+const extended = new RegExp(`^CREATE EXTENSION (?:IF NOT EXISTS )?${name}`)
+
+function bareName(written: string): string {
+  return written.startsWith('"') ? written.slice(1, -1).replaceAll('""', '"') : written
+}
+
 /** `code` is the whole statement without what is quoted, `last` its last line as it stands. pg_dump writes those that name roles on one line. */
 function noteStatement(code: string, last: string, seen: SqlSeen): void {
   if (/^SET standard_conforming_strings = off/i.test(code))
     throw new UserError('file-refused', 'The dump has standard_conforming_strings off: its strings cannot be told from commands.', 'Dump that database as a custom archive (pg_dump -Fc).')
+  if (code.startsWith('CREATE SUBSCRIPTION ')) seen.subscriptions = true
+  const extension = extended.exec(last)?.[1]
+  if (extension !== undefined && extension !== 'plpgsql') seen.extensions.add(bareName(extension))
   for (const pattern of named) {
     for (const [role] of (pattern.exec(last)?.[1] ?? '').matchAll(new RegExp(one, 'g'))) {
-      const bare = role.startsWith('"') ? role.slice(1, -1).replaceAll('""', '"') : role
+      const bare = bareName(role)
       if (!/^(pg_.*|PUBLIC|CURRENT_USER|SESSION_USER)$/.test(bare)) seen.roles.add(bare)
     }
   }

@@ -1,30 +1,27 @@
 import { randomBytes } from 'node:crypto'
 import { UserError } from '../errors.ts'
 import { dropHeld } from '../postgres/beside.ts'
-import { findPrograms, type Programs } from '../postgres/binaries.ts'
 import { type Connection, withDatabase } from '../postgres/connection.ts'
 import type { Session } from '../postgres/session.ts'
 import { quietly } from '../postgres/still.ts'
 import { type Swap, swapDatabases, swapObstacles } from '../postgres/swap.ts'
 import type { Work } from '../work.ts'
-import type { FoundBackup } from './catalog.ts'
-import { jobsOf } from './copy.ts'
-import { totalsOf } from './manifest.ts'
-import { confirmOf, type RestoreOptions, type RestoreResult } from './restore.ts'
+import { confirmOf, type Restored, type RestoreOptions } from './restore.ts'
 import { runPostCommand } from './restore-after.ts'
 import { dropKept } from './restore-clean.ts'
 import type { PlanStep, Steps } from './restore-plan.ts'
-import { buildSide } from './restore-side.ts'
+import type { SidePrograms } from './restore-side.ts'
+import type { Source } from './restore-source.ts'
 
 /** What restoring beside a target and naming it so has in common, whether there was a target or not. */
-export interface Beside {
-  backup: FoundBackup
+export interface Beside<R extends Restored = Restored> {
+  source: Source<R>
   options: RestoreOptions
   /** On another database of the server. */
   session: Session
-  programs: { archive: Programs; server: Programs }
+  programs: SidePrograms
   steps: AllSteps
-  result: RestoreResult
+  result: R & { age?: number }
   /** When the step began, milliseconds. */
   started: number
 }
@@ -53,32 +50,16 @@ export function stepsAsked({ prepare, postCommand, keepPrevious }: RestoreOption
   }
 }
 
-export async function programsFor({ manifest }: FoundBackup, session: Session, { bindirs }: Pick<RestoreOptions, 'bindirs'>, work: Work): Promise<Beside['programs']> {
-  return { archive: await findPrograms(manifest.source.major, ['pg_restore', 'pg_dump'], bindirs, work), server: await findPrograms(session.major, ['pg_dump'], bindirs, work) }
-}
-
-/** A result to which nothing has happened yet. */
-export function emptyResult(mode: RestoreResult['mode'], options: RestoreOptions, backup: FoundBackup, session: Session, steps: AllSteps): RestoreResult {
-  const { manifest } = backup
-  const { environmentName, dryRun, keepPrevious } = options
+/** A result to which nothing has happened yet, without what tells whence it came. */
+export function emptyRestored({ target, environmentName, dryRun, keepPrevious }: RestoreOptions, steps: AllSteps): Omit<Restored, 'server' | 'bytes' | 'rows' | 'tables'> {
   return {
-    task: 'restore',
-    mode,
-    id: manifest.id,
-    label: manifest.label,
-    location: backup.location,
-    target: options.target.database,
-    confirm: confirmOf(options),
+    target: target.database,
+    confirm: confirmOf({ target, ...(environmentName ? { environmentName } : {}) }),
     ...(environmentName ? { environmentName } : {}),
     dryRun,
-    snapshotAt: manifest.snapshot.at,
-    age: Date.now() - Date.parse(manifest.snapshot.at),
-    server: { backup: manifest.source.server, target: session.version },
     plan: inTurn(steps),
     ...(keepPrevious === undefined ? {} : { keepPrevious }),
     sessionsEnded: 0,
-    ...totalsOf(manifest),
-    ...(options.contents === 'schema' ? { rows: 0 } : {}),
     timings: { restore: 0, compare: 0, swap: 0, total: 0 },
     warnings: [],
   }
@@ -96,16 +77,16 @@ export function finish({ steps }: Pick<Beside, 'steps'>, name: StepName, work: W
  * drops it, and leaves the target as it was.
  */
 export async function buildAndName(beside: Beside, swap: Omit<Swap, 'target' | 'side'>, ready: (side: Connection) => Promise<void>, work: Work): Promise<void> {
-  const { backup, options, session, programs, result } = beside
+  const { source, options, session, programs, result } = beside
   const target = options.target.database
   const held = { kind: 'database', name: `holdfast_side_${randomBytes(6).toString('hex')}`, input: 'target-url' } as const
   const connection = await quietly(session, withDatabase(options.target, held.name))
   work.hold(held)
   try {
-    const side = { backup, identities: options.identities, session, programs, connection, jobs: jobsOf(options), owner: options.owner ?? 'keep', rows: options.contents !== 'schema' }
-    const built = await buildSide(side, (step) => finish(beside, step, work), work)
+    const built = await source.build({ session, programs, connection }, (step) => finish(beside, step, work))
     result.warnings.push(...built.warnings)
     Object.assign(result.timings, built.timings)
+    Object.assign(result, built.counted)
     const from = Date.now()
     await ready(connection)
     result.timings.prepare = Date.now() - from
@@ -122,9 +103,10 @@ export async function buildAndName(beside: Beside, swap: Omit<Swap, 'target' | '
     if (!beside.steps.swap.done) await dropHeld(session.connection, held, work)
     throw error
   }
-  result.age = Date.now() - Date.parse(result.snapshotAt)
+  const lost = source.snapshotAt === undefined ? undefined : Date.now() - Date.parse(source.snapshotAt)
+  if (lost !== undefined) result.age = lost
   if (swap.previous !== undefined) result.previousDatabase = swap.previous
-  options.known?.({ database: target, lost: result.age, ...(swap.previous === undefined ? {} : { previousDatabase: swap.previous }) })
+  options.known?.({ database: target, ...(lost === undefined ? {} : { lost }), ...(swap.previous === undefined ? {} : { previousDatabase: swap.previous }) })
 }
 
 /** What follows, when the database has its name: the user's command, and if that went well, the cleaning. Neither can make the restore undone. */

@@ -7,13 +7,20 @@ import { connect, quoteName, type Session } from '../postgres/session.ts'
 import { swapObstacles } from '../postgres/swap.ts'
 import { freeSpace } from '../postgres/target.ts'
 import type { Work } from '../work.ts'
-import type { FoundBackup } from './catalog.ts'
 import type { Manifest } from './manifest.ts'
 
 /** One restore of a database at a time: held by the session, and so gone with it. */
 export async function lockTarget(session: Session, target: string): Promise<void> {
   const [row] = await session.query<{ locked: boolean }>('SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended($1, 0)) AS locked', [`holdfast restore ${target}`])
   if (!row?.locked) throw new UserError('restore-running', `Another restore of "${target}" is running.`, 'Wait until it has ended, and look at its result first.')
+}
+
+/** What a restore needs of the server; of a backup, its manifest tells. `bytes` undefined: nobody knows how much. */
+export interface Needing {
+  manifest: {
+    source: Pick<Manifest['source'], 'major' | 'server' | 'roles'> & { bytes?: number }
+    fingerprint: { supplement: Pick<Manifest['fingerprint']['supplement'], 'extensions'> }
+  }
 }
 
 /** A restore that is about to begin. */
@@ -23,7 +30,7 @@ export interface Guarded {
   target: Connection
   /** Whether there is a database of the target's name. */
   exists: boolean
-  backup: FoundBackup
+  backup: Needing
   owner: OwnerChoice
 }
 
@@ -56,7 +63,7 @@ async function powerObstacles(session: Session, target: Connection): Promise<Use
 }
 
 /** Roles that what is restored will name; with `owner: drop` it names none but in policies, which the restore itself finds out. */
-async function roleObstacles(session: Session, source: Manifest['source'], owner: OwnerChoice): Promise<UserError[]> {
+async function roleObstacles(session: Session, source: Needing['manifest']['source'], owner: OwnerChoice): Promise<UserError[]> {
   if (owner === 'drop') return []
   const unknown = owner === 'keep' ? [] : Object.keys(owner).filter((role) => !source.roles.names.includes(role))
   const wanted = source.roles.names.filter((name) => name !== source.roles.superuser || (owner !== 'keep' && Object.hasOwn(owner, name))).map((name) => (owner === 'keep' ? name : (owner[name] ?? name)))
@@ -75,9 +82,9 @@ async function extensionObstacles(session: Session, names: readonly string[]): P
 }
 
 /** A new database beside the old one needs room; less than the source took is surely too little. */
-async function spaceObstacles(session: Session, needed: number): Promise<UserError[]> {
+async function spaceObstacles(session: Session, needed: number | undefined): Promise<UserError[]> {
   const free = await freeSpace(session)
-  if (free === undefined || free > needed) return []
+  if (free === undefined || needed === undefined || free > needed) return []
   const size = (bytes: number): string => `${Math.ceil(bytes / 1024 ** 2).toLocaleString('en-US')} MiB`
   return [new UserError('disk-full', `The server has ${size(free)} free where it keeps its data, and the restored database takes about ${size(needed)}.`, 'Give it more space, or drop databases that were kept by earlier restores.')]
 }

@@ -10,13 +10,19 @@ import { compareFingerprints } from './compare.ts'
 import { measure } from './copy.ts'
 import { restoreInto } from './load-backup.ts'
 
+/** PostgreSQL's programs: those that restore, and those of the server's own major. */
+export interface SidePrograms {
+  archive: Programs
+  server: Programs
+}
+
 /** A database to be made beside the target, on its server, and what goes into it. */
 export interface Side {
   backup: FoundBackup
   identities: readonly string[]
   /** On another database of the server. */
   session: Session
-  programs: { archive: Programs; server: Programs }
+  programs: SidePrograms
   /** To the side database: quietly. */
   connection: Connection
   jobs: number
@@ -51,13 +57,17 @@ export async function buildSide(side: Side, done: (step: 'create' | 'load' | 'co
   if (first)
     throw new UserError('restored-differs', `What was restored is not what the backup's fingerprint says (${differences.length} ${differences.length === 1 ? 'difference' : 'differences'}; the first: ${first.object}: expected ${first.expected}, found ${first.found}). Nothing was replaced.`, 'Verify the backup to see all differences, or restore another one.')
   done('compare')
+  await analyze(connection, work)
+  return { warnings, timings }
+}
+
+export async function analyze(connection: Connection, work: Work): Promise<void> {
   const inside = await connect(connection, work)
   try {
     await inside.query('ANALYZE')
   } finally {
     await inside.end() // no session of ours may stand in the way of a rename
   }
-  return { warnings, timings }
 }
 
 /** Whether tables can go back into the tablespaces they were in: only if the server has all of them. */

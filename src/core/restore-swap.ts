@@ -2,28 +2,23 @@ import { connectBeside } from '../postgres/beside.ts'
 import { freeMoment, previousName, readMark, withMark } from '../postgres/kept.ts'
 import { readProperties, writeProperties } from '../postgres/properties.ts'
 import type { Work } from '../work.ts'
-import { findReadable } from './copy.ts'
 import { prepareDatabase } from './prepare.ts'
-import type { RestoreOptions, RestoreResult } from './restore.ts'
+import type { Restored, RestoreOptions } from './restore.ts'
 import { objectiveOf } from './restore-after.ts'
-import { type Beside, buildAndName, emptyResult, finish, follow, programsFor, stepsAsked, withSteps } from './restore-beside.ts'
+import { type Beside, buildAndName, finish, follow, stepsAsked, withSteps } from './restore-beside.ts'
 import { dropKept } from './restore-clean.ts'
 import { findObstacles, lockTarget } from './restore-guard.ts'
-import { planOf } from './restore-plan.ts'
-import { describeTarget } from './restore-target.ts'
-import { backUpTarget } from './safety-backup.ts'
+import type { Source } from './restore-source.ts'
+import { backUpTarget, safetyStep, whyNoSafety } from './safety-backup.ts'
 
 /**
- * Puts a database back as a backup has it. Everything that takes long happens beside: a new database is restored, compared with the
- * fingerprint, given the target's own owner, grants and settings; only then do the two change names, in one transaction. The old one is
+ * Puts a database back as a backup, or a file, has it. Everything that takes long happens beside: a new database is restored, compared with the
+ * fingerprint (or counted), given the target's own owner, grants and settings; only then do the two change names, in one transaction. The old one is
  * kept, and marked as such. Whatever fails before leaves the target as it was, and nothing beside it but the safety backup.
  */
-export async function restoreBySwap(options: RestoreOptions, work: Work): Promise<RestoreResult> {
-  const started = Date.now()
+export async function restoreBySwap<R extends Restored>(source: Source<R>, options: RestoreOptions, work: Work): Promise<R> {
+  const { started } = source
   const target = options.target.database
-  const backup = await findReadable({ ...options, label: options.label ?? target }, work)
-  const { manifest } = backup
-  options.known?.({ id: manifest.id })
   const session = await connectBeside(options.target, target, work)
   try {
     await lockTarget(session, target)
@@ -32,31 +27,31 @@ export async function restoreBySwap(options: RestoreOptions, work: Work): Promis
     const there = found && { ...found, comment: readMark(found.comment).comment }
     const until = await freeMoment(session, target)
     const previous = there ? previousName(target, until) : undefined
-    const guarded = { session, target: options.target, exists: there !== undefined, backup, owner: options.owner ?? 'keep' }
-    const obstacles = await findObstacles(guarded, work)
-    if (obstacles[0] && !options.dryRun) throw obstacles[0]
-    const programs = await programsFor(backup, session, options, work)
+    const guarded = { session, target: options.target, exists: there !== undefined, backup: source.needs, owner: options.owner ?? 'keep' }
     const safety = there !== undefined && options.safetyBackup !== false
-    const steps = withSteps(planOf(backup, target, previous, options.contents), {
+    const unsafe = safety ? whyNoSafety(options, source.safety) : undefined
+    const obstacles = [...(await findObstacles(guarded, work)), ...(unsafe ? [unsafe] : [])]
+    if (obstacles[0] && !options.dryRun) throw obstacles[0]
+    const programs = await source.programs(session)
+    const steps = withSteps(source.steps(target, previous), {
       ...stepsAsked(options),
-      safety: safety ? `Back up "${target}" as it is now, into the same storage (label ${manifest.label}, kind pre-restore, ${manifest.encryption === 'none' ? 'not encrypted' : `encrypted to ${manifest.encryption.recipients.join(', ')}`})` : undefined,
+      safety: safety ? safetyStep(target, source.safety) : undefined,
     })
-    const result = emptyResult('swap', options, backup, session, steps)
-    if (manifest.source.database !== target) result.warnings.push(`This is a backup of the database "${manifest.source.database}" (label ${manifest.label}), and it goes in the place of "${target}".`)
+    const result = source.result('swap', session, steps)
     if (!there) result.warnings.push(`There is no database "${target}" to take owner, grants and settings from: the new one has the server's defaults.`)
     if (options.dryRun) {
-      result.facts = await describeTarget(guarded, obstacles, programs.server, work)
+      result.facts = await source.facts(guarded, obstacles, programs.server)
       if (options.keepPrevious !== undefined) result.cleaned = await dropKept(session, target, options.keepPrevious, { dryRun: true }, work)
       result.timings.total = Date.now() - started
       return result
     }
-    const beside: Beside = { backup, options, session, programs, steps, result, started }
+    const beside: Beside<R> = { source, options, session, programs, steps, result, started }
     if (safety) {
-      result.safetyBackup = await backUpTarget(options, { label: manifest.label, encryption: manifest.encryption }, work)
+      result.safetyBackup = await backUpTarget(options, source.safety, work)
       result.timings.safety = result.safetyBackup.took
       finish(beside, 'safety', work)
     }
-    const comments = there ? { previous: withMark(there.comment, { database: target, until, by: `backup ${manifest.id} took its place` }) } : {}
+    const comments = there ? { previous: withMark(there.comment, { database: target, until, by: `${source.by} took its place` }) } : {}
     await buildAndName(beside, { previous, comments }, async (side) => {
       if (there) await writeProperties(session, side.database, there)
       finish(beside, 'prepare', work)

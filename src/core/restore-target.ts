@@ -18,8 +18,8 @@ const mostLooked = 10
 export interface TargetFacts {
   /** Size of the database now, bytes; undefined when there is none. */
   bytes?: number
-  /** Bytes that the restored database will take, about: what the source took. */
-  needed: number
+  /** Bytes that the restored database will take, about: what the source took. Undefined when nothing tells. */
+  needed?: number
   /** Free bytes where the server keeps its data, if that can be known from here. */
   free?: number
   connected: Connected[]
@@ -46,24 +46,34 @@ export interface SchemaChanges {
   change: string[]
 }
 
-/** Looks at the target: sizes, sessions, space, and what of it a restore would change. `session` is on another database of the server. */
-export async function describeTarget(guarded: Guarded, obstacles: readonly UserError[], programs: Programs, work: Work): Promise<TargetFacts> {
-  const { session, target, exists, backup } = guarded
-  const { manifest } = backup
+/** What can be told of a target whatever is restored: sizes, sessions, space. `session` is on another database of the server. */
+export async function lookAtTarget({ session, target, exists, backup }: Guarded, obstacles: readonly UserError[]): Promise<TargetFacts> {
+  const { bytes: needed } = backup.manifest.source
   const free = await freeSpace(session)
   const facts: TargetFacts = {
-    needed: manifest.source.bytes,
+    ...(needed === undefined ? {} : { needed }),
     ...(free === undefined ? {} : { free }),
     connected: exists ? await connectedTo(session, target.database) : [],
     obstacles: obstacles.map(({ code, message, hint }) => ({ code, message, hint })),
     rows: [],
     notes: [],
   }
-  const expected = await expectedTime(backup, work)
-  if (expected) facts.expected = expected
   if (!exists) return facts
   const [size] = await session.query<{ bytes: string }>('SELECT pg_catalog.pg_database_size($1::pg_catalog.name)::pg_catalog.text AS bytes', [target.database]).catch(() => [])
   if (size) facts.bytes = Number(size.bytes)
+  return facts
+}
+
+type GuardedBackup = Guarded & { backup: FoundBackup }
+
+/** The same, and what of it a backup would change. */
+export async function describeTarget(guarded: GuardedBackup, obstacles: readonly UserError[], programs: Programs, work: Work): Promise<TargetFacts> {
+  const { session, target, exists, backup } = guarded
+  const { manifest } = backup
+  const facts = await lookAtTarget(guarded, obstacles)
+  const expected = await expectedTime(backup, work)
+  if (expected) facts.expected = expected
+  if (!exists) return facts
   if (manifest.source.database === target.database && manifest.source.system !== undefined && manifest.source.system === (await readSystem(session))) {
     const written = await writtenSince(session, manifest.snapshot.lsn)
     facts.source = written === undefined ? {} : { written }
@@ -78,7 +88,7 @@ export async function describeTarget(guarded: Guarded, obstacles: readonly UserE
   return facts
 }
 
-async function compareInside({ session, target, backup }: Guarded, programs: Programs, work: Work): Promise<Pick<TargetFacts, 'changes' | 'rows'>> {
+async function compareInside({ session, target, backup }: GuardedBackup, programs: Programs, work: Work): Promise<Pick<TargetFacts, 'changes' | 'rows'>> {
   const { source, fingerprint } = backup.manifest
   const connection = await quietly(session, target)
   const inside = await connect(connection, work)

@@ -10,6 +10,7 @@ import { type RestoredInPlace, restoreInPlace } from './restore-in-place.ts'
 import { restoreAsNew } from './restore-new.ts'
 import { restorePart, type RestoredPart } from './restore-part.ts'
 import type { PlanStep } from './restore-plan.ts'
+import { fromBackup } from './restore-source.ts'
 import { restoreBySwap } from './restore-swap.ts'
 import type { TargetFacts } from './restore-target.ts'
 import { undo, type UndoResult } from './restore-undo.ts'
@@ -72,20 +73,13 @@ export interface KnownFacts {
   lost?: number
 }
 
-export interface RestoreResult {
-  task: 'restore'
-  mode: 'swap' | 'new' | 'in-place' | 'part'
-  id: string
-  label: string
-  location: string
+/** What every restore of a whole database can tell, wherever it came from. */
+export interface Restored {
   target: string
   /** What `confirm` has to be, to undo it. */
   confirm: string
   environmentName?: string
   dryRun: boolean
-  snapshotAt: string
-  /** Milliseconds between the snapshot and the swap (or now): data written in that time is in the previous database only. */
-  age: number
   server: { backup: string; target: string }
   /** The steps in order, as sentences; those done are marked. */
   plan: PlanStep[]
@@ -113,6 +107,17 @@ export interface RestoreResult {
   warnings: string[]
   /** Of a dry run: what there is, and what stands in the way. */
   facts?: TargetFacts
+}
+
+export interface RestoreResult extends Restored {
+  task: 'restore'
+  mode: 'swap' | 'new' | 'in-place' | 'part'
+  id: string
+  label: string
+  location: string
+  snapshotAt: string
+  /** Milliseconds between the snapshot and the swap (or now): data written in that time is in the previous database only. */
+  age: number
   /** No rows were asked for. */
   definitionsOnly?: boolean
   /** Where only some tables were restored. */
@@ -142,11 +147,14 @@ export async function restore<T extends Task = 'restore'>(options: Omit<RestoreO
 }
 
 async function byMode(options: RestoreOptions, work: Work): Promise<RestoreResult> {
+  const started = Date.now()
   const { mode = 'swap', tables = [], schemas = [] } = options
   const part = tables.length + schemas.length > 0
-  if (!part && mode === 'swap') return restoreBySwap(options, work)
-  if (!part && mode === 'new') return restoreAsNew(options, work)
-  const backup = await findReadable({ ...options, label: options.label ?? options.target.database }, work)
+  // the name of a database to be made is nobody's label: the one label that there is, unless it is told
+  const label = options.label ?? (!part && mode === 'new' ? undefined : options.target.database)
+  const backup = await findReadable({ ...options, ...(label === undefined ? {} : { label }) }, work)
+  if (!part && mode === 'swap') return restoreBySwap(fromBackup(backup, started, options, work), options, work)
+  if (!part && mode === 'new') return restoreAsNew(fromBackup(backup, started, options, work), options, work)
   return part ? restorePart(backup, options, work) : restoreInPlace(backup, options, work)
 }
 
@@ -155,7 +163,8 @@ export function confirmOf({ target, environmentName }: Pick<RestoreOptions, 'tar
   return environmentName ? `${environmentName}/${target.database}` : target.database
 }
 
-function checkConfirm(options: Pick<RestoreOptions, 'target' | 'environmentName' | 'confirm' | 'dryRun'>): void {
+/** Nothing begins without it. */
+export function checkConfirm(options: Pick<RestoreOptions, 'target' | 'environmentName' | 'confirm' | 'dryRun'>): void {
   const wanted = confirmOf(options)
   if (options.dryRun || options.confirm === wanted) return
   const what = `the database is "${options.target.database}"${options.environmentName ? ` of "${options.environmentName}"` : ''}`

@@ -22,20 +22,43 @@ export interface SafetyBackup {
 /** From here on tables get an archive of their own; the default of the action that backs up. */
 const largeTable = 16 * 1024 ** 2
 
+/** Under which label, and to which keys. `encryption` undefined: what is restored tells of none. */
+export interface SafetyLike {
+  label: string
+  encryption: Manifest['encryption'] | undefined
+}
+
+/** Why there cannot be one, as far as that is seen before anything is done. */
+export function whyNoSafety(options: RestoreOptions, { encryption }: SafetyLike): UserError | undefined {
+  if (options.sources.length === 0) return refusal(options, 'there is no storage to put it in.', 'Give the storage that backups of it are in.')
+  if (encryption === 'none' && options.identities.length > 0)
+    return refusal(options, 'the backup that is restored says that it is not encrypted, and decrypt-with has a key: production would be stored in the clear.', 'If that backup was never encrypted, leave decrypt-with out; if it was, its manifest was changed.')
+  if (encryption !== undefined) return undefined
+  return refusal(options, 'what is restored was not made by Holdfast, and names no key to encrypt it to.', 'Give an age identity in decrypt-with: it is encrypted to its public key. Or run the action backup first.')
+}
+
+/** The step of the plan: whoever may change a manifest could name a key of theirs in it, so it is shown to which it goes. */
+export function safetyStep(target: string, { label, encryption }: SafetyLike): string {
+  const keys = encryption === undefined || encryption === 'none' ? 'not encrypted' : `encrypted to ${encryption.recipients.join(', ')}`
+  return `Back up "${target}" as it is now, into the same storage (label ${label}, kind pre-restore, ${keys})`
+}
+
+function refusal({ target, mode }: RestoreOptions, why: string, hint: string, cause?: unknown): UserError {
+  const without = `To go on without one, write safety-backup: false. The database as it is now is then nowhere but on its own server${mode === 'in-place' ? ', and is overwritten there' : ', where a swap keeps it beside the new one'}.`
+  return new UserError('safety-backup-failed', `The safety backup of "${target.database}" cannot be made, so nothing was restored: ${why}`, `${hint} ${without}`.trim(), { cause })
+}
+
 /**
  * Backs up the target before it is restored: into all storages, under the label of the backup that is restored, encrypted to the same keys. It is of
  * the kind `pre-restore`, which `latest` and retention never take for an ordinary one. Whatever keeps it from being made stops the restore, with
- * the way to do without. `encryption` undefined: what is restored tells of no keys.
+ * the way to do without.
  */
-export async function backUpTarget(options: RestoreOptions, like: { label: string; encryption: Manifest['encryption'] | undefined }, work: Work): Promise<SafetyBackup> {
+export async function backUpTarget(options: RestoreOptions, like: SafetyLike, work: Work): Promise<SafetyBackup> {
   const { target, sources, bindirs, runUrl } = options
   const { label, encryption } = like
-  const without = `To go on without one, write safety-backup: false. The database as it is now is then nowhere but on its own server${options.mode === 'in-place' ? ', and is overwritten there' : ', where a swap keeps it beside the new one'}.`
-  const refuse = (why: string, hint: string, cause?: unknown): UserError =>
-    new UserError('safety-backup-failed', `The safety backup of "${target.database}" cannot be made, so nothing was restored: ${why}`, `${hint} ${without}`.trim(), { cause })
-  if (sources.length === 0) throw refuse('there is no storage to put it in.', 'Give the storage that backups of it are in.')
-  if (encryption === 'none' && options.identities.length > 0) throw refuse('the backup that is restored says that it is not encrypted, and decrypt-with has a key: production would be stored in the clear.', 'If that backup was never encrypted, leave decrypt-with out; if it was, its manifest was changed.')
-  if (encryption === undefined) throw refuse('what is restored was not made by Holdfast, and names no key to encrypt it to.', 'Run the action backup first.')
+  const without = whyNoSafety(options, like)
+  if (without || encryption === undefined) throw without ?? new Error('a safety backup without keys')
+  const refuse = (why: string, hint: string, cause: unknown): UserError => refusal(options, why, hint, cause)
   const started = Date.now()
   try {
     const recipients = encryption === 'none' ? encryption : encryption.recipients

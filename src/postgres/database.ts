@@ -13,14 +13,19 @@ export interface Locale {
   icuRules?: string
 }
 
-export async function readLocale(session: Session): Promise<Locale> {
+/** Of the session's own database, or another one of the server. Undefined if there is none of that name. */
+export async function readLocale(session: Session): Promise<Locale>
+export async function readLocale(session: Session, database: string): Promise<Locale | undefined>
+export async function readLocale(session: Session, database?: string): Promise<Locale | undefined> {
   const locale = session.major >= 17 ? 'datlocale' : session.major >= 15 ? 'daticulocale' : 'NULL::pg_catalog.text'
   const rules = session.major >= 16 ? 'daticurules' : 'NULL::pg_catalog.text'
   const provider = session.major >= 15 ? 'datlocprovider' : `'c'`
   const [row] = await session.query<{ encoding: string; provider: string; collate: string; ctype: string; locale: string | null; rules: string | null }>(
     `SELECT pg_catalog.pg_encoding_to_char(encoding) AS encoding, ${provider}::pg_catalog.text AS provider, datcollate AS collate, datctype AS ctype, ${locale} AS locale, ${rules} AS rules
-     FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()`,
+     FROM pg_catalog.pg_database WHERE datname = coalesce($1, pg_catalog.current_database())`,
+    [database ?? null],
   )
+  if (!row && database !== undefined) return undefined
   if (!row) throw new Error('pg_database has no row of the current database')
   return {
     encoding: row.encoding,

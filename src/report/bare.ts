@@ -14,7 +14,7 @@ export function bareReport(result: BareResult): string {
   const { name, level, stoppedBy, found, versions, timings, roles } = result
   const facts = [
     ['Level', level],
-    ['Form', [...result.layers, formats[result.format]].join(' → ')],
+    ['Form', fileForm(result)],
     ['Size', formatBytes(result.bytes)],
     ...(versions.server ? [['Dumped from', `PostgreSQL ${versions.server}${versions.client ? `, by pg_dump ${versions.client}` : ''}`]] : []),
     ...(versions.scratch ? [['Restored on', `PostgreSQL ${versions.scratch}`]] : []),
@@ -28,6 +28,11 @@ export function bareReport(result: BareResult): string {
     table(['', ''], facts.map((row) => row.map((cell) => text(cell))), ['left', 'left']),
     foldedList('Roles that it names', roles),
   ).markdown}\n`
+}
+
+/** What is in what, from the outside in. */
+export function fileForm({ layers, format }: Pick<BareResult, 'layers' | 'format'>): string {
+  return [...layers, formats[format]].join(' → ')
 }
 
 const formats: Record<BareResult['format'], string> = { sql: 'plain SQL', custom: 'custom archive', tar: 'tar of pg_dump', directory: 'tar of a folder' }

@@ -1,18 +1,18 @@
-import type { RestoreResult } from '../core/restore.ts'
-import { formatBytes, formatDuration, formatMoment } from './format.ts'
-import { blocks, code, md, type Markdown } from './markdown.ts'
-import { inputsPart, planTable } from './parts.ts'
+import type { Restored, RestoreResult } from '../core/restore.ts'
+import { formatAge, formatBytes, formatDuration, formatMoment } from './format.ts'
+import { blocks, code, details, fence, list, md, text, type Markdown } from './markdown.ts'
+import { inputsPart, planTable, quote, renamesByHand } from './parts.ts'
 
 /** What the reports of all restores have in common. */
 
 /** A warning, where the restore took longer than was promised. */
-export function timePart({ objective }: RestoreResult): string[] {
+export function timePart({ objective }: Restored): string[] {
   if (!objective || objective.held) return []
   return [`The restore took ${formatDuration(objective.took)}, longer than the ${formatDuration(objective.limit)} of max-restore-time.`]
 }
 
 /** What the safety backup is, and how to restore it. */
-export function safetyPart({ safetyBackup: made, mode, confirm, environmentName }: RestoreResult): Markdown | undefined {
+export function safetyPart({ safetyBackup: made, mode, confirm, environmentName }: Restored & Pick<RestoreResult, 'mode'>): Markdown | undefined {
   if (made === undefined) return undefined
   const inputs: [string, string][] = [['label', made.label], ['backup', made.id]]
   if (mode === 'in-place') inputs.push(['mode', mode])
@@ -26,6 +26,41 @@ export function safetyPart({ safetyBackup: made, mode, confirm, environmentName 
   )
 }
 
-export function planPart(result: RestoreResult): Markdown {
+export function planPart(result: Restored): Markdown {
   return blocks(result.dryRun ? md`### The plan` : md`### What was done`, planTable(result.plan))
+}
+
+/** What to type next, after a dry run. */
+export function nextDryPart({ facts, confirm }: Restored): Markdown | undefined {
+  return facts?.obstacles.length ? undefined : md`**Next:** run it again with \`dry-run: false\` and \`confirm: ${text(confirm)}\`.`
+}
+
+/** What is otherwise than in what was restored; `ran` says what `prepare` means for it. */
+export function differencePart({ prepared, cut }: Restored, ran: Markdown): Markdown | undefined {
+  const ties = cut?.ties.length ? blocks(md`Not in it, so that it does not act on other systems:`, list(cut.ties.map((tie) => text(tie)))) : undefined
+  const triggers = cut?.triggers.length ? blocks(md`Its event triggers are disabled. To enable them again, as a superuser:`, fence(cut.triggers.join('\n'), 'sql')) : undefined
+  const whole = blocks(prepared ? ran : undefined, ties, triggers)
+  return whole.markdown ? whole : undefined
+}
+
+/** What to type next, where a database was replaced. */
+export function undoPart(result: Restored): Markdown | undefined {
+  const { previousDatabase: kept, target, confirm, environmentName } = result
+  if (kept === undefined) return undefined
+  const inputs = [['undo', 'true'], ...(environmentName ? [['environment', environmentName]] : []), ['confirm', confirm]] as [string, string][]
+  return blocks(
+    md`**Next:** look at your application. If this restore was wrong, take it back: the same \`target-url\`, and`,
+    inputsPart(inputs),
+    md`That swaps the two databases again, within a second. What was written since the restore is then kept beside in its turn.`,
+    details('To undo it by hand, without Holdfast', blocks(md`Stop the application, connect to another database (such as \`postgres\`), and run:`, renamesByHand(target, kept))),
+  )
+}
+
+export function keptPart(result: Restored): Markdown | undefined {
+  const { previousDatabase: kept, keepPrevious } = result
+  if (kept === undefined) return undefined
+  const forHow = keepPrevious === undefined
+    ? md`It is kept until somebody drops it; with \`keep-previous\`, a later restore does, or \`clean: true\`.`
+    : md`It is kept for ${formatAge(keepPrevious)} (\`keep-previous\`): the next restore after that drops it, or \`clean: true\`.`
+  return blocks(md`### What was kept`, md`The database as it was before is ${code(kept)}, which takes space on the server. ${forHow} When all is well, and sooner than that:`, fence(`DROP DATABASE ${quote(kept)};`, 'sql'))
 }

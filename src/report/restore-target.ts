@@ -19,15 +19,15 @@ function rowsOf({ bytes, needed, free, connected, expected, source }: TargetFact
   const room = free === undefined ? 'not known from here: see that the server has that much' : `${formatBytes(free)} free`
   return [
     ['Size', bytes === undefined ? 'there is no such database' : formatBytes(bytes)],
-    ['Room that is needed beside it', md`about ${formatBytes(needed)}; ${room}`],
+    ['Room that is needed beside it', needed === undefined ? md`not known: nothing tells how large the database was; ${room}` : md`about ${formatBytes(needed)}; ${room}`],
     ['Connected', sessions === 0 ? 'nobody' : `${formatMany(sessions, 'session')}, which the swap ends: ${who.join(', ')}${connected.length > 5 ? ' and others' : ''}`],
-    ['Time to expect', expected === undefined ? 'not known: no verification whose proof is in this storage has restored a backup of this label' : md`about ${formatDuration(expected.took)}, by the verification of ${code(expected.by)} on ${formatMoment(expected.at)}; the safety backup comes before it`],
+    ['Time to expect', expected === undefined ? `not known: ${needed === undefined ? 'nobody has measured how long this file takes' : 'no verification whose proof is in this storage has restored a backup of this label'}` : md`about ${formatDuration(expected.took)}, by the verification of ${code(expected.by)} on ${formatMoment(expected.at)}; the safety backup comes before it`],
     ...(source ? [['Where the backup is from', `this very database${source.written === undefined ? '' : `; its server has written ${formatBytes(source.written)} of write-ahead log since`}`]] : []),
   ]
 }
 
 function changesPart({ bytes, changes, rows }: TargetFacts): Markdown | undefined {
-  if (bytes === undefined) return undefined
+  if (bytes === undefined || (changes === undefined && rows.length === 0)) return undefined
   const figure = (count: number | undefined): string => (count === undefined ? '–' : formatCount(Math.round(count)))
   const shown = rows.length === 0 ? undefined : capped(rows, (some) => table(['Table', 'Rows now, about', 'Rows in the backup'], some.map((row) => [code(row.table), figure(row.now), figure(row.then)])), 'table')
   return blocks(md`### What would change`, changes && entriesPart(changes), shown)

@@ -1,12 +1,12 @@
 import type { RestoreResult } from '../core/restore.ts'
 import { formatAge, formatBytes, formatDuration, formatMany, formatMoment } from './format.ts'
 import { cleanedPart } from './clean.ts'
-import { blocks, code, details, fence, list, md, table, text, type Markdown } from './markdown.ts'
+import { blocks, code, details, md, table, type Markdown } from './markdown.ts'
 import { timeline } from './mermaid.ts'
-import { commandPart, inputsPart, quote, renamesByHand, warningsPart } from './parts.ts'
+import { commandPart, warningsPart } from './parts.ts'
 import { inPlaceReport, inPlaceVerdict } from './restore-in-place.ts'
 import { partReport, partVerdict } from './restore-part.ts'
-import { planPart, safetyPart, timePart } from './restore-parts.ts'
+import { differencePart, keptPart, nextDryPart, planPart, safetyPart, timePart, undoPart } from './restore-parts.ts'
 import { targetPart } from './restore-target.ts'
 
 /** One line for the log. */
@@ -32,7 +32,7 @@ export function restoreReport(result: RestoreResult): string {
         result.facts && targetPart(result.facts, result.target),
         planPart(result),
         result.cleaned && cleanedPart(result.cleaned, true),
-        result.facts?.obstacles.length ? undefined : md`**Next:** run it again with \`dry-run: false\` and \`confirm: ${text(result.confirm)}\`.`,
+        nextDryPart(result),
         factsPart(result),
       )
     : blocks(
@@ -41,8 +41,8 @@ export function restoreReport(result: RestoreResult): string {
         lossPart(result),
         warningsPart([...timePart(result), ...result.warnings]),
         result.postCommand && commandPart(result.postCommand, 'The restore itself is done: the database is in place, and was compared with the backup.'),
-        differencePart(result),
-        nextPart(result),
+        differencePart(result, md`The comparison came before the SQL of \`prepare\`: the database differs from the backup by what that did.`),
+        undoPart(result),
         keptPart(result),
         safetyPart(result),
         result.cleaned && cleanedPart(result.cleaned, false),
@@ -69,35 +69,6 @@ function lossPart(result: RestoreResult): Markdown {
   const where = result.previousDatabase ? md` is only in ${code(result.previousDatabase)}` : md` is not in it`
   const stored = result.safetyBackup ? md`, and up to ${formatMoment(result.safetyBackup.snapshotAt)} in the safety backup ${code(result.safetyBackup.id)}` : md``
   return md`The backup holds all that was committed before **${formatMoment(result.snapshotAt)}**. Data written after that (the ${formatAge(result.age)} since)${where}${stored}.`
-}
-
-function differencePart({ prepared, cut }: RestoreResult): Markdown | undefined {
-  const ran = prepared ? md`The comparison came before the SQL of \`prepare\`: the database differs from the backup by what that did.` : undefined
-  const ties = cut?.ties.length ? blocks(md`Not in it, so that it does not act on other systems:`, list(cut.ties.map((tie) => text(tie)))) : undefined
-  const triggers = cut?.triggers.length ? blocks(md`Its event triggers are disabled. To enable them again, as a superuser:`, fence(cut.triggers.join('\n'), 'sql')) : undefined
-  const whole = blocks(ran, ties, triggers)
-  return whole.markdown ? whole : undefined
-}
-
-function nextPart(result: RestoreResult): Markdown | undefined {
-  const { previousDatabase: kept, target, confirm, environmentName } = result
-  if (kept === undefined) return undefined
-  const inputs = [['undo', 'true'], ...(environmentName ? [['environment', environmentName]] : []), ['confirm', confirm]] as [string, string][]
-  return blocks(
-    md`**Next:** look at your application. If this restore was wrong, take it back: the same \`target-url\`, and`,
-    inputsPart(inputs),
-    md`That swaps the two databases again, within a second. What was written since the restore is then kept beside in its turn.`,
-    details('To undo it by hand, without Holdfast', blocks(md`Stop the application, connect to another database (such as \`postgres\`), and run:`, renamesByHand(target, kept))),
-  )
-}
-
-function keptPart(result: RestoreResult): Markdown | undefined {
-  const { previousDatabase: kept, keepPrevious } = result
-  if (kept === undefined) return undefined
-  const forHow = keepPrevious === undefined
-    ? md`It is kept until somebody drops it; with \`keep-previous\`, a later restore does, or \`clean: true\`.`
-    : md`It is kept for ${formatAge(keepPrevious)} (\`keep-previous\`): the next restore after that drops it, or \`clean: true\`.`
-  return blocks(md`### What was kept`, md`The database as it was before is ${code(kept)}, which takes space on the server. ${forHow} When all is well, and sooner than that:`, fence(`DROP DATABASE ${quote(kept)};`, 'sql'))
 }
 
 function factsPart(result: RestoreResult): Markdown {

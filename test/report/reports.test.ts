@@ -6,6 +6,7 @@ import { pie, timeline } from '../../src/report/mermaid.ts'
 import { rehearsalReport, rehearsalVerdict } from '../../src/report/rehearsal.ts'
 import { cleanReport, cleanVerdict } from '../../src/report/clean.ts'
 import { restoreReport, restoreVerdict } from '../../src/report/restore.ts'
+import { restoreFileReport } from '../../src/report/restore-file.ts'
 import { undoReport, undoVerdict } from '../../src/report/undo.ts'
 import { inputs } from '../../src/cli/commands.ts'
 import { reportInFlags } from '../../src/cli/wording.ts'
@@ -13,7 +14,7 @@ import { statusReport } from '../../src/report/status.ts'
 import { verifyReport, verifyVerdict } from '../../src/report/verify.ts'
 import { runFailure, runReport, runVerdict } from '../../src/report/verify-run.ts'
 import type { VerifyRun } from '../../src/core/verify-run.ts'
-import { backupResult, cleanResult, harmfulRehearsal, hostile, inPlaceResult, partResult, rehearsalResult, restoreResult, undoResult, unprovenResult, verifyResult } from './results.ts'
+import { backupResult, bareRestored, cleanResult, harmfulRehearsal, hostile, inPlaceResult, partResult, rehearsalResult, restoreResult, undoResult, unprovenResult, verifyResult } from './results.ts'
 
 const firstLine = (report: string): string => report.split('\n')[0] as string
 /** The rows of all tables, cell by cell, outside of fences. */
@@ -31,6 +32,8 @@ describe('every report', () => {
     ['rehearsal, harmful', rehearsalReport(harmfulRehearsal())],
     ['restore', restoreReport(restoreResult({ target: hostile, previousDatabase: `old ${hostile}` }))],
     ['restore, dry run', restoreReport(restoreResult({ dryRun: true, warnings: [hostile] }))],
+    ['restore of a file', restoreFileReport(bareRestored({ warnings: [hostile] }))],
+    ['restore of a file, dry run', restoreFileReport(bareRestored({ dryRun: true, target: hostile }))],
     ['undo', undoReport(undoResult({ target: hostile, database: `old ${hostile}`, by: hostile, others: [hostile] }))],
     ['clean', cleanReport(cleanResult({ target: hostile, left: [{ database: hostile, until: hostile, why: hostile }] }))],
     ['restore of a part', restoreReport(partResult())],
@@ -40,7 +43,7 @@ describe('every report', () => {
   ]
   for (const [name, report] of reports) {
     test(`${name}: says the verdict in its first line, and is broken by no name in it`, () => {
-      assert.match(firstLine(report), /^## (✅|❌|📝) /)
+      assert.match(firstLine(report), /^## (✅|❌|📝|⚠️) /)
       const outside = report.replace(/^(`{3,})[\s\S]*?\n\1$/gm, '')
       assert.equal(outside.match(/^## /gm)?.length, 1, 'one heading of that rank: none came from a name')
       assert.doesNotMatch(outside, /<img|<\/td|@admin/)

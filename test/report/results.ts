@@ -1,6 +1,7 @@
 import type { BackupResult } from '../../src/core/backup.ts'
 import type { RehearsalResult } from '../../src/core/rehearse.ts'
 import type { RestoreResult } from '../../src/core/restore.ts'
+import type { BareRestored } from '../../src/core/restore-bare.ts'
 import type { CleanResult } from '../../src/core/restore-clean.ts'
 import type { UndoResult } from '../../src/core/restore-undo.ts'
 import type { RestoredPart } from '../../src/core/restore-part.ts'
@@ -140,6 +141,21 @@ export function restoreResult(changes: Partial<RestoreResult> = {}): RestoreResu
     tables: 42,
     timings: { restore: 21_000, compare: 4200, swap: 35, total: 26_000 },
     warnings: [],
+    ...changes,
+  }
+}
+
+export function bareRestored(changes: Partial<BareRestored> = {}): BareRestored {
+  const { target, confirm, dryRun, server, plan, previousDatabase = '', sessionsEnded, bytes, rows, tables, timings, warnings } = restoreResult()
+  return {
+    ...{ target, confirm, dryRun, server, plan, previousDatabase, sessionsEnded, bytes, rows, tables, timings, warnings },
+    task: 'restore-file',
+    mode: 'swap',
+    file: { name: `file: ${hostile}`, format: 'sql', layers: ['gzip'] },
+    versions: { server: '17.11', client: '18.6' },
+    roles: [hostile],
+    owner: 'keep',
+    largeObjects: 2,
     ...changes,
   }
 }
