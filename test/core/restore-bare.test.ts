@@ -175,7 +175,7 @@ describe('the target stays as it was, and nothing is left beside it', () => {
     'one that does not restore': { make: (name) => Buffer.from(String(dump(server, name, '-Fp')).replace('CREATE TABLE public.orders', 'CREATE TABLE public.orders ();\nCREATE TABLE public.orders')), code: 'restore-failed', says: /already exists/ },
     'no identity, so no key for the safety backup': { make: (name) => dump(server, name, '-Fc'), more: { identities: [] }, code: 'safety-backup-failed', says: /names no key.*decrypt-with.*safety-backup: false/ },
     'no storage for the safety backup': { make: (name) => dump(server, name, '-Fc'), more: { sources: [] }, code: 'safety-backup-failed', says: /no storage/ },
-    'a name that is not confirmed': { make: (name) => dump(server, name, '-Fc'), more: { confirm: 'other' }, code: 'confirm-wrong', says: /confirm/ },
+    'a name that is not confirmed': { make: (name) => dump(server, name, '-Fc'), more: { confirm: 'other' }, code: 'confirm-mismatch', says: /confirm/ },
     'SQL of prepare that fails': { make: (name) => dump(server, name, '-Fc'), more: { prepare: 'SELECT 1/0' }, code: 'prepare-failed', says: /division by zero/ },
   }
   for (const [what, { make, more, code, says }] of Object.entries(cases))
