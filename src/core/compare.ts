@@ -45,6 +45,15 @@ export function compareRows(expected: readonly TablePrint[], found: readonly Tab
   return compareTables(grouped(expected), grouped(found))
 }
 
+/**
+ * Whether an extension is in both, in the same schema, and in two versions. A restore takes the version that its server has to offer: that speaks of
+ * the server, not of the backup.
+ */
+export function isOtherVersion({ kind, expected, found }: Difference): boolean {
+  const schemaOf = (text: string): string | undefined => /^\S+ in (.*)$/s.exec(text)?.[1]
+  return kind === 'extension' && schemaOf(expected) !== undefined && schemaOf(expected) === schemaOf(found)
+}
+
 /** Which level a restored copy with these differences reaches, at the most that a fingerprint of this depth can show. */
 export function levelOf(differences: readonly Difference[], depth: Depth): Level {
   if (depth === 'none') return 'restored'

@@ -19,10 +19,10 @@ export interface Difference {
 }
 
 /**
- * What a verification says in one word: `proven`; `reached`, as far as was asked; `limited`, nothing speaks against it, and its fingerprint shows no more;
- * `check-failed`, it is good, and a check of the user's did not pass; `bad`.
+ * What a verification says in one word: `proven`; `reached`, as far as was asked; `limited`, nothing speaks against it, and its fingerprint or the
+ * scratch server shows no more; `short`, the same, and more was asked for; `check-failed`, it is good, and a check of the user's did not pass; `bad`.
  */
-export type Verdict = 'proven' | 'reached' | 'limited' | 'check-failed' | 'bad'
+export type Verdict = 'proven' | 'reached' | 'limited' | 'short' | 'check-failed' | 'bad'
 
 /** What a verdict rests on. */
 export interface Seen {
@@ -36,11 +36,11 @@ export interface Seen {
 export function verdictOf(seen: Seen): Verdict {
   if (seen.stoppedBy !== undefined && !seen.proven) return 'bad'
   if (seen.checks.some(({ passed }) => !passed)) return 'check-failed'
-  if (seen.asked !== undefined) return reaches(seen.level, seen.asked) ? (seen.proven ? 'proven' : 'reached') : 'bad'
+  if (seen.asked !== undefined) return reaches(seen.level, seen.asked) ? (seen.proven ? 'proven' : 'reached') : 'short'
   return seen.proven ? 'proven' : 'limited'
 }
 
-/** Whether nothing speaks against it. */
+/** Whether nothing speaks against it, and it came as far as was asked. */
 export function speaksWell(verdict: Verdict): boolean {
   return verdict === 'proven' || verdict === 'reached' || verdict === 'limited'
 }

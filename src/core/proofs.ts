@@ -10,7 +10,7 @@ import { isPartial, type Proof, readProof } from './proof.ts'
 const readers = 8
 
 /**
- * What a backup's proofs say of it: the newest one counts, whichever destination has it; one that was asked to end early and found nothing only where there
+ * What a backup's proofs say of it: the newest one counts, whichever destination has it; one that ended early and found nothing only where there
  * is no other. What cannot be read as a proof, or is one of another backup or of another manifest, proves nothing; an older one does not take its place.
  */
 export async function newestProof(id: string, at: readonly Traces[], work: Work): Promise<Proof | undefined> {

@@ -91,5 +91,6 @@ async function look(id: string, shelf: Shelf, options: VerifyOptions, work: Work
 function inWords({ result, failure }: Looked): string {
   if (failure) return failure.bad ? `BAD: ${failure.message}` : `not checked: ${failure.message}`
   const verdict = verdictOf(result)
-  return `${speaksWell(verdict) ? 'good' : verdict === 'bad' ? 'BAD' : 'a check failed'}, level "${result.level}"${result.stoppedBy === undefined ? '' : `: ${result.stoppedBy}`}`
+  const word = { short: 'below the level that was asked for', 'check-failed': 'a check failed', bad: 'BAD' }
+  return `${speaksWell(verdict) ? 'good' : word[verdict as keyof typeof word]}, level "${result.level}"${result.stoppedBy === undefined ? '' : `: ${result.stoppedBy}`}`
 }

@@ -10,11 +10,11 @@ import { storeText } from './archive.ts'
 import { type FoundBackup, openShelf, type Shelf } from './catalog.ts'
 import { type Check, type CheckResult, runChecks, whatFailed } from './checks.ts'
 import type { Command } from './command.ts'
-import { compareCounts, compareFingerprints, levelOf } from './compare.ts'
+import { compareCounts, compareFingerprints, isOtherVersion, levelOf } from './compare.ts'
 import { checkKeys, type CopyOptions, jobsOf, measure } from './copy.ts'
 import { type Difference, type Level, reaches, verdictOf } from './level.ts'
 import { restoreInto } from './load-backup.ts'
-import { totalsOf } from './manifest.ts'
+import { type Manifest, totalsOf } from './manifest.ts'
 import { judgeAge, judgeRestoreTime, judgeSize, type ObjectiveResult, type Objectives, type SizeChange } from './objectives.ts'
 import { mostDifferences, proofName, writeProof } from './proof.ts'
 import { openScratch, type Scratch } from './scratch.ts'
@@ -46,10 +46,12 @@ export interface VerifyResult {
   /** What kept it from the next level, in one sentence; undefined when it came as far as was asked, or when the limit alone did. */
   stoppedBy?: string
   /**
-   * What the fingerprint cannot show, and why, in one sentence, when it is one that was taken without content or without counts: then a backup
-   * without a fault ends below `identical`, and nothing speaks against it.
+   * What could not be looked at, and why: the fingerprint is one that was taken without content or without counts, or the scratch server is not like
+   * the backup's own. Then a backup without a fault ends below `identical`, and nothing speaks against it.
    */
   limit?: string
+  /** The limit is the scratch server's: another one would show more, so its proof takes the place of none. */
+  partial?: true
   /** All of them, in a stable order. */
   differences: Difference[]
   /** The user's own, in their order; empty where there was no copy to run them on. */
@@ -120,7 +122,7 @@ export async function proveBackup(backup: FoundBackup, shelf: Shelf, options: Ve
   return result
 }
 
-interface Outcome extends Pick<VerifyResult, 'level' | 'stoppedBy' | 'limit' | 'differences' | 'checks' | 'allowed'> {
+interface Outcome extends Pick<VerifyResult, 'level' | 'stoppedBy' | 'limit' | 'partial' | 'differences' | 'checks' | 'allowed'> {
   server: Omit<VerifyResult['server'], 'backup'>
   timings: Omit<VerifyResult['timings'], 'total'>
 }
@@ -195,22 +197,33 @@ async function compareCopy(
   asked: Level,
   { jobs, timings }: { jobs: number; timings: Outcome['timings'] },
   work: Work,
-): Promise<Pick<Outcome, 'level' | 'stoppedBy' | 'limit' | 'differences'>> {
+): Promise<Pick<Outcome, 'level' | 'stoppedBy' | 'limit' | 'partial' | 'differences'>> {
   const { fingerprint, source } = backup.manifest
   if (asked === 'restored') return { level: 'restored', differences: [] }
   const from = Date.now()
   const counting = asked === 'counted'
   const sameMajor = scratch.programs.server.major === source.major
   const found = await measure(scratch, backup.manifest, work, jobs, counting && fingerprint.kind === 'content' ? 'counts' : fingerprint.kind)
-  const differences = counting ? compareCounts(fingerprint, found) : compareFingerprints(fingerprint, found, sameMajor)
+  const all = counting ? compareCounts(fingerprint, found) : compareFingerprints(fingerprint, found, sameMajor)
+  const differences = all.filter((each) => !isOtherVersion(each))
   timings.compare = Date.now() - from
-  const level = levelOf(differences, counting && fingerprint.kind === 'content' ? 'counts' : fingerprint.kind)
-  const [first] = differences
-  if (first) return { level, differences, stoppedBy: `${differences.length === 1 ? 'One difference' : `${differences.length} differences`} from the fingerprint, the first: ${first.object}: expected ${first.expected}, found ${first.found}.` }
+  const level = levelOf(all, counting && fingerprint.kind === 'content' ? 'counts' : fingerprint.kind)
   const known = counting && fingerprint.kind !== 'none' ? undefined : limits[fingerprint.kind]
-  const limit = known ? { limit: known } : {}
-  if (counting || sameMajor || fingerprint.kind === 'none') return { level, differences, ...limit }
-  return { level: 'counted', differences, ...limit, stoppedBy: `${known ? 'Rows' : 'Rows and content'} are the same; definitions can only be compared on a scratch server of the backup's own major version (${source.major}), and this one is ${scratch.server.version}.` }
+  const unlike = counting || fingerprint.kind === 'none' ? [] : unlikeSource(source, scratch.server.version, sameMajor, all.filter(isOtherVersion))
+  const limit = known || unlike.length ? { limit: [...(known ? [known] : []), ...unlike].join(' ') } : {}
+  const [first] = differences
+  if (first) return { level, differences, ...limit, stoppedBy: `${differences.length === 1 ? 'One difference' : `${differences.length} differences`} from the fingerprint, the first: ${first.object}: expected ${first.expected}, found ${first.found}.` }
+  return unlike.length ? { level: 'counted', differences, ...limit, partial: true } : { level, differences, ...limit }
+}
+
+/** What cannot be compared on this scratch server, and what would show it: a sentence for each. Empty where it is like the backup's own. */
+function unlikeSource(source: Manifest['source'], server: string, sameMajor: boolean, versions: readonly Difference[]): string[] {
+  const [first] = versions
+  const others = versions.length > 1 ? ` (and ${versions.length - 1} more)` : ''
+  return [
+    ...(sameMajor ? [] : [`Definitions were not compared: the scratch server is PostgreSQL ${server}, the backup is of ${source.server}, and the text of two majors differs where nothing else does. Verify it on a scratch server of its own major (${source.major}), or without scratch-url, to see the rest.`]),
+    ...(first ? [`The scratch server gave the extension ${first.object}${others} another version than the database had (${first.expected}; here ${first.found}), so this was not compared. Verify it on a scratch server that has that version, to see the rest.`] : []),
+  ]
 }
 
 /** What a fingerprint of each depth leaves open. */
@@ -225,6 +238,7 @@ const measured = (found?: number, met?: boolean): { found?: number; met?: boolea
 async function storeProof(backup: FoundBackup, result: VerifyResult, runUrl: string | undefined, work: Work): Promise<void> {
   const at = new Date()
   const { server, differences } = result
+  const early = result.partial && result.stoppedBy === undefined ? result.level : verdictOf(result) === 'reached' ? result.asked : undefined
   const proof = writeProof({
     format: 1,
     backup: result.id,
@@ -235,6 +249,7 @@ async function storeProof(backup: FoundBackup, result: VerifyResult, runUrl: str
     ...(result.asked === undefined ? {} : { asked: result.asked }),
     ...(result.stoppedBy === undefined ? {} : { stoppedBy: result.stoppedBy }),
     ...(result.limit === undefined ? {} : { limit: result.limit }),
+    ...(early === undefined ? {} : { partial: true }),
     differences: { count: differences.length, first: differences.slice(0, mostDifferences) },
     checks: result.checks.map(({ name, passed, said }) => ({ name, passed, said })),
     objectives: result.objectives.map(({ name, limit, found, met }) => ({ name, limit, ...measured(found, met) })),
@@ -243,7 +258,7 @@ async function storeProof(backup: FoundBackup, result: VerifyResult, runUrl: str
     timings: result.timings,
     ...(runUrl ? { run: runUrl } : {}),
   })
-  const name = proofName(at, randomBytes(3).toString('hex'), verdictOf(result) === 'reached' ? result.asked : undefined)
+  const name = proofName(at, randomBytes(3).toString('hex'), early)
   try {
     await storeText(proof, backup.folder + name, [backup.storage], work)
     work.log.info(`Proof stored as ${backup.folder}${name} (sha256 ${digestOf(proof).sha256.slice(0, 12)}…)`)

@@ -115,9 +115,11 @@ export async function chooseIds(shelf: Shelf, which: WhichSeveral, work: Work): 
   }
 }
 
-/** Whether it is still to be found out if a backup is good: no proof speaks of it, or one that was asked to end early. */
-export function isOpen(proof: { asked?: string; stoppedBy?: string; proven: boolean } | undefined): boolean {
-  return proof === undefined || (!proof.proven && proof.stoppedBy === undefined && proof.asked !== undefined && ['stored', 'readable', 'restored', 'counted'].includes(proof.asked))
+/** Whether it is still to be found out if a backup is good: no proof speaks of it, or one that ended early, as was asked or for its scratch server's sake. */
+export function isOpen(proof: { asked?: string; stoppedBy?: string; partial?: boolean; proven: boolean } | undefined): boolean {
+  if (proof === undefined) return true
+  const early = proof.partial ?? ['stored', 'readable', 'restored', 'counted'].includes(proof.asked ?? '')
+  return !proof.proven && proof.stoppedBy === undefined && early
 }
 
 /** So many of them by chance, none twice. */

@@ -7,12 +7,12 @@ import { fallenText, objectiveCodes, objectivesPart, objectiveText } from './obj
 import { capped, warningsPart } from './parts.ts'
 import { verifyReport, verifyVerdict } from './verify.ts'
 
-type Standing = 'good' | 'bad' | 'check-failed' | 'not-checked'
+type Standing = 'good' | 'bad' | 'short' | 'check-failed' | 'not-checked'
 
 function standingOf({ result, failure }: Looked): Standing {
   if (failure) return failure.bad ? 'bad' : 'not-checked'
   const verdict = verdictOf(result)
-  return speaksWell(verdict) ? 'good' : verdict === 'check-failed' ? 'check-failed' : 'bad'
+  return speaksWell(verdict) ? 'good' : verdict === 'check-failed' || verdict === 'short' ? verdict : 'bad'
 }
 
 /** How many were looked at, how many of these nothing speaks against, and the rest of what a step tells of a run. */
@@ -20,6 +20,8 @@ export interface Sum {
   checked: number
   valid: number
   bad: number
+  /** Nothing speaks against them, and they could not be seen to reach the level that was asked for. */
+  short: number
   checkFailed: number
   notChecked: number
   /** Every one of them restores and is identical. */
@@ -45,6 +47,7 @@ export function sumOf({ backups }: VerifyRun): Sum {
     checked: backups.length - notChecked,
     valid: count('good'),
     bad,
+    short: count('short'),
     checkFailed: count('check-failed'),
     notChecked,
     proven: backups.every(({ result }) => result?.proven),
@@ -61,6 +64,7 @@ function sumText(sum: Sum): string {
     `${formatCount(sum.checked)} checked`,
     `${formatCount(sum.valid)} valid`,
     ...(sum.bad ? [`${formatCount(sum.bad)} bad`] : []),
+    ...(sum.short ? [`${formatCount(sum.short)} below the level that was asked for`] : []),
     ...(sum.checkFailed ? [`${formatCount(sum.checkFailed)} with a failed check`] : []),
     ...(sum.notChecked ? [`${formatCount(sum.notChecked)} not checked`] : []),
     formatBytes(sum.bytes),
@@ -89,6 +93,7 @@ export function runFailure(run: VerifyRun): RunFailure | undefined {
   const first = run.backups.find((each) => standingOf(each) === 'not-checked')?.failure
   const causes: RunFailure[] = [
     ...(sum.bad ? [{ code: 'not-proven', message: '', hint: run.several ? 'Do not rely on the backups that are bad; the job summary names them, and what is wrong with each. Take a new backup now and verify it.' : 'Do not rely on this backup. Take a new one now and verify it; the job summary shows what differs.' }] : []),
+    ...(sum.short ? [{ code: 'not-proven', message: '', hint: 'Nothing speaks against the backup: what could not be looked at, and what would show it, is in its limit. Or ask for a lower level.' }] : []),
     ...(first ? [{ code: 'not-checked', message: '', hint: `Of those that were not checked, nothing is known from this run. The first: ${first.message} ${first.hint}` }] : []),
     ...(sum.checkFailed ? [{ code: 'check-failed', message: '', hint: 'The backup itself says nothing against it: look at what your check says of the data, and at the check.' }] : []),
     ...missed.map(({ name, message }) => ({ code: objectiveCodes[name], message, hint: hints[name] })),
@@ -128,14 +133,19 @@ export function runReport(run: VerifyRun): string {
       : md`None of the ${formatMany(run.there, 'backup')} is without a verdict (${code(run.asked)}).`,
     missed.length ? list(missed.map(({ message }) => text(message))) : undefined,
     warningsPart(warnings),
-    limited.length ? md`> ⚠️ Of ${formatMany(limited.length, 'backup')} not all could be looked at, since their fingerprints have no content (\`fingerprint: counts\` or \`none\`).` : undefined,
+    limited.length ? md`> ⚠️ Of ${formatMany(limited.length, 'backup')} not all could be looked at, because of their fingerprints or of the scratch server: ${limitsOf(limited)}` : undefined,
     one ? tablePart(run.backups) : undefined,
     objectivesPart(run.age),
   ).markdown}\n`
 }
 
-const order: Standing[] = ['bad', 'not-checked', 'check-failed', 'good']
-const marks: Record<Standing, string> = { bad: '❌', 'not-checked': '❔', 'check-failed': '❌', good: '✅' }
+/** Each once. */
+function limitsOf(limited: readonly Looked[]): string {
+  return [...new Set(limited.flatMap(({ result }) => result?.limit ?? []))].join(' ')
+}
+
+const order: Standing[] = ['bad', 'not-checked', 'short', 'check-failed', 'good']
+const marks: Record<Standing, string> = { bad: '❌', short: '❌', 'not-checked': '❔', 'check-failed': '❌', good: '✅' }
 
 /** A line each, those that need looking at first; among them, the newest first. */
 function tablePart(backups: readonly Looked[]): Markdown {
@@ -153,8 +163,8 @@ function row(looked: Looked): Piece[] {
 }
 
 function verdictText(result: NonNullable<Looked['result']>): string {
-  const words = { proven: 'proven', reached: 'good, as far as was asked', limited: 'nothing speaks against it', 'check-failed': 'the backup is good, a check failed:', bad: 'bad:' }
+  const words = { proven: 'proven', reached: 'good, as far as was asked', limited: 'nothing speaks against it', short: 'nothing speaks against it, and below the level that was asked for:', 'check-failed': 'the backup is good, a check failed:', bad: 'bad:' }
   const verdict = verdictOf(result)
-  const said = result.stoppedBy ?? result.checks.find(({ passed }) => !passed)?.said ?? (verdict === 'bad' ? result.limit : undefined)
+  const said = result.stoppedBy ?? result.checks.find(({ passed }) => !passed)?.said ?? (verdict === 'short' ? result.limit : undefined)
   return speaksWell(verdict) || said === undefined ? words[verdict] : `${words[verdict]} ${said}`
 }

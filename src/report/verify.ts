@@ -30,8 +30,10 @@ export function verifyVerdict(result: VerifyResult): string {
       return `Backup ${result.id} of ${result.label} reached ${asked}, and nothing speaks against it. ${result.limit ?? ''}`.trim()
     case 'check-failed':
       return `A check failed: ${which} reached ${asked}${result.proven ? ', so the backup itself is good: it is identical to what the database held' : ''}. ${failedChecks(result)}`
+    case 'short':
+      return `Not proven: ${which} reached ${asked}. It was to reach "${result.asked}". ${result.limit ?? ''}`.trim()
     case 'bad':
-      return `Not proven: ${which} reached ${asked}. ${result.stoppedBy ?? `It was to reach "${result.asked}". ${result.limit ?? ''}`}`.trim()
+      return `Not proven: ${which} reached ${asked}. ${result.stoppedBy ?? ''}`.trim()
   }
 }
 
@@ -56,6 +58,8 @@ function headline(result: VerifyResult): Markdown {
       return md`## ⚠️ Backup of ${label} ${result.level}: nothing speaks against it, and not all could be looked at`
     case 'check-failed':
       return md`## ❌ Backup of ${label}: a check of yours failed${result.proven ? '; the backup itself is good' : ''}`
+    case 'short':
+      return md`## ❌ Backup of ${label} ${result.level}, not ${result.asked ?? ''} as was asked: nothing speaks against it, and not all could be looked at`
     case 'bad':
       return md`## ❌ Backup of ${label} not proven: do not rely on it`
   }
@@ -134,6 +138,7 @@ function nextPart(result: VerifyResult): Markdown {
   const verdict = verdictOf(result)
   if (verdict === 'check-failed')
     return md`**Next:** look at what the check says of the data. If it is right, the database itself was so at ${formatMoment(result.snapshotAt)}: an older backup may be better (\`backup: 'before: …'\`). If it is wrong, mend the check.`
+  if (verdict === 'short') return md`**Next:** see to what its limit names, or ask for the level ${result.level}. Nothing was found that speaks against this backup.`
   if (verdict === 'reached') return md`**Next:** what is beyond the level ${result.level} is not known of it. Leave \`level\` out to restore and compare it.`
   if (speaksWell(verdict)) {
     const inputs = inputsPart([

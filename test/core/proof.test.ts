@@ -3,6 +3,8 @@ import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { findReadable } from '../../src/core/copy.ts'
+import { verdictOf } from '../../src/core/level.ts'
 import { readProof } from '../../src/core/proof.ts'
 import { verify } from '../../src/core/verify.ts'
 import type { UserError } from '../../src/errors.ts'
@@ -124,8 +126,20 @@ test('a newer scratch server proves rows and content, and says what it cannot pr
   const store = await newStore()
   await store.backup(old.connection)
   const result = await verify({ ...store.reading, scratch: newest.to('postgres') }, quietWork())
-  assert.deepEqual([result.level, result.proven, result.differences], ['counted', false, []])
-  assert.match(result.stoppedBy ?? '', new RegExp(`own major version \\(${oldest.major}\\)`))
+  // what this server cannot show says nothing against the backup: a limit, with the way to see the rest, and no fault of the backup's
+  assert.deepEqual([result.level, result.proven, result.differences, result.stoppedBy, verdictOf(result)], ['counted', false, [], undefined, 'limited'])
+  assert.match(result.limit ?? '', new RegExp(`Definitions were not compared.*scratch server of its own major \\(${oldest.major}\\)`))
+  // and it neither takes a good proof away nor gives one
+  const provenIs = async (): Promise<string> => (await findReadable({ ...store.reading, backup: 'latest-proven' }, quietWork())).manifest.id
+  await assert.rejects(provenIs(), (error: UserError) => error.code === 'no-proven-backup')
+  const { proven, id } = await verify({ ...store.reading, scratch: oldest.to('postgres') }, quietWork())
+  assert.ok(proven)
+  for (const level of [undefined, 'identical'] as const) {
+    const looked = await verify({ ...store.reading, ...(level ? { level } : {}), scratch: newest.to('postgres') }, quietWork())
+    assert.deepEqual([looked.level, looked.proven, looked.stoppedBy], ['counted', false, undefined], level)
+    assert.equal(await provenIs(), id, level)
+  }
+  assert.equal(readdirSync(join(store.folder, 'test', id, 'proofs')).filter((file) => file.endsWith('-counted.json')).length, 3)
   await store.backup(recent.connection)
   await assert.rejects(verify({ ...store.reading, scratch: oldest.to('postgres') }, quietWork()), (error: UserError) => error.code === 'server-older')
 })

@@ -3,10 +3,11 @@ import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from '
 import { join } from 'node:path'
 import { before, describe, test } from 'node:test'
 import { generateX25519Identity } from 'age-encryption'
-import type { Level } from '../../src/core/level.ts'
+import { type Level, verdictOf } from '../../src/core/level.ts'
 import type { Manifest, StoredArchive } from '../../src/core/manifest.ts'
 import { type Proof, readProof } from '../../src/core/proof.ts'
 import { verify, type VerifyOptions, type VerifyResult } from '../../src/core/verify.ts'
+import { isOpen } from '../../src/core/which.ts'
 import { UserError } from '../../src/errors.ts'
 import { version } from '../../src/version.ts'
 import type { Held, Work } from '../../src/work.ts'
@@ -152,6 +153,36 @@ describe('each level', () => {
       const result = await verify({ ...store.reading, level: 'readable' }, quietWork())
       assert.deepEqual([result.level, result.stoppedBy], ['readable', undefined])
     })
+})
+
+describe('an extension', () => {
+  type Extensions = Record<string, string>
+  const withExtensions = async (change: (extensions: Extensions) => Extensions): Promise<{ result: VerifyResult; proof: Proof; name: string }> => {
+    const { store, id, options } = await oneBackup()
+    const { fingerprint } = manifestOf(store, id)
+    const supplement = { ...fingerprint.supplement, extensions: change(fingerprint.supplement.extensions) }
+    rewrite(store, id, (manifest) => ({ ...manifest, fingerprint: { ...fingerprint, supplement } }))
+    const result = await verify(options, quietWork())
+    return { result, proof: proofsOf(store, id)[0] as Proof, name: readdirSync(join(folderOf(store, id), 'proofs'))[0] as string }
+  }
+
+  test('that the scratch server has in another version is a limit of that server: not identical, and nothing against the backup', async () => {
+    const { result, proof, name } = await withExtensions(({ plpgsql }) => ({ plpgsql: plpgsql?.replace(/^\S+/, '0.9') ?? '' }))
+    assert.deepEqual([result.level, result.proven, result.stoppedBy, result.differences, verdictOf(result)], ['counted', false, undefined, [], 'limited'])
+    assert.match(result.limit ?? '', /extension plpgsql another version than the database had \(0\.9 in pg_catalog; here 1\.0 in pg_catalog\)/)
+    assert.match(name, /-counted\.json$/)
+    assert.deepEqual([proof.partial, isOpen(proof)], [true, true], 'still to be found out')
+  })
+
+  test('in another schema, or not in the copy at all, is a difference', async () => {
+    const moved = await withExtensions(() => ({ plpgsql: '1.0 in elsewhere' }))
+    assert.match(moved.result.stoppedBy ?? '', /plpgsql: expected 1\.0 in elsewhere, found 1\.0 in pg_catalog/)
+    assert.doesNotMatch(moved.name, /counted/)
+    const [other] = await query(server, 'postgres', `SELECT name::text, default_version AS version FROM pg_available_extensions WHERE name <> 'plpgsql' ORDER BY 1 LIMIT 1`)
+    assert.ok(other, 'the server has an extension to spare')
+    const { result } = await withExtensions((extensions) => ({ ...extensions, [String(other['name'])]: `${String(other['version'])} in public` }))
+    assert.deepEqual([result.level, result.differences.map(({ kind, found }) => [kind, found]), verdictOf(result)], ['counted', [['extension', 'not there']], 'bad'])
+  })
 })
 
 describe('checks', () => {

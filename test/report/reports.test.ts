@@ -132,10 +132,13 @@ describe('the report of a verification that was asked for more, or less', () => 
     assert.doesNotMatch(verifyReport(result), /restored in|❌/)
     assert.match(verifyVerdict(result), /^Good as far as was asked/)
   })
-  test('that did not come as far as was asked is not good, whatever the reason', () => {
+  test('that did not come as far as was asked fails, and is not called bad when nothing speaks against it', () => {
     const result = verifyResult({ level: 'counted', asked: 'identical', proven: false, limit: 'Content was not measured.' })
     assert.match(verifyVerdict(result), /^Not proven: .*"counted"\. It was to reach "identical"\. Content was not measured\./)
-    assert.match(firstLine(verifyReport(result)), /not proven/)
+    assert.match(firstLine(verifyReport(result)), /^## ❌ .*counted, not identical as was asked: nothing speaks against it/)
+    assert.doesNotMatch(verifyReport(result), /do not rely on it/)
+    const run: VerifyRun = { label: 'production', asked: 'latest', several: false, there: 1, backups: [{ id: result.id, result }], age: [], took: 1000 }
+    assert.deepEqual([runFailure(run)?.code, /^Nothing speaks against the backup/.test(runFailure(run)?.hint ?? '')], ['not-proven', true])
   })
   test('of very many backups shows fifty, the bad ones first, and counts the rest', () => {
     const backups = Array.from({ length: 300 }, (_, i) => ({ id: `20261121T031045Z-${String(i).padStart(4, '0')}`, result: i === 299 ? failed : i === 100 ? unprovenResult() : verifyResult() }))
