@@ -26,6 +26,8 @@ export interface ReplaceOptions {
   jobs: number
   /** How long to try for the locks, milliseconds. */
   lockPatience: number
+  /** Runs before anything is made in the live database, when it is known that all can go in its place. */
+  before: () => Promise<void>
 }
 
 export interface Replaced {
@@ -38,6 +40,8 @@ export interface Replaced {
   warnings: string[]
   /** Milliseconds that the live tables were locked. */
   locked: number
+  /** When they were, by the server's clock: milliseconds since 1970. */
+  lockedAt: number
 }
 
 export const sqlName = (table: { schema: string; name: string }): string => `${quoteName(table.schema)}.${quoteName(table.name)}`
@@ -70,7 +74,9 @@ export async function replaceLive(options: ReplaceOptions, work: Work): Promise<
       keys: [],
       warnings: task.there.filter(({ extra }) => extra.length && contents !== 'schema').map(({ table, extra }) => `The live ${tableName(table)} has columns that the backup does not know; in every row they have their default now: ${extra.join(', ')}.`),
       locked: 0,
+      lockedAt: 0,
     }
+    await options.before() // and not after the staging, whose rows would be in a safety backup too
     if (contents !== 'schema') {
       work.hold(held)
       await stage(session, staging, task, options, work)
@@ -130,6 +136,8 @@ async function inOneTransaction(session: Session, staging: string, task: Task, o
     const roots = await oidsOf(session, hashed)
     const keys = await lockTables(session, { replaced, others: [...(await oidsOf(session, task.making.others)), ...roots] }, lockPatience, work)
     const lockedAt = Date.now()
+    const [clock] = await session.query<{ at: number }>('SELECT (pg_catalog.date_part($1, pg_catalog.clock_timestamp()) * 1000)::float8 AS at', ['epoch'])
+    result.lockedAt = Math.round(clock?.at ?? lockedAt)
     await unchanged(session, task, side)
     const on = await switchOff(session, [...replaced, ...roots])
     await session.query('SET CONSTRAINTS ALL IMMEDIATE') // rows that a deferred check still has to see stand in the way of every ALTER

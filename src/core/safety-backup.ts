@@ -30,7 +30,8 @@ const largeTable = 16 * 1024 ** 2
 export async function backUpTarget(options: RestoreOptions, like: { label: string; encryption: Manifest['encryption'] | undefined }, work: Work): Promise<SafetyBackup> {
   const { target, sources, bindirs, runUrl } = options
   const { label, encryption } = like
-  const without = `To go on without one, write safety-backup: false. The database as it is now is then nowhere but on its own server${options.mode === 'in-place' ? ', and is overwritten there' : ', where a swap keeps it beside the new one'}.`
+  const overwritten = options.mode === 'in-place' || options.replace === true
+  const without = `To go on without one, write safety-backup: false. The database as it is now is then nowhere but on its own server${overwritten ? ', and is overwritten there' : ', where a swap keeps it beside the new one'}.`
   const refuse = (why: string, hint: string, cause?: unknown): UserError =>
     new UserError('safety-backup-failed', `The safety backup of "${target.database}" cannot be made, so nothing was restored: ${why}`, `${hint} ${without}`.trim(), { cause })
   if (sources.length === 0) throw refuse('there is no storage to put it in.', 'Give the storage that backups of it are in.')

@@ -290,6 +290,38 @@ test('a live table that changes what is written is not committed', async () => {
   await nothingLeft(b)
 })
 
+test('the way back that the report prints is the part, and it brings back what was there; how long is in neither is told', async () => {
+  const b = await bench()
+  await b.sql('UPDATE orders SET total = 7; INSERT INTO customers VALUES (77, $$late$$)')
+  const [orders, customers] = [await b.one(rowsOf('orders')), await b.one(rowsOf('customers'))]
+  const events: string[] = []
+  const work = { ...quietWork(), hold: (thing: Held) => void events.push(thing.kind), log: { ...quietWork().log, info: (text: string) => void events.push(text) } }
+  const result = await b.restore({ tables: ['orders'], replace: true, safetyBackup: true }, work)
+  const stored = events.findIndex((text) => text.startsWith('The target as it is now is stored'))
+  assert.ok(stored > events.findIndex((text) => text.startsWith('Restoring rows')), 'after the build')
+  assert.ok(stored >= 0 && stored < events.indexOf('schema'), 'before anything is made in the live database')
+  assert.deepEqual(result.plan.map(({ step, done }) => [step.split(' ')[0], done]), [['Restore', true], ['Back', true], ['In', true]])
+  assert.ok((result.part.unsaved ?? 0) > 0 && (result.part.unsaved ?? 0) < result.timings.total)
+  await b.sql('INSERT INTO customers VALUES (78, $$later$$)')
+  const report = restoreReport(result)
+  assert.match(report, /Rows written to these tables in the \d+\.\d s between/)
+  const typed = /```yaml\n([\s\S]*?)```/.exec(report)?.[1] ?? ''
+  const value = (name: string): string => new RegExp(`^${name}: (.*)$`, 'm').exec(typed)?.[1]?.replaceAll("'", '') ?? ''
+  assert.equal(value('replace'), 'true')
+  const tables = [...(/^tables: \|\n((?: {2}.*\n)+)/m.exec(typed)?.[1] ?? '').matchAll(/^ {2}(.*)$/gm)].map(([, line]) => line as string)
+  const back = await b.restore({ backup: value('backup'), label: value('label'), tables, replace: true, safetyBackup: false })
+  assert.equal(await b.one(rowsOf('orders')), orders)
+  assert.equal(await b.one(rowsOf('(SELECT * FROM customers WHERE id <> 78)')), customers)
+  assert.equal(await b.one('SELECT count(*)::int FROM customers WHERE id = 78'), 1)
+  assert.equal(back.part.unsaved, undefined)
+  // made anew: the safety backup lacks it
+  await b.sql('DROP TABLE lines')
+  const anew = restoreReport(await b.restore({ tables: ['lines', 'orders'], replace: true, safetyBackup: true }))
+  assert.match(anew, /tables: \|\n {2}public\.orders\nreplace: /)
+  assert.match(anew, /DROP TABLE "public"\."lines";/)
+  await nothingLeft(b)
+})
+
 test('writers go on: their rows in other tables stay, and a table that is held is named in the end', async () => {
   const b = await bench()
   let running = true
