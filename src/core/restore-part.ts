@@ -155,8 +155,9 @@ async function bringPart({ backup, options, session, programs, folder, wanted, s
     const counted = (table: string): { rows?: number } => (rowsOf.has(table) ? { rows: rowsOf.get(table) as number } : {})
     if (replace) {
       const patience = options.lockPatience ?? defaultPatience
+      const sequences = Object.fromEntries(Object.entries(backup.manifest.fingerprint.sequences).map(([name, { after }]) => [name, after]))
       const before = (): Promise<void> => secure(result, options, backup, safety, work)
-      const replaced = await replaceLive({ side, live, programs, contents, withOwners: options.owner !== 'drop', encoding, jobs, lockPatience: patience, before }, work)
+      const replaced = await replaceLive({ side, live, programs, contents, withOwners: options.owner !== 'drop', encoding, jobs, lockPatience: patience, before, sequences }, work)
       if (result.safetyBackup) part.unsaved = Math.max(0, replaced.lockedAt - Date.parse(result.safetyBackup.snapshotAt))
       for (const how of ['created', 'replaced', 'untouched'] as const) for (const table of replaced[how]) part.tables.push({ table, into: table, how, ...(how === 'untouched' ? {} : counted(table)) })
       part.keys = replaced.keys

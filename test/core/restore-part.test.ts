@@ -66,8 +66,8 @@ interface Bench {
   restore(options: Partial<RestoreOptions>, work?: ReturnType<typeof quietWork>): Promise<RestoreResult & { part: RestoredPart }>
 }
 
-async function bench(server: Server = newest, largeTable = 16 << 20): Promise<Bench> {
-  const target = await freshDatabase(server, shop)
+async function bench(server: Server = newest, largeTable = 16 << 20, more = ''): Promise<Bench> {
+  const target = await freshDatabase(server, { ...shop, sql: `${shop.sql};${more}` })
   const store = await newStore()
   await store.backup(target.connection, { largeTable })
   const sql = (text: string): Promise<Record<string, unknown>[]> => query(server, target.name, text)
@@ -202,6 +202,51 @@ for (const server of servers()) {
       const second = await b.restore({ tables: ['customers'], replace: true })
       assert.equal(await b.one('SELECT sum(since)::int FROM customers'), 70)
       assert.ok(second.warnings.some((warning) => /customers.*since/.test(warning)), second.warnings.join())
+    })
+
+    test('sequences are moved forward, wherever they stand, and never back', async () => {
+      const b = await bench(server, 16 << 20, `
+        CREATE TABLE a (id serial, n int); CREATE TABLE b (id serial, n int); CREATE TABLE c (id serial, n int); CREATE TABLE d (id serial, n int); CREATE TABLE down (id int); CREATE SEQUENCE falling INCREMENT -1 OWNED BY down.id; ALTER TABLE down ALTER id SET DEFAULT nextval('falling');
+        CREATE SEQUENCE shared; CREATE SEQUENCE ahead; CREATE TABLE e (id int DEFAULT nextval('shared'), f text DEFAULT 'f' || nextval('ahead'));
+        INSERT INTO a (n) SELECT generate_series(1, 10); INSERT INTO b (n) SELECT generate_series(1, 10); INSERT INTO c (n) SELECT generate_series(1, 10); INSERT INTO d (n) SELECT generate_series(1, 10); INSERT INTO e SELECT FROM generate_series(1, 10); INSERT INTO down SELECT FROM generate_series(1, 10)`)
+      await b.sql(`ALTER SEQUENCE a_id_seq RESTART WITH 1000000; SELECT setval('b_id_seq', 500); ALTER SEQUENCE c_id_seq RESTART; SELECT setval('d_id_seq', 10, false);
+        ALTER SEQUENCE shared RESTART; ALTER SEQUENCE ahead RESTART WITH 70; ALTER SEQUENCE falling RESTART; CREATE SEQUENCE unknown; ALTER TABLE e ADD g int DEFAULT nextval('unknown')`)
+      const { warnings } = await b.restore({ tables: ['a', 'b', 'c', 'd', 'e', 'down'], replace: true, safetyBackup: false })
+      const next = await b.sql(`SELECT nextval('a_id_seq')::int AS a, nextval('b_id_seq')::int AS b, nextval('c_id_seq')::int AS c, nextval('d_id_seq')::int AS d, nextval('shared')::int AS shared, nextval('ahead')::int AS ahead, nextval('falling')::int AS falling`)
+      assert.deepEqual(next, [{ a: 1_000_000, b: 501, c: 11, d: 11, shared: 11, ahead: 70, falling: -11 }])
+      assert.ok(warnings.some((warning) => /public\.e takes values from the sequence public\.unknown/.test(warning)), warnings.join())
+      assert.ok(!warnings.some((warning) => /shared|ahead/.test(warning)), warnings.join())
+    })
+
+    test('a tree with partitions that the backup lacks is not replaced', async () => {
+      const b = await bench(server)
+      await b.sql('CREATE TABLE parts_9 PARTITION OF parts FOR VALUES FROM (1000) TO (2000); INSERT INTO parts VALUES (1500); DELETE FROM parts WHERE id < 50')
+      const [before, rows] = [await b.one(everything), await b.one(rowsOf('parts'))]
+      await assert.rejects(b.restore({ tables: ['parts'], replace: true, safetyBackup: false }), isError('partitions-differ', /public\.parts_9\./, /DETACH/))
+      assert.deepEqual([await b.one(everything), await b.one(rowsOf('parts'))], [before, rows])
+      await b.restore({ tables: ['parts_1'], replace: true, safetyBackup: false })
+      assert.equal(await b.one('SELECT count(*)::int FROM parts'), 201)
+      await b.sql('ALTER TABLE parts DETACH PARTITION parts_9')
+      await b.restore({ tables: ['parts'], replace: true, safetyBackup: false })
+      assert.equal(await b.one('SELECT count(*)::int FROM parts'), 200)
+      await nothingLeft(b)
+    })
+
+    test('keys that somebody switched off stay off, and one that is not enforced is not called checked', async () => {
+      const b = await bench(server)
+      if (server.major >= 18) await b.sql('ALTER TABLE lines ADD CONSTRAINT lax FOREIGN KEY (n) REFERENCES orders NOT ENFORCED')
+      await b.sql(`ALTER TABLE lines ADD CONSTRAINT late FOREIGN KEY (n) REFERENCES orders NOT VALID; ALTER TABLE orders ADD region int, ADD CONSTRAINT tree FOREIGN KEY (region) REFERENCES parts;
+        CREATE TABLE refers (id int, o int REFERENCES orders) PARTITION BY RANGE (id); CREATE TABLE refers_1 PARTITION OF refers DEFAULT`)
+      await b.store.backup(b.target.connection)
+      await b.sql('ALTER TABLE lines DISABLE TRIGGER ALL; ALTER TABLE refers DISABLE TRIGGER ALL')
+      const states = `SELECT json_agg(json_build_array(t.tgrelid::regclass::text, k.conname, t.tgfoid::regproc::text, t.tgenabled) ORDER BY 1::text, t.tgrelid::regclass::text, k.conname, t.tgfoid::regproc::text)::text AS all FROM pg_trigger t JOIN pg_constraint k ON k.oid = t.tgconstraint`
+      const before = await b.one(states)
+      assert.match(String(before), /"D"/)
+      const { part, warnings } = await b.restore({ tables: ['orders'], replace: true, safetyBackup: false })
+      assert.equal(await b.one(states), before)
+      assert.ok(part.keys.includes('buys it') && !part.keys.includes('late') && !part.keys.includes('lax'), part.keys.join())
+      assert.ok(!warnings.some((warning) => /switched off/.test(warning)))
+      await b.sql('INSERT INTO lines VALUES (2000, 99999, 1)')
     })
 
     test('rows that a foreign key forbids roll all back, and are counted', async () => {
