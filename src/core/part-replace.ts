@@ -149,6 +149,7 @@ async function inOneTransaction(session: Session, staging: string, task: Task, o
     const [clock] = await session.query<{ at: number }>('SELECT (pg_catalog.date_part($1, pg_catalog.clock_timestamp()) * 1000)::float8 AS at', ['epoch'])
     result.lockedAt = Math.round(clock?.at ?? lockedAt)
     await unchanged(session, task, side, rows)
+    work.log.info('Replacing, in one transaction: the live tables are locked')
     const on = await switchOff(session, [...replaced, ...roots])
     await session.query('SET CONSTRAINTS ALL IMMEDIATE') // rows that a deferred check still has to see stand in the way of every ALTER
     for (const { table, only, name } of keys) await session.query(`ALTER TABLE ${only}${table} DROP CONSTRAINT ${quoteName(name)}`)

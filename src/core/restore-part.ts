@@ -3,6 +3,7 @@ import { UserError } from '../errors.ts'
 import { connectBeside, dropHeld } from '../postgres/beside.ts'
 import { findPrograms, type Programs } from '../postgres/binaries.ts'
 import { type Connection, withDatabase } from '../postgres/connection.ts'
+import type { Fingerprint } from '../postgres/fingerprint.ts'
 import { tableName } from '../postgres/relations.ts'
 import { connect, type Session } from '../postgres/session.ts'
 import { quietly } from '../postgres/still.ts'
@@ -36,6 +37,8 @@ export interface RestoredPart {
   keys: string[]
   /** What was left out on purpose, as sentences. */
   leftOut: string[]
+  /** What the backup's fingerprint could be asked: `none` compares with what the archives held. */
+  fingerprint: Fingerprint['kind']
   /** Archives that were read, of how many. */
   archives: { read: number; all: number }
   /** Milliseconds that live tables were locked. */
@@ -77,7 +80,7 @@ export async function restorePart(backup: FoundBackup, options: RestoreOptions, 
     const names = [...wanted.tables, ...wanted.schemas.map((name) => `all of ${name}`)]
     const steps = planOfPart(backup, target, names, { replace, contents })
     const archives = { read: 0, all: dataArchivesOf(manifest).length + 1 }
-    const part: RestoredPart = { wanted: names, asked: wanted, contents, replace, tables: [], schemas: [], keys: [], leftOut: [], archives, locked: 0 }
+    const part: RestoredPart = { wanted: names, asked: wanted, contents, replace, tables: [], schemas: [], keys: [], leftOut: [], fingerprint: manifest.fingerprint.kind, archives, locked: 0 }
     const around = stepsAround(options, replace && options.safetyBackup !== false, { target, label: manifest.label })
     const result: RestoreResult = { ...beginResult(backup, options, session), plan: inTurn(aroundBring(steps, around)), part }
     if (!options.dryRun) {
@@ -101,12 +104,14 @@ function aroundBring({ build, bring }: PartSteps, { safety, command }: ReturnTyp
 function planOfPart({ manifest }: FoundBackup, target: string, names: readonly string[], how: Pick<RestoredPart, 'replace' | 'contents'>): PartSteps {
   const { replace, contents } = how
   const what = names.join(', ')
-  const compared = contents === 'schema' ? 'without rows' : manifest.fingerprint.kind === 'none' ? 'with the rows of these tables (the backup has no fingerprint to compare them with)' : 'with the rows of these tables, and compare them with the fingerprint'
+  const { kind } = manifest.fingerprint
+  const proof = { none: 'compare with what the archives held', counts: 'count rows as the fingerprint did', content: 'compare with the fingerprint' }[kind]
+  const compared = contents === 'schema' ? 'without rows' : { none: 'with the rows of these tables (the backup has no fingerprint to compare them with)', counts: 'with the rows of these tables, and count them as the fingerprint did', content: 'with the rows of these tables, and compare them with the fingerprint' }[kind]
   const copied = `Copy them into a schema of their own in "${target}", in one transaction; nothing there is touched`
   const replaced =
     contents === 'schema'
       ? `Make those that "${target}" lacks, empty, in one transaction; those that are there are left alone`
-      : `In one transaction in "${target}": lock the tables, put the rows in the place of theirs, ${contents === 'data' ? '' : 'make what is missing, '}check foreign keys, compare with the fingerprint, commit`
+      : `In one transaction in "${target}": lock the tables, put the rows in the place of theirs, ${contents === 'data' ? '' : 'make what is missing, '}check the foreign keys that are valid, ${proof}, commit`
   return {
     build: { step: `Restore ${what} of ${manifest.id} (as of ${manifest.snapshot.at}) into a database beside "${target}", ${compared}`, done: false },
     bring: { step: replace ? replaced : copied, done: false },

@@ -36,8 +36,10 @@ export function partReport(result: RestoreResult, part: RestoredPart): string {
 function titleOf(result: RestoreResult, part: RestoredPart): Markdown {
   if (result.dryRun) return md`## 📝 Dry run: this is what restoring a part of ${code(result.target)} would do. Nothing was touched`
   if (!part.replace) return md`## ✅ Copied beside the live tables of ${code(result.target)}; nothing there was touched`
-  return part.contents === 'schema' ? md`## ✅ Missing tables of ${code(result.target)} made anew, empty` : md`## ✅ Tables of ${code(result.target)} replaced, foreign keys checked, compared with the backup`
+  return part.contents === 'schema' ? md`## ✅ Missing tables of ${code(result.target)} made anew, empty` : md`## ✅ Tables of ${code(result.target)} replaced${part.keys.length ? ', foreign keys checked' : ''}${compared[part.fingerprint]}`
 }
+
+const compared: Record<RestoredPart['fingerprint'], string> = { content: ', compared with the backup', counts: ', rows counted as in the backup', none: '' }
 
 function tablesPart(part: RestoredPart): Markdown | undefined {
   if (part.tables.length === 0) return undefined

@@ -190,6 +190,7 @@ export function partResult(changes: Partial<RestoredPart> = {}, result: Partial<
     schemas: ['public_restored_20261121T031045'],
     keys: [],
     leftOut: ['Foreign keys.'],
+    fingerprint: 'content',
     archives: { read: 2, all: 9 },
     locked: 0,
     ...changes,
