@@ -403,6 +403,23 @@ test('writers go on: their rows in other tables stay, and a table that is held i
   await nothingLeft(b)
 })
 
+test('a key that was switched off, and that this role may not switch, is named; a sequence of somebody else is, too', async () => {
+  const b = await bench(newest, 16 << 20, `CREATE SEQUENCE alien; CREATE TABLE f (id int DEFAULT nextval('alien'), o int REFERENCES orders)`)
+  const owner = `owner_${b.target.name}`
+  await b.sql(`CREATE ROLE "${owner}" LOGIN CREATEDB PASSWORD 'p'; GRANT CREATE ON DATABASE "${b.target.name}" TO "${owner}"; ALTER TABLE orders OWNER TO "${owner}"; ALTER TABLE lines OWNER TO "${owner}"; ALTER TABLE customers OWNER TO "${owner}"; ALTER TABLE f OWNER TO "${owner}"; GRANT ALL ON SCHEMA public TO "${owner}"; GRANT ALL ON log TO "${owner}"`)
+  try {
+    await b.sql('ALTER TABLE lines DISABLE TRIGGER ALL')
+    const { warnings, part } = await b.restore({ target: { ...b.target.connection, user: owner, password: 'p' }, tables: ['orders', 'f'], replace: true, safetyBackup: false })
+    assert.ok(warnings.some((warning) => /"lines_ordered_fkey" of public\.lines was switched off/.test(warning)), warnings.join())
+    assert.ok(!warnings.some((warning) => /"buys it"/.test(warning)), warnings.join())
+    assert.ok(warnings.some((warning) => /sequence public\.alien, .*could not be looked at/.test(warning)), warnings.join())
+    assert.equal(part.tables.find(({ table }) => table === 'public.orders')?.rows, 300)
+    await nothingLeft(b)
+  } finally {
+    await b.sql(`REASSIGN OWNED BY "${owner}" TO CURRENT_USER; DROP OWNED BY "${owner}"; DROP ROLE "${owner}"`)
+  }
+})
+
 test('stopped at any moment: all or nothing, and nothing is left', async () => {
   const b = await bench()
   const original = await b.one(rowsOf('orders'))
