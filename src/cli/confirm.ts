@@ -28,8 +28,11 @@ export async function restoreAsked(step: Step, { interactive }: Pick<Terminal, '
 }
 
 /** Where an environment is named, it is typed too: `production/shop`, not `shop`. */
-function question(env: Env): string {
-  const which = inputFlag(env, 'undo') ? 'that is swapped back' : inputFlag(env, 'clean') ? 'that was restored' : inputText(env, 'mode') === 'new' ? 'that is made' : 'that is replaced'
+export function question(env: Env): string {
+  const part = inputText(env, 'tables') !== '' || inputText(env, 'schemas') !== ''
+  const ofPart = inputFlag(env, 'replace') ? 'whose tables are replaced' : 'that they come into'
+  const ofAll = inputText(env, 'mode') === 'new' ? 'that is made' : 'that is replaced'
+  const which = inputFlag(env, 'undo') ? 'that is swapped back' : inputFlag(env, 'clean') ? 'that was restored' : part ? ofPart : ofAll
   const name = inputText(env, 'environment') ? 'environment, a slash, and the name of the database' : 'name of the database'
   return `To go on, type the ${name} ${which}: `
 }

@@ -1,12 +1,12 @@
 import { UserError } from '../errors.ts'
 import type { Programs } from '../postgres/binaries.ts'
 import type { Connection } from '../postgres/connection.ts'
+import { markedName } from '../postgres/kept.ts'
 import { tableName } from '../postgres/relations.ts'
 import { connect, quoteName } from '../postgres/session.ts'
 import { copySchemas } from '../postgres/staging.ts'
 import type { Work } from '../work.ts'
 import { compareRows } from './compare.ts'
-import { markedName } from './part-names.ts'
 import { measureTables, type PartSide, whyNotThere } from './part-side.ts'
 
 /** The schema of its own that each source schema's tables come into: `<schema>_restored_<UTC time>`. */
@@ -17,7 +17,7 @@ export function schemasFor(sources: readonly string[], there: readonly string[],
     const taken = [...there, ...names.values()]
     // two long names may be the same once they are cut, and two restores may begin in one second
     for (let i = 0; ; i++) {
-      const name = markedName(source, i === 0 ? 'restored' : `restored${i + 1}`, now)
+      const name = markedName(source, i === 0 ? 'restored' : `restored${i + 1}`, now.toISOString())
       if (taken.includes(name)) continue
       names.set(source, name)
       break

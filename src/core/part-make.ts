@@ -1,6 +1,6 @@
 import { UserError } from '../errors.ts'
 import { type ArchiveEntry, entriesSql } from '../postgres/archive-entries.ts'
-import { addForeignKey } from '../postgres/replace-tables.ts'
+import { addForeignKey, checksRows } from '../postgres/replace-tables.ts'
 import type { Session } from '../postgres/session.ts'
 import type { Work } from '../work.ts'
 import type { Making } from './part-entries.ts'
@@ -36,7 +36,7 @@ export async function makeTies(session: Session, { keys, dependents }: Making, o
     try {
       const sql = statementOf(await sqlOf([entry.id], options, work))
       await attempt(session, () => addForeignKey(session, keyName(sql), sql))
-      result.keys.push(name)
+      if (checksRows(sql)) result.keys.push(name)
     } catch (error) {
       const violated = error instanceof UserError && error.code === 'foreign-key-violated'
       if ((violated && options.contents !== 'schema') || !(violated || isRefusal(error))) throw error

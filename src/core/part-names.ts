@@ -97,11 +97,3 @@ export function checkNamed(wanted: { tables: readonly string[]; schemas: readonl
   const roots = spelled.filter(({ schema, name }) => plain.has(`${schema}.${name}`.replace(/[\r\n]/g, ' ')))
   pickTables(wanted, [...leaves, ...roots], `The backup ${id}`)
 }
-
-/** A name with a mark and a time behind it, within the 63 bytes that a name may have. */
-export function markedName(name: string, mark: string, now: Date): string {
-  const suffix = `_${mark}_${now.toISOString().replace(/[-:]/g, '').slice(0, 15)}`
-  let base = name
-  while (Buffer.byteLength(base + suffix) > 63) base = [...base].slice(0, -1).join('')
-  return base + suffix
-}

@@ -3,9 +3,11 @@ import { messageOf, UserError } from '../errors.ts'
 import type { Programs } from '../postgres/binaries.ts'
 import type { Connection } from '../postgres/connection.ts'
 import { measureParts } from '../postgres/content.ts'
+import { moveSequences } from '../postgres/move-sequences.ts'
 import type { PartTable } from '../postgres/part-tables.ts'
 import { type Table, tableName } from '../postgres/relations.ts'
-import { addForeignKey, type LiveTable, lockTables, matchLive, moveSequences, neighboursOf, switchOff } from '../postgres/replace-tables.ts'
+import { addForeignKey, checksRows, livePartitions, type LiveTable, lockTables, matchLive, neighboursOf, sqlName, switchKey, switchOff } from '../postgres/replace-tables.ts'
+import type { SequenceValue } from '../postgres/sequences.ts'
 import { connect, quoteName, quoteText, type Session } from '../postgres/session.ts'
 import { copyRows, dropSchema, storedColumns } from '../postgres/staging.ts'
 import { sideBySide } from '../stream/side-by-side.ts'
@@ -22,10 +24,14 @@ export interface ReplaceOptions {
   programs: { archive: Programs; server: Programs }
   contents: 'all' | 'schema' | 'data'
   withOwners: boolean
+  /** Where the backup's sequences stood. */
+  sequences: Record<string, SequenceValue>
   encoding: string
   jobs: number
   /** How long to try for the locks, milliseconds. */
   lockPatience: number
+  /** Runs before anything is made in the live database, when it is known that all can go in its place. */
+  before: () => Promise<void>
 }
 
 export interface Replaced {
@@ -38,9 +44,9 @@ export interface Replaced {
   warnings: string[]
   /** Milliseconds that the live tables were locked. */
   locked: number
+  /** When they were, by the server's clock: milliseconds since 1970. */
+  lockedAt: number
 }
-
-export const sqlName = (table: { schema: string; name: string }): string => `${quoteName(table.schema)}.${quoteName(table.name)}`
 
 /** What is replaced, what is made anew. */
 interface Task {
@@ -70,7 +76,9 @@ export async function replaceLive(options: ReplaceOptions, work: Work): Promise<
       keys: [],
       warnings: task.there.filter(({ extra }) => extra.length && contents !== 'schema').map(({ table, extra }) => `The live ${tableName(table)} has columns that the backup does not know; in every row they have their default now: ${extra.join(', ')}.`),
       locked: 0,
+      lockedAt: 0,
     }
+    await options.before() // and not after the staging, whose rows would be in a safety backup too
     if (contents !== 'schema') {
       work.hold(held)
       await stage(session, staging, task, options, work)
@@ -94,6 +102,7 @@ async function plan(session: Session, { side, contents }: ReplaceOptions): Promi
   const gone = side.leaves.filter((_table, i) => matches[i] === undefined)
   const [first] = gone
   if (first && contents === 'data') throw new UserError('table-missing', `contents is "data", and the live database has no table ${tableName(first)}.`, 'Leave contents out: a table that is missing is then made anew, with its indexes, keys and rows.')
+  if (contents !== 'schema') await sameTrees(session, side)
   const roots: PartTable[] = []
   for (const table of side.chosen.filter(({ root }) => root)) {
     const [row] = await session.query<{ oid: string | null }>('SELECT pg_catalog.to_regclass($1)::pg_catalog.text AS oid', [sqlName(table)])
@@ -101,6 +110,13 @@ async function plan(session: Session, { side, contents }: ReplaceOptions): Promi
   }
   const missing = new Set([...roots, ...side.chosen.filter(({ oid }) => gone.some((table) => table.oid === oid))])
   return { there, missing, making: makingOf(side.entries, missing, side.tableOf), staged: new Map() }
+}
+
+/** Rows of a live partition that the backup lacks would stay among the backup's: nobody asked for such a mixture, nor for their loss. */
+async function sameTrees(session: Session, { chosen }: PartSide): Promise<void> {
+  const known = new Set(chosen.map(tableName))
+  const more = (await livePartitions(session, chosen.filter(({ root }) => root))).filter((name) => !known.has(name))
+  if (more.length) throw new UserError('partitions-differ', `The live database has partitions that the backup does not know: ${more.join(', ')}. Their rows would stay among those of the backup. Nothing was replaced.`, 'Detach or drop them first (ALTER TABLE … DETACH PARTITION), or name the single partitions to replace in tables.')
 }
 
 /** Copies the rows into a schema of ours in the live database: this takes long, and locks nothing that is used. Not logged, for it is gone soon. */
@@ -130,7 +146,10 @@ async function inOneTransaction(session: Session, staging: string, task: Task, o
     const roots = await oidsOf(session, hashed)
     const keys = await lockTables(session, { replaced, others: [...(await oidsOf(session, task.making.others)), ...roots] }, lockPatience, work)
     const lockedAt = Date.now()
-    await unchanged(session, task, side)
+    const [clock] = await session.query<{ at: number }>('SELECT (pg_catalog.date_part($1, pg_catalog.clock_timestamp()) * 1000)::float8 AS at', ['epoch'])
+    result.lockedAt = Math.round(clock?.at ?? lockedAt)
+    await unchanged(session, task, side, rows)
+    work.log.info('Replacing, in one transaction: the live tables are locked')
     const on = await switchOff(session, [...replaced, ...roots])
     await session.query('SET CONSTRAINTS ALL IMMEDIATE') // rows that a deferred check still has to see stand in the way of every ALTER
     for (const { table, only, name } of keys) await session.query(`ALTER TABLE ${only}${table} DROP CONSTRAINT ${quoteName(name)}`)
@@ -138,15 +157,21 @@ async function inOneTransaction(session: Session, staging: string, task: Task, o
     await makeBefore(session, task.making, options, work)
     if (rows) for (const table of side.leaves) await insertRows(session, table, task.staged.get(table) as string)
     await makeAfter(session, task.making, options, work)
-    for (const { table, only, name, definition, comment } of keys) {
+    for (const key of keys) {
+      const { table, only, name, definition, comment } = key
       await addForeignKey(session, name, `ALTER TABLE ${only}${table} ADD CONSTRAINT ${quoteName(name)} ${definition}`)
       if (comment !== null) await session.query(`COMMENT ON CONSTRAINT ${quoteName(name)} ON ${table} IS ${quoteText(comment)}`)
-      if (!/ NOT VALID$/.test(definition)) result.keys.push(name)
+      if (!(await switchKey(session, key))) result.warnings.push(`The foreign key "${name}" of ${table} was switched off (DISABLE TRIGGER), and acts again now: only a superuser may switch it as it was.`)
+      if (checksRows(definition)) result.keys.push(name)
     }
     await makeTies(session, task.making, options, result, work)
     for (const statement of on) await session.query(statement)
     if (rows) await prove(session, options)
-    if (rows) for (const moved of await moveSequences(session, await oidsOf(session, side.chosen))) work.log.info(`Moved the sequence ${moved}`)
+    if (rows) {
+      const { moved, warnings } = await moveSequences(session, await oidsOf(session, side.chosen), options.sequences)
+      for (const each of moved) work.log.info(`Moved the sequence ${each}`)
+      result.warnings.push(...warnings)
+    }
     await session.query(`DROP SCHEMA IF EXISTS ${quoteName(staging)} CASCADE`)
     work.signal.throwIfAborted()
     await session.query('COMMIT')
@@ -158,10 +183,11 @@ async function inOneTransaction(session: Session, staging: string, task: Task, o
 }
 
 /** Between the first look and the locks, somebody may have dropped, made or altered a table. */
-async function unchanged(session: Session, task: Task, { leaves }: PartSide): Promise<void> {
-  const now = (await matchLive(session, leaves)).flatMap((match) => (match ? [match] : []))
+async function unchanged(session: Session, task: Task, side: PartSide, rows: boolean): Promise<void> {
+  const now = (await matchLive(session, side.leaves)).flatMap((match) => (match ? [match] : []))
   const same = now.length === task.there.length && now.every(({ oid }, i) => oid === task.there[i]?.oid)
-  if (!same) throw new UserError('target-changed', 'A table was dropped or made in the live database meanwhile. Nothing was replaced.', 'Stop migrations while a restore runs, and run this again.')
+  if (same) return rows ? sameTrees(session, side) : undefined
+  throw new UserError('target-changed', 'A table was dropped or made in the live database meanwhile. Nothing was replaced.', 'Stop migrations while a restore runs, and run this again.')
 }
 
 /** Hash partitions over a type whose hash is another on each server: the rows go in by the table at the top of them. */

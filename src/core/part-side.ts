@@ -69,7 +69,7 @@ export async function buildPartSide(options: PartSideOptions, work: Work): Promi
     throw new UserError('no-permission', `${error.message} A part of a backup is first restored into a database beside the target, and proven there.`, error.hint, { cause: error })
   })
   work.log.info('Restoring all definitions into a database beside the target')
-  expectNone(await load(programs.archive, connection, frame, { tablespaces: false, preData: true, ownerless: true }, work), connection)
+  expectNone(await load(programs.archive, connection, frame, { tablespaces: false, preData: true, owners: false }, work), connection)
   const inside = await connect(connection, work)
   try {
     const all = await listPartTables(inside)
@@ -103,7 +103,7 @@ export async function makeIndexes({ programs, jobs }: PartSideOptions, side: Par
     taken.add(id)
     if (kind !== 'SEQUENCE') ids.push(id) // that was made with the definitions
   }
-  const loading = { tablespaces: false, ownerless: true, jobs, only: { ids, folder: side.folder } }
+  const loading = { tablespaces: false, owners: false, jobs, only: { ids, folder: side.folder } }
   if (ids.length) await loadAtOnce(programs.archive, side.connection, side.frame, loading, work)
 }
 

@@ -3,6 +3,7 @@ import { UserError } from '../errors.ts'
 import { connectBeside, dropHeld } from '../postgres/beside.ts'
 import { findPrograms, type Programs } from '../postgres/binaries.ts'
 import { type Connection, withDatabase } from '../postgres/connection.ts'
+import type { Fingerprint } from '../postgres/fingerprint.ts'
 import { tableName } from '../postgres/relations.ts'
 import { connect, type Session } from '../postgres/session.ts'
 import { quietly } from '../postgres/still.ts'
@@ -24,6 +25,8 @@ import type { RestoreOptions, RestoreResult } from './restore.ts'
 export interface RestoredPart {
   /** As they were named. */
   wanted: string[]
+  /** The same as the inputs had it: to name the part again. */
+  asked: { tables: string[]; schemas: string[] }
   contents: 'all' | 'schema' | 'data'
   /** Whether they went in the place of the live ones. */
   replace: boolean
@@ -34,10 +37,14 @@ export interface RestoredPart {
   keys: string[]
   /** What was left out on purpose, as sentences. */
   leftOut: string[]
+  /** What the backup's fingerprint could be asked: `none` compares with what the archives held. */
+  fingerprint: Fingerprint['kind']
   /** Archives that were read, of how many. */
   archives: { read: number; all: number }
   /** Milliseconds that live tables were locked. */
   locked: number
+  /** Milliseconds between the safety backup's snapshot and the locks: what was written to the tables then is in neither. */
+  unsaved?: number
 }
 
 export interface PartTableResult {
@@ -73,12 +80,11 @@ export async function restorePart(backup: FoundBackup, options: RestoreOptions, 
     const names = [...wanted.tables, ...wanted.schemas.map((name) => `all of ${name}`)]
     const steps = planOfPart(backup, target, names, { replace, contents })
     const archives = { read: 0, all: dataArchivesOf(manifest).length + 1 }
-    const part: RestoredPart = { wanted: names, contents, replace, tables: [], schemas: [], keys: [], leftOut: [], archives, locked: 0 }
+    const part: RestoredPart = { wanted: names, asked: wanted, contents, replace, tables: [], schemas: [], keys: [], leftOut: [], fingerprint: manifest.fingerprint.kind, archives, locked: 0 }
     const around = stepsAround(options, replace && options.safetyBackup !== false, { target, label: manifest.label })
-    const result: RestoreResult = { ...beginResult(backup, options, session), plan: inTurn({ ...around, ...steps }), part }
+    const result: RestoreResult = { ...beginResult(backup, options, session), plan: inTurn(aroundBring(steps, around)), part }
     if (!options.dryRun) {
-      await secure(result, options, backup, around.safety, work)
-      await withFolder(work, (folder) => bringPart({ backup, options, session, programs, folder, wanted, steps, result, part }, work))
+      await withFolder(work, (folder) => bringPart({ backup, options, session, programs, folder, wanted, steps, safety: around.safety, result, part }, work))
       await conclude(result, options, { started, programs: programs.server, command: around.command }, work)
     }
     result.timings.total = Date.now() - started
@@ -90,15 +96,22 @@ export async function restorePart(backup: FoundBackup, options: RestoreOptions, 
 
 type PartSteps = Record<'build' | 'bring', PlanStep>
 
+/** The safety backup comes after the build, which touches nothing live, so that little is written between it and the locks. */
+function aroundBring({ build, bring }: PartSteps, { safety, command }: ReturnType<typeof stepsAround>): Record<string, PlanStep> {
+  return { build, ...(safety ? { secure: safety } : {}), bring, ...(command ? { command } : {}) }
+}
+
 function planOfPart({ manifest }: FoundBackup, target: string, names: readonly string[], how: Pick<RestoredPart, 'replace' | 'contents'>): PartSteps {
   const { replace, contents } = how
   const what = names.join(', ')
-  const compared = contents === 'schema' ? 'without rows' : manifest.fingerprint.kind === 'none' ? 'with the rows of these tables (the backup has no fingerprint to compare them with)' : 'with the rows of these tables, and compare them with the fingerprint'
+  const { kind } = manifest.fingerprint
+  const proof = { none: 'compare with what the archives held', counts: 'count rows as the fingerprint did', content: 'compare with the fingerprint' }[kind]
+  const compared = contents === 'schema' ? 'without rows' : { none: 'with the rows of these tables (the backup has no fingerprint to compare them with)', counts: 'with the rows of these tables, and count them as the fingerprint did', content: 'with the rows of these tables, and compare them with the fingerprint' }[kind]
   const copied = `Copy them into a schema of their own in "${target}", in one transaction; nothing there is touched`
   const replaced =
     contents === 'schema'
       ? `Make those that "${target}" lacks, empty, in one transaction; those that are there are left alone`
-      : `In one transaction in "${target}": lock the tables, put the rows in the place of theirs, ${contents === 'data' ? '' : 'make what is missing, '}check foreign keys, compare with the fingerprint, commit`
+      : `In one transaction in "${target}": lock the tables, put the rows in the place of theirs, ${contents === 'data' ? '' : 'make what is missing, '}check the foreign keys that are valid, ${proof}, commit`
   return {
     build: { step: `Restore ${what} of ${manifest.id} (as of ${manifest.snapshot.at}) into a database beside "${target}", ${compared}`, done: false },
     bring: { step: replace ? replaced : copied, done: false },
@@ -121,11 +134,12 @@ interface Bringing {
   folder: string
   wanted: { tables: string[]; schemas: string[] }
   steps: PartSteps
+  safety: PlanStep | undefined
   result: RestoreResult
   part: RestoredPart
 }
 
-async function bringPart({ backup, options, session, programs, folder, wanted, steps, result, part }: Bringing, work: Work): Promise<void> {
+async function bringPart({ backup, options, session, programs, folder, wanted, steps, safety, result, part }: Bringing, work: Work): Promise<void> {
   const { replace, contents } = part
   const { encoding } = backup.manifest.source.locale
   const jobs = jobsOf(options)
@@ -146,7 +160,10 @@ async function bringPart({ backup, options, session, programs, folder, wanted, s
     const counted = (table: string): { rows?: number } => (rowsOf.has(table) ? { rows: rowsOf.get(table) as number } : {})
     if (replace) {
       const patience = options.lockPatience ?? defaultPatience
-      const replaced = await replaceLive({ side, live, programs, contents, withOwners: options.owner !== 'drop', encoding, jobs, lockPatience: patience }, work)
+      const sequences = Object.fromEntries(Object.entries(backup.manifest.fingerprint.sequences).map(([name, { after }]) => [name, after]))
+      const before = (): Promise<void> => secure(result, options, backup, safety, work)
+      const replaced = await replaceLive({ side, live, programs, contents, withOwners: options.owner !== 'drop', encoding, jobs, lockPatience: patience, before, sequences }, work)
+      if (result.safetyBackup) part.unsaved = Math.max(0, replaced.lockedAt - Date.parse(result.safetyBackup.snapshotAt))
       for (const how of ['created', 'replaced', 'untouched'] as const) for (const table of replaced[how]) part.tables.push({ table, into: table, how, ...(how === 'untouched' ? {} : counted(table)) })
       part.keys = replaced.keys
       part.locked = replaced.locked
@@ -158,7 +175,7 @@ async function bringPart({ backup, options, session, programs, folder, wanted, s
       part.tables = side.chosen.map((table) => ({ table: tableName(table), into: tableName({ schema: schemas.get(table.schema) as string, name: table.name }), how: 'copied', ...counted(tableName(table)) }))
       part.leftOut = ['Foreign keys, triggers, rules, policies, extended statistics, publications, owners and grants: in a copy they would act on the live tables, or stand in their way. The copies belong to the user of target-url, and nobody else may use them.']
     }
-    result.timings.swap = Date.now() - bringing
+    result.timings.swap = Date.now() - bringing - (result.timings.safety ?? 0)
     steps.bring.done = true
     result.bytes = side.bytes
     part.archives.read = side.archives

@@ -43,8 +43,8 @@ export function safetyStep(target: string, { label, encryption }: SafetyLike): s
   return `Back up "${target}" as it is now, into the same storage (label ${label}, kind pre-restore, ${keys})`
 }
 
-function refusal({ target, mode }: RestoreOptions, why: string, hint: string, cause?: unknown): UserError {
-  const without = `To go on without one, write safety-backup: false. The database as it is now is then nowhere but on its own server${mode === 'in-place' ? ', and is overwritten there' : ', where a swap keeps it beside the new one'}.`
+function refusal({ target, mode, replace }: RestoreOptions, why: string, hint: string, cause?: unknown): UserError {
+  const without = `To go on without one, write safety-backup: false. The database as it is now is then nowhere but on its own server${mode === 'in-place' || replace === true ? ', and is overwritten there' : ', where a swap keeps it beside the new one'}.`
   return new UserError('safety-backup-failed', `The safety backup of "${target.database}" cannot be made, so nothing was restored: ${why}`, `${hint} ${without}`.trim(), { cause })
 }
 

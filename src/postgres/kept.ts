@@ -44,8 +44,13 @@ export function readMark(comment: string | null): { mark?: Mark; comment: string
 
 /** `<name>_before_<UTC time>`, within the 63 bytes that a name may have. */
 export function previousName(database: string, until: string): string {
-  const suffix = `_before_${until.replace(/[-:]/g, '').slice(0, 15)}`
-  let base = database
+  return markedName(database, 'before', until)
+}
+
+/** A name with a mark and a time (ISO 8601, UTC) behind it, cut likewise. */
+export function markedName(name: string, mark: string, at: string): string {
+  const suffix = `_${mark}_${at.replace(/[-:]/g, '').slice(0, 15)}`
+  let base = name
   while (Buffer.byteLength(base + suffix) > 63) base = [...base].slice(0, -1).join('')
   return base + suffix
 }

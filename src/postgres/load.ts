@@ -12,14 +12,12 @@ import { endedBy, endedWorkers, type Entry, mayBeOrder, Said, whyRestoreFailed }
 export interface Loading {
   /** False: everything goes into the default tablespace. */
   tablespaces: boolean
-  /** False: everything belongs to the connecting role, and there are no grants. */
+  /** False: everything belongs to the connecting role, and there are no grants: the server need not have the roles. */
   owners?: boolean
   /** Only these entries, given in the archive's order: written as a list into `folder`. */
   only?: { ids: readonly number[]; folder: string }
   /** Types, tables and functions, without data, indexes, constraints and grants. */
   preData?: boolean
-  /** Everything belongs to the user that restores: the server need not have the roles. */
-  ownerless?: boolean
   /** Of rows: only those of tables with such a name in such a schema; a few more may come with them. */
   tables?: { schemas: readonly string[]; names: readonly string[] }
 }
@@ -81,7 +79,6 @@ async function selecting(loading: Loading): Promise<string[]> {
     ...(loading.tablespaces ? [] : ['--no-tablespaces']),
     ...(loading.owners === false ? ['--no-owner', '--no-privileges'] : []),
     ...(loading.preData ? ['--section=pre-data', '--no-privileges'] : []),
-    ...(loading.ownerless ? ['--no-owner', '--no-privileges'] : []),
     ...(loading.tables ? [...new Set(loading.tables.schemas)].map((name) => `--schema=${name}`).concat([...new Set(loading.tables.names)].map((name) => `--table=${name}`)) : []),
     ...(loading.only ? ['-L', await writeList(loading.only)] : []),
   ]

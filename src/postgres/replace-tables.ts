@@ -9,10 +9,16 @@ export interface LiveTable {
   oid: number
   /** As the backup knows it. */
   table: Table
-  /** Columns that get rows from the backup. */
-  columns: string[]
   /** Columns that only the live table has. */
   extra: string[]
+}
+
+/** A trigger of a key that does not act in the ordinary way: somebody has switched it. */
+interface Switched {
+  relation: number
+  does: number
+  other: number
+  state: string
 }
 
 /** A foreign key that stands in the way of a table's replacement, at the top of its partition tree. */
@@ -24,9 +30,10 @@ export interface ForeignKey {
   only: string
   definition: string
   comment: string | null
+  switched: Switched[]
 }
 
-const sqlName = (table: { schema: string; name: string }): string => `${quoteName(table.schema)}.${quoteName(table.name)}`
+export const sqlName = (table: { schema: string; name: string }): string => `${quoteName(table.schema)}.${quoteName(table.name)}`
 
 /**
  * Finds the live tables of the same names, and how their columns match. Throws `columns-differ`, with the names: for columns that only the backup has, and for
@@ -54,9 +61,14 @@ export async function matchLive(live: Session, tables: readonly Table[]): Promis
       throw new UserError('columns-differ', `${tableName(table)} cannot be replaced: ${how}.`, 'Add or change the columns in the live table first (ALTER TABLE), or restore it into a schema of its own (without replace) and take the rows from there.')
     }
     const own = new Set(table.columns.map(({ name }) => name))
-    found.push({ oid: row.oid, table, columns: table.columns.filter(({ generated }) => generated === 'no').map(({ name }) => name), extra: [...there.keys()].filter((name) => !own.has(name)) })
+    found.push({ oid: row.oid, table, extra: [...there.keys()].filter((name) => !own.has(name)) })
   }
   return found
+}
+
+/** A key and those that partitions have of it. */
+function treeOf(key: string): string {
+  return `(WITH RECURSIVE down(oid) AS (SELECT ${key} UNION SELECT p.oid FROM down JOIN pg_catalog.pg_constraint p ON p.conparentid = down.oid) SELECT down.oid FROM down) AS tree`
 }
 
 /** Foreign keys from and to these tables; where one was made for a whole partition tree, that one. */
@@ -67,7 +79,9 @@ export async function foreignKeysOf(session: Session, oids: readonly number[]): 
        UNION SELECT k.oid, k.conparentid FROM up JOIN pg_catalog.pg_constraint k ON k.oid = up.parent
      )
      SELECT k.oid::int8::float8 AS oid, k.conname AS name, pg_catalog.pg_get_constraintdef(k.oid) AS definition, pg_catalog.obj_description(k.oid, 'pg_constraint') AS comment,
-       pg_catalog.format('%I.%I', n.nspname, c.relname) AS table, CASE WHEN c.relkind = 'p' THEN '' ELSE 'ONLY ' END AS only
+       pg_catalog.format('%I.%I', n.nspname, c.relname) AS table, CASE WHEN c.relkind = 'p' THEN '' ELSE 'ONLY ' END AS only,
+       coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_object('relation', t.tgrelid::int8, 'does', t.tgfoid::int8, 'other', t.tgconstrrelid::int8, 'state', t.tgenabled))
+         FROM ${treeOf('k.oid')} JOIN pg_catalog.pg_trigger t ON t.tgconstraint = tree.oid WHERE t.tgenabled <> 'O'), '[]') AS switched
      FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      WHERE k.oid IN (SELECT up.oid FROM up WHERE up.parent = 0) ORDER BY k.oid`,
     [oids],
@@ -137,6 +151,50 @@ async function whoHolds(session: Session, oids: readonly number[]): Promise<stri
   return rows.map(({ pid, user, application, state }) => `process ${pid} (${[user, application, state].filter(Boolean).join(', ')})`)
 }
 
+const states: Record<string, string> = { O: 'ENABLE', R: 'ENABLE REPLICA', A: 'ENABLE ALWAYS', D: 'DISABLE' }
+
+/**
+ * A key that was made again acts in the ordinary way: switches its triggers as they were, which only a superuser may. Gives false where the role may not; what
+ * else the server says is thrown.
+ */
+export async function switchKey(session: Session, { name, table, switched }: ForeignKey): Promise<boolean> {
+  if (switched.length === 0) return true
+  const now = await session.query<Switched & { table: string; trigger: string } & Record<string, unknown>>(
+    `SELECT t.tgrelid::int8::float8 AS relation, t.tgfoid::int8::float8 AS does, t.tgconstrrelid::int8::float8 AS other, pg_catalog.format('%I.%I', n.nspname, c.relname) AS table, pg_catalog.quote_ident(t.tgname) AS trigger
+     FROM pg_catalog.pg_constraint k CROSS JOIN LATERAL ${treeOf('k.oid')} JOIN pg_catalog.pg_trigger t ON t.tgconstraint = tree.oid JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE k.conname = $1 AND k.conrelid = $2::pg_catalog.regclass AND k.contype = 'f'`,
+    [name, table],
+  )
+  await session.query('SAVEPOINT switching')
+  try {
+    for (const { relation, does, other, state } of switched) {
+      const again = now.find((each) => each.relation === relation && each.does === does && each.other === other)
+      if (again) await session.query(`ALTER TABLE ONLY ${again.table} ${states[state] ?? 'ENABLE'} TRIGGER ${again.trigger}`)
+    }
+    await session.query('RELEASE SAVEPOINT switching')
+    return true
+  } catch (error) {
+    if ((error as { code?: string }).code !== '42501') throw error
+    await session.query('ROLLBACK TO SAVEPOINT switching')
+    return false
+  }
+}
+
+/** Whether adding it checks the rows that are there. */
+export function checksRows(definition: string): boolean {
+  return !/ NOT (VALID|ENFORCED)\s*;?\s*$/.test(definition)
+}
+
+/** Partitions with rows below these tables, by `schema.name`. */
+export async function livePartitions(session: Session, roots: readonly { schema: string; name: string }[]): Promise<string[]> {
+  const rows = await session.query<{ schema: string; name: string }>(
+    `SELECT DISTINCT n.nspname AS schema, c.relname AS name FROM pg_catalog.unnest($1::pg_catalog.text[]) AS given(name), pg_catalog.pg_partition_tree(pg_catalog.to_regclass(given.name)) AS tree
+       JOIN pg_catalog.pg_class c ON c.oid = tree.relid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' ORDER BY 1, 2`,
+    [roots.map(sqlName)],
+  )
+  return rows.map(tableName)
+}
+
 /** Switches off what would act on each row, and gives the statements that switch on again what was on, each in its own way. */
 export async function switchOff(session: Session, oids: readonly number[]): Promise<string[]> {
   const rows = await session.query<{ table: string; name: string; what: string; state: string }>(
@@ -147,7 +205,6 @@ export async function switchOff(session: Session, oids: readonly number[]): Prom
      WHERE c.oid = ANY ($1::oid[]) AND x.state <> 'D' ORDER BY c.oid, x.name`,
     [oids],
   )
-  const states: Record<string, string> = { O: 'ENABLE', R: 'ENABLE REPLICA', A: 'ENABLE ALWAYS' }
   const only = (what: string): string => (what === 'TRIGGER' ? 'ONLY ' : '')
   for (const { table, name, what } of rows) await session.query(`ALTER TABLE ${only(what)}${table} DISABLE ${what} ${name}`)
   return rows.map(({ table, name, what, state }) => `ALTER TABLE ${only(what)}${table} ${states[state] ?? 'ENABLE'} ${what} ${name}`)
@@ -193,30 +250,6 @@ async function breaking(session: Session, name: string, table: { schema: string;
   } finally {
     await session.query('ROLLBACK TO SAVEPOINT counting')
   }
-}
-
-/** Moves the sequences that these tables' columns own beyond their largest values: forward only. Gives a sentence for each that moved. */
-export async function moveSequences(session: Session, oids: readonly number[]): Promise<string[]> {
-  const owned = await session.query<{ sequence: string; table: string; column: string; up: boolean; last: string; low: string; high: string }>(
-    `SELECT pg_catalog.format('%I.%I', sn.nspname, sc.relname) AS sequence, pg_catalog.format('%I.%I', n.nspname, c.relname) AS table, pg_catalog.quote_ident(a.attname) AS column, s.seqincrement > 0 AS up,
-       s.seqmin::pg_catalog.text AS low, s.seqmax::pg_catalog.text AS high, coalesce(pg_catalog.pg_sequence_last_value(s.seqrelid)::pg_catalog.text, '') AS last
-     FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_sequence s ON s.seqrelid = d.objid JOIN pg_catalog.pg_class sc ON sc.oid = s.seqrelid JOIN pg_catalog.pg_namespace sn ON sn.oid = sc.relnamespace
-       JOIN pg_catalog.pg_class c ON c.oid = d.refobjid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.refobjsubid
-     WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN ('a', 'i') AND d.refobjid = ANY ($1::oid[])
-       AND a.atttypid IN ('int2'::pg_catalog.regtype, 'int4'::pg_catalog.regtype, 'int8'::pg_catalog.regtype, 'numeric'::pg_catalog.regtype) ORDER BY 1`,
-    [oids],
-  )
-  const moved: string[] = []
-  for (const { sequence, table, column, up, last, low, high } of owned) {
-    const [row] = await session.query<{ value: string | null }>(`SELECT pg_catalog.${up ? 'max' : 'min'}(${column})::int8::pg_catalog.text AS value FROM ${table}`)
-    if (row?.value === null || row?.value === undefined) continue
-    const value = BigInt(row.value)
-    const beyond = last === '' || (up ? value > BigInt(last) : value < BigInt(last))
-    if (!beyond || value < BigInt(low) || value > BigInt(high)) continue
-    await session.query('SELECT pg_catalog.setval($1::pg_catalog.regclass, $2::int8)', [sequence, row.value])
-    moved.push(`${sequence} to ${row.value}`)
-  }
-  return moved
 }
 
 /** What else should be known of tables whose rows were replaced: materialized views that read them, publications that carry them. */

@@ -9,9 +9,10 @@ export function warningsPart(warnings: readonly string[]): Markdown | undefined 
   return { markdown: warnings.map((warning) => md`> ⚠️ ${warning}`.markdown).join('\n>\n') }
 }
 
-/** The inputs to type next, as YAML that can be pasted below `with:`. */
-export function inputsPart(inputs: readonly (readonly [name: string, value: string])[]): Markdown {
-  return fence(inputs.map(([name, value]) => `${name}: ${yamlValue(value)}`).join('\n'), 'yaml')
+/** The inputs to type next, as YAML that can be pasted below `with:`. A list has one value a line. */
+export function inputsPart(inputs: readonly (readonly [name: string, value: string | readonly string[]])[]): Markdown {
+  const lines = (values: readonly string[]): string => ['|', ...values.map((value) => `  ${value.replace(/[\r\n]+/g, ' ').trim()}`)].join('\n')
+  return fence(inputs.map(([name, value]) => `${name}: ${typeof value === 'string' ? yamlValue(value) : lines(value)}`).join('\n'), 'yaml')
 }
 
 /** The first of a long list, and a sentence that says how many more there are. */
@@ -54,6 +55,11 @@ export function renamesByHand(target: string, kept: string): Markdown {
 /** A name as SQL wants it. */
 export function quote(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
+}
+
+/** `schema.name`, as reports write it, with every part in quotes: for SQL, where a bare word may be a keyword. */
+export function sqlName(name: string): string {
+  return [...name.matchAll(/"((?:[^"]|"")+)"|([^".]+)/g)].map(([, quoted, bare]) => (quoted === undefined ? quote(bare ?? '') : `"${quoted}"`)).join('.')
 }
 
 function yamlValue(value: string): string {

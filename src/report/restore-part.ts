@@ -2,7 +2,7 @@ import type { PartTableResult, RestoredPart } from '../core/restore-part.ts'
 import type { RestoreResult } from '../core/restore.ts'
 import { formatAge, formatBytes, formatDuration, formatMany, formatMoment } from './format.ts'
 import { blocks, code, details, fence, list, md, table, text, type Markdown } from './markdown.ts'
-import { capped, commandPart, mostRows, warningsPart } from './parts.ts'
+import { capped, commandPart, mostRows, quote, sqlName, warningsPart } from './parts.ts'
 import { planPart, safetyPart, timePart } from './restore-parts.ts'
 
 const outcome: Record<PartTableResult['how'], string> = { copied: 'copied', replaced: 'replaced', created: 'made anew', untouched: 'left alone' }
@@ -36,8 +36,10 @@ export function partReport(result: RestoreResult, part: RestoredPart): string {
 function titleOf(result: RestoreResult, part: RestoredPart): Markdown {
   if (result.dryRun) return md`## 📝 Dry run: this is what restoring a part of ${code(result.target)} would do. Nothing was touched`
   if (!part.replace) return md`## ✅ Copied beside the live tables of ${code(result.target)}; nothing there was touched`
-  return part.contents === 'schema' ? md`## ✅ Missing tables of ${code(result.target)} made anew, empty` : md`## ✅ Tables of ${code(result.target)} replaced, foreign keys checked, compared with the backup`
+  return part.contents === 'schema' ? md`## ✅ Missing tables of ${code(result.target)} made anew, empty` : md`## ✅ Tables of ${code(result.target)} replaced${part.keys.length ? ', foreign keys checked' : ''}${compared[part.fingerprint]}`
 }
+
+const compared: Record<RestoredPart['fingerprint'], string> = { content: ', compared with the backup', counts: ', rows counted as in the backup', none: '' }
 
 function tablesPart(part: RestoredPart): Markdown | undefined {
   if (part.tables.length === 0) return undefined
@@ -62,13 +64,4 @@ function nextPart(result: RestoreResult, part: RestoredPart): Markdown | undefin
     md`To put whole tables in the place of the live ones, run this again with \`replace: true\`. To remove the copies:`,
     fence(drop, 'sql'),
   )
-}
-
-function quote(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
-}
-
-/** `schema.name`, as reports write it, with every part in quotes: for SQL, where a bare word may be a keyword. */
-function sqlName(name: string): string {
-  return [...name.matchAll(/"((?:[^"]|"")+)"|([^".]+)/g)].map(([, quoted, bare]) => (quoted === undefined ? quote(bare ?? '') : `"${quoted}"`)).join('.')
 }

@@ -66,8 +66,8 @@ interface Bench {
   restore(options: Partial<RestoreOptions>, work?: ReturnType<typeof quietWork>): Promise<RestoreResult & { part: RestoredPart }>
 }
 
-async function bench(server: Server = newest, largeTable = 16 << 20): Promise<Bench> {
-  const target = await freshDatabase(server, shop)
+async function bench(server: Server = newest, largeTable = 16 << 20, more = ''): Promise<Bench> {
+  const target = await freshDatabase(server, { ...shop, sql: `${shop.sql};${more}` })
   const store = await newStore()
   await store.backup(target.connection, { largeTable })
   const sql = (text: string): Promise<Record<string, unknown>[]> => query(server, target.name, text)
@@ -204,6 +204,51 @@ for (const server of servers()) {
       assert.ok(second.warnings.some((warning) => /customers.*since/.test(warning)), second.warnings.join())
     })
 
+    test('sequences are moved forward, wherever they stand, and never back', async () => {
+      const b = await bench(server, 16 << 20, `
+        CREATE TABLE a (id serial, n int); CREATE TABLE b (id serial, n int); CREATE TABLE c (id serial, n int); CREATE TABLE d (id serial, n int); CREATE TABLE down (id int); CREATE SEQUENCE falling INCREMENT -1 OWNED BY down.id; ALTER TABLE down ALTER id SET DEFAULT nextval('falling');
+        CREATE SEQUENCE shared; CREATE SEQUENCE ahead; CREATE TABLE e (id int DEFAULT nextval('shared'), f text DEFAULT 'f' || nextval('ahead'));
+        INSERT INTO a (n) SELECT generate_series(1, 10); INSERT INTO b (n) SELECT generate_series(1, 10); INSERT INTO c (n) SELECT generate_series(1, 10); INSERT INTO d (n) SELECT generate_series(1, 10); INSERT INTO e SELECT FROM generate_series(1, 10); INSERT INTO down SELECT FROM generate_series(1, 10)`)
+      await b.sql(`ALTER SEQUENCE a_id_seq RESTART WITH 1000000; SELECT setval('b_id_seq', 500); ALTER SEQUENCE c_id_seq RESTART; SELECT setval('d_id_seq', 10, false);
+        ALTER SEQUENCE shared RESTART; ALTER SEQUENCE ahead RESTART WITH 70; ALTER SEQUENCE falling RESTART; CREATE SEQUENCE unknown; ALTER TABLE e ADD g int DEFAULT nextval('unknown')`)
+      const { warnings } = await b.restore({ tables: ['a', 'b', 'c', 'd', 'e', 'down'], replace: true, safetyBackup: false })
+      const next = await b.sql(`SELECT nextval('a_id_seq')::int AS a, nextval('b_id_seq')::int AS b, nextval('c_id_seq')::int AS c, nextval('d_id_seq')::int AS d, nextval('shared')::int AS shared, nextval('ahead')::int AS ahead, nextval('falling')::int AS falling`)
+      assert.deepEqual(next, [{ a: 1_000_000, b: 501, c: 11, d: 11, shared: 11, ahead: 70, falling: -11 }])
+      assert.ok(warnings.some((warning) => /public\.e takes values from the sequence public\.unknown/.test(warning)), warnings.join())
+      assert.ok(!warnings.some((warning) => /shared|ahead/.test(warning)), warnings.join())
+    })
+
+    test('a tree with partitions that the backup lacks is not replaced', async () => {
+      const b = await bench(server)
+      await b.sql('CREATE TABLE parts_9 PARTITION OF parts FOR VALUES FROM (1000) TO (2000); INSERT INTO parts VALUES (1500); DELETE FROM parts WHERE id < 50')
+      const [before, rows] = [await b.one(everything), await b.one(rowsOf('parts'))]
+      await assert.rejects(b.restore({ tables: ['parts'], replace: true, safetyBackup: false }), isError('partitions-differ', /public\.parts_9\./, /DETACH/))
+      assert.deepEqual([await b.one(everything), await b.one(rowsOf('parts'))], [before, rows])
+      await b.restore({ tables: ['parts_1'], replace: true, safetyBackup: false })
+      assert.equal(await b.one('SELECT count(*)::int FROM parts'), 201)
+      await b.sql('ALTER TABLE parts DETACH PARTITION parts_9')
+      await b.restore({ tables: ['parts'], replace: true, safetyBackup: false })
+      assert.equal(await b.one('SELECT count(*)::int FROM parts'), 200)
+      await nothingLeft(b)
+    })
+
+    test('keys that somebody switched off stay off, and one that is not enforced is not called checked', async () => {
+      const b = await bench(server)
+      if (server.major >= 18) await b.sql('ALTER TABLE lines ADD CONSTRAINT lax FOREIGN KEY (n) REFERENCES orders NOT ENFORCED')
+      await b.sql(`ALTER TABLE lines ADD CONSTRAINT late FOREIGN KEY (n) REFERENCES orders NOT VALID; ALTER TABLE orders ADD region int, ADD CONSTRAINT tree FOREIGN KEY (region) REFERENCES parts;
+        CREATE TABLE refers (id int, o int REFERENCES orders) PARTITION BY RANGE (id); CREATE TABLE refers_1 PARTITION OF refers DEFAULT`)
+      await b.store.backup(b.target.connection)
+      await b.sql('ALTER TABLE lines DISABLE TRIGGER ALL; ALTER TABLE refers DISABLE TRIGGER ALL')
+      const states = `SELECT json_agg(json_build_array(t.tgrelid::regclass::text, k.conname, t.tgfoid::regproc::text, t.tgenabled) ORDER BY 1::text, t.tgrelid::regclass::text, k.conname, t.tgfoid::regproc::text)::text AS all FROM pg_trigger t JOIN pg_constraint k ON k.oid = t.tgconstraint`
+      const before = await b.one(states)
+      assert.match(String(before), /"D"/)
+      const { part, warnings } = await b.restore({ tables: ['orders'], replace: true, safetyBackup: false })
+      assert.equal(await b.one(states), before)
+      assert.ok(part.keys.includes('buys it') && !part.keys.includes('late') && !part.keys.includes('lax'), part.keys.join())
+      assert.ok(!warnings.some((warning) => /switched off/.test(warning)))
+      await b.sql('INSERT INTO lines VALUES (2000, 99999, 1)')
+    })
+
     test('rows that a foreign key forbids roll all back, and are counted', async () => {
       const b = await bench(server)
       await b.sql('DELETE FROM lines; DELETE FROM orders WHERE customer IN (3, 4); DELETE FROM customers WHERE id IN (3, 4)')
@@ -290,6 +335,38 @@ test('a live table that changes what is written is not committed', async () => {
   await nothingLeft(b)
 })
 
+test('the way back that the report prints is the part, and it brings back what was there; how long is in neither is told', async () => {
+  const b = await bench()
+  await b.sql('UPDATE orders SET total = 7; INSERT INTO customers VALUES (77, $$late$$)')
+  const [orders, customers] = [await b.one(rowsOf('orders')), await b.one(rowsOf('customers'))]
+  const events: string[] = []
+  const work = { ...quietWork(), hold: (thing: Held) => void events.push(thing.kind), log: { ...quietWork().log, info: (text: string) => void events.push(text) } }
+  const result = await b.restore({ tables: ['orders'], replace: true, safetyBackup: true }, work)
+  const stored = events.findIndex((text) => text.startsWith('The target as it is now is stored'))
+  assert.ok(stored > events.findIndex((text) => text.startsWith('Restoring rows')), 'after the build')
+  assert.ok(stored >= 0 && stored < events.indexOf('schema'), 'before anything is made in the live database')
+  assert.deepEqual(result.plan.map(({ step, done }) => [step.split(' ')[0], done]), [['Restore', true], ['Back', true], ['In', true]])
+  assert.ok((result.part.unsaved ?? 0) > 0 && (result.part.unsaved ?? 0) < result.timings.total)
+  await b.sql('INSERT INTO customers VALUES (78, $$later$$)')
+  const report = restoreReport(result)
+  assert.match(report, /Rows written to these tables in the \d+\.\d s between/)
+  const typed = /```yaml\n([\s\S]*?)```/.exec(report)?.[1] ?? ''
+  const value = (name: string): string => new RegExp(`^${name}: (.*)$`, 'm').exec(typed)?.[1]?.replaceAll("'", '') ?? ''
+  assert.equal(value('replace'), 'true')
+  const tables = [...(/^tables: \|\n((?: {2}.*\n)+)/m.exec(typed)?.[1] ?? '').matchAll(/^ {2}(.*)$/gm)].map(([, line]) => line as string)
+  const back = await b.restore({ backup: value('backup'), label: value('label'), tables, replace: true, safetyBackup: false })
+  assert.equal(await b.one(rowsOf('orders')), orders)
+  assert.equal(await b.one(rowsOf('(SELECT * FROM customers WHERE id <> 78)')), customers)
+  assert.equal(await b.one('SELECT count(*)::int FROM customers WHERE id = 78'), 1)
+  assert.equal(back.part.unsaved, undefined)
+  // made anew: the safety backup lacks it
+  await b.sql('DROP TABLE lines')
+  const anew = restoreReport(await b.restore({ tables: ['lines', 'orders'], replace: true, safetyBackup: true }))
+  assert.match(anew, /tables: \|\n {2}public\.orders\nreplace: /)
+  assert.match(anew, /DROP TABLE "public"\."lines";/)
+  await nothingLeft(b)
+})
+
 test('writers go on: their rows in other tables stay, and a table that is held is named in the end', async () => {
   const b = await bench()
   let running = true
@@ -326,21 +403,66 @@ test('writers go on: their rows in other tables stay, and a table that is held i
   await nothingLeft(b)
 })
 
+test('a key that was switched off, and that this role may not switch, is named; a sequence of somebody else is, too', async () => {
+  const b = await bench(newest, 16 << 20, `CREATE SEQUENCE alien; CREATE TABLE f (id int DEFAULT nextval('alien'), o int REFERENCES orders)`)
+  const owner = `owner_${b.target.name}`
+  await b.sql(`CREATE ROLE "${owner}" LOGIN CREATEDB PASSWORD 'p'; GRANT CREATE ON DATABASE "${b.target.name}" TO "${owner}"; ALTER TABLE orders OWNER TO "${owner}"; ALTER TABLE lines OWNER TO "${owner}"; ALTER TABLE customers OWNER TO "${owner}"; ALTER TABLE f OWNER TO "${owner}"; GRANT ALL ON SCHEMA public TO "${owner}"; GRANT ALL ON log TO "${owner}"`)
+  try {
+    await b.sql('ALTER TABLE lines DISABLE TRIGGER ALL')
+    const { warnings, part } = await b.restore({ target: { ...b.target.connection, user: owner, password: 'p' }, tables: ['orders', 'f'], replace: true, safetyBackup: false })
+    assert.ok(warnings.some((warning) => /"lines_ordered_fkey" of public\.lines was switched off/.test(warning)), warnings.join())
+    assert.ok(!warnings.some((warning) => /"buys it"/.test(warning)), warnings.join())
+    assert.ok(warnings.some((warning) => /sequence public\.alien, .*could not be looked at/.test(warning)), warnings.join())
+    assert.equal(part.tables.find(({ table }) => table === 'public.orders')?.rows, 300)
+    await nothingLeft(b)
+  } finally {
+    await b.sql(`REASSIGN OWNED BY "${owner}" TO CURRENT_USER; DROP OWNED BY "${owner}"; DROP ROLE "${owner}"`)
+  }
+})
+
 test('stopped at any moment: all or nothing, and nothing is left', async () => {
   const b = await bench()
-  const before = [await b.one(everything), await b.one(rowsOf('orders'))]
-  for (const delay of [50, 300, 600, 900, 1200]) {
-    const stop = new AbortController()
-    const held: Held[] = []
-    const release = (thing: Held): void => {
-      const at = held.findIndex((other) => JSON.stringify(other) === JSON.stringify(thing))
-      if (at >= 0) held.splice(at, 1)
+  const original = await b.one(rowsOf('orders'))
+  const damage = async (): Promise<void> => void (await b.sql('UPDATE orders SET total = 7; DELETE FROM lines WHERE id > 200; DELETE FROM orders WHERE id > 200; ALTER SEQUENCE orders_id_seq RESTART; TRUNCATE log'))
+  const met = new Map<string, number>()
+  const marks = [/^Restoring all definitions/, /^Restoring rows/, /^hold schema/, /^Copying the rows/, /^Replacing/, /^Moved the sequence/, /^release schema/, /^release database/]
+  for (const mark of marks) {
+    for (const delay of [0, 3, 20]) {
+      await damage()
+      const [damaged, all] = [await b.one(rowsOf('orders')), await b.one(everything)]
+      const stop = new AbortController()
+      const held: Held[] = []
+      let seen = false
+      const at = (text: string): void => {
+        if (seen || !mark.test(text)) return
+        seen = true
+        if (delay === 0) stop.abort(new Error('stopped'))
+        else setTimeout(() => stop.abort(new Error('stopped')), delay)
+      }
+      const quiet = quietWork(stop.signal)
+      const hold = (thing: Held): void => {
+        held.push(thing)
+        at(`hold ${thing.kind}`)
+      }
+      const release = (thing: Held): void => {
+        const index = held.findIndex((other) => JSON.stringify(other) === JSON.stringify(thing))
+        assert.ok(index >= 0, 'released what was held')
+        held.splice(index, 1)
+        at(`release ${thing.kind}`)
+      }
+      const failure = await b.restore({ tables: ['orders'], replace: true, safetyBackup: false }, { ...quiet, log: { ...quiet.log, info: at }, hold, release }).then(() => undefined, (error: Error) => error)
+      assert.ok(seen, `${mark} was met`)
+      assert.deepEqual(held, [], String(mark))
+      await nothingLeft(b)
+      const now = await b.one(rowsOf('orders'))
+      const state = now === damaged ? 'as it was' : now === original ? 'replaced' : 'neither'
+      assert.notEqual(state, 'neither', `${mark} ${delay}`)
+      if (state === 'as it was') {
+        assert.equal(await b.one(everything), all)
+        assert.match(String(failure?.message), /stopped/)
+      }
+      met.set(state, (met.get(state) ?? 0) + 1)
     }
-    const work = { ...quietWork(stop.signal), hold: (thing: Held) => void held.push(thing), release }
-    setTimeout(() => stop.abort(new Error('stopped')), delay)
-    await b.restore({ tables: ['orders'], replace: true }, work).catch(() => {})
-    assert.deepEqual(held, [])
-    await nothingLeft(b)
-    assert.equal(await b.one(rowsOf('orders')), before[1])
   }
+  assert.ok((met.get('as it was') ?? 0) >= 6 && (met.get('replaced') ?? 0) >= 3, JSON.stringify([...met]))
 })

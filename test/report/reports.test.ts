@@ -13,6 +13,7 @@ import { reportInFlags } from '../../src/cli/wording.ts'
 import { statusReport } from '../../src/report/status.ts'
 import { verifyReport, verifyVerdict } from '../../src/report/verify.ts'
 import { runFailure, runReport, runVerdict } from '../../src/report/verify-run.ts'
+import type { PartTableResult } from '../../src/core/restore-part.ts'
 import type { VerifyRun } from '../../src/core/verify-run.ts'
 import { backupResult, bareRestored, cleanResult, harmfulRehearsal, hostile, inPlaceResult, partResult, rehearsalResult, restoreResult, undoResult, unprovenResult, verifyResult } from './results.ts'
 
@@ -201,6 +202,22 @@ describe('the report of a part, and of a restore in place', () => {
     assert.match(report, /DROP SCHEMA "public_restored_20261121T031045" CASCADE;/)
     assert.match(restoreVerdict(partResult()), /into the schema public_restored_20261121T031045 of shop: /)
     assert.doesNotMatch(restoreReport(partResult({ replace: true, schemas: [] })), /DROP SCHEMA/)
+  })
+  test('claims of a part that was replaced only what was seen', () => {
+    const title = (changes: Parameters<typeof partResult>[0]): string => firstLine(restoreReport(partResult({ replace: true, schemas: [], ...changes })))
+    assert.equal(title({ keys: ['buys it'] }), '## ✅ Tables of `shop` replaced, foreign keys checked, compared with the backup')
+    assert.equal(title({ fingerprint: 'counts' }), '## ✅ Tables of `shop` replaced, rows counted as in the backup')
+    assert.equal(title({ fingerprint: 'none' }), '## ✅ Tables of `shop` replaced')
+  })
+  test('the way back from a part names that part, schemas apart from tables', () => {
+    const safetyBackup = { id: '20261121T031500Z-7gk823-pre-restore', label: 'shop', snapshotAt: '2026-11-21T03:15:00.000Z', locations: ['s3://b'], bytes: 5, took: 9 }
+    const replaced: PartTableResult[] = [{ table: 'public.orders', into: 'public.orders', how: 'replaced', rows: 3 }]
+    const report = restoreReport(partResult({ replace: true, schemas: [], asked: { tables: ['orders', '"odd schema"."T"'], schemas: ['sales'] }, tables: replaced, unsaved: 2345 }, { safetyBackup, mode: 'part' }))
+    assert.match(report, /backup: '20261121T031500Z-7gk823-pre-restore'\ntables: \|\n {2}orders\n {2}"odd schema"\."T"\nschemas: \|\n {2}sales\nreplace: true\nconfirm: /)
+    assert.match(report, /in the 2\.3 s between its snapshot/)
+    const made = restoreReport(partResult({ replace: true, schemas: [], tables: [{ table: 'public."My T"', into: 'x', how: 'created', rows: 1 }] }, { safetyBackup, mode: 'part' }))
+    assert.doesNotMatch(made, /replace: true/)
+    assert.match(made, /DROP TABLE "public"\."My T";/)
   })
   test('says that nothing is kept after a restore in place', () => {
     const report = restoreReport(inPlaceResult())

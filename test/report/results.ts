@@ -199,12 +199,14 @@ export function cleanResult(changes: Partial<CleanResult> = {}): CleanResult {
 export function partResult(changes: Partial<RestoredPart> = {}, result: Partial<RestoreResult> = {}): RestoreResult {
   const part: RestoredPart = {
     wanted: ['public.orders', hostile],
+    asked: { tables: ['public.orders', hostile], schemas: [] },
     contents: 'all',
     replace: false,
     tables: [{ table: 'public.orders', rows: 1200, into: 'public_restored_20261121T031045.orders', how: 'copied' }, { table: `public."${hostile}"`, rows: 3, into: `public_restored_20261121T031045."${hostile}"`, how: 'copied' }],
     schemas: ['public_restored_20261121T031045'],
     keys: [],
     leftOut: ['Foreign keys.'],
+    fingerprint: 'content',
     archives: { read: 2, all: 9 },
     locked: 0,
     ...changes,
