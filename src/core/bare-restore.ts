@@ -41,7 +41,7 @@ export async function readBareFile(file: BareFile, programs: Programs, work: Wor
     const [stdin, from] = file.path === undefined ? ['pipe', []] as const : ['ignore', [file.path]] as const
     const child = start(program(programs, 'pg_restore'), ['-f', '-', ...from], { env: { ...work.env }, stdin, stdout: 'pipe' }, work)
     // what pg_restore writes is only looked at: it passes through no psql
-    const reading = pipeline([child.stdout as Readable, readingSql(seen), nowhere], { signal: work.signal })
+    const reading = pipeline([child.stdout as Readable, readingSql(seen, { forPsql: false }), nowhere], { signal: work.signal })
     const [exit, fed, read] = await Promise.allSettled([child.exit, feed(file, child, work), reading])
     work.signal.throwIfAborted()
     if (fed.status === 'rejected') throw whyUnreadable(fed.reason, file.name)
@@ -57,19 +57,30 @@ export async function readBareFile(file: BareFile, programs: Programs, work: Wor
 
 /**
  * Restores a dump into an empty database: an archive by pg_restore, SQL by psql in one transaction; all or an error. The roles that it names have to be
+<<<<<<< HEAD
  * there; `owner: drop`, for archives, leaves owners and grants out. psql is given no line with a command for itself, and is told to refuse them, too, where
  * it knows how. Throws `restore-failed` and the like.
+=======
+ * there. psql is given no line with a command for itself, and is told to refuse them, too. Throws `restore-failed` and the like, and `client-missing` where
+ * psql cannot be told so.
+>>>>>>> wt-vfix
  */
 export async function restoreFile(file: BareFile, connection: Connection, programs: Programs, work: Work, owner: 'keep' | 'drop' = 'keep'): Promise<{ warnings: string[] }> {
   const sql = file.format === 'sql'
+  if (sql && !knowsRestrict(programs.version)) throw new UserError('client-missing', `psql ${programs.version} in ${programs.directory} knows no \\restrict, so a plain dump is not given to it.`, 'Since August 2025 (13.22, 14.19, 15.14, 16.10, 17.6 and 18) psql can be told to run no command that hides in a dump. Update the client package to its newest minor version.')
   const key = randomBytes(16).toString('hex')
   const args = sql
     ? ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '--single-transaction', '-f', '-']
     : ['--exit-on-error', '--no-subscriptions', '--no-tablespaces', ...(owner === 'drop' ? ['--no-owner', '--no-privileges'] : []), '-d', connection.database, ...(file.path === undefined ? [] : [file.path])]
   const env = { ...work.env, ...libpqEnvironment(connection) }
   const child = start(program(programs, sql ? 'psql' : 'pg_restore'), args, { env, stdin: file.path === undefined ? 'pipe' : 'ignore' }, work)
+<<<<<<< HEAD
   const seen = nothingSeen()
   const restricted = sql && knowsRestrict(programs.version) ? [beginningWith(`\\restrict ${key}\n`)] : []
+=======
+  const seen: SqlSeen = { roles: new Set(), complete: false }
+  const restricted = sql ? [beginningWith(`\\restrict ${key}\n`)] : []
+>>>>>>> wt-vfix
   const [exit, fed] = await Promise.allSettled([child.exit, feed(file, child, work, sql ? [readingSql(seen), ...restricted] : [])])
   work.signal.throwIfAborted()
   if (exit.status === 'rejected') throw exit.reason
@@ -80,8 +91,8 @@ export async function restoreFile(file: BareFile, connection: Connection, progra
 }
 
 /** Since August 2025 in every major: from then on, psql refuses all commands but the one that ends it. */
-function knowsRestrict(version: string): boolean {
-  const [major = 0, minor = 0] = version.split('.').map(Number)
+export function knowsRestrict(version: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map((part) => Number.parseInt(part, 10))
   const since: Record<number, number> = { 13: 22, 14: 19, 15: 14, 16: 10, 17: 6 }
   return minor >= (since[major] ?? (major >= 18 ? 0 : Infinity))
 }

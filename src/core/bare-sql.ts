@@ -22,9 +22,10 @@ export function nothingSeen(): SqlSeen {
 /**
  * A stage that reads a plain dump and passes it on with all lines taken out that concern the database itself (CREATE DATABASE, \\connect: it goes into
  * another one) or psql (\\restrict). Fails with a UserError `file-refused` at any other backslash command outside of COPY's rows, strings, comments and
- * function bodies: psql would run it on this machine. No line is passed on before it was looked at.
+ * function bodies: psql would run it on this machine. No line is passed on before it was looked at. `forPsql`: it is psql that will read it, so what
+ * would change how psql tells strings from commands is refused, too.
  */
-export function readingSql(seen: SqlSeen): Transform {
+export function readingSql(seen: SqlSeen, { forPsql = true } = {}): Transform {
   let rest: Buffer[] = []
   let copying = false
   let inside: Inside = undefined
@@ -39,13 +40,15 @@ export function readingSql(seen: SqlSeen): Transform {
       if (/^\\(connect|restrict|unrestrict)\b/.test(text) || /^(CREATE|DROP|ALTER) DATABASE .*;$|^COMMENT ON DATABASE .*;$|^(GRANT|REVOKE) .* ON DATABASE .*;$/.test(text)) return undefined
       if (text.startsWith('--')) noteComment(text, seen)
     }
+    if (forPsql && changesStrings(text)) throw new UserError('file-refused', `The dump names standard_conforming_strings: ${text.slice(0, 60)}`, 'With it off, strings cannot be told from commands for psql, so only pg_dump’s own line, which puts it on, is taken. Dump that database as a custom archive (pg_dump -Fc).')
     const end = scan(text, inside)
     if (end.backslash) throw new UserError('file-refused', `The dump has a command for psql itself: ${text.slice(0, 60)}`, 'psql would run it on this machine, so it is not given to psql. Such lines are none of pg_dump’s: ask whoever made the file.')
     inside = end.inside
     statement += `${end.code} `
     if (inside === undefined && /;\s*$/.test(end.code)) {
-      noteStatement(statement.trim(), line.toString('utf8'), seen)
-      copying = /^COPY .* FROM stdin( WITH .*| \(.*)?;$/i.test(statement.trim())
+      noteStatement(line.toString('utf8'), seen)
+      // one statement alone: after two in a line, psql may read no rows where we would
+      copying = /^COPY [^;]* FROM stdin( WITH [^;]*| \([^;]*)?;$/i.test(statement.trim())
       statement = ''
     }
     return line
@@ -106,7 +109,12 @@ function scan(line: string, begin: Inside): { inside: Inside; code: string; back
       const [found = ''] = token.exec(((token.lastIndex = at), line)) ?? []
       const before = line.slice(Math.max(0, at - 2), at)
       at += found.length
-      if (found === '--') break
+      if (found === '--') {
+        // a carriage return ends a comment, for psql as for the server
+        const end = line.indexOf('\r', at)
+        at = end < 0 ? line.length : end
+        continue
+      }
       if (found === '\\') return { inside, code, backslash: true }
       if (found === '/*') inside = { comment: 1 }
       else if (found === '\'' || found === '"') inside = { until: found, escapes: found === '\'' && /(^|[^\w$\x80-\xff])[eE]$/.test(before) }
@@ -119,6 +127,11 @@ function scan(line: string, begin: Inside): { inside: Inside; code: string; back
 }
 
 const token = /[^'"\\$/-]+|--|\/\*|\$(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?\$|[^]/y
+
+/** Names the setting that says what a backslash in a string is, in whatever way, but for pg_dump's own line and in a comment. */
+function changesStrings(line: string): boolean {
+  return /standard_conforming_strings/i.test(line) && line !== 'SET standard_conforming_strings = on;' && !/^--[^\r]*$/.test(line)
+}
 
 function noteComment(text: string, seen: SqlSeen): void {
   const server = /^-- Dumped from database version (\d+(?:\.\d+)?)/.exec(text)?.[1]
@@ -138,6 +151,7 @@ const named = [
   new RegExp(`^CREATE USER MAPPING FOR ${name}`),
 ]
 
+<<<<<<< HEAD
 const extended = new RegExp(`^CREATE EXTENSION (?:IF NOT EXISTS )?${name}`)
 
 function bareName(written: string): string {
@@ -151,6 +165,10 @@ function noteStatement(code: string, last: string, seen: SqlSeen): void {
   if (code.startsWith('CREATE SUBSCRIPTION ')) seen.subscriptions = true
   const extension = extended.exec(last)?.[1]
   if (extension !== undefined && extension !== 'plpgsql') seen.extensions.add(bareName(extension))
+=======
+/** `last` is a statement's last line as it stands. pg_dump writes those that name roles on one line. */
+function noteStatement(last: string, seen: SqlSeen): void {
+>>>>>>> wt-vfix
   for (const pattern of named) {
     for (const [role] of (pattern.exec(last)?.[1] ?? '').matchAll(new RegExp(one, 'g'))) {
       const bare = bareName(role)

@@ -24,6 +24,8 @@ export interface CheckResult {
   passed: boolean
   /** What it did, as the rest of a sentence that begins with its name: `gave true`, `gave no row`. No more of the data than one short value. */
   said: string
+  /** The same without anything of the data or of what was written: what a proof, which is stored in the clear, says. Only where it differs. */
+  stored?: string
   /** Milliseconds. */
   took: number
   /** The last that the command wrote. */
@@ -51,7 +53,7 @@ export async function runChecks({ checks, command, timeout }: Checks, scratch: P
     if (command) {
       const end = await runCommand(command, scratch.connection, scratch.programs.server, work)
       const passed = end.exitCode === 0 && !end.timedOut
-      note({ name: commandCheck, passed, said: passed ? 'ended with exit code 0' : shortened(endOf(end, command), 300), took: end.took, output: end.output })
+      note({ name: commandCheck, passed, said: passed ? 'ended with exit code 0' : shortened(endOf(end, command), 300), stored: endOf({ ...end, output: '' }, command), took: end.took, output: end.output })
     }
     return results
   })
@@ -62,8 +64,9 @@ async function runCheck({ name, sql }: Check, timeout: number, connection: Conne
   const session = await connect(connection, work)
   const from = Date.now()
   try {
-    const said = await ask(session, sql, timeout).catch((error: unknown) => whatItSaid(error, Date.now() - from, timeout))
-    return { name, passed: said === passing, said, took: Date.now() - from }
+    const answer = await ask(session, sql, timeout).catch((error: unknown) => whatItSaid(error, Date.now() - from, timeout))
+    const { said, stored } = typeof answer === 'string' ? { said: answer } : answer
+    return { name, passed: said === passing, said, ...(stored === undefined ? {} : { stored }), took: Date.now() - from }
   } finally {
     await session.end()
   }
@@ -71,11 +74,14 @@ async function runCheck({ name, sql }: Check, timeout: number, connection: Conne
 
 const passing = 'gave true'
 
+/** What a check said; and what a proof may say of it, where that is less. */
+type Answer = string | { said: string; stored: string }
+
 /**
  * Settings are those that a client of the copy would meet, its search path among them, not those that we measure with. A cursor lets nothing run but
  * one query, and no more than two rows be fetched of it.
  */
-async function ask(session: ClientSession, sql: string, timeout: number): Promise<string> {
+async function ask(session: ClientSession, sql: string, timeout: number): Promise<Answer> {
   await session.query('RESET ALL')
   await session.query(`SELECT pg_catalog.set_config(name, value, false) FROM json_each_text($1) AS s(name, value) WHERE name IN (SELECT lower(name) FROM pg_catalog.pg_settings)`, [
     JSON.stringify({ statement_timeout: String(timeout), client_connection_check_interval: '1000' }),
@@ -91,7 +97,7 @@ async function ask(session: ClientSession, sql: string, timeout: number): Promis
   if (value === true) return passing
   if (value === false) return 'gave false'
   if (value === null || value === undefined) return 'gave NULL'
-  return `gave the value ${shortened(valueText(value), 60)}, which is not true`
+  return { said: `gave the value ${shortened(valueText(value), 60)}, which is not true`, stored: 'gave another value than true' }
 }
 
 function valueText(value: unknown): string {
@@ -99,16 +105,21 @@ function valueText(value: unknown): string {
 }
 
 /** What an error means for a check. One of the server's or the network's own is thrown: nothing was found out. */
-function whatItSaid(error: unknown, took: number, timeout: number): string {
+function whatItSaid(error: unknown, took: number, timeout: number): Answer {
   if (error instanceof UserError && error.code === 'query-cancelled') return took >= timeout ? `was still running after its timeout of ${timeout / 1000} s, and was stopped` : 'was cancelled on the server'
   const { code, message } = error as { code?: string; message: string }
   if (error instanceof UserError || !/^[0-9A-Z]{5}$/.test(code ?? '')) throw error
-  return `failed: ${shortened(message, 200)}`
+  return { said: `failed: ${shortened(message, 200)}`, stored: `failed with SQLSTATE ${code ?? ''}` }
 }
 
 function shortened(text: string, most: number): string {
   const flat = text.replace(/\s+/g, ' ').trim()
   return flat.length > most ? `${flat.slice(0, most - 1)}…` : flat
+}
+
+/** The results as a proof says them. */
+export function storable(results: readonly CheckResult[]): CheckResult[] {
+  return results.map(({ name, passed, said, stored, took }) => ({ name, passed, said: stored ?? said, took }))
 }
 
 /** What failed, in one sentence; undefined when all passed. */

@@ -8,7 +8,7 @@ import { version } from '../version.ts'
 import type { Work } from '../work.ts'
 import { storeText } from './archive.ts'
 import { type FoundBackup, openShelf, type Shelf } from './catalog.ts'
-import { type Check, type CheckResult, runChecks, whatFailed } from './checks.ts'
+import { type Check, type CheckResult, runChecks, storable, whatFailed } from './checks.ts'
 import type { Command } from './command.ts'
 import { compareCounts, compareFingerprints, isOtherVersion, levelOf } from './compare.ts'
 import { checkKeys, type CopyOptions, jobsOf, measure } from './copy.ts'
@@ -238,6 +238,10 @@ const measured = (found?: number, met?: boolean): { found?: number; met?: boolea
 async function storeProof(backup: FoundBackup, result: VerifyResult, runUrl: string | undefined, work: Work): Promise<void> {
   const at = new Date()
   const { server, differences } = result
+  // what is stored is in the clear: nothing of a row, and nothing that a command wrote
+  const checks = storable(result.checks)
+  // of a proven backup, nothing but its checks stops it
+  const stoppedBy = result.proven ? whatFailed(checks) : result.stoppedBy
   const early = result.partial && result.stoppedBy === undefined ? result.level : verdictOf(result) === 'reached' ? result.asked : undefined
   const proof = writeProof({
     format: 1,
@@ -247,11 +251,11 @@ async function storeProof(backup: FoundBackup, result: VerifyResult, runUrl: str
     proven: result.proven,
     level: result.level,
     ...(result.asked === undefined ? {} : { asked: result.asked }),
-    ...(result.stoppedBy === undefined ? {} : { stoppedBy: result.stoppedBy }),
+    ...(stoppedBy === undefined ? {} : { stoppedBy }),
     ...(result.limit === undefined ? {} : { limit: result.limit }),
     ...(early === undefined ? {} : { partial: true }),
     differences: { count: differences.length, first: differences.slice(0, mostDifferences) },
-    checks: result.checks.map(({ name, passed, said }) => ({ name, passed, said })),
+    checks: checks.map(({ name, passed, said }) => ({ name, passed, said })),
     objectives: result.objectives.map(({ name, limit, found, met }) => ({ name, limit, ...measured(found, met) })),
     ...(server.scratch === undefined ? {} : { scratch: { server: server.scratch, own: server.own ?? false } }),
     versions: { holdfast: version, ...(server.client === undefined ? {} : { client: server.client }) },

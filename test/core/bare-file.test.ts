@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { Encrypter, generateX25519Identity, identityToRecipient } from 'age-encryption'
+import { knowsRestrict } from '../../src/core/bare-restore.ts'
 import { proveFile } from '../../src/core/bare-verify.ts'
 import type { UserError } from '../../src/errors.ts'
 import { libpqEnvironment } from '../../src/postgres/connection.ts'
@@ -148,6 +149,37 @@ test('no command for psql in a dump is ever run, wherever it hides; nor does a t
   spawnSync('ln', ['-s', '/etc', join(workspace, 'd', 'link')])
   for (const args of [['-cf', '-', 'd'], ['-cPf', '-', 'd/toc.dat', '--transform', 's,^d/,../,']])
     await assert.rejects(prove(spawnSync('tar', args, { cwd: workspace }).stdout), refused('file-refused'))
+})
+
+test('what psql reads otherwise than a plain reader would is refused; what no reader can see, psql refuses by itself', async () => {
+  const source = await freshDatabase(server, { name: 'bare', sql })
+  const workspace = temporaryFolder()
+  const mark = join(workspace, 'mark')
+  const plain = String(dump(server, source.name, ['-Fp']))
+  const prove = async (before: string): ReturnType<typeof proveFile> => {
+    writeFileSync(join(workspace, 'file'), plain.replace('CREATE TABLE public.things', (at) => before + at))
+    return proveFile({ kind: 'file', name: 'file' }, { sources: [], identities: [], workspace, bindirs: [], scratch: server.to('postgres') }, quietWork())
+  }
+  // a string to the one, a string and a command to the other
+  const hidden = `SELECT 'a\\' , ' \\! touch ${mark}\n';\n`
+  const off = ['SET standard_conforming_strings TO off;', 'SET LOCAL standard_conforming_strings = off;', 'SET SESSION standard_conforming_strings = off;',
+    `SET "standard_conforming_strings" = 'off';`, `SELECT pg_catalog.set_config('standard_conforming_strings', 'off', false);`, 'SET\n Standard_Conforming_Strings\n= off;', 'SET standard_conforming_strings = off;']
+  const commands = [`-- x\r\\! touch ${mark}\n`, `SELECT 1; -- x\r\\! touch ${mark}\n`, ...off.map((set) => `${set}\n${hidden}`)]
+  const copy = `CREATE TABLE stdin ();\nCOPY stdin TO stdout; SELECT 1 FROM stdin;\n\\! touch ${mark}\n\\.\n`
+  for (const command of [...commands, copy]) await assert.rejects(prove(command), refused('file-refused'), command)
+  assert.equal(existsSync(mark), false)
+  // the setting's name is made only on the server: the reader passes it, and the second guard is psql's own
+  const unseen = `SELECT set_config(E'standard\\x5fconforming_strings', 'off', false);\n${hidden}`
+  const { level, stoppedBy } = await prove(unseen)
+  assert.deepEqual([level, /restricted/.test(stoppedBy ?? ''), existsSync(mark)], ['readable', true, false], stoppedBy)
+  spawnSync(join(server.bindir, 'psql'), ['-X', '-f', '-'], { input: unseen, env: { ...process.env, ...libpqEnvironment(server.to('postgres')) } })
+  assert.equal(existsSync(mark), true, 'without it, the command would have been run')
+})
+
+test('a psql that cannot be told to refuse commands is known by its version', () => {
+  const known = (version: string): boolean => knowsRestrict(version)
+  assert.deepEqual(['13.22', '15.14', '17.6', '18.0', '18rc1', '19.1'].filter((each) => !known(each)), [])
+  assert.deepEqual(['12.22', '13.21', '14.18', '15.13', '16.9', '17.5'].filter(known), [])
 })
 
 test('a file in a storage is read by its key, one in the workspace by its path, and none outside of either', async () => {

@@ -61,6 +61,8 @@ interface Bench {
   server: Server
   target: Target
   store: Store
+  /** Databases that its restores made beside: other test files have theirs on the same server. */
+  made: Set<string>
   sql: (text: string) => Promise<Record<string, unknown>[]>
   one(text: string): Promise<unknown>
   restore(options: Partial<RestoreOptions>, work?: ReturnType<typeof quietWork>): Promise<RestoreResult & { part: RestoredPart }>
@@ -71,14 +73,20 @@ async function bench(server: Server = newest, largeTable = 16 << 20, more = ''):
   const store = await newStore()
   await store.backup(target.connection, { largeTable })
   const sql = (text: string): Promise<Record<string, unknown>[]> => query(server, target.name, text)
+  const made = new Set<string>()
   return {
+    made,
     server,
     target,
     store,
     sql,
     one: async (text) => Object.values((await sql(text))[0] ?? {})[0],
     restore: async (options, work = quietWork()) => {
-      const result = await restore({ ...store.reading, target: target.connection, confirm: target.name, dryRun: false, jobs: 2, ...options }, work)
+      const hold = (thing: Held): void => {
+        if (thing.kind === 'database') made.add(thing.name)
+        work.hold(thing)
+      }
+      const result = await restore({ ...store.reading, target: target.connection, confirm: target.name, dryRun: false, jobs: 2, ...options }, { ...work, hold })
       assert.ok(result.part)
       return { ...result, part: result.part }
     },
@@ -91,8 +99,8 @@ const rowsOf = (table: string): string => `SELECT coalesce(json_agg(t ORDER BY t
 const everything = `SELECT (SELECT json_agg(json_build_array(c.oid, n.nspname, c.relname, c.relkind, c.relfilenode, c.relacl::text) ORDER BY c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname NOT LIKE 'pg_%' AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE '%restored%')::text
   || (SELECT json_agg(json_build_array(k.oid, k.conname, pg_get_constraintdef(k.oid)) ORDER BY k.oid) FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace WHERE n.nspname IN ('public', 'odd schema'))::text
   || (SELECT json_agg(json_build_array(oid, tgname, tgenabled) ORDER BY oid) FROM pg_trigger WHERE NOT tgisinternal)::text AS all`
-async function nothingLeft({ server, sql }: Bench): Promise<void> {
-  assert.deepEqual(await query(server, 'postgres', `SELECT datname FROM pg_database WHERE datname LIKE 'holdfast_side%'`), [])
+async function nothingLeft({ server, sql, made }: Bench): Promise<void> {
+  assert.deepEqual(await query(server, 'postgres', `SELECT datname FROM pg_database WHERE datname IN ('', ${[...made].map((name) => `'${name}'`).join(', ') || `''`})`), [])
   assert.deepEqual(await sql(`SELECT nspname FROM pg_namespace WHERE nspname LIKE 'holdfast%'`), [])
 }
 const isError = (code: string, ...texts: RegExp[]) => (error: UserError): boolean => {
@@ -340,7 +348,8 @@ test('the way back that the report prints is the part, and it brings back what w
   await b.sql('UPDATE orders SET total = 7; INSERT INTO customers VALUES (77, $$late$$)')
   const [orders, customers] = [await b.one(rowsOf('orders')), await b.one(rowsOf('customers'))]
   const events: string[] = []
-  const work = { ...quietWork(), hold: (thing: Held) => void events.push(thing.kind), log: { ...quietWork().log, info: (text: string) => void events.push(text) } }
+  const quiet = quietWork()
+  const work = { ...quiet, hold: (thing: Held) => void events.push(thing.kind), log: { ...quiet.log, info: (text: string) => void events.push(text) } }
   const result = await b.restore({ tables: ['orders'], replace: true, safetyBackup: true }, work)
   const stored = events.findIndex((text) => text.startsWith('The target as it is now is stored'))
   assert.ok(stored > events.findIndex((text) => text.startsWith('Restoring rows')), 'after the build')

@@ -236,6 +236,23 @@ describe('checks', () => {
     assert.deepEqual([bad.level, bad.proven, bad.checks[0]?.passed], ['counted', false, true])
   })
 
+  test('leave no value, no message and no output in the proof', async () => {
+    const { store, id, options } = await oneBackup()
+    const checks = [
+      { name: 'an error with a row', sql: 'SELECT v::int > 0 FROM orders WHERE id = 1' },
+      { name: 'a value', sql: 'SELECT v FROM orders WHERE id = 1' },
+    ]
+    const checkCommand = { command: 'echo "error: token s3cr3t-t0ken"; exit 3', workingDirectory: store.folder, timeout: 20_000, environment: {} }
+    const shown = JSON.stringify(await verify({ ...options, checks, checkCommand }, quietWork()))
+    const row = 'c4ca4238a0b923820dcc509a6f75849b'
+    assert.ok(shown.includes(row) && shown.includes('s3cr3t-t0ken'), 'the report says more')
+    await verify({ ...options, checkCommand }, quietWork())
+    const stored = proofsOf(store, id)
+    assert.doesNotMatch(JSON.stringify(stored), /c4ca4238|s3cr3t/)
+    assert.deepEqual(stored[0]?.checks.map(({ said }) => said), ['failed with SQLSTATE 22P02', 'gave another value than true', 'ended with exit code 3'])
+    assert.equal(stored[1]?.stoppedBy, 'The check "check-command" ended with exit code 3.')
+  })
+
   test('a command that hangs is ended', async () => {
     const { store, options } = await oneBackup()
     const { checks, level } = await verify({ ...options, checkCommand: { command: 'sleep 60', workingDirectory: store.folder, timeout: 500, environment: {} } }, quietWork())
