@@ -37,6 +37,8 @@ export interface RestoredInPlace {
   locks: { needed: number; capacity: number }
   /** What of the schema is otherwise than in the backup, seen after the commit. */
   differences: Difference[]
+  /** Whether that was looked at: not where the fingerprint has no schema, or it could not be read. */
+  schemaCompared: boolean
 }
 
 type Steps = Record<'empty' | 'load' | 'compare' | 'commit', PlanStep>
@@ -83,7 +85,7 @@ export async function restoreInPlace(backup: FoundBackup, options: RestoreOption
     const emptying = await planEmptying(session, manifest.fingerprint.supplement.extensions)
     if (emptying.obstacles.length) throw new UserError('in-place-unsafe', `"${options.target.database}" cannot be emptied by "${options.target.user}": ${emptying.obstacles.join('; ')}.`, 'Drop these first, or have them given to this role (ALTER … OWNER TO), or restore with mode: swap.')
     const steps = planOfInPlace(backup, options.target.database, contents)
-    const inPlace: RestoredInPlace = { contents, kept: emptying.kept.filter((name) => name !== 'plpgsql'), locks: { needed: 0, capacity: 0 }, differences: [] }
+    const inPlace: RestoredInPlace = { contents, kept: emptying.kept.filter((name) => name !== 'plpgsql'), locks: { needed: 0, capacity: 0 }, differences: [], schemaCompared: false }
     const around = stepsAround(options, options.safetyBackup !== false, { target: options.target.database, label: manifest.label })
     const begun = beginResult(backup, options, session)
     const result: RestoreResult = { ...begun, ...totalsOf(manifest), ...(contents === 'schema' ? { rows: 0 } : {}), warnings: [...begun.warnings, ...warnings], plan: inTurn({ ...around, ...steps }), inPlace }
@@ -152,22 +154,49 @@ async function inOneTransaction(task: InPlace, folder: string, work: Work): Prom
     result.timings.compare = Date.now() - comparing
     work.signal.throwIfAborted()
     const committing = Date.now()
-    steps.commit.done = true
-    await psql.run('COMMIT')
+    await commit(psql)
     result.timings.swap = Date.now() - committing
-    await psql.run('ANALYZE').catch((error: unknown) => result.warnings.push(`ANALYZE failed (${messageOf(error)}): run it by hand, or queries are slow until autovacuum has.`))
+    steps.commit.done = true
+    work.log.info('Committed: the target holds what the backup has')
+    await afterwards('ANALYZE failed', 'run it by hand, or queries are slow until autovacuum has', result, () => psql.run('ANALYZE'), work)
   } catch (error) {
-    if (steps.commit.done) throw new UserError('commit-unknown', `The connection was lost while the server committed (${messageOf(error)}): it may have, or not.`, 'Look at the target: it holds either all of the backup, or all that it held before. Compare it by verifying a new backup of it.', { cause: error })
-    work.signal.throwIfAborted()
+    if ((error as { code?: string }).code !== 'commit-unknown') work.signal.throwIfAborted()
     throw error instanceof PsqlError ? await whyRolledBack(error, task) : error
   } finally {
     await psql.stop()
   }
-  if (manifest.fingerprint.kind === 'none') return
-  const schema = await printSchema(programs.server, connection, { encoding: manifest.source.locale.encoding }, work)
-  const same = { ...manifest.fingerprint, schema }
-  inPlace.differences = compareFingerprints(manifest.fingerprint, same, programs.server.major === manifest.source.major).filter(({ kind }) => kind === 'schema')
-  if (inPlace.differences.length && options.owner !== 'drop') result.warnings.push(`The schema is not the same in ${inPlace.differences.length} ${inPlace.differences.length === 1 ? 'entry' : 'entries'}: ${inPlace.differences.slice(0, 5).map(({ object, expected, found }) => `${object} (expected ${expected}, found ${found})`).join('; ')}.`)
+  await afterwards('The schema was not compared', 'the rest was, before the commit', result, () => compareSchema(task, work), work)
+}
+
+/** What the server refuses here is rolled back like anything before; only where it could not answer, nobody knows. */
+async function commit(psql: Psql): Promise<void> {
+  try {
+    await psql.run('COMMIT')
+  } catch (error) {
+    if (error instanceof PsqlError && error.severity === 'ERROR') throw error
+    throw new UserError('commit-unknown', `The connection was lost while the server committed (${messageOf(error)}): it may have, or not.`, 'Look at the target: it holds either all of the backup, or all that it held before. Compare it by verifying a new backup of it.', { cause: error })
+  }
+}
+
+/** After the commit nothing can make the restore undone: what fails is told beside it. */
+async function afterwards(what: string, then: string, { warnings }: RestoreResult, run: () => Promise<void>, work: Work): Promise<void> {
+  try {
+    await run()
+  } catch (error) {
+    work.signal.throwIfAborted()
+    warnings.push(`${what} (${messageOf(error)}): ${then}.`)
+  }
+}
+
+async function compareSchema({ backup, options, connection, programs, result, inPlace }: InPlace, work: Work): Promise<void> {
+  const { source, fingerprint } = backup.manifest
+  if (fingerprint.kind === 'none') return
+  const schema = await printSchema(programs.server, connection, { encoding: source.locale.encoding }, work)
+  const differences = compareFingerprints(fingerprint, { ...fingerprint, schema }, programs.server.major === source.major, { owners: options.owner !== 'drop' })
+  inPlace.differences = differences.filter(({ kind }) => kind === 'schema')
+  inPlace.schemaCompared = true
+  const { length } = inPlace.differences
+  if (length) result.warnings.push(`The schema is not the same in ${length} ${length === 1 ? 'entry' : 'entries'}: ${inPlace.differences.slice(0, 5).map(({ object, expected, found }) => `${object} (expected ${expected}, found ${found})`).join('; ')}.`)
 }
 
 /** Settings that no role or database may have otherwise while this runs: for what is read, and against timeouts. */
@@ -211,7 +240,8 @@ async function load(task: InPlace, psql: Psql, { folder, frame, entries }: Fetch
   }
   work.log.info('Restoring indexes, constraints and grants')
   await text(frame, work, contents.postData.filter((id) => !stays.has(id)))
-  if (owners) await text(frame, work, contents.grants.filter((id) => !stays.has(id)))
+  // event triggers are among them; with owner: drop, pg_restore leaves the grants themselves out
+  await text(frame, work, contents.grants.filter((id) => !stays.has(id)))
   if (rows) await text(frame, work, contents.views)
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { globSync, readFileSync, writeFileSync } from 'node:fs'
+import { globSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -13,7 +13,7 @@ import type { Connection } from '../../src/postgres/connection.ts'
 import { measureCopy } from '../../src/postgres/fingerprint.ts'
 import { connect } from '../../src/postgres/session.ts'
 import type { Work } from '../../src/work.ts'
-import { newStore, type Store } from '../support/copies.ts'
+import { newStore, type Store, temporaryFolder } from '../support/copies.ts'
 import { startOwnServer } from '../support/own-server.ts'
 import { freshDatabase, newestServer, query, type Server, servers } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
@@ -174,6 +174,49 @@ test('killed by SIGKILL in the middle, the target is as it was', async () => {
   await gone
   for (let i = 0; i < 1000 && (await query(newest, 'postgres', `SELECT FROM pg_stat_activity WHERE datname = '${b.name}'`)).length; i++) await sleep(10)
   assert.equal(await b.print(), before)
+})
+
+test('owner: drop brings event triggers back, leaves grants out, and compares the definitions', async () => {
+  const b = await bench()
+  const eventTrigger = `CREATE FUNCTION public.heard() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; CREATE EVENT TRIGGER "hears ddl" ON ddl_command_end EXECUTE FUNCTION public.heard(); COMMENT ON EVENT TRIGGER "hears ddl" IS 'it hears'`
+  await query(newest, b.name, eventTrigger)
+  await b.store.backup(newest.to(b.name))
+  await query(newest, b.name, 'DROP EVENT TRIGGER "hears ddl"; DROP TABLE public.orders CASCADE')
+  const { inPlace, warnings } = await b.restore({ target: newest.to(b.name), owner: 'drop', safetyBackup: false })
+  assert.deepEqual([inPlace?.differences, inPlace?.schemaCompared, warnings], [[], true, []])
+  assert.deepEqual(await query(newest, b.name, `SELECT evtname, obj_description(oid) AS said FROM pg_event_trigger`), [{ evtname: 'hears ddl', said: 'it hears' }])
+  assert.deepEqual(await query(newest, b.name, `SELECT tableowner, has_table_privilege('pg_monitor', 'public.customers', 'SELECT') AS granted FROM pg_tables WHERE tablename = 'customers'`), [{ tableowner: newest.connection.user, granted: false }])
+})
+
+test('what fails after the commit is told beside the restore', async () => {
+  const b = await bench()
+  const folder = temporaryFolder()
+  for (const name of ['psql', 'pg_restore']) symlinkSync(join(newest.bindir, name), join(folder, name))
+  writeFileSync(join(folder, 'pg_dump'), `#!/bin/sh\n[ "$1" = --version ] && exec '${newest.bindir}/pg_dump' --version\necho 'pg_dump: no today' >&2; exit 1\n`, { mode: 0o755 })
+  await b.sql('DELETE FROM orders')
+  const { inPlace, warnings, plan } = await b.restore({ bindirs: [folder], safetyBackup: false })
+  assert.match(warnings.join('\n'), /^The schema was not compared \(.*no today/)
+  assert.equal(inPlace?.schemaCompared, false)
+  assert.ok(plan.every(({ done }) => done))
+  assert.deepEqual(await b.sql('SELECT count(*)::int AS n FROM orders'), [{ n: 500 }])
+})
+
+test('a commit that the server refuses is a rollback; one in which the connection breaks may be either', async () => {
+  // while rows come in, a check makes what acts at the end of the transaction
+  const late = (act: string): string => `
+    CREATE TABLE aa (v int); CREATE TABLE kept (v int); INSERT INTO kept VALUES (1);
+    CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ${act}; RETURN NULL; END $$;
+    CREATE FUNCTION plans(a int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN true; END';
+    CREATE TABLE zz (v int CHECK (public.plans(v))); INSERT INTO zz VALUES (1);
+    CREATE OR REPLACE FUNCTION plans(a int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+      EXECUTE 'CREATE CONSTRAINT TRIGGER late AFTER INSERT ON public.aa DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.act()';
+      INSERT INTO public.aa VALUES (1); DELETE FROM public.aa; RETURN true; END $$`
+  const refused = await bench(newest, late(`RAISE EXCEPTION 'not at the end' USING ERRCODE = '23514'`))
+  const before = await refused.print()
+  await assert.rejects(refused.restore({ safetyBackup: false }), isError('restore-failed', /not at the end/, /rolled back/))
+  assert.equal(await refused.print(), before)
+  const broken = await bench(newest, late('PERFORM pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())'))
+  await assert.rejects(broken.restore({ safetyBackup: false }), isError('commit-unknown', /terminating connection/))
 })
 
 test('rows that a check refuses are told, and all is rolled back', async () => {
