@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readManifest, writeManifest } from '../../src/core/manifest.ts'
+import { lockTarget } from '../../src/core/restore-guard.ts'
 import { restore, type RestoreOptions, type RestoreResult } from '../../src/core/restore.ts'
 import type { UserError } from '../../src/errors.ts'
 import { findPrograms } from '../../src/postgres/binaries.ts'
@@ -217,6 +218,22 @@ test('a commit that the server refuses is a rollback; one in which the connectio
   assert.equal(await refused.print(), before)
   const broken = await bench(newest, late('PERFORM pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())'))
   await assert.rejects(broken.restore({ safetyBackup: false }), isError('commit-unknown', /terminating connection/))
+})
+
+test('two restores of one target never run at once, whichever database their locks are in', async () => {
+  const b = await bench()
+  const held = async (database: string, run: () => Promise<unknown>): Promise<void> => {
+    const other = await connect(newest.to(database), quietWork())
+    await lockTarget(other, b.name)
+    await assert.rejects(run(), isError('restore-running', new RegExp(b.name)))
+    await other.end()
+  }
+  const swap: Partial<RestoreOptions> = { mode: 'swap', target: newest.to(b.name), dryRun: true }
+  await held('postgres', () => b.restore({ dryRun: true }))
+  await held(b.name, () => b.restore(swap))
+  await held('postgres', () => b.restore(swap))
+  assert.equal((await b.restore({ dryRun: true })).dryRun, true)
+  assert.equal((await b.restore(swap)).dryRun, true)
 })
 
 test('rows that a check refuses are told, and all is rolled back', async () => {
