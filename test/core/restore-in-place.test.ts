@@ -151,7 +151,8 @@ for (const server of servers())
         }
         await assert.rejects(b.restore({}, at(nothing)), /stopped/)
         await unharmed()
-        await assert.rejects(b.restore({}, at(() => void query(server, 'postgres', `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${b.name}' AND xact_start IS NOT NULL`))))
+        const terminated = b.restore({}, at(() => void query(server, 'postgres', `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${b.name}' AND xact_start IS NOT NULL`)))
+        await assert.rejects(terminated, isError('server-failed', /terminating connection/, /rolled back/))
         await unharmed()
       }
     })
@@ -236,6 +237,18 @@ test('two restores of one target never run at once, whichever database their loc
   assert.equal((await b.restore(swap)).dryRun, true)
 })
 
+test('the safety backup is the last thing before the locks, and the time between is told', async () => {
+  const b = await bench()
+  const said: string[] = []
+  const work = quietWork()
+  // read by the frame's fetching and counting, so that only the backup itself lies before the transaction
+  const { inPlace, safetyBackup } = await b.restore({ known: ({ safetyBackup: made }) => void (made && said.push('safety')) }, { ...work, log: { ...work.log, info: (text) => void said.push(text) }, hold: (thing) => void said.push(thing.kind) })
+  const order = said.filter((text) => /^(folder|safety|Emptying.*)$/.test(text))
+  assert.equal(order[0], 'folder', 'the frame has its folder before the safety backup is made')
+  assert.equal(order.findIndex((text) => text.startsWith('Emptying')), order.indexOf('safety') + 1)
+  assert.ok(safetyBackup && inPlace?.unsaved && inPlace.unsaved > 0 && inPlace.unsaved < safetyBackup.took + 5000)
+})
+
 test('rows that a check refuses are told, and all is rolled back', async () => {
   const b = await bench(newest, `CREATE TABLE limits (most int); INSERT INTO limits VALUES (10); CREATE FUNCTION fits(a int) RETURNS boolean LANGUAGE sql AS 'SELECT a <= most FROM public.limits'; CREATE TABLE a (v int CHECK (fits(v))); INSERT INTO a VALUES (5); UPDATE limits SET most = 1`)
   const before = await b.print()
@@ -256,14 +269,23 @@ test('sessions that use the target are waited for, and then named', async () => 
 test('what cannot be dropped is named beforehand, on a dry run too; definitions alone', async () => {
   const b = await bench()
   await query(newest, b.name, `CREATE SCHEMA foreigner; CREATE TABLE public.theirs (a int)`)
-  await assert.rejects(b.restore({ dryRun: true }), isError('in-place-unsafe', /foreigner/, /public\.theirs/))
+  const hindered = async (...texts: RegExp[]): Promise<void> => {
+    const { facts } = await b.restore({ dryRun: true })
+    assert.deepEqual(facts?.obstacles.map(({ code }) => code), ['in-place-unsafe'])
+    for (const text of texts) assert.match(facts?.obstacles[0]?.message ?? '', text)
+    await assert.rejects(b.restore(), isError('in-place-unsafe', ...texts))
+  }
+  await hindered(/foreigner/, /public\.theirs/)
   await query(newest, b.name, `DROP SCHEMA foreigner; DROP TABLE public.theirs; CREATE SUBSCRIPTION "sub x" CONNECTION 'dbname=nowhere' PUBLICATION p WITH (connect = false, slot_name = NONE)`)
-  await assert.rejects(b.restore({ dryRun: true }), isError('in-place-unsafe', /"sub x"/))
+  await hindered(/"sub x"/)
   await query(newest, b.name, 'DROP SUBSCRIPTION "sub x"')
   const before = await b.print()
   const dry = await b.restore({ dryRun: true })
-  assert.deepEqual(dry.plan.map(({ done }) => done), [false, false, false, false])
+  assert.deepEqual(dry.plan.map(({ done }) => done), [false, false, false, false, false])
   assert.equal(await b.print(), before)
+  assert.ok(dry.inPlace && dry.inPlace.locks.needed > 20 && dry.inPlace.locks.capacity > dry.inPlace.locks.needed)
+  assert.deepEqual([dry.facts?.obstacles, dry.facts?.connected, dry.facts?.notes], [[], [], []])
+  assert.ok(dry.facts?.bytes && dry.facts.needed)
   await assert.rejects(b.restore({ contents: 'data' }), isError('bad-input'))
   const empty = await b.restore({ contents: 'schema' })
   assert.deepEqual(empty.inPlace?.differences, [])
@@ -278,5 +300,11 @@ test('locks are counted first', async () => {
   await session.end()
   const store = await newStore()
   await store.backup(server.to('many'))
-  await assert.rejects(restore({ ...store.reading, target: server.to('many'), confirm: 'many', dryRun: false, mode: 'in-place' }, quietWork()), isError('too-many-locks', /room for 200/, /max_locks_per_transaction = \d+/))
+  const options: RestoreOptions = { ...store.reading, target: server.to('many'), confirm: 'many', dryRun: false, mode: 'in-place' }
+  const refused = isError('too-many-locks', /room for 200/, /max_locks_per_transaction = \d+/)
+  await assert.rejects(restore(options, quietWork()), refused)
+  assert.deepEqual(globSync(join(store.folder, '**/*pre-restore*')), [], 'no safety backup was begun')
+  const { facts, inPlace } = await restore({ ...options, dryRun: true }, quietWork())
+  assert.deepEqual(facts?.obstacles.map(({ code }) => code), ['too-many-locks'])
+  assert.ok(inPlace && inPlace.locks.needed > 200 && inPlace.locks.capacity === 200)
 })
