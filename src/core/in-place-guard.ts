@@ -17,7 +17,12 @@ export function patienceOf({ lockPatience }: RestoreOptions): number {
 }
 
 /** What stands in the way, found before anything is done: all of it, so that a plan can tell all of it. And what stays otherwise, as sentences. */
-export async function findInPlaceObstacles(session: Session, { manifest }: FoundBackup, owner: OwnerChoice, emptying: Emptying): Promise<{ obstacles: UserError[]; warnings: string[] }> {
+export async function findInPlaceObstacles(
+  session: Session,
+  { manifest }: FoundBackup,
+  owner: OwnerChoice,
+  emptying: Emptying,
+): Promise<{ obstacles: UserError[]; warnings: string[] }> {
   const { source, fingerprint } = manifest
   const { database, user } = session.connection
   const locale = await readLocale(session)

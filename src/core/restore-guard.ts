@@ -72,7 +72,10 @@ async function powerObstacles(session: Session, target: Connection): Promise<Use
   ]
 }
 
-/** Roles that what is restored will name; with `owner: drop` it names none but in policies, which the restore itself finds out. `mapped`: whether this restore can give it to others. */
+/**
+ * Roles that what is restored will name; with `owner: drop` it names none but in policies, which the restore itself finds out. `mapped`: whether this
+ * restore can give it to others.
+ */
 export async function roleObstacles(session: Session, source: Manifest['source'], owner: OwnerChoice, { mapped = true } = {}): Promise<UserError[]> {
   if (owner === 'drop') return []
   const unknown = owner === 'keep' ? [] : Object.keys(owner).filter((role) => !source.roles.names.includes(role))

@@ -6,7 +6,7 @@ import type { Connection } from '../postgres/connection.ts'
 import { type Emptying, planEmptying } from '../postgres/empty.ts'
 import type { Depth } from '../postgres/fingerprint.ts'
 import { type Psql, PsqlError, startPsql } from '../postgres/psql.ts'
-import { restoreText } from '../postgres/restore-text.ts'
+import { restoreText, type TextOptions } from '../postgres/restore-text.ts'
 import { printSchema } from '../postgres/schema.ts'
 import { connect, type Session } from '../postgres/session.ts'
 import { quietly } from '../postgres/still.ts'
@@ -95,7 +95,8 @@ export async function restoreInPlace(backup: FoundBackup, options: RestoreOption
       const counted = await countLocks(session, emptying, fetched.entries, manifest)
       inPlace.locks = counted.locks
       if (options.dryRun) {
-        result.facts = await describeTarget({ session, target: options.target, exists: true, backup, owner }, [...obstacles, ...counted.obstacles], programs.server, work)
+        const guarded = { session, target: options.target, exists: true, backup, owner }
+        result.facts = await describeTarget(guarded, [...obstacles, ...counted.obstacles], programs.server, work)
         return
       }
       if (counted.obstacles[0]) throw counted.obstacles[0]
@@ -212,24 +213,27 @@ async function load(task: InPlace, psql: Psql, { folder, frame, entries }: Fetch
   const { backup, options, programs, connection, emptying, inPlace } = task
   const contents: Contents = await readContents(programs.archive, frame, work)
   const owners = options.owner !== 'drop'
-  const how = { folder, tablespaces: false, owners, connection }
-  const text = (archive: string | Readable, own: Work, only?: readonly number[]): Promise<void> =>
-    restoreText(programs.archive, psql, archive, { ...how, ...(only ? { only } : {}) }, own)
+  const how = { folder, owners, connection }
+  const text = (archive: string | Readable, own: Work, given: Pick<TextOptions, 'only' | 'largeObjects'>): Promise<void> =>
+    restoreText(programs.archive, psql, archive, { ...how, ...given }, own)
+  const some = (only: readonly number[], largeObjects = false): Promise<void> => text(frame, work, { only, largeObjects })
   const stays = new Set(entries.filter(({ kind, named }) => staysAsItIs(kind, named, emptying)).map(({ id }) => id))
   work.log.info('Restoring types, tables and functions')
-  await text(frame, work, contents.preData.filter((id) => !stays.has(id)))
+  await some(contents.preData.filter((id) => !stays.has(id)))
   const rows = inPlace.contents === 'all'
   if (rows) {
     work.log.info('Restoring rows')
-    await text(frame, work, contents.rows)
-    for (const archive of dataArchivesOf(backup.manifest)) await withArchive(backup, archive, options.identities, (stream) => text(stream, work), work)
-    await text(frame, work, contents.otherData)
+    await some(contents.rows)
+    for (const archive of dataArchivesOf(backup.manifest)) await withArchive(backup, archive, options.identities, (stream) => text(stream, work, { largeObjects: archive.kind === 'large-objects' }), work)
+    const blobs = new Set(entries.filter(({ kind }) => kind === 'BLOBS').map(({ id }) => id))
+    await some(contents.otherData.filter((id) => !blobs.has(id)))
+    await some(contents.otherData.filter((id) => blobs.has(id)), true)
   }
   work.log.info('Restoring indexes, constraints and grants')
-  await text(frame, work, contents.postData.filter((id) => !stays.has(id)))
+  await some(contents.postData.filter((id) => !stays.has(id)))
   // event triggers are among them; with owner: drop, pg_restore leaves the grants themselves out
-  await text(frame, work, contents.grants.filter((id) => !stays.has(id)))
-  if (rows) await text(frame, work, contents.views)
+  await some(contents.grants.filter((id) => !stays.has(id)))
+  if (rows) await some(contents.views)
 }
 
 /** Schemas and comments of extensions that were not dropped: the first is there, the second is their owner's to write. */

@@ -29,8 +29,16 @@ const owned = `
   CREATE FUNCTION text_with_commit() RETURNS text LANGUAGE sql AS $$ SELECT '
 BEGIN;
 
+SELECT pg_catalog.lo_open(1);
+SELECT $1;
 COMMIT;
 ' $$;
+  CREATE FUNCTION act_with_commit() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM 1; /*
+BEGIN;
+
+SELECT pg_catalog.lo_open('1', 131072);
+COMMIT;
+*/ END $$;
   CREATE TABLE customers (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text, m mood, p positive);
   CREATE TABLE orders (id serial PRIMARY KEY, customer int REFERENCES customers, total int, twice int GENERATED ALWAYS AS (double(total)) STORED);
   CREATE TABLE "odd schema"."Table ""of"" $1 things" ("$1" text, ":x" int);
@@ -47,7 +55,8 @@ COMMIT;';
   INSERT INTO "odd schema"."Table ""of"" $1 things" VALUES (E'BEGIN;\\n\\nCOMMIT;\\n\\\\.', 1), (NULL, 2), ('', 3);
   INSERT INTO parts SELECT generate_series(1, 30);
   REFRESH MATERIALIZED VIEW seen;
-  SELECT lo_from_bytea(0, decode(repeat('00ff', 50000), 'hex')); SELECT lo_from_bytea(0, 'small')`
+  SELECT lo_from_bytea(0, decode(repeat('00ff', 50000), 'hex')); SELECT lo_from_bytea(0, 'small');
+  DO $$ BEGIN EXECUTE format('COMMENT ON LARGE OBJECT %s IS %L', (SELECT max(oid) FROM pg_largeobject_metadata), E'\\nBEGIN;\\n\\nSELECT pg_catalog.lo_open(''1'', 131072);\\nCOMMIT;\\n'); END $$`
 
 interface Bench {
   server: Server
@@ -114,7 +123,7 @@ for (const server of servers())
       const { schema: now, ...same } = JSON.parse(fixed(await b.print())) as { schema: Record<string, string> }
       assert.deepEqual(same, others)
       assert.deepEqual(now, then)
-      assert.deepEqual(await b.sql('SELECT text_with_commit() AS t'), [{ t: '\nBEGIN;\n\nCOMMIT;\n' }])
+      assert.deepEqual(await b.sql('SELECT text_with_commit() AS t'), [{ t: '\nBEGIN;\n\nSELECT pg_catalog.lo_open(1);\nSELECT $1;\nCOMMIT;\n' }])
     })
 
     test('whatever goes wrong, the target is as it was', async () => {
