@@ -39,7 +39,7 @@ export function withSteps(steps: Steps, more: Partial<Record<Exclude<StepName, k
   return { ...steps, ...Object.fromEntries(added) as Partial<Record<StepName, PlanStep>> }
 }
 
-export function inTurn(steps: AllSteps): PlanStep[] {
+function inOrder(steps: Partial<AllSteps>): PlanStep[] {
   return order.flatMap((name) => steps[name] ?? [])
 }
 
@@ -57,7 +57,7 @@ export async function programsFor({ manifest }: FoundBackup, session: Session, {
 }
 
 /** A result to which nothing has happened yet. */
-export function emptyResult(mode: RestoreResult['mode'], options: RestoreOptions, backup: FoundBackup, session: Session, steps: AllSteps): RestoreResult {
+export function emptyResult(mode: RestoreResult['mode'], options: RestoreOptions, backup: FoundBackup, session: Session, steps: Partial<AllSteps>): RestoreResult {
   const { manifest } = backup
   const { environmentName, dryRun, keepPrevious } = options
   return {
@@ -73,7 +73,7 @@ export function emptyResult(mode: RestoreResult['mode'], options: RestoreOptions
     snapshotAt: manifest.snapshot.at,
     age: Date.now() - Date.parse(manifest.snapshot.at),
     server: { backup: manifest.source.server, target: session.version },
-    plan: inTurn(steps),
+    plan: inOrder(steps),
     ...(keepPrevious === undefined ? {} : { keepPrevious }),
     sessionsEnded: 0,
     ...totalsOf(manifest),
