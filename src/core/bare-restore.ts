@@ -57,13 +57,8 @@ export async function readBareFile(file: BareFile, programs: Programs, work: Wor
 
 /**
  * Restores a dump into an empty database: an archive by pg_restore, SQL by psql in one transaction; all or an error. The roles that it names have to be
-<<<<<<< HEAD
- * there; `owner: drop`, for archives, leaves owners and grants out. psql is given no line with a command for itself, and is told to refuse them, too, where
- * it knows how. Throws `restore-failed` and the like.
-=======
- * there. psql is given no line with a command for itself, and is told to refuse them, too. Throws `restore-failed` and the like, and `client-missing` where
- * psql cannot be told so.
->>>>>>> wt-vfix
+ * there; `owner: drop`, for archives, leaves owners and grants out. psql is given no line with a command for itself, and is told to refuse them, too.
+ * Throws `restore-failed` and the like, and `client-missing` where psql cannot be told so.
  */
 export async function restoreFile(file: BareFile, connection: Connection, programs: Programs, work: Work, owner: 'keep' | 'drop' = 'keep'): Promise<{ warnings: string[] }> {
   const sql = file.format === 'sql'
@@ -74,13 +69,8 @@ export async function restoreFile(file: BareFile, connection: Connection, progra
     : ['--exit-on-error', '--no-subscriptions', '--no-tablespaces', ...(owner === 'drop' ? ['--no-owner', '--no-privileges'] : []), '-d', connection.database, ...(file.path === undefined ? [] : [file.path])]
   const env = { ...work.env, ...libpqEnvironment(connection) }
   const child = start(program(programs, sql ? 'psql' : 'pg_restore'), args, { env, stdin: file.path === undefined ? 'pipe' : 'ignore' }, work)
-<<<<<<< HEAD
   const seen = nothingSeen()
-  const restricted = sql && knowsRestrict(programs.version) ? [beginningWith(`\\restrict ${key}\n`)] : []
-=======
-  const seen: SqlSeen = { roles: new Set(), complete: false }
   const restricted = sql ? [beginningWith(`\\restrict ${key}\n`)] : []
->>>>>>> wt-vfix
   const [exit, fed] = await Promise.allSettled([child.exit, feed(file, child, work, sql ? [readingSql(seen), ...restricted] : [])])
   work.signal.throwIfAborted()
   if (exit.status === 'rejected') throw exit.reason

@@ -46,7 +46,7 @@ export function readingSql(seen: SqlSeen, { forPsql = true } = {}): Transform {
     inside = end.inside
     statement += `${end.code} `
     if (inside === undefined && /;\s*$/.test(end.code)) {
-      noteStatement(line.toString('utf8'), seen)
+      noteStatement(statement.trim(), line.toString('utf8'), seen)
       // one statement alone: after two in a line, psql may read no rows where we would
       copying = /^COPY [^;]* FROM stdin( WITH [^;]*| \([^;]*)?;$/i.test(statement.trim())
       statement = ''
@@ -151,7 +151,6 @@ const named = [
   new RegExp(`^CREATE USER MAPPING FOR ${name}`),
 ]
 
-<<<<<<< HEAD
 const extended = new RegExp(`^CREATE EXTENSION (?:IF NOT EXISTS )?${name}`)
 
 function bareName(written: string): string {
@@ -160,15 +159,9 @@ function bareName(written: string): string {
 
 /** `code` is the whole statement without what is quoted, `last` its last line as it stands. pg_dump writes those that name roles on one line. */
 function noteStatement(code: string, last: string, seen: SqlSeen): void {
-  if (/^SET standard_conforming_strings = off/i.test(code))
-    throw new UserError('file-refused', 'The dump has standard_conforming_strings off: its strings cannot be told from commands.', 'Dump that database as a custom archive (pg_dump -Fc).')
   if (code.startsWith('CREATE SUBSCRIPTION ')) seen.subscriptions = true
   const extension = extended.exec(last)?.[1]
   if (extension !== undefined && extension !== 'plpgsql') seen.extensions.add(bareName(extension))
-=======
-/** `last` is a statement's last line as it stands. pg_dump writes those that name roles on one line. */
-function noteStatement(last: string, seen: SqlSeen): void {
->>>>>>> wt-vfix
   for (const pattern of named) {
     for (const [role] of (pattern.exec(last)?.[1] ?? '').matchAll(new RegExp(one, 'g'))) {
       const bare = bareName(role)

@@ -37,7 +37,7 @@ export function withSteps(steps: Steps, more: Partial<Record<Exclude<StepName, k
   return { ...steps, ...Object.fromEntries(added) as Partial<Record<StepName, PlanStep>> }
 }
 
-export function inTurn(steps: AllSteps): PlanStep[] {
+function inOrder(steps: Partial<AllSteps>): PlanStep[] {
   return order.flatMap((name) => steps[name] ?? [])
 }
 
@@ -51,13 +51,13 @@ export function stepsAsked({ prepare, postCommand, keepPrevious }: RestoreOption
 }
 
 /** A result to which nothing has happened yet, without what tells whence it came. */
-export function emptyRestored({ target, environmentName, dryRun, keepPrevious }: RestoreOptions, steps: AllSteps): Omit<Restored, 'server' | 'bytes' | 'rows' | 'tables'> {
+export function emptyRestored({ target, environmentName, dryRun, keepPrevious }: RestoreOptions, steps: Partial<AllSteps>): Omit<Restored, 'server' | 'bytes' | 'rows' | 'tables'> {
   return {
     target: target.database,
     confirm: confirmOf({ target, ...(environmentName ? { environmentName } : {}) }),
     ...(environmentName ? { environmentName } : {}),
     dryRun,
-    plan: inTurn(steps),
+    plan: inOrder(steps),
     ...(keepPrevious === undefined ? {} : { keepPrevious }),
     sessionsEnded: 0,
     timings: { restore: 0, compare: 0, swap: 0, total: 0 },

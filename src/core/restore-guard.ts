@@ -9,10 +9,19 @@ import { freeSpace } from '../postgres/target.ts'
 import type { Work } from '../work.ts'
 import type { Manifest } from './manifest.ts'
 
-/** One restore of a database at a time: held by the session, and so gone with it. */
+/**
+ * One restore of a database at a time: held by the session, and so gone with it. Such a lock belongs to the database that the session is in, and not every
+ * restore is in the same one: so each takes its own first, and then looks for those of others. Of two that begin at once, at least one sees the other.
+ */
 export async function lockTarget(session: Session, target: string): Promise<void> {
-  const [row] = await session.query<{ locked: boolean }>('SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended($1, 0)) AS locked', [`holdfast restore ${target}`])
-  if (!row?.locked) throw new UserError('restore-running', `Another restore of "${target}" is running.`, 'Wait until it has ended, and look at its result first.')
+  const key = [`holdfast restore ${target}`]
+  const [row] = await session.query<{ locked: boolean }>('SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended($1, 0)) AS locked', key)
+  const others = await session.query(
+    `SELECT FROM pg_catalog.pg_locks l, pg_catalog.hashtextextended($1, 0) AS k(key)
+     WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.classid::int8 = ((k.key >> 32) & 4294967295) AND l.objid::int8 = (k.key & 4294967295) AND l.pid <> pg_catalog.pg_backend_pid()`,
+    key,
+  )
+  if (!row?.locked || others.length) throw new UserError('restore-running', `Another restore of "${target}" is running.`, 'Wait until it has ended, and look at its result first.')
 }
 
 /** What a restore needs of the server; of a backup, its manifest tells. `bytes` undefined: nobody knows how much. */
@@ -38,14 +47,22 @@ export interface Guarded {
 export async function findObstacles(guarded: Guarded, work: Work): Promise<UserError[]> {
   const { session, target, exists, backup, owner } = guarded
   const { source, fingerprint } = backup.manifest
-  if (session.major < source.major) return [new UserError('server-older', `The target server is PostgreSQL ${session.version}, older than the backup's ${source.server}.`, 'A backup restores into its own major version or a newer one.')]
+  const names = Object.keys(fingerprint.supplement.extensions)
+  const older = versionObstacles(session, source)
+  if (older.length) return older
   return [
     ...(await powerObstacles(session, target)),
     ...(await roleObstacles(session, source, owner)),
-    ...(await extensionObstacles(session, Object.keys(fingerprint.supplement.extensions))),
+    ...(await extensionObstacles(session, names)),
+    ...boundObstacles(names),
     ...(await spaceObstacles(session, source.bytes)),
     ...(exists ? await breakage(session, target, work) : []),
   ]
+}
+
+export function versionObstacles(session: Session, source: Needing['manifest']['source']): UserError[] {
+  if (session.major >= source.major) return []
+  return [new UserError('server-older', `The target server is PostgreSQL ${session.version}, older than the backup's ${source.server}.`, 'A backup restores into its own major version or a newer one.')]
 }
 
 /** What the role may not do that it will have to. */
@@ -62,8 +79,11 @@ async function powerObstacles(session: Session, target: Connection): Promise<Use
   ]
 }
 
-/** Roles that what is restored will name; with `owner: drop` it names none but in policies, which the restore itself finds out. */
-async function roleObstacles(session: Session, source: Needing['manifest']['source'], owner: OwnerChoice): Promise<UserError[]> {
+/**
+ * Roles that what is restored will name; with `owner: drop` it names none but in policies, which the restore itself finds out. `mapped`: whether this
+ * restore can give it to others.
+ */
+export async function roleObstacles(session: Session, source: Needing['manifest']['source'], owner: OwnerChoice, { mapped = true } = {}): Promise<UserError[]> {
   if (owner === 'drop') return []
   const unknown = owner === 'keep' ? [] : Object.keys(owner).filter((role) => !source.roles.names.includes(role))
   const wanted = source.roles.names.filter((name) => name !== source.roles.superuser || (owner !== 'keep' && Object.hasOwn(owner, name))).map((name) => (owner === 'keep' ? name : (owner[name] ?? name)))
@@ -71,14 +91,18 @@ async function roleObstacles(session: Session, source: Needing['manifest']['sour
   const [one, it] = missing.length === 1 ? ['a role', 'it'] : ['roles', 'them']
   return [
     ...(unknown.length ? [new UserError('bad-input', `owner maps ${unknown.join(', ')}, which the backup does not name.`, `The roles that it names: ${source.roles.names.join(', ')}.`)] : []),
-    ...(missing.length ? [new UserError('role-missing', `The target server lacks ${one} that the backup names: ${missing.join(', ')}.`, `Create ${it} first: ${missing.map((role) => `CREATE ROLE ${quoteName(role)} NOLOGIN;`).join(' ')} Passwords, LOGIN and memberships are in no backup of a database: pg_dumpall --globals-only of the old server has them. Or give everything to other roles: owner: old: new, or to yours: owner: drop.`)] : []),
+    ...(missing.length ? [new UserError('role-missing', `The target server lacks ${one} that the backup names: ${missing.join(', ')}.`, `Create ${it} first: ${missing.map((role) => `CREATE ROLE ${quoteName(role)} NOLOGIN;`).join(' ')} Passwords, LOGIN and memberships are in no backup of a database: pg_dumpall --globals-only of the old server has them. Or give everything to ${mapped ? 'other roles: owner: old: new, or to ' : ''}yours: owner: drop.`)] : []),
   ]
 }
 
-async function extensionObstacles(session: Session, names: readonly string[]): Promise<UserError[]> {
+export async function extensionObstacles(session: Session, names: readonly string[]): Promise<UserError[]> {
   const lacking = await lackingExtensions(session, names)
-  const bound = names.includes('pg_cron') ? [new UserError('extension-refused', 'The backup has pg_cron, which can be in one database of a server only: it cannot be made in a new one beside that.', 'Restore inside the database that cron.database_name names: mode: in-place.')] : []
-  return [...(lacking.length ? [extensionMissing('The target server', lacking, session.major)] : []), ...bound]
+  return lacking.length ? [extensionMissing('The target server', lacking, session.major)] : []
+}
+
+/** Extensions that no database beside the target can have. */
+function boundObstacles(names: readonly string[]): UserError[] {
+  return names.includes('pg_cron') ? [new UserError('extension-refused', 'The backup has pg_cron, which can be in one database of a server only: it cannot be made in a new one beside that.', 'Restore inside the database that cron.database_name names: mode: in-place.')] : []
 }
 
 /** A new database beside the old one needs room; less than the source took is surely too little. */

@@ -3,36 +3,20 @@ import type { Session } from '../postgres/session.ts'
 import type { Work } from '../work.ts'
 import type { FoundBackup } from './catalog.ts'
 import { objectiveOf, runPostCommand } from './restore-after.ts'
+import { emptyResult } from './restore-source.ts'
 import type { PlanStep } from './restore-plan.ts'
-import { confirmOf, type RestoreOptions, type RestoreResult } from './restore.ts'
+import type { RestoreOptions, RestoreResult } from './restore.ts'
 import { backUpTarget } from './safety-backup.ts'
 
 /** What the restores into a database that stays (a part of it, or all of it in place) have in common: what stands before and after them. */
 
-/** What every restore tells, before anything was done. */
-export function beginResult({ manifest, location }: FoundBackup, options: RestoreOptions, session: Session): RestoreResult {
-  const { target, dryRun } = options
-  const other = manifest.source.database === target.database ? [] : [`This is a backup of the database "${manifest.source.database}" (label ${manifest.label}), and the target is "${target.database}".`]
-  return {
-    task: 'restore',
-    mode: options.mode === 'in-place' ? 'in-place' : 'part',
-    confirm: confirmOf(options),
-    id: manifest.id,
-    label: manifest.label,
-    location,
-    target: target.database,
-    dryRun,
-    snapshotAt: manifest.snapshot.at,
-    age: Date.now() - Date.parse(manifest.snapshot.at),
-    server: { backup: manifest.source.server, target: session.version },
-    plan: [],
-    sessionsEnded: 0,
-    bytes: 0,
-    rows: 0,
-    tables: 0,
-    timings: { restore: 0, compare: 0, swap: 0, total: 0 },
-    warnings: other,
-  }
+/** What every restore into a database that stays tells, before anything was done and its plan is made. */
+export function beginResult(backup: FoundBackup, options: RestoreOptions, session: Session): RestoreResult {
+  const { source, label } = backup.manifest
+  const { database } = options.target
+  const empty = emptyResult(options.mode === 'in-place' ? 'in-place' : 'part', options, backup, session, {})
+  const other = source.database === database ? [] : [`This is a backup of the database "${source.database}" (label ${label}), and the target is "${database}".`]
+  return { ...empty, bytes: 0, rows: 0, tables: 0, warnings: other }
 }
 
 /** Steps that stand before and after a story's own, where they are asked for. */

@@ -72,10 +72,11 @@ export function fromBackup(backup: FoundBackup, started: number, options: Restor
   }
 }
 
-function emptyResult(mode: 'swap' | 'new', options: RestoreOptions, { manifest, location }: FoundBackup, session: Session, steps: AllSteps): RestoreResult {
+/** A result of restoring a backup to which nothing has happened yet. */
+export function emptyResult(mode: RestoreResult['mode'], options: RestoreOptions, { manifest, location }: FoundBackup, session: Session, steps: Partial<AllSteps>): RestoreResult {
   const { source, label } = manifest
   const target = options.target.database
-  const other = mode === 'swap' && source.database !== target
+  const other = mode !== 'new' && source.database !== target
   return {
     task: 'restore',
     mode,

@@ -40,7 +40,7 @@ export interface RestoreOptions {
   contents?: 'all' | 'schema' | 'data'
   /** With tables or schemas: put them in the place of the live ones. */
   replace?: boolean
-  /** How long locks on live tables are waited for, milliseconds. Default: two minutes for a part, half a minute in place. */
+  /** How long locks on live tables are waited for, milliseconds: no input, only for tests. Default: two minutes for a part, half a minute in place. */
   lockPatience?: number
   /** SQL to run in the new database before anybody sees it. */
   prepare?: string

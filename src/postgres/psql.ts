@@ -27,9 +27,12 @@ export interface Psql {
 export class PsqlError extends Error {
   override name = 'PsqlError'
   readonly code: string
-  constructor(code: string, message: string) {
+  /** Undefined where the server said nothing: it, or psql, is gone. Only after an `ERROR` was the connection still there. */
+  readonly severity: string | undefined
+  constructor(code: string, message: string, severity?: string) {
     super(message)
     this.code = code
+    this.severity = severity
   }
 }
 
@@ -95,7 +98,7 @@ function keptOpen(input: Writable): Writable {
 }
 
 function whyStopped(stderr: string, signal: NodeJS.Signals | null): PsqlError {
-  const [, code = '', message = ''] = /(?:ERROR|FATAL|PANIC): {2}([0-9A-Z]{5}): ((?:.|\n(?!LOCATION|psql:|ERROR|FATAL))*)/.exec(stderr) ?? []
+  const [, severity, code = '', message = ''] = /(ERROR|FATAL|PANIC): {2}([0-9A-Z]{5}): ((?:.|\n(?!LOCATION|psql:|ERROR|FATAL))*)/.exec(stderr) ?? []
   const last = stderr.trim().split('\n').slice(-3).join(' ')
-  return new PsqlError(code || '08006', (message || (signal ? `psql was ended by ${signal}. ${last}` : last) || 'psql ended').trim())
+  return new PsqlError(code || '08006', (message || (signal ? `psql was ended by ${signal}. ${last}` : last) || 'psql ended').trim(), severity)
 }

@@ -1,4 +1,4 @@
-import { type Readable, Transform, type Writable } from 'node:stream'
+import { PassThrough, type Readable, Transform, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { start } from '../stream/process.ts'
 import type { Work } from '../work.ts'
@@ -13,26 +13,27 @@ export interface TextOptions {
   folder: string
   /** Only these entries, in the archive's order. */
   only?: readonly number[]
-  tablespaces: boolean
+  /** Whether large objects' content is among it, which pg_restore frames in transactions of its own. */
+  largeObjects?: boolean
   owners: boolean
   connection: Connection
 }
 
 /**
  * What pg_restore makes of an archive, as SQL into a psql: an archive's file, or one that streams in and is always read to its end. Large objects come
- * framed in transactions of their own, which would end ours: those lines are left out, and nothing else is.
+ * framed in transactions of their own, which would end ours: with `largeObjects`, those lines are left out, and nothing else is.
  */
 export async function restoreText(programs: Programs, psql: Psql, archive: string | Readable, options: TextOptions, work: Work): Promise<void> {
-  const { folder, only, tablespaces, owners } = options
+  const { folder, only, owners } = options
   if (only?.length === 0) return
-  const flags = [...(tablespaces ? [] : ['--no-tablespaces']), ...(owners ? [] : ['--no-owner', '--no-privileges']), ...(only ? ['-L', await writeList({ ids: only, folder })] : [])]
+  const flags = ['--no-tablespaces', ...(owners ? [] : ['--no-owner', '--no-privileges']), ...(only ? ['-L', await writeList({ ids: only, folder })] : [])]
   const stream = typeof archive === 'string' ? undefined : archive
   const child = start(program(programs, 'pg_restore'), ['-f', '-', '--no-subscriptions', ...flags, ...(typeof archive === 'string' ? [archive] : [])], { env: { ...work.env }, stdin: stream ? 'pipe' : 'ignore', stdout: 'pipe' }, work)
   const stopped = async (error: unknown): Promise<never> => {
     await child.stop()
     throw error
   }
-  const text = withoutFrames()
+  const text = options.largeObjects ? withoutFrames() : new PassThrough()
   const written = pipeline(child.stdout as Readable, text).catch(stopped)
   const fed = psql.feed(text).catch(stopped)
   const read = stream && pipeline(stream, feeding(child.stdin as Writable), { signal: work.signal }).catch(stopped)
@@ -48,23 +49,32 @@ export async function restoreText(programs: Programs, psql: Psql, archive: strin
 
 /**
  * Leaves out the lines `BEGIN;` and `COMMIT;` around large objects: pg_restore writes `BEGIN;` between two empty lines, then only calls of lo_open, lowrite
- * and lo_close. Whatever else has such a line (a row, a function's text) is never after that, and is passed on.
+ * and lo_close. Only for text of large objects: a function's may have such lines. What else there is, a comment on one, cannot have the mark: within quotes,
+ * its quote would be doubled.
  */
 function withoutFrames(): Transform {
   let rest: Buffer = Buffer.alloc(0)
   let inside = false
-  const begin = Buffer.from('\nBEGIN;\n\nSELECT pg_catalog.lo_open(')
+  const begin = Buffer.from(`\nBEGIN;\n\nSELECT pg_catalog.lo_open('`)
   const commit = Buffer.from('\nCOMMIT;\n')
+  const quote = 0x27
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {
       rest = rest.length ? Buffer.concat([rest, chunk]) : chunk
-      for (;;) {
+      for (let from = 0; ; ) {
         const mark = inside ? commit : begin
-        const at = rest.indexOf(mark)
+        const at = rest.indexOf(mark, from)
         if (at < 0) break
+        const after = rest[at + mark.length]
+        if (!inside && after === undefined) break
+        if (!inside && after === quote) {
+          from = at + mark.length
+          continue
+        }
         this.push(Buffer.from(rest.subarray(0, at + 1)))
         rest = rest.subarray(at + (inside ? '\nCOMMIT;'.length : '\nBEGIN;'.length))
         inside = !inside
+        from = 0
       }
       const keep = Math.min(rest.length, begin.length)
       this.push(Buffer.from(rest.subarray(0, rest.length - keep)))

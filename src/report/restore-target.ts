@@ -4,8 +4,8 @@ import { blocks, code, list, md, table, text, type Markdown, type Piece } from '
 import { capped, foldedList } from './parts.ts'
 
 /** What there is in the place where a backup would go, and what of it would change. */
-export function targetPart(facts: TargetFacts, target: string): Markdown {
-  return blocks(obstaclesPart(facts), md`### ${code(target)} now`, table(['', ''], rowsOf(facts)), changesPart(facts), facts.notes.length > 0 ? list(facts.notes.map((note) => text(note))) : undefined)
+export function targetPart(facts: TargetFacts, target: string, { inPlace = false } = {}): Markdown {
+  return blocks(obstaclesPart(facts), md`### ${code(target)} now`, table(['', ''], rowsOf(facts, inPlace)), changesPart(facts), facts.notes.length > 0 ? list(facts.notes.map((note) => text(note))) : undefined)
 }
 
 function obstaclesPart({ obstacles }: TargetFacts): Markdown | undefined {
@@ -13,14 +13,14 @@ function obstaclesPart({ obstacles }: TargetFacts): Markdown | undefined {
   return blocks(md`### What stands in the way`, list(obstacles.map(({ message, hint }) => md`**${message}** ${hint}`)))
 }
 
-function rowsOf({ bytes, needed, free, connected, expected, source }: TargetFacts): Piece[][] {
+function rowsOf({ bytes, needed, free, connected, expected, source }: TargetFacts, inPlace: boolean): Piece[][] {
   const sessions = connected.reduce((sum, { count }) => sum + count, 0)
   const who = connected.slice(0, 5).map(({ user, application, count }) => `${user} (${application}) × ${count}`)
   const room = free === undefined ? 'not known from here: see that the server has that much' : `${formatBytes(free)} free`
   return [
     ['Size', bytes === undefined ? 'there is no such database' : formatBytes(bytes)],
-    ['Room that is needed beside it', needed === undefined ? md`not known: nothing tells how large the database was; ${room}` : md`about ${formatBytes(needed)}; ${room}`],
-    ['Connected', sessions === 0 ? 'nobody' : `${formatMany(sessions, 'session')}, which the swap ends: ${who.join(', ')}${connected.length > 5 ? ' and others' : ''}`],
+    [inPlace ? 'Room that is needed until the commit, beside what is there' : 'Room that is needed beside it', needed === undefined ? md`not known: nothing tells how large the database was; ${room}` : md`about ${formatBytes(needed)}; ${room}`],
+    ['Connected', sessions === 0 ? 'nobody' : `${formatMany(sessions, 'session')}, which ${inPlace ? 'nobody ends: stop the application first' : 'the swap ends'}: ${who.join(', ')}${connected.length > 5 ? ' and others' : ''}`],
     ['Time to expect', expected === undefined ? `not known: ${needed === undefined ? 'nobody has measured how long this file takes' : 'no verification whose proof is in this storage has restored a backup of this label'}` : md`about ${formatDuration(expected.took)}, by the verification of ${code(expected.by)} on ${formatMoment(expected.at)}; the safety backup comes before it`],
     ...(source ? [['Where the backup is from', `this very database${source.written === undefined ? '' : `; its server has written ${formatBytes(source.written)} of write-ahead log since`}`]] : []),
   ]

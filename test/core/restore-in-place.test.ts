@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { globSync, readFileSync, writeFileSync } from 'node:fs'
+import { globSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readManifest, writeManifest } from '../../src/core/manifest.ts'
+import { lockTarget } from '../../src/core/restore-guard.ts'
 import { restore, type RestoreOptions, type RestoreResult } from '../../src/core/restore.ts'
 import type { UserError } from '../../src/errors.ts'
 import { findPrograms } from '../../src/postgres/binaries.ts'
@@ -13,7 +14,7 @@ import type { Connection } from '../../src/postgres/connection.ts'
 import { measureCopy } from '../../src/postgres/fingerprint.ts'
 import { connect } from '../../src/postgres/session.ts'
 import type { Work } from '../../src/work.ts'
-import { newStore, type Store } from '../support/copies.ts'
+import { newStore, type Store, temporaryFolder } from '../support/copies.ts'
 import { startOwnServer } from '../support/own-server.ts'
 import { freshDatabase, newestServer, query, type Server, servers } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
@@ -28,8 +29,16 @@ const owned = `
   CREATE FUNCTION text_with_commit() RETURNS text LANGUAGE sql AS $$ SELECT '
 BEGIN;
 
+SELECT pg_catalog.lo_open(1);
+SELECT $1;
 COMMIT;
 ' $$;
+  CREATE FUNCTION act_with_commit() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM 1; /*
+BEGIN;
+
+SELECT pg_catalog.lo_open('1', 131072);
+COMMIT;
+*/ END $$;
   CREATE TABLE customers (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text, m mood, p positive);
   CREATE TABLE orders (id serial PRIMARY KEY, customer int REFERENCES customers, total int, twice int GENERATED ALWAYS AS (double(total)) STORED);
   CREATE TABLE "odd schema"."Table ""of"" $1 things" ("$1" text, ":x" int);
@@ -46,7 +55,8 @@ COMMIT;';
   INSERT INTO "odd schema"."Table ""of"" $1 things" VALUES (E'BEGIN;\\n\\nCOMMIT;\\n\\\\.', 1), (NULL, 2), ('', 3);
   INSERT INTO parts SELECT generate_series(1, 30);
   REFRESH MATERIALIZED VIEW seen;
-  SELECT lo_from_bytea(0, decode(repeat('00ff', 50000), 'hex')); SELECT lo_from_bytea(0, 'small')`
+  SELECT lo_from_bytea(0, decode(repeat('00ff', 50000), 'hex')); SELECT lo_from_bytea(0, 'small');
+  DO $$ BEGIN EXECUTE format('COMMENT ON LARGE OBJECT %s IS %L', (SELECT max(oid) FROM pg_largeobject_metadata), E'\\nBEGIN;\\n\\nSELECT pg_catalog.lo_open(''1'', 131072);\\nCOMMIT;\\n'); END $$`
 
 interface Bench {
   server: Server
@@ -113,7 +123,7 @@ for (const server of servers())
       const { schema: now, ...same } = JSON.parse(fixed(await b.print())) as { schema: Record<string, string> }
       assert.deepEqual(same, others)
       assert.deepEqual(now, then)
-      assert.deepEqual(await b.sql('SELECT text_with_commit() AS t'), [{ t: '\nBEGIN;\n\nCOMMIT;\n' }])
+      assert.deepEqual(await b.sql('SELECT text_with_commit() AS t'), [{ t: '\nBEGIN;\n\nSELECT pg_catalog.lo_open(1);\nSELECT $1;\nCOMMIT;\n' }])
     })
 
     test('whatever goes wrong, the target is as it was', async () => {
@@ -150,7 +160,8 @@ for (const server of servers())
         }
         await assert.rejects(b.restore({}, at(nothing)), /stopped/)
         await unharmed()
-        await assert.rejects(b.restore({}, at(() => void query(server, 'postgres', `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${b.name}' AND xact_start IS NOT NULL`))))
+        const terminated = b.restore({}, at(() => void query(server, 'postgres', `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${b.name}' AND xact_start IS NOT NULL`)))
+        await assert.rejects(terminated, isError('server-failed', /terminating connection/, /rolled back/))
         await unharmed()
       }
     })
@@ -176,6 +187,77 @@ test('killed by SIGKILL in the middle, the target is as it was', async () => {
   assert.equal(await b.print(), before)
 })
 
+test('owner: drop brings event triggers back, leaves grants out, and compares the definitions', async () => {
+  const b = await bench()
+  const eventTrigger = `CREATE FUNCTION public.heard() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; CREATE EVENT TRIGGER "hears ddl" ON ddl_command_end EXECUTE FUNCTION public.heard(); COMMENT ON EVENT TRIGGER "hears ddl" IS 'it hears'`
+  await query(newest, b.name, eventTrigger)
+  await b.store.backup(newest.to(b.name))
+  await query(newest, b.name, 'DROP EVENT TRIGGER "hears ddl"; DROP TABLE public.orders CASCADE')
+  const { inPlace, warnings } = await b.restore({ target: newest.to(b.name), owner: 'drop', safetyBackup: false })
+  assert.deepEqual([inPlace?.differences, inPlace?.schemaCompared, warnings], [[], true, []])
+  assert.deepEqual(await query(newest, b.name, `SELECT evtname, obj_description(oid) AS said FROM pg_event_trigger`), [{ evtname: 'hears ddl', said: 'it hears' }])
+  assert.deepEqual(await query(newest, b.name, `SELECT tableowner, has_table_privilege('pg_monitor', 'public.customers', 'SELECT') AS granted FROM pg_tables WHERE tablename = 'customers'`), [{ tableowner: newest.connection.user, granted: false }])
+})
+
+test('what fails after the commit is told beside the restore', async () => {
+  const b = await bench()
+  const folder = temporaryFolder()
+  for (const name of ['psql', 'pg_restore']) symlinkSync(join(newest.bindir, name), join(folder, name))
+  writeFileSync(join(folder, 'pg_dump'), `#!/bin/sh\n[ "$1" = --version ] && exec '${newest.bindir}/pg_dump' --version\necho 'pg_dump: no today' >&2; exit 1\n`, { mode: 0o755 })
+  await b.sql('DELETE FROM orders')
+  const { inPlace, warnings, plan } = await b.restore({ bindirs: [folder], safetyBackup: false })
+  assert.match(warnings.join('\n'), /^The schema was not compared \(.*no today/)
+  assert.equal(inPlace?.schemaCompared, false)
+  assert.ok(plan.every(({ done }) => done))
+  assert.deepEqual(await b.sql('SELECT count(*)::int AS n FROM orders'), [{ n: 500 }])
+})
+
+test('a commit that the server refuses is a rollback; one in which the connection breaks may be either', async () => {
+  // while rows come in, a check makes what acts at the end of the transaction
+  const late = (act: string): string => `
+    CREATE TABLE aa (v int); CREATE TABLE kept (v int); INSERT INTO kept VALUES (1);
+    CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ${act}; RETURN NULL; END $$;
+    CREATE FUNCTION plans(a int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN true; END';
+    CREATE TABLE zz (v int CHECK (public.plans(v))); INSERT INTO zz VALUES (1);
+    CREATE OR REPLACE FUNCTION plans(a int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+      EXECUTE 'CREATE CONSTRAINT TRIGGER late AFTER INSERT ON public.aa DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.act()';
+      INSERT INTO public.aa VALUES (1); DELETE FROM public.aa; RETURN true; END $$`
+  const refused = await bench(newest, late(`RAISE EXCEPTION 'not at the end' USING ERRCODE = '23514'`))
+  const before = await refused.print()
+  await assert.rejects(refused.restore({ safetyBackup: false }), isError('restore-failed', /not at the end/, /rolled back/))
+  assert.equal(await refused.print(), before)
+  const broken = await bench(newest, late('PERFORM pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())'))
+  await assert.rejects(broken.restore({ safetyBackup: false }), isError('commit-unknown', /terminating connection/))
+})
+
+test('two restores of one target never run at once, whichever database their locks are in', async () => {
+  const b = await bench()
+  const held = async (database: string, run: () => Promise<unknown>): Promise<void> => {
+    const other = await connect(newest.to(database), quietWork())
+    await lockTarget(other, b.name)
+    await assert.rejects(run(), isError('restore-running', new RegExp(b.name)))
+    await other.end()
+  }
+  const swap: Partial<RestoreOptions> = { mode: 'swap', target: newest.to(b.name), dryRun: true }
+  await held('postgres', () => b.restore({ dryRun: true }))
+  await held(b.name, () => b.restore(swap))
+  await held('postgres', () => b.restore(swap))
+  assert.equal((await b.restore({ dryRun: true })).dryRun, true)
+  assert.equal((await b.restore(swap)).dryRun, true)
+})
+
+test('the safety backup is the last thing before the locks, and the time between is told', async () => {
+  const b = await bench()
+  const said: string[] = []
+  const work = quietWork()
+  // read by the frame's fetching and counting, so that only the backup itself lies before the transaction
+  const { inPlace, safetyBackup } = await b.restore({ known: ({ safetyBackup: made }) => void (made && said.push('safety')) }, { ...work, log: { ...work.log, info: (text) => void said.push(text) }, hold: (thing) => void said.push(thing.kind) })
+  const order = said.filter((text) => /^(folder|safety|Emptying.*)$/.test(text))
+  assert.equal(order[0], 'folder', 'the frame has its folder before the safety backup is made')
+  assert.equal(order.findIndex((text) => text.startsWith('Emptying')), order.indexOf('safety') + 1)
+  assert.ok(safetyBackup && inPlace?.unsaved && inPlace.unsaved > 0 && inPlace.unsaved < safetyBackup.took + 5000)
+})
+
 test('rows that a check refuses are told, and all is rolled back', async () => {
   const b = await bench(newest, `CREATE TABLE limits (most int); INSERT INTO limits VALUES (10); CREATE FUNCTION fits(a int) RETURNS boolean LANGUAGE sql AS 'SELECT a <= most FROM public.limits'; CREATE TABLE a (v int CHECK (fits(v))); INSERT INTO a VALUES (5); UPDATE limits SET most = 1`)
   const before = await b.print()
@@ -196,14 +278,23 @@ test('sessions that use the target are waited for, and then named', async () => 
 test('what cannot be dropped is named beforehand, on a dry run too; definitions alone', async () => {
   const b = await bench()
   await query(newest, b.name, `CREATE SCHEMA foreigner; CREATE TABLE public.theirs (a int)`)
-  await assert.rejects(b.restore({ dryRun: true }), isError('in-place-unsafe', /foreigner/, /public\.theirs/))
+  const hindered = async (...texts: RegExp[]): Promise<void> => {
+    const { facts } = await b.restore({ dryRun: true })
+    assert.deepEqual(facts?.obstacles.map(({ code }) => code), ['in-place-unsafe'])
+    for (const text of texts) assert.match(facts?.obstacles[0]?.message ?? '', text)
+    await assert.rejects(b.restore(), isError('in-place-unsafe', ...texts))
+  }
+  await hindered(/foreigner/, /public\.theirs/)
   await query(newest, b.name, `DROP SCHEMA foreigner; DROP TABLE public.theirs; CREATE SUBSCRIPTION "sub x" CONNECTION 'dbname=nowhere' PUBLICATION p WITH (connect = false, slot_name = NONE)`)
-  await assert.rejects(b.restore({ dryRun: true }), isError('in-place-unsafe', /"sub x"/))
+  await hindered(/"sub x"/)
   await query(newest, b.name, 'DROP SUBSCRIPTION "sub x"')
   const before = await b.print()
   const dry = await b.restore({ dryRun: true })
-  assert.deepEqual(dry.plan.map(({ done }) => done), [false, false, false, false])
+  assert.deepEqual(dry.plan.map(({ done }) => done), [false, false, false, false, false])
   assert.equal(await b.print(), before)
+  assert.ok(dry.inPlace && dry.inPlace.locks.needed > 20 && dry.inPlace.locks.capacity > dry.inPlace.locks.needed)
+  assert.deepEqual([dry.facts?.obstacles, dry.facts?.connected, dry.facts?.notes], [[], [], []])
+  assert.ok(dry.facts?.bytes && dry.facts.needed)
   await assert.rejects(b.restore({ contents: 'data' }), isError('bad-input'))
   const empty = await b.restore({ contents: 'schema' })
   assert.deepEqual(empty.inPlace?.differences, [])
@@ -218,5 +309,11 @@ test('locks are counted first', async () => {
   await session.end()
   const store = await newStore()
   await store.backup(server.to('many'))
-  await assert.rejects(restore({ ...store.reading, target: server.to('many'), confirm: 'many', dryRun: false, mode: 'in-place' }, quietWork()), isError('too-many-locks', /room for 200/, /max_locks_per_transaction = \d+/))
+  const options: RestoreOptions = { ...store.reading, target: server.to('many'), confirm: 'many', dryRun: false, mode: 'in-place' }
+  const refused = isError('too-many-locks', /room for 200/, /max_locks_per_transaction = \d+/)
+  await assert.rejects(restore(options, quietWork()), refused)
+  assert.deepEqual(globSync(join(store.folder, '**/*pre-restore*')), [], 'no safety backup was begun')
+  const { facts, inPlace } = await restore({ ...options, dryRun: true }, quietWork())
+  assert.deepEqual(facts?.obstacles.map(({ code }) => code), ['too-many-locks'])
+  assert.ok(inPlace && inPlace.locks.needed > 200 && inPlace.locks.capacity === 200)
 })

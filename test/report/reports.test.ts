@@ -15,6 +15,7 @@ import { verifyReport, verifyVerdict } from '../../src/report/verify.ts'
 import { runFailure, runReport, runVerdict } from '../../src/report/verify-run.ts'
 import type { PartTableResult } from '../../src/core/restore-part.ts'
 import type { VerifyRun } from '../../src/core/verify-run.ts'
+import type { RestoredInPlace } from '../../src/core/restore-in-place.ts'
 import { backupResult, bareRestored, cleanResult, harmfulRehearsal, hostile, inPlaceResult, partResult, rehearsalResult, restoreResult, undoResult, unprovenResult, verifyResult } from './results.ts'
 
 const firstLine = (report: string): string => report.split('\n')[0] as string
@@ -223,8 +224,24 @@ describe('the report of a part, and of a restore in place', () => {
     const report = restoreReport(inPlaceResult())
     assert.match(report, /There is no previous database to swap back to/)
     assert.match(report, /could not be used for about 25\.2 s/)
-    assert.match(restoreVerdict(inPlaceResult()), /What it held before is gone\.$/)
     assert.match(restoreReport(inPlaceResult({ dryRun: true })), /Nothing was touched/)
+    const { safetyBackup: made, ...without } = inPlaceResult()
+    const saved = { ...without, safetyBackup: { id: 'x-pre-restore', label: 'l', snapshotAt: '2026-11-21T03:00:00.000Z', locations: ['here'], bytes: 1, took: 2, ...made } }
+    assert.match(restoreReport(saved), /in the safety backup alone\. Rows written in the 12\.0 s between its snapshot and the locks are in neither/)
+    assert.match(restoreVerdict(saved), /What it held before is in the safety backup \S+ only\.$/)
+    assert.match(restoreReport(without), /\(the [^)]*since\) is gone\./)
+    assert.match(restoreVerdict(without), /What it held before is gone\.$/)
+  })
+  test('says of a restore in place what was compared, and no more', () => {
+    const titleOf = (changes: Partial<RestoredInPlace>): string => {
+      const whole = inPlaceResult()
+      return firstLine(restoreReport({ ...whole, inPlace: { ...(whole.inPlace as RestoredInPlace), ...changes } }))
+    }
+    assert.match(titleOf({}), /✅ .* compared and committed; 1 definition otherwise than in the backup/)
+    assert.match(titleOf({ differences: [] }), /✅ .* restored in place, compared and committed$/)
+    assert.match(titleOf({ differences: [], compared: 'counts' }), /✅ .* rows counted and committed$/)
+    assert.match(titleOf({ differences: [], compared: 'none' }), /✅ .* rows not compared$/)
+    assert.match(titleOf({ differences: [], contents: 'schema' }), /✅ .* definitions only$/)
   })
 })
 

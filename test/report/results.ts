@@ -219,5 +219,5 @@ export function partResult(changes: Partial<RestoredPart> = {}, result: Partial<
 export function inPlaceResult(changes: Partial<RestoreResult> = {}): RestoreResult {
   const whole: RestoreResult = { ...restoreResult(changes) }
   delete whole.previousDatabase
-  return { ...whole, inPlace: { contents: 'all', kept: ['pgcrypto'], locks: { needed: 120, capacity: 6400 }, differences: [{ kind: 'schema', object: hostile, expected: 'there', found: 'missing' }] } }
+  return { ...whole, inPlace: { contents: 'all', compared: 'content', unsaved: 12_000, kept: ['pgcrypto'], locks: { needed: 120, capacity: 6400 }, differences: [{ kind: 'schema', object: hostile, expected: 'there', found: 'missing' }], schemaCompared: true } }
 }
