@@ -340,7 +340,9 @@ test('the way back that the report prints is the part, and it brings back what w
   await b.sql('UPDATE orders SET total = 7; INSERT INTO customers VALUES (77, $$late$$)')
   const [orders, customers] = [await b.one(rowsOf('orders')), await b.one(rowsOf('customers'))]
   const events: string[] = []
-  const work = { ...quietWork(), hold: (thing: Held) => void events.push(thing.kind), log: { ...quietWork().log, info: (text: string) => void events.push(text) } }
+  const quiet = quietWork()
+  const log = { ...quiet.log, info: (text: string) => void events.push(text) }
+  const work = { ...quiet, log, hold: (thing: Held) => void events.push(thing.kind) }
   const result = await b.restore({ tables: ['orders'], replace: true, safetyBackup: true }, work)
   const stored = events.findIndex((text) => text.startsWith('The target as it is now is stored'))
   assert.ok(stored > events.findIndex((text) => text.startsWith('Restoring rows')), 'after the build')
