@@ -85,7 +85,7 @@ export async function restoreInPlace(backup: FoundBackup, options: RestoreOption
     const programs = { archive: await findPrograms(manifest.source.major, ['pg_restore', 'pg_dump'], options.bindirs, work), server: await findPrograms(session.major, ['pg_dump', 'psql'], options.bindirs, work) }
     const steps = planOfInPlace(backup, target, contents)
     const inPlace: RestoredInPlace = { contents, compared: manifest.fingerprint.kind, kept: emptying.kept.filter((name) => name !== 'plpgsql'), locks: { needed: 0, capacity: 0 }, differences: [], schemaCompared: false }
-    const around = stepsAround(options, options.safetyBackup !== false, { target, label: manifest.label })
+    const around = stepsAround(options, options.safetyBackup !== false, target, manifest)
     const begun = beginResult(backup, options, session)
     const result: RestoreResult = { ...begun, ...totalsOf(manifest), ...(contents === 'schema' ? { rows: 0 } : {}), warnings: [...begun.warnings, ...warnings], plan: inTurn({ ...around, ...steps }), inPlace }
     const connection = await quietly(session, options.target)

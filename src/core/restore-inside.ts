@@ -6,7 +6,7 @@ import { objectiveOf, runPostCommand } from './restore-after.ts'
 import { emptyResult } from './restore-source.ts'
 import type { PlanStep } from './restore-plan.ts'
 import type { RestoreOptions, RestoreResult } from './restore.ts'
-import { backUpTarget } from './safety-backup.ts'
+import { backUpTarget, type SafetyLike, safetyStep } from './safety-backup.ts'
 
 /** What the restores into a database that stays (a part of it, or all of it in place) have in common: what stands before and after them. */
 
@@ -25,9 +25,9 @@ interface Around {
   command?: PlanStep
 }
 
-export function stepsAround({ postCommand }: RestoreOptions, safety: boolean, { target, label }: { target: string; label: string }): Around {
+export function stepsAround({ postCommand }: RestoreOptions, safety: boolean, target: string, like: SafetyLike): Around {
   return {
-    ...(safety ? { safety: { step: `Back up "${target}" as it is now, into the same storage (label ${label}, kind pre-restore)`, done: false } } : {}),
+    ...(safety ? { safety: { step: safetyStep(target, like), done: false } } : {}),
     ...(postCommand === undefined ? {} : { command: { step: 'Run the post-command', done: false } }),
   }
 }

@@ -80,8 +80,9 @@ export async function restorePart(backup: FoundBackup, options: RestoreOptions, 
     const names = [...wanted.tables, ...wanted.schemas.map((name) => `all of ${name}`)]
     const steps = planOfPart(backup, target, names, { replace, contents })
     const archives = { read: 0, all: dataArchivesOf(manifest).length + 1 }
-    const part: RestoredPart = { wanted: names, asked: wanted, contents, replace, tables: [], schemas: [], keys: [], leftOut: [], fingerprint: manifest.fingerprint.kind, archives, locked: 0 }
-    const around = stepsAround(options, replace && options.safetyBackup !== false, { target, label: manifest.label })
+    const asked = { wanted: names, asked: wanted, contents, replace, fingerprint: manifest.fingerprint.kind }
+    const part: RestoredPart = { ...asked, tables: [], schemas: [], keys: [], leftOut: [], archives, locked: 0 }
+    const around = stepsAround(options, replace && options.safetyBackup !== false, target, manifest)
     const result: RestoreResult = { ...beginResult(backup, options, session), plan: inTurn(aroundBring(steps, around)), part }
     if (!options.dryRun) {
       await withFolder(work, (folder) => bringPart({ backup, options, session, programs, folder, wanted, steps, safety: around.safety, result, part }, work))

@@ -349,7 +349,8 @@ test('the way back that the report prints is the part, and it brings back what w
   const [orders, customers] = [await b.one(rowsOf('orders')), await b.one(rowsOf('customers'))]
   const events: string[] = []
   const quiet = quietWork()
-  const work = { ...quiet, hold: (thing: Held) => void events.push(thing.kind), log: { ...quiet.log, info: (text: string) => void events.push(text) } }
+  const log = { ...quiet.log, info: (text: string) => void events.push(text) }
+  const work = { ...quiet, log, hold: (thing: Held) => void events.push(thing.kind) }
   const result = await b.restore({ tables: ['orders'], replace: true, safetyBackup: true }, work)
   const stored = events.findIndex((text) => text.startsWith('The target as it is now is stored'))
   assert.ok(stored > events.findIndex((text) => text.startsWith('Restoring rows')), 'after the build')
