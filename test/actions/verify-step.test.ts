@@ -81,7 +81,11 @@ describe('the step verify', () => {
     const half = await step({ backup: 'file: half.sql', storage: '' })
     assert.deepEqual([half.error?.code, half.outputs['level'], half.outputs['valid']], ['not-proven', 'stored', 0])
     assert.match(half.report, /^## ❌ `file: half\.sql`: do not rely on it/)
-    for (const beyond of [{ level: 'counted' }, { 'max-age': '1d' }, { checks: 'a: SELECT true' }]) assert.equal((await step({ backup: 'file: orders.sql', ...beyond })).error?.code, 'bad-input')
+    const beyond = { level: 'counted', checks: 'a: SELECT true', 'check-command': 'true', 'max-age': '1d', 'max-restore-time': '1h', 'max-size-change': '50%' }
+    for (const [name, value] of Object.entries(beyond)) {
+      const { error } = await step({ backup: 'file: orders.sql', [name]: value })
+      assert.deepEqual([error?.code, error?.message.startsWith(name)], ['bad-input', true], error?.message)
+    }
   })
 
   test('fails with all figures, and with its outputs set', async () => {
