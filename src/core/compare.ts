@@ -54,6 +54,10 @@ export function isOtherVersion({ kind, expected, found }: Difference): boolean {
   return kind === 'extension' && schemaOf(expected) !== undefined && schemaOf(expected) === schemaOf(found)
 }
 
+export function otherVersionText({ object, expected, found }: Difference): string {
+  return `The extension ${object} has the version that this server offers (${found}), not the backup's (${expected}).`
+}
+
 /** Which level a restored copy with these differences reaches, at the most that a fingerprint of this depth can show. */
 export function levelOf(differences: readonly Difference[], depth: Depth): Level {
   if (depth === 'none') return 'restored'

@@ -12,7 +12,7 @@ import { connect, type Session } from '../postgres/session.ts'
 import { quietly } from '../postgres/still.ts'
 import type { Work } from '../work.ts'
 import type { FoundBackup } from './catalog.ts'
-import { compareFingerprints } from './compare.ts'
+import { compareFingerprints, isOtherVersion, otherVersionText } from './compare.ts'
 import { dataArchivesOf, fetchArchive, frameOf, withArchive } from './fetch.ts'
 import { compareInside, pin } from './in-place-compare.ts'
 import { countLocks, findInPlaceObstacles, patienceOf, whyRolledBack } from './in-place-guard.ts'
@@ -152,7 +152,9 @@ async function inOneTransaction(task: InPlace, fetched: Fetched, work: Work): Pr
     steps.load.done = true
     result.timings.restore = Date.now() - started
     const comparing = Date.now()
-    const [first] = await compareInside(psql, backup, inPlace.contents)
+    const all = await compareInside(psql, backup, inPlace.contents)
+    result.warnings.push(...all.filter(isOtherVersion).map(otherVersionText))
+    const [first] = all.filter((one) => !isOtherVersion(one))
     if (first) throw new UserError('restored-differs', `What was restored is not what the backup's fingerprint says (${first.object}: expected ${first.expected}, found ${first.found}). All was rolled back: the target is as it was.`, 'Verify the backup to see all differences, or restore another one.')
     steps.compare.done = true
     result.timings.compare = Date.now() - comparing

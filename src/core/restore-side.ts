@@ -6,7 +6,7 @@ import type { OwnerChoice } from '../postgres/owners.ts'
 import { connect, type Session } from '../postgres/session.ts'
 import type { Work } from '../work.ts'
 import type { FoundBackup } from './catalog.ts'
-import { compareFingerprints } from './compare.ts'
+import { compareFingerprints, isOtherVersion, otherVersionText } from './compare.ts'
 import { measure } from './copy.ts'
 import { restoreInto } from './load-backup.ts'
 
@@ -51,7 +51,10 @@ export async function buildSide(side: Side, done: (step: 'create' | 'load' | 'co
   from = Date.now()
   const found = await measure({ connection, programs }, manifest, work, jobs)
   const all = compareFingerprints(manifest.fingerprint, found, programs.server.major === manifest.source.major, { owners: owner === 'keep' })
-  const differences = rows ? all : all.filter(({ kind }) => kind === 'schema' || kind === 'extension' || kind === 'index')
+  const others = all.filter(isOtherVersion)
+  warnings.push(...others.map(otherVersionText))
+  const promised = all.filter((one) => !others.includes(one))
+  const differences = rows ? promised : promised.filter(({ kind }) => kind === 'schema' || kind === 'extension' || kind === 'index')
   timings.compare = Date.now() - from
   const [first] = differences
   if (first)
