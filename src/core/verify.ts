@@ -210,8 +210,10 @@ async function compareCopy(
   const level = levelOf(all, counting && fingerprint.kind === 'content' ? 'counts' : fingerprint.kind)
   const known = counting && fingerprint.kind !== 'none' ? undefined : limits[fingerprint.kind]
   const unlike = counting || fingerprint.kind === 'none' ? [] : unlikeSource(source, scratch.server.version, sameMajor, all.filter(isOtherVersion))
-  const limit = known || unlike.length ? { limit: [...(known ? [known] : []), ...unlike].join(' ') } : {}
   const [first] = differences
+  // what is known of a backup without a fault is not so of one with a difference
+  const said = [...(known && !first ? [known] : []), ...unlike]
+  const limit = said.length ? { limit: said.join(' ') } : {}
   if (first) return { level, differences, ...limit, stoppedBy: `${differences.length === 1 ? 'One difference' : `${differences.length} differences`} from the fingerprint, the first: ${first.object}: expected ${first.expected}, found ${first.found}.` }
   return unlike.length ? { level: 'counted', differences, ...limit, partial: true } : { level, differences, ...limit }
 }

@@ -44,8 +44,9 @@ for (const server of servers())
 /** How far a verify comes; one that refuses the backup has come nowhere. */
 async function levelReached(server: Server, { reading }: Store, folder: string): Promise<{ level: Level; by: string | undefined }> {
   try {
-    const { level, stoppedBy } = await verify({ ...reading, sources: [openStorage(`file://${folder}`)], scratch: server.to('postgres') }, quietWork())
-    return { level, by: stoppedBy?.replaceAll(folder, '') }
+    const { level, stoppedBy, limit } = await verify({ ...reading, sources: [openStorage(`file://${folder}`)], scratch: server.to('postgres') }, quietWork())
+    // an extension of another version is one that the server may lack: it is told as a limit, and ends the proof all the same
+    return { level, by: (stoppedBy ?? limit)?.replaceAll(folder, '') }
   } catch (error) {
     if (!(error instanceof UserError)) throw error
     return { level: 'none', by: `${error.code}: ${error.message.replaceAll(folder, '')}` }
