@@ -45,7 +45,8 @@ async function run(server: OwnServer, action: string, inputs: Record<string, str
 const errorsOf = (ran: WatchedRun): string[] => ran.annotations.filter(({ level }) => level === 'error').map(({ message }) => message)
 const good = (ran: WatchedRun): void => assert.equal(ran.code, 0, ran.log)
 
-for (const major of majors()) {
+// the newest and the oldest: what differs between majors is shown by the tests of each part
+for (const major of majors().filter((_, i, all) => i === 0 || i === all.length - 1)) {
   describe(`PostgreSQL ${major}: backup, verify, test-migration, disaster, restore`, () => {
     let server: OwnServer
     let folder: string
