@@ -1,7 +1,7 @@
 import type { Programs } from '../postgres/binaries.ts'
 import type { Work } from '../work.ts'
 import { type Command, endOf, runCommand } from './command.ts'
-import type { RestoreOptions } from './restore.ts'
+import type { Restored, RestoreOptions } from './restore.ts'
 
 /** How a restore held what was promised of its time, in milliseconds. */
 export interface Objective {
@@ -39,4 +39,19 @@ export async function runPostCommand(options: Pick<RestoreOptions, 'postCommand'
   const ended = await runCommand(asked, options.target, programs, work)
   const well = ended.exitCode === 0 && !ended.timedOut
   return { command, ...(well ? {} : { failed: endOf(ended, asked) }), took: ended.took, output: ended.output }
+}
+
+/** Tells in the result how the time until now was, where something was promised of it. */
+export function judgeTime(result: Restored, { maxRestoreTime }: Pick<RestoreOptions, 'maxRestoreTime'>, started: number, work: Work): void {
+  const objective = objectiveOf(maxRestoreTime, Date.now() - started, work)
+  if (objective) result.objective = objective
+}
+
+/** Runs the command that follows, and tells of it in the result. */
+export async function command(result: Restored, options: Parameters<typeof runPostCommand>[0], programs: Pick<Programs, 'directory'>, work: Work): Promise<PostCommand | undefined> {
+  const ran = await runPostCommand(options, programs, work)
+  if (!ran) return undefined
+  result.postCommand = ran
+  result.timings.command = ran.took
+  return ran
 }

@@ -12,7 +12,7 @@ import { jobsOf } from './copy.ts'
 import { checkConfirm, type Restored, type RestoreOptions } from './restore.ts'
 import { emptyRestored } from './restore-beside.ts'
 import { restoreAsNew } from './restore-new.ts'
-import type { PlanStep, Steps } from './restore-plan.ts'
+import { lastSteps, step, type Steps } from './restore-plan.ts'
 import { analyze, type SidePrograms } from './restore-side.ts'
 import type { Built, Place, Source } from './restore-source.ts'
 import { restoreBySwap } from './restore-swap.ts'
@@ -121,14 +121,12 @@ async function programsFor(session: Session, writer: string | undefined, bindirs
 }
 
 function stepsOf({ name }: BareFile, target: string, previous: string | undefined): Steps {
-  const step = (text: string): PlanStep => ({ step: text, done: false })
   const like = previous === undefined ? 'in UTF8 and with the server’s own locale, since the file does not tell those that it had' : `with the encoding and locale of "${target}" as it is now`
   return {
     create: step(`Create an empty database beside "${target}", ${like}`),
     load: step(`Restore ${name}, a file that another tool made, into it`),
     compare: step('Count its tables and rows: nothing tells what there should be, so they are not compared'),
-    prepare: step(`ANALYZE it${previous === undefined ? '' : `, and give it the owner, grants and settings of "${target}"`}`),
-    swap: step(previous === undefined ? `Name it "${target}"` : `In one transaction: rename "${target}" to "${previous}" (kept), and the new database to "${target}"; sessions are ended for it`),
+    ...lastSteps(target, previous),
   }
 }
 

@@ -6,8 +6,9 @@ import type { Session } from '../postgres/session.ts'
 import { quietly } from '../postgres/still.ts'
 import { type Swap, swapDatabases, swapObstacles } from '../postgres/swap.ts'
 import type { Work } from '../work.ts'
+import { prepareDatabase } from './prepare.ts'
 import { confirmOf, type Restored, type RestoreOptions } from './restore.ts'
-import { runPostCommand } from './restore-after.ts'
+import { command, judgeTime } from './restore-after.ts'
 import { dropKept } from './restore-clean.ts'
 import type { PlanStep, Steps } from './restore-plan.ts'
 import type { SidePrograms } from './restore-side.ts'
@@ -22,8 +23,6 @@ export interface Beside<R extends Restored = Restored> {
   programs: SidePrograms
   steps: AllSteps
   result: R & { age?: number }
-  /** When the step began, milliseconds. */
-  started: number
 }
 
 const order = ['safety', 'create', 'load', 'compare', 'prepare', 'cut', 'sanitise', 'swap', 'command', 'clean'] as const
@@ -73,7 +72,7 @@ export function finish({ steps }: Pick<Beside, 'steps'>, name: StepName, work: W
 }
 
 /**
- * Builds the new database under a name of ours, has `ready` do to it what the mode needs, and gives it the target's name. Whatever fails before
+ * Builds the new database under a name of ours, has `ready` do to it what the mode needs, runs `prepare`, and gives it the target's name. Whatever fails before
  * drops it, and leaves the target as it was.
  */
 export async function buildAndName(beside: Beside, swap: Omit<Swap, 'target' | 'side'>, ready: (side: Connection) => Promise<void>, work: Work): Promise<void> {
@@ -89,6 +88,11 @@ export async function buildAndName(beside: Beside, swap: Omit<Swap, 'target' | '
     Object.assign(result, built.counted)
     const from = Date.now()
     await ready(connection)
+    if (options.prepare !== undefined) {
+      await prepareDatabase(connection, options.prepare, work)
+      result.prepared = true
+      finish(beside, 'sanitise', work)
+    }
     result.timings.prepare = Date.now() - from
     work.signal.throwIfAborted()
     // what was looked for at the beginning may have come meanwhile
@@ -109,22 +113,24 @@ export async function buildAndName(beside: Beside, swap: Omit<Swap, 'target' | '
   options.known?.({ database: target, ...(lost === undefined ? {} : { lost }), ...(swap.previous === undefined ? {} : { previousDatabase: swap.previous }) })
 }
 
-/** What follows, when the database has its name: the user's command, and if that went well, the cleaning. Neither can make the restore undone. */
+/** After the swap: checks max-restore-time, runs the post-command and, if that succeeded, drops old previous databases. Nothing here undoes the restore. */
 export async function follow(beside: Beside, work: Work): Promise<void> {
-  const { options, session, programs, result } = beside
-  const ran = await runPostCommand(options, programs.server, work)
-  if (ran) {
-    result.postCommand = ran
-    result.timings.command = ran.took
-    if (ran.failed === undefined) finish(beside, 'command', work)
-  }
-  if (options.keepPrevious === undefined) return
-  if (ran?.failed !== undefined) {
+  const { options, source, programs, result } = beside
+  judgeTime(result, options, source.started, work)
+  const ran = await command(result, options, programs.server, work)
+  if (ran?.failed === undefined) finish(beside, 'command', work)
+  if (options.keepPrevious !== undefined) await cleanUp(beside, options.keepPrevious, ran?.failed !== undefined, work)
+  result.timings.total = Date.now() - source.started
+}
+
+async function cleanUp(beside: Beside, keepPrevious: number, failed: boolean, work: Work): Promise<void> {
+  const { session, result } = beside
+  if (failed) {
     result.warnings.push('No database that was kept has been dropped, since the post-command failed.')
     return
   }
   try {
-    result.cleaned = await dropKept(session, result.target, options.keepPrevious, { dryRun: false, except: result.previousDatabase }, work)
+    result.cleaned = await dropKept(session, result.target, keepPrevious, { dryRun: false, except: result.previousDatabase }, work)
     finish(beside, 'clean', work)
   } catch (error) {
     work.signal.throwIfAborted()

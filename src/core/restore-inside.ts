@@ -2,7 +2,7 @@ import type { Programs } from '../postgres/binaries.ts'
 import type { Session } from '../postgres/session.ts'
 import type { Work } from '../work.ts'
 import type { FoundBackup } from './catalog.ts'
-import { objectiveOf, runPostCommand } from './restore-after.ts'
+import { command, judgeTime } from './restore-after.ts'
 import { emptyResult } from './restore-source.ts'
 import type { PlanStep } from './restore-plan.ts'
 import type { RestoreOptions, RestoreResult } from './restore.ts'
@@ -53,14 +53,10 @@ interface Concluding {
 }
 
 /** What follows a restore into a database that stays: how its time was, and the user's command. */
-export async function conclude(result: RestoreResult, options: RestoreOptions, { started, programs, command }: Concluding, work: Work): Promise<void> {
-  const objective = objectiveOf(options.maxRestoreTime, Date.now() - started, work)
-  if (objective) result.objective = objective
+export async function conclude(result: RestoreResult, options: RestoreOptions, { started, programs, command: step }: Concluding, work: Work): Promise<void> {
+  judgeTime(result, options, started, work)
   result.age = Date.now() - Date.parse(result.snapshotAt)
   options.known?.({ database: result.target, lost: result.age })
-  const ran = await runPostCommand(options, programs, work)
-  if (!ran) return
-  result.postCommand = ran
-  result.timings.command = ran.took
-  if (command && ran.failed === undefined) command.done = true
+  const ran = await command(result, options, programs, work)
+  if (step && ran && ran.failed === undefined) step.done = true
 }

@@ -2,9 +2,8 @@ import { UserError } from '../errors.ts'
 import { connectBeside } from '../postgres/beside.ts'
 import { quoteName } from '../postgres/session.ts'
 import type { Work } from '../work.ts'
-import { cutTies, prepareDatabase } from './prepare.ts'
+import { cutTies } from './prepare.ts'
 import type { Restored, RestoreOptions } from './restore.ts'
-import { objectiveOf } from './restore-after.ts'
 import { type Beside, buildAndName, finish, follow, stepsAsked, withSteps } from './restore-beside.ts'
 import { findObstacles, lockTarget } from './restore-guard.ts'
 import type { Source } from './restore-source.ts'
@@ -37,20 +36,13 @@ export async function restoreAsNew<R extends Restored>(source: Source<R>, option
       result.timings.total = Date.now() - started
       return result
     }
-    const beside: Beside<R> = { source, options, session, programs, steps, result, started }
+    const beside: Beside<R> = { source, options, session, programs, steps, result }
     await buildAndName(beside, { previous: undefined }, async (side) => {
       finish(beside, 'prepare', work)
       result.cut = await cutTies(side, work)
       finish(beside, 'cut', work)
-      if (options.prepare === undefined) return
-      await prepareDatabase(side, options.prepare, work)
-      result.prepared = true
-      finish(beside, 'sanitise', work)
     }, work)
-    const objective = objectiveOf(options.maxRestoreTime, Date.now() - started, work)
-    if (objective) result.objective = objective
     await follow(beside, work)
-    result.timings.total = Date.now() - started
     return result
   } finally {
     await session.end()

@@ -2,9 +2,7 @@ import { connectBeside } from '../postgres/beside.ts'
 import { freeMoment, previousName, readMark, withMark } from '../postgres/kept.ts'
 import { readProperties, writeProperties } from '../postgres/properties.ts'
 import type { Work } from '../work.ts'
-import { prepareDatabase } from './prepare.ts'
 import type { Restored, RestoreOptions } from './restore.ts'
-import { objectiveOf } from './restore-after.ts'
 import { type Beside, buildAndName, finish, follow, stepsAsked, withSteps } from './restore-beside.ts'
 import { dropKept } from './restore-clean.ts'
 import { findObstacles, lockTarget } from './restore-guard.ts'
@@ -45,7 +43,7 @@ export async function restoreBySwap<R extends Restored>(source: Source<R>, optio
       result.timings.total = Date.now() - started
       return result
     }
-    const beside: Beside<R> = { source, options, session, programs, steps, result, started }
+    const beside: Beside<R> = { source, options, session, programs, steps, result }
     if (safety) {
       result.safetyBackup = await backUpTarget(options, source.safety, work)
       result.timings.safety = result.safetyBackup.took
@@ -55,15 +53,8 @@ export async function restoreBySwap<R extends Restored>(source: Source<R>, optio
     await buildAndName(beside, { previous, comments }, async (side) => {
       if (there) await writeProperties(session, side.database, there)
       finish(beside, 'prepare', work)
-      if (options.prepare === undefined) return
-      await prepareDatabase(side, options.prepare, work)
-      result.prepared = true
-      finish(beside, 'sanitise', work)
     }, work)
-    const objective = objectiveOf(options.maxRestoreTime, Date.now() - started, work)
-    if (objective) result.objective = objective
     await follow(beside, work)
-    result.timings.total = Date.now() - started
     return result
   } finally {
     await session.end()
