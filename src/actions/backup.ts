@@ -1,5 +1,5 @@
-import { backup as makeBackup } from '../core/backup.ts'
-import { readBackupInputs } from '../github/inputs.ts'
+import { backup as makeBackup } from '../backup/backup.ts'
+import { readBackupInputs } from '../github/inputs/inputs.ts'
 import { runUrl } from '../github/run-url.ts'
 import { backupReport, backupVerdict } from '../report/backup.ts'
 import { withStorages } from './destinations.ts'

@@ -1,4 +1,4 @@
-import type { Env } from '../github/input.ts'
+import type { Env } from '../github/inputs/input.ts'
 import { openStorage } from '../storage/open.ts'
 import type { Storage } from '../storage/storage.ts'
 

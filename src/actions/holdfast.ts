@@ -1,4 +1,4 @@
-import { badInput, inputText, shown } from '../github/input.ts'
+import { badInput, inputText, shown } from '../github/inputs/input.ts'
 import { backupStep } from './backup.ts'
 import { restoreStep } from './restore.ts'
 import { run, type Step } from './run.ts'

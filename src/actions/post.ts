@@ -1,6 +1,6 @@
-import { sweep } from '../core/sweep.ts'
+import { sweep } from '../cleanup/sweep.ts'
 import { messageOf, UserError } from '../errors.ts'
-import { readSweepInputs } from '../github/inputs.ts'
+import { readSweepInputs } from '../github/inputs/inputs.ts'
 import { maskSecrets } from '../github/mask.ts'
 import { heldBefore } from '../github/state.ts'
 import { endEarlierStep, startWork } from '../github/work.ts'

@@ -1,7 +1,7 @@
-import type { BareRestoreOptions } from '../core/restore-bare.ts'
-import { readWhich } from '../core/which.ts'
+import type { BareRestoreOptions } from '../restore/swap/external-dump.ts'
+import { readWhich } from '../repository/selector.ts'
 import { UserError } from '../errors.ts'
-import type { RestoreInputs } from '../github/restore-inputs.ts'
+import type { RestoreInputs } from '../github/inputs/restore.ts'
 
 /** What of the inputs can be kept to for a file that another tool made. */
 export type FileInputs = Omit<RestoreInputs, 'storage' | 'task' | 'mode' | 'owner' | 'tables' | 'schemas' | 'replace' | 'contents'> & Required<Pick<BareRestoreOptions, 'mode' | 'owner'>>

@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 import { Cancelled, messageOf, UserError } from '../errors.ts'
 import { annotate, type Annotation } from '../github/annotations.ts'
-import type { Env } from '../github/input.ts'
+import type { Env } from '../github/inputs/input.ts'
 import { maskSecrets, type Secrets } from '../github/mask.ts'
 import { writeOutputs } from '../github/outputs.ts'
 import { writeSummary } from '../github/summary.ts'

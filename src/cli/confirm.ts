@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline/promises'
 import { restoreStep } from '../actions/restore.ts'
 import type { Step } from '../actions/run.ts'
 import { UserError } from '../errors.ts'
-import { type Env, inputFlag, inputText } from '../github/input.ts'
+import { type Env, inputFlag, inputText } from '../github/inputs/input.ts'
 import type { Terminal } from './terminal.ts'
 
 /**

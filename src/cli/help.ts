@@ -1,4 +1,4 @@
-import { blocks, code, md, table, text, type Markdown, type Piece } from '../report/markdown.ts'
+import { blocks, code, md, table, text, type Markdown, type Piece } from '../report/markdown/markdown.ts'
 import { commands, type CommandName, type Input, inputsOf, variableOf } from './commands.ts'
 
 const program = 'node dist/cli.js'

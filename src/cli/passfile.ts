@@ -1,8 +1,8 @@
 import { readFileSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import type { Env } from '../github/input.ts'
-import type { Connection } from '../postgres/connection.ts'
+import type { Env } from '../github/inputs/input.ts'
+import type { Connection } from '../postgres/connection/connection.ts'
 
 /**
  * The password that libpq would find for a connection that has none: PGPASSWORD, else the first line of the password file that

@@ -4,7 +4,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { messageOf } from '../errors.ts'
-import type { Env } from '../github/input.ts'
+import type { Env } from '../github/inputs/input.ts'
 import { startTicks } from '../stream/process.ts'
 import type { Held, Log, Work } from '../work.ts'
 

@@ -1,8 +1,8 @@
 import { withStorages } from '../actions/destinations.ts'
 import type { Step } from '../actions/run.ts'
-import { status } from '../core/status.ts'
+import { status } from '../repository/status.ts'
 import { UserError } from '../errors.ts'
-import { inputAge, inputLines, inputText } from '../github/input.ts'
+import { inputAge, inputLines, inputText } from '../github/inputs/input.ts'
 import { statusReport, tooOld } from '../report/status.ts'
 
 /** The command `status`. With `max-age`, a backup that is older (or none) is a failure, so that a scheduler notices. */

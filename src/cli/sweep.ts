@@ -1,8 +1,8 @@
 import { withStorages } from '../actions/destinations.ts'
-import { inSweepOrder, sweep } from '../core/sweep.ts'
+import { inSweepOrder, sweep } from '../cleanup/sweep.ts'
 import { messageOf } from '../errors.ts'
-import { type Env, inputLines, inputText } from '../github/input.ts'
-import { type Connection, parseConnection } from '../postgres/connection.ts'
+import { type Env, inputLines, inputText } from '../github/inputs/input.ts'
+import { type Connection, parseConnection } from '../postgres/connection/connection.ts'
 import type { Held, Work } from '../work.ts'
 import { deadRuns, type DeadRun } from './state.ts'
 

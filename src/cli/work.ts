@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { constants, tmpdir } from 'node:os'
 import { Cancelled } from '../errors.ts'
 import { childEnvironment } from '../github/environment.ts'
-import type { Env } from '../github/input.ts'
+import type { Env } from '../github/inputs/input.ts'
 import type { Log, Work } from '../work.ts'
 
 /** The terminal's closing counts as a wish to stop, too. */

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { messageOf } from '../errors.ts'
-import { truncate } from '../report/markdown.ts'
-import type { Env } from './input.ts'
+import { truncate } from '../report/markdown/markdown.ts'
+import type { Env } from './inputs/input.ts'
 
 /** What GitHub takes in one comment, in characters. */
 export const commentLimit = 65_536

@@ -1,4 +1,4 @@
-import type { Env } from './input.ts'
+import type { Env } from './inputs/input.ts'
 
 /** What PostgreSQL's programs need of ours; where to connect to and with which password they are told by us. */
 const forPrograms =

@@ -1,5 +1,5 @@
 import { setSecret } from '@actions/core'
-import { inputLines, inputText, type Env } from './input.ts'
+import { inputLines, inputText, type Env } from './inputs/input.ts'
 
 /** What must never be shown, and how to take it out of texts that the runner does not mask for us (comments, report files). */
 export interface Secrets {

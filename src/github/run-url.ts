@@ -1,4 +1,4 @@
-import type { Env } from './input.ts'
+import type { Env } from './inputs/input.ts'
 
 /** Where this run can be seen; undefined outside of a runner. */
 export function runUrl(env: Env): string | undefined {

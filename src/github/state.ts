@@ -1,7 +1,7 @@
 import { saveState } from '@actions/core'
 import { isDeepStrictEqual } from 'node:util'
 import type { Held, Work } from '../work.ts'
-import type { Env } from './input.ts'
+import type { Env } from './inputs/input.ts'
 
 const key = 'held'
 

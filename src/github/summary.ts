@@ -1,6 +1,6 @@
 import { appendFileSync, statSync } from 'node:fs'
-import { truncate } from '../report/markdown.ts'
-import type { Env } from './input.ts'
+import { truncate } from '../report/markdown/markdown.ts'
+import type { Env } from './inputs/input.ts'
 
 /** Over this, GitHub drops a step's whole summary. */
 export const summaryLimit = 1024 * 1024

@@ -6,7 +6,7 @@ import { Cancelled } from '../errors.ts'
 import { startTicks } from '../stream/process.ts'
 import type { Held, Log, Work } from '../work.ts'
 import { childEnvironment } from './environment.ts'
-import type { Env } from './input.ts'
+import type { Env } from './inputs/input.ts'
 import { heldInState } from './state.ts'
 
 /** A Work, and what ends it: `close` takes the listeners away again and notes that this process need not be stopped. */

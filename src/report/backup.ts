@@ -1,8 +1,8 @@
-import type { BackupResult } from '../core/backup.ts'
-import { formatBytes, formatCount, formatDuration, formatMany, formatMoment } from './format.ts'
-import { blocks, code, details, list, md, table, type Markdown } from './markdown.ts'
-import { pie } from './mermaid.ts'
-import { inputsPart, warningsPart } from './parts.ts'
+import type { BackupResult } from '../backup/backup.ts'
+import { formatBytes, formatCount, formatDuration, formatMany, formatMoment } from './markdown/format.ts'
+import { blocks, code, details, list, md, table, type Markdown } from './markdown/markdown.ts'
+import { pie } from './markdown/mermaid.ts'
+import { inputsPart, warningsPart } from './markdown/sections.ts'
 
 /** One line for the log. */
 export function backupVerdict(result: BackupResult): string {

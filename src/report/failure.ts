@@ -1,4 +1,4 @@
-import { blocks, md, text, type Markdown } from './markdown.ts'
+import { blocks, md, text, type Markdown } from './markdown/markdown.ts'
 
 /** What the summary says when there is nothing else to report: what was tried, what went wrong, and what to do. */
 export interface Failure {

@@ -1,7 +1,7 @@
-import type { BackupStatus, LabelStatus, ListedBackup, StatusResult } from '../core/status.ts'
-import { formatAge, formatBytes, formatDuration, formatMany, formatMoment } from './format.ts'
-import { blocks, code, details, list, md, table, text, type Markdown, type Piece } from './markdown.ts'
-import { capped, warningsPart } from './parts.ts'
+import type { BackupStatus, LabelStatus, ListedBackup, StatusResult } from '../repository/status.ts'
+import { formatAge, formatBytes, formatDuration, formatMany, formatMoment } from './markdown/format.ts'
+import { blocks, code, details, list, md, table, text, type Markdown, type Piece } from './markdown/markdown.ts'
+import { capped, warningsPart } from './markdown/sections.ts'
 
 /** Labels whose newest backup is older than `maxAge` (milliseconds), or that have none, as sentences with the figures. */
 export function tooOld(result: StatusResult, maxAge: number | undefined): string[] {

@@ -1,6 +1,6 @@
 import { UserError } from '../errors.ts'
-import { openLocal } from './local.ts'
-import { openS3 } from './s3.ts'
+import { openLocal } from './local/local.ts'
+import { openS3 } from './s3/s3.ts'
 import type { Storage } from './storage.ts'
 
 export interface OpenOptions {

@@ -233,7 +233,7 @@ describe('the scratch server', () => {
     // a major that is nowhere: the manifest is of such a server
     const folder = newFolder()
     cpSync(store, folder, { recursive: true })
-    const { readManifest, writeManifest } = await import('../../src/core/manifest.ts')
+    const { readManifest, writeManifest } = await import('../../src/repository/manifest.ts')
     const [file = ''] = globSync(join(folder, '**/manifest.json'))
     const manifest = readManifest(readFileSync(file, 'utf8'), 'x')
     writeFileSync(file, writeManifest({ ...manifest, source: { ...manifest.source, major: 14, server: '14.9' } }))

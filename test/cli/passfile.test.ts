@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { findPassword } from '../../src/cli/passfile.ts'
-import { parseConnection } from '../../src/postgres/connection.ts'
+import { parseConnection } from '../../src/postgres/connection/connection.ts'
 
 const find = (text: string, url = 'postgres://ann@db.example:5433/shop'): string | undefined => findPassword(text, parseConnection(url, 'test'))
 

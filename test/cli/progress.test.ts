@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { drawProgress } from '../../src/cli/terminal.ts'
-import { tellProgress } from '../../src/core/progress.ts'
+import { tellProgress } from '../../src/stream/progress.ts'
 
 test('a bar, and the words beside it, in one line of the terminal', () => {
   assert.equal(drawProgress('half', 0.5, 40), `${'█'.repeat(7)}${'░'.repeat(6)} half`)

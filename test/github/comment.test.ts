@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { commentLimit, postComment, type CommentResult } from '../../src/github/comment.ts'
-import type { Env } from '../../src/github/input.ts'
+import type { Env } from '../../src/github/inputs/input.ts'
 import { startGitHubApi, type GitHubApi, type GitHubApiOptions, type StoredComment } from './github-api.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-comment-'))

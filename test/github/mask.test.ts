@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { Env } from '../../src/github/input.ts'
+import type { Env } from '../../src/github/inputs/input.ts'
 import { findSecrets } from '../../src/github/mask.ts'
 
 const url = 'postgres://owner:p%40ss%2Fw%3Ard@db.example/app'

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { UserError } from '../../src/errors.ts'
 import { openStorage } from '../../src/storage/open.ts'
-import { parseS3Url } from '../../src/storage/s3-url.ts'
+import { parseS3Url } from '../../src/storage/s3/url.ts'
 
 function refuses(url: string, code: string, says: RegExp): UserError {
   let found: unknown

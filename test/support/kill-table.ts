@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { Level } from '../../src/core/level.ts'
+import type { Level } from '../../src/repository/level.ts'
 
 /** What became of one mutation. */
 export interface Killed {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import type { Connection } from '../../src/postgres/connection.ts'
+import type { Connection } from '../../src/postgres/connection/connection.ts'
 
 /** What loading needs to know of a server: its programs and how to reach it as superuser. */
 export interface OddServer {

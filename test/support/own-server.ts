@@ -1,8 +1,8 @@
 import { after } from 'node:test'
 import { Client } from 'pg'
 import { findPostgres } from '../../scripts/postgres-programs.mjs'
-import { startCluster } from '../../src/postgres/cluster.ts'
-import { type Connection, connectionUrl, withDatabase } from '../../src/postgres/connection.ts'
+import { startCluster } from '../../src/postgres/server/cluster.ts'
+import { type Connection, connectionUrl, withDatabase } from '../../src/postgres/connection/connection.ts'
 import { quietWork } from './start-servers.ts'
 
 /** A server that no other test file uses: for tests that look at everything there is on one. */

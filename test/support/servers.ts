@@ -5,7 +5,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { after } from 'node:test'
 import { Client } from 'pg'
-import { type Connection, connectionUrl, withDatabase } from '../../src/postgres/connection.ts'
+import { type Connection, connectionUrl, withDatabase } from '../../src/postgres/connection/connection.ts'
 import { type ServerDescription, startServers } from './start-servers.ts'
 
 export interface Server extends ServerDescription {

@@ -1,7 +1,7 @@
 import { tmpdir } from 'node:os'
 import { findPostgres } from '../../scripts/postgres-programs.mjs'
-import { startCluster, type Cluster } from '../../src/postgres/cluster.ts'
-import type { Connection } from '../../src/postgres/connection.ts'
+import { startCluster, type Cluster } from '../../src/postgres/server/cluster.ts'
+import type { Connection } from '../../src/postgres/connection/connection.ts'
 import type { Work } from '../../src/work.ts'
 
 /** A running server of one major, as text that an environment variable can carry. */

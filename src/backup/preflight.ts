@@ -1,0 +1,45 @@
+import type { Connection } from '../postgres/connection/connection.ts'
+import { findPrograms, type Programs } from '../postgres/programs/find-programs.ts'
+import { checkReadable, type Locale, readLocale, readRoles, readSystem, readTablespaces } from '../postgres/server/database.ts'
+import { checkPooler } from '../postgres/connection/pooler.ts'
+import { connect, type Session } from '../postgres/connection/session.ts'
+import { inEnglish } from '../postgres/server/isolate.ts'
+import type { Storage } from '../storage/storage.ts'
+import type { Work } from '../work.ts'
+
+/** What a backup knows before it begins. */
+export interface Readiness {
+  session: Session
+  /** The database's connection, on which the server speaks English where it lets us choose. */
+  database: Connection
+  programs: Programs
+  locale: Locale
+  roles: { superuser: string; names: string[] }
+  tablespaces: string[]
+  /** The cluster's own number. */
+  system?: string
+  /** Size of the database. */
+  bytes: number
+  warnings: string[]
+}
+
+/** Everything that can be known to fail before a byte is read. The session it gives is the caller's to end. */
+export async function preflight(options: { database: Connection; destinations: readonly Storage[]; bindirs: string[] }, work: Work): Promise<Readiness> {
+  const session = await connect(options.database, work)
+  try {
+    await checkPooler(session, work)
+    const programs = await findPrograms(session.major, ['pg_dump'], options.bindirs, work)
+    const { warnings } = await checkReadable(session)
+    const locale = await readLocale(session)
+    const roles = await readRoles(session)
+    const tablespaces = await readTablespaces(session)
+    const system = await readSystem(session)
+    const [size] = await session.query<{ bytes: string }>('SELECT pg_catalog.pg_database_size(pg_catalog.current_database())::pg_catalog.text AS bytes')
+    await Promise.all(options.destinations.map((destination) => destination.probe({ signal: work.signal })))
+    const database = await inEnglish(session, options.database)
+    return { session, database, programs, locale, roles, tablespaces, ...(system ? { system } : {}), bytes: Number(size?.bytes ?? 0), warnings }
+  } catch (error) {
+    await session.end()
+    throw error
+  }
+}

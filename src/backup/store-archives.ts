@@ -1,0 +1,38 @@
+import type { Dump } from '../postgres/pg-dump/pg-dump.ts'
+import { namesOf } from '../postgres/pg-dump/archive-plan.ts'
+import type { Storage } from '../storage/storage.ts'
+import type { Work } from '../work.ts'
+import { storeArchive } from '../repository/write.ts'
+import type { StoredArchive } from '../repository/manifest.ts'
+import { sideBySide } from '../stream/side-by-side.ts'
+
+/** Stores every archive, `jobs` at a time, the largest first: what is left at the end is small. */
+export async function storeFleet(
+  dumps: readonly Dump[],
+  options: {
+    folder: string
+    recipients: string[] | 'none'
+    destinations: readonly Storage[]
+    jobs: number
+    onStored: (archive: string) => void
+    /** Told at once of a failure, for ending the others; what is thrown in the end is the first one. */
+    onFailure: (error: unknown) => void
+  },
+  work: Work,
+): Promise<StoredArchive[]> {
+  const largestFirst = dumps.toSorted((a, b) => b.plan.bytes - a.plan.bytes)
+  const stored = new Map<Dump, StoredArchive>()
+  const store = async (dump: Dump, own: Work): Promise<void> => {
+    const { plan, archive, compressed } = dump
+    try {
+      const object = await storeArchive(archive, { ...options, name: plan.name, kind: plan.kind, compressed }, own)
+      stored.set(dump, { ...object, ...(plan.kind === 'rows' ? { tables: namesOf(plan.tables) } : {}) })
+      options.onStored(plan.name)
+    } catch (error) {
+      options.onFailure(error)
+      throw error
+    }
+  }
+  await sideBySide(largestFirst, options.jobs, store, work)
+  return dumps.map((dump) => stored.get(dump) as StoredArchive)
+}

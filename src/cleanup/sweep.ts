@@ -1,0 +1,106 @@
+import { rmSync } from 'node:fs'
+import { messageOf } from '../errors.ts'
+import { dropFromBeside } from '../postgres/server/maintenance-session.ts'
+import { sweepCluster } from '../postgres/server/cluster.ts'
+import { dropRoles } from '../postgres/server/database.ts'
+import { connect } from '../postgres/connection/session.ts'
+import { type Connection, withDatabase } from '../postgres/connection/connection.ts'
+import { dropSchema } from '../postgres/tables/staging.ts'
+import type { Storage } from '../storage/storage.ts'
+import { signalGroup, startTicks } from '../stream/process.ts'
+import type { Held, Work } from '../work.ts'
+import { folderOf } from '../repository/listing.ts'
+import { removeBackup } from '../repository/retention.ts'
+
+/**
+ * Cleans up after a process that did not live to do it: ends the children it left, removes its scratch clusters, databases and folders, and the
+ * objects of a backup that has no manifest. Only what was noted as ours, and still is what was noted, is touched. Gives a
+ * sentence for each thing done or not possible.
+ */
+export async function sweep(held: Held[], options: { destinations: Storage[]; servers: Partial<Record<'scratch-url' | 'target-url', Connection>> }, work: Work): Promise<string[]> {
+  const said: string[] = []
+  for (const one of inSweepOrder(held)) {
+    try {
+      const sentence = await sweepOne(one, options, work)
+      if (sentence) said.push(sentence)
+    } catch (error) {
+      said.push(`Could not clean up ${nameOf(one)}: ${messageOf(error)}`)
+    }
+  }
+  return said
+}
+
+/** Processes first, for they may be using the rest; roles last, when the databases that rest on them are gone. */
+export function inSweepOrder(held: readonly Held[]): Held[] {
+  const rank = ({ kind }: Held): number => (kind === 'process' ? 0 : kind === 'roles' ? 2 : 1)
+  return [...held].sort((a, b) => rank(a) - rank(b))
+}
+
+async function sweepOne(held: Held, options: Parameters<typeof sweep>[1], work: Work): Promise<string | undefined> {
+  switch (held.kind) {
+    case 'process': {
+      // the same pid with another start is somebody else's process
+      if (!held.startTicks || startTicks(held.pid) !== held.startTicks) return undefined
+      signalGroup(held.pid, 'SIGKILL')
+      return `Ended ${nameOf(held)}.`
+    }
+    case 'cluster':
+      return (await sweepCluster(held.directory)) ? `Removed ${nameOf(held)}.` : undefined
+    case 'folder':
+      // no other folder is ever ours; the state is a text that a later step of the job might have written
+      if (/\/holdfast-restore-[0-9a-f]{12}$/.test(held.directory)) rmSync(held.directory, { recursive: true, force: true })
+      return undefined
+    case 'database': {
+      const server = options.servers[held.input]
+      if (!server || !/^holdfast_(scratch|side)_[0-9a-f]{12}$/.test(held.name)) return undefined
+      await dropFromBeside(server, held.name, work)
+      return `Dropped ${nameOf(held)}.`
+    }
+    case 'roles': {
+      const server = options.servers[held.input]
+      if (!server) return undefined
+      const session = await connect(server, work)
+      try {
+        const { dropped } = await dropRoles(session, held.names)
+        return dropped.length ? `Dropped ${nameOf({ ...held, names: dropped })}.` : undefined
+      } finally {
+        await session.end()
+      }
+    }
+    case 'schema': {
+      const server = options.servers[held.input]
+      if (!server || !/^holdfast_part_[0-9a-f]{12}$/.test(held.name)) return undefined
+      await dropSchema(withDatabase(server, held.database), held.name, work)
+      return `Dropped ${nameOf(held)}.`
+    }
+    case 'backup': {
+      const folder = folderOf(held.label, held.id)
+      const swept: string[] = []
+      for (const destination of options.destinations) {
+        if ((await destination.size(`${folder}manifest.json`, { signal: work.signal })) !== undefined) continue
+        await removeBackup(destination, folder, work.signal)
+        swept.push(destination.url)
+      }
+      return swept.length ? `Removed what ${nameOf(held)} had left in ${swept.join(' and ')}.` : undefined
+    }
+  }
+}
+
+function nameOf(held: Held): string {
+  switch (held.kind) {
+    case 'process':
+      return `the process ${held.pid}`
+    case 'cluster':
+      return `the scratch cluster in ${held.directory}`
+    case 'folder':
+      return `the folder ${held.directory}`
+    case 'database':
+      return `the database "${held.name}"`
+    case 'roles':
+      return `the roles ${held.names.join(', ')}`
+    case 'schema':
+      return `the schema "${held.name}" in the database "${held.database}"`
+    case 'backup':
+      return `the unfinished backup ${held.label}/${held.id}`
+  }
+}

@@ -1,0 +1,162 @@
+import type { Contents, TableIndex } from '../postgres/pg-restore/toc.ts'
+import type { Programs } from '../postgres/programs/find-programs.ts'
+import type { Connection } from '../postgres/connection/connection.ts'
+import { load, type Loading } from '../postgres/pg-restore/pg-restore.ts'
+import type { OwnerChoice } from '../postgres/pg-restore/owners.ts'
+import { type Entry, whyStillFailed } from '../postgres/pg-restore/errors.ts'
+import type { Work } from '../work.ts'
+import type { FoundBackup } from '../repository/listing.ts'
+import { dataArchivesOf, frameOf, withArchive } from '../repository/read.ts'
+import type { StoredArchive } from '../repository/manifest.ts'
+import type { Counter } from '../stream/progress.ts'
+import { sideBySide } from '../stream/side-by-side.ts'
+
+export interface RestoreInto {
+  /** Put tables back into the tablespaces that they were in. */
+  tablespaces: boolean
+  /** Whose everything is; undefined: as in the backup, with its grants. */
+  owner?: OwnerChoice
+  /** False: definitions alone. Default: true. */
+  rows?: boolean
+  /** How many connections and archives at once. */
+  jobs: number
+}
+
+/** A restore in progress. */
+export interface Target extends RestoreInto {
+  backup: FoundBackup
+  identities: readonly string[]
+  programs: Programs
+  connection: Connection
+  /** A private folder, with the frame in it. */
+  folder: string
+  frame: string
+  /** Bytes of archives that were loaded, compressed as pg_dump wrote them. */
+  loaded: Counter
+}
+
+/** Some entries, or all, of an archive of the store or of the frame's file. */
+interface Part {
+  archive: StoredArchive | 'frame'
+  only?: readonly number[]
+}
+
+/** An index of a table whose rows are in an archive of their own. */
+interface LargeIndex extends TableIndex {
+  /** The name of that archive. */
+  rowsIn: string
+}
+
+/** `bytes`: stored ones, about. */
+type Step = { bytes: number } & ({ part: Part; index?: never } | { part?: never; index: LargeIndex })
+
+/**
+ * Loads all rows and large objects, the largest archives first, and makes the indexes and keys of large tables as soon as their rows are there: pg_restore
+ * knows the sizes of the tables in its own file only, and would begin just these last, one after the other when nothing is left for other connections.
+ *
+ * Rows that are refused because others were not there yet come once more after the rest, as long as each pass brings more in. Gives the tables that took
+ * another pass, and the ids of the indexes.
+ */
+export async function loadRows(target: Target, contents: Contents, work: Work): Promise<{ late: string[]; indexes: ReadonlySet<number> }> {
+  const { backup, connection, jobs } = target
+  const others = dataArchivesOf(backup.manifest).map((archive): Step => ({ part: { archive }, bytes: archive.bytes }))
+  const steps = [...frameParts(target, contents), ...others, ...largeIndexes(backup, contents)].sort(inOrder)
+  const loaded = new Set<string>()
+  const tried = new Set<string>()
+  const indexes = new Set<number>()
+  const take = async ({ part, index, bytes }: Step, own: Work): Promise<Entry[]> => {
+    if (index) {
+      if (!loaded.has(index.rowsIn)) return [] // rows were refused: it is made with all others, after they are in
+      await makeIndex(target, index, own)
+      indexes.add(index.id)
+      return []
+    }
+    const failed = await loadPart(target, part, own)
+    if (part.archive === 'frame') target.loaded.done += bytes
+    if (part.archive === 'frame') return failed
+    tried.add(part.archive.name)
+    if (failed.length === 0) loaded.add(part.archive.name)
+    return failed
+  }
+  const mayJoin = ({ index }: Step, running: readonly Step[]): boolean =>
+    !index || (tried.has(index.rowsIn) && !running.some((other) => other.index?.table === index.table && (other.index.alone || index.alone)))
+  let failed = await sideBySide(steps, jobs, take, work, mayJoin)
+  let parts = steps
+  const late = new Set<string>()
+  for (;;) {
+    const entries = failed.flat()
+    if (entries.length === 0) return { late: [...late], indexes }
+    for (const { what } of entries) late.add(what.replace(/^TABLE DATA /, ''))
+    work.log.info(`Loading once more what came before what it rests on: ${entries.map(({ what }) => what).join(', ')}`)
+    parts = parts.flatMap((step, i) => (step.part && failed[i]?.length ? [{ ...step, part: { ...step.part, only: failed[i].map(({ id }) => id) } }] : []))
+    failed = await sideBySide(parts, jobs, take, work)
+    if (failed.flat().length >= entries.length) throw whyStillFailed(failed.flat(), connection)
+  }
+}
+
+/** The largest first; of a table, its rows before its keys, and these before its indexes. */
+function inOrder(a: Step, b: Step): number {
+  const rank = ({ index }: Step): number => (index ? (index.alone ? 1 : 2) : 0)
+  return b.bytes - a.bytes || rank(a) - rank(b)
+}
+
+/**
+ * The frame's own rows, in parts of about the same size: each has a pg_restore of its own, since with several workers in one it could not
+ * be told which table an error belongs to. A small frame is one part.
+ */
+function frameParts(target: Target, { rows }: Contents): Step[] {
+  const { bytes } = frameOf(target.backup)
+  const count = Math.max(1, Math.min(rows.length, 4 * target.jobs, Math.max(Math.floor(bytes / (4 * 1024 * 1024)), Math.floor(rows.length / 500))))
+  const dealt = Array.from({ length: count }, (_, hand) => rows.filter((_id, i) => i % count === hand))
+  return dealt.filter((only) => only.length > 0).map((only) => ({ part: { archive: 'frame', only }, bytes: bytes / count }))
+}
+
+async function loadPart(target: Target, part: Part, work: Work): Promise<Entry[]> {
+  const { backup, identities, programs, connection, folder, frame } = target
+  const loading = { ...manner(target), ...(part.only ? { only: { ids: part.only, folder } } : {}) }
+  if (part.archive === 'frame') return load(programs, connection, frame, loading, work)
+  const count = (bytes: number): void => void (target.loaded.done += bytes)
+  return withArchive(backup, part.archive, identities, (archive) => load(programs, connection, archive, loading, work), work, count)
+}
+
+async function makeIndex(target: Target, { id }: LargeIndex, work: Work): Promise<void> {
+  const { programs, connection, frame, folder } = target
+  expectNone(await load(programs, connection, frame, { ...manner(target), only: { ids: [id], folder } }, work), connection)
+}
+
+/** What holds for each pg_restore of a restore. */
+export function manner({ tablespaces, owner = 'keep' }: RestoreInto): Pick<Loading, 'tablespaces' | 'owners'> {
+  return { tablespaces, owners: owner === 'keep' }
+}
+
+export function expectNone(failed: readonly Entry[], connection: Connection): void {
+  if (failed.length) throw whyStillFailed(failed, connection)
+}
+
+/** Indexes of tables that are at least a hundredth of what archives of rows hold: so of at most a hundred tables. */
+function largeIndexes({ manifest }: FoundBackup, { indexes }: Contents): Step[] {
+  const archives = manifest.objects.filter(({ tables }) => tables?.length)
+  const total = archives.reduce((sum, { bytes }) => sum + bytes, 0)
+  const all = archives.flatMap(({ name, bytes, tables = [] }) =>
+    tables.map((table) => ({ table: plainName(table), rowsIn: name, bytes: bytes / tables.length })))
+  const large = new Map(all.filter(({ bytes }) => bytes * 100 >= total).map((one) => [one.table, one]))
+  return indexes.flatMap((index) => {
+    const found = ofTable(large, index.table)
+    return found ? [{ index: { ...index, rowsIn: found.rowsIn }, bytes: found.bytes }] : []
+  })
+}
+
+/** As pg_restore lists it: schema and name with a space between, without quotes, line breaks as spaces. */
+export function plainName(table: string): string {
+  const parts = [...table.matchAll(/"((?:[^"]|"")*)"|([^".]+)/g)].map(([, quoted, bare]) => (quoted === undefined ? bare : quoted.replaceAll('""', '"')))
+  return parts.join(' ').replace(/[\r\n]/g, ' ')
+}
+
+/** `table` ends with the owner, and any of the names may have spaces: the longest beginning that is known counts. */
+export function ofTable<T>(known: ReadonlyMap<string, T>, table: string): T | undefined {
+  for (let end = table.lastIndexOf(' '); end > 0; end = table.lastIndexOf(' ', end - 1)) {
+    const found = known.get(table.slice(0, end))
+    if (found) return found
+  }
+  return undefined
+}

@@ -1,0 +1,80 @@
+import { randomBytes } from 'node:crypto'
+import { UserError } from '../errors.ts'
+import { dropHeld, dropHeldRoles } from '../postgres/server/maintenance-session.ts'
+import { findPrograms, type Programs } from '../postgres/programs/find-programs.ts'
+import { startCluster } from '../postgres/server/cluster.ts'
+import { type Connection, withDatabase } from '../postgres/connection/connection.ts'
+import { createDatabase, missingRoles, pinRoles } from '../postgres/server/database.ts'
+import { extensionMissing, lackingExtensions } from '../postgres/programs/packages.ts'
+import { preloading } from '../postgres/server/preload.ts'
+import { connect } from '../postgres/connection/session.ts'
+import { quietly } from '../postgres/server/isolate.ts'
+import type { Held, Work } from '../work.ts'
+import type { CopyOptions } from './measure.ts'
+import type { Manifest } from '../repository/manifest.ts'
+
+/** An empty database on a scratch server, ready for a restore. */
+export interface Scratch {
+  /** To the database. Event triggers are off where the server lets us (17 and newer): a login trigger of the copy must not act. */
+  readonly connection: Connection
+  /** PostgreSQL's programs of the archive's major, and of the server's (another only if it is newer). */
+  readonly programs: { archive: Programs; server: Programs }
+  readonly server: { version: string; own: boolean }
+  close(): Promise<void>
+}
+
+/** What a copy needs of the server that it is made on; of a backup, its manifest tells. */
+export interface Needs {
+  manifest: { source: Pick<Manifest['source'], 'major' | 'server' | 'roles' | 'locale'>; fingerprint: { supplement: Pick<Manifest['fingerprint']['supplement'], 'extensions'> } }
+}
+
+/** Opens a scratch database with the backup's locale and roles: on the given server, or on a cluster that we start and destroy. */
+export async function openScratch(backup: Needs, options: Pick<CopyOptions, 'scratch' | 'bindirs'>, work: Work): Promise<Scratch> {
+  const { major, roles } = backup.manifest.source
+  const name = `holdfast_scratch_${randomBytes(6).toString('hex')}`
+  if (options.scratch) return openDatabase(backup, options.scratch, name, options.bindirs, work)
+  const programs = await findPrograms(major, ['postgres', 'initdb', 'pg_restore', 'pg_dump'], options.bindirs, work)
+  const settings = preloading(programs.directory, Object.keys(backup.manifest.fingerprint.supplement.extensions), name)
+  const cluster = await startCluster(programs, { superuser: roles.superuser, settings }, work)
+  try {
+    const scratch = await openDatabase(backup, cluster.connection, name, [programs.directory, ...options.bindirs], work, true)
+    return { ...scratch, close: () => cluster.stop() }
+  } catch (error) {
+    await cluster.stop()
+    throw error
+  }
+}
+
+async function openDatabase(backup: Needs, server: Connection, name: string, bindirs: string[], work: Work, own = false): Promise<Scratch> {
+  const { source, fingerprint } = backup.manifest
+  const session = await connect(server, work)
+  const held = { kind: 'database', name, input: 'scratch-url' } as const
+  let roles: Extract<Held, { kind: 'roles' }> | undefined
+  const close = async (): Promise<void> => {
+    await dropHeld(server, held, work)
+    if (roles) await dropHeldRoles(server, roles, work)
+  }
+  try {
+    if (session.major < source.major) throw new UserError('server-older', `The scratch server is PostgreSQL ${session.version}, older than the backup's ${source.server}.`, `Use the same major version, for example the image postgres:${source.major}.`)
+    const lacking = await lackingExtensions(session, Object.keys(fingerprint.supplement.extensions))
+    if (lacking.length) throw extensionMissing(own ? `PostgreSQL ${session.version} on this machine` : 'The scratch server', lacking, session.major, own ? ' Or give a scratch-url whose image has them.' : ' This says nothing against the backup.')
+    const archive = await findPrograms(source.major, ['pg_restore', 'pg_dump'], bindirs, work)
+    const programs = { archive, server: session.major === source.major ? archive : await findPrograms(session.major, ['pg_dump'], bindirs, work) }
+    const missing = own ? [] : await missingRoles(session, source.roles.names)
+    if (!own) work.hold(held)
+    if (missing.length) work.hold((roles = { kind: 'roles', names: missing, input: 'scratch-url' }))
+    await createDatabase(session, name, source.locale)
+    if (source.roles.names.length) await pinRoles(session, name, source.roles.names)
+    return {
+      connection: await quietly(session, withDatabase(server, name)),
+      programs,
+      server: { version: session.version, own },
+      close,
+    }
+  } catch (error) {
+    await close()
+    throw error
+  } finally {
+    await session.end()
+  }
+}

@@ -1,0 +1,133 @@
+import { Readable, type Transform, Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { UserError } from '../errors.ts'
+import type { Storage } from '../storage/storage.ts'
+import { compressing, decompressing } from '../stream/compress.ts'
+import { decrypting } from '../stream/decrypt.ts'
+import { type Digest, digesting, digestOf } from '../stream/digest.ts'
+import { encrypting } from '../stream/encrypt.ts'
+import { gathering } from '../stream/gather.ts'
+import { giveBack } from '../stream/pieces.ts'
+import { tee } from '../stream/tee.ts'
+import type { Work } from '../work.ts'
+import type { FoundBackup } from './listing.ts'
+import type { StoredArchive } from './manifest.ts'
+
+/** Sends one stream to every destination under one key, at the pace of the slowest. It is at all of them, whole, or the call fails. */
+export async function storeEverywhere(source: Readable, stages: Transform[], key: string, destinations: readonly Storage[], work: Work): Promise<void> {
+  const [sent, readers] = sending(source, stages, destinations.length, work.signal)
+  const creates = destinations.map(async (destination, i) => {
+    const reader = readers[i] as Readable
+    try {
+      await destination.create(key, reader, { signal: work.signal })
+    } catch (error) {
+      reader.destroy(error as Error)
+      throw error
+    }
+  })
+  const outcomes = await Promise.allSettled([sent, ...creates])
+  work.signal.throwIfAborted()
+  const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as Error] : []))
+  // the first cause goes before what it caused elsewhere: an aborted branch, a stream that closed too early
+  const cause = failures.find((failure) => failure instanceof UserError) ?? failures.find((failure) => !isConsequence(failure)) ?? failures[0]
+  if (cause) throw cause
+}
+
+/** Sets a stream going: how it ends, and one to read from for each reader. A single one reads from the last stage itself. */
+function sending(source: Readable, stages: Transform[], readers: number, signal: AbortSignal): [Promise<void>, Readable[]] {
+  if (readers === 1) {
+    const last = stages.at(-1)
+    return last ? [pipeline([source, ...stages], { signal }), [last]] : [Promise.resolve(), [source]]
+  }
+  const { sink, branches } = tee(readers)
+  return [pipeline([source, ...stages, sink], { signal }), branches]
+}
+
+function isConsequence(error: Error & { code?: string }): boolean {
+  return error.name === 'AbortError' || error.code === 'ERR_STREAM_PREMATURE_CLOSE' || error.code === 'ERR_STREAM_DESTROYED'
+}
+
+export interface ArchiveOptions {
+  name: string
+  kind?: 'frame' | 'rows' | 'large-objects'
+  /** The folder of the backup, with its slash. */
+  folder: string
+  /** Whether pg_dump has compressed it already. */
+  compressed: boolean
+  recipients: readonly string[] | 'none'
+  destinations: readonly Storage[]
+}
+
+/**
+ * Stores a pg_dump archive: compressed if it is not yet, encrypted if there are recipients. Gives the manifest's entry. What the
+ * archive's stream gives has to be ours alone, as what is read from a child is: its memory is freed as it is stored.
+ */
+export async function storeArchive(archive: Readable, options: ArchiveOptions, work: Work): Promise<StoredArchive> {
+  const plain = digesting()
+  const stored = digesting()
+  const { recipients, compressed, kind = 'frame' } = options
+  const name = `${options.name}${compressed ? '' : '.zst'}${recipients === 'none' ? '' : '.age'}`
+  const stages = [
+    ...(compressed ? [] : [compressing()]),
+    recipients === 'none' ? gathering({ after: stored, owned: true }) : await encrypting(recipients, { before: plain, after: stored, owned: true }),
+  ]
+  await storeEverywhere(archive, stages, options.folder + name, options.destinations, work)
+  const after: Digest = stored.result()
+  const before = recipients === 'none' ? after : plain.result()
+  if (before.bytes === 0) throw new UserError('dump-failed', 'pg_dump ended well and wrote nothing.', 'Nothing was stored. Run the backup again; if it stays so, the pg_dump on this machine is broken.')
+  return { name, kind, ...after, plain: { ...before, compression: compressed ? 'none' : 'zstd' } }
+}
+
+/** Stores a small text object. */
+export async function storeText(text: string, key: string, destinations: readonly Storage[], work: Work): Promise<Digest> {
+  await storeEverywhere(Readable.from([Buffer.from(text)]), [], key, destinations, work)
+  return digestOf(text)
+}
+
+/** An archive on its way from the store: `stages` check and open it as it flows; `check` throws unless every digest and size was the manifest's. */
+export interface OpenedArchive {
+  source: Readable
+  stages: Transform[]
+  check(): void
+}
+
+export async function openArchive(backup: FoundBackup, object: StoredArchive, identities: readonly string[], work: Work): Promise<OpenedArchive> {
+  const stored = digesting()
+  const plain = digesting()
+  const encrypted = backup.manifest.encryption !== 'none'
+  const source = await backup.storage.read(backup.folder + object.name, { signal: work.signal })
+  return {
+    source,
+    stages: [
+      encrypted ? decrypting(identities, { before: stored, after: plain }) : gathering({ before: stored }),
+      ...(object.plain?.compression === 'zstd' ? [decompressing()] : []),
+    ],
+    check() {
+      const where = `${backup.location}: ${object.name}`
+      const asStored = stored.result()
+      compare(asStored, object, `${where}, as stored`)
+      if (object.plain) compare(encrypted ? plain.result() : asStored, object.plain, `${where}, decrypted`)
+    },
+  }
+}
+
+/** Reads an object to its end and throws unless it is what the manifest says. */
+export async function checkObject(backup: FoundBackup, object: StoredArchive, work: Work): Promise<void> {
+  const digest = digesting()
+  const source = await backup.storage.read(backup.folder + object.name, { signal: work.signal })
+  const sink = new Writable({
+    write(piece: Buffer, _encoding, done) {
+      digest.add(piece)
+      giveBack(piece)
+      done()
+    },
+  })
+  await pipeline(source, sink, { signal: work.signal })
+  compare(digest.result(), object, `${backup.location}: ${object.name}`)
+}
+
+function compare(found: Digest, expected: Digest, where: string): void {
+  if (found.bytes === expected.bytes && found.sha256 === expected.sha256) return
+  const how = found.bytes === expected.bytes ? 'its SHA-256 is another' : `it has ${found.bytes} bytes where there were ${expected.bytes}`
+  throw new UserError('object-damaged', `${where}: damaged: ${how} than the manifest says.`, 'Read the backup from another destination, or take another backup.')
+}

@@ -1,0 +1,144 @@
+import { randomBytes } from 'node:crypto'
+import { UserError } from '../../errors.ts'
+import { dropHeld } from '../../postgres/server/maintenance-session.ts'
+import { type Connection, withDatabase } from '../../postgres/connection/connection.ts'
+import type { Session } from '../../postgres/connection/session.ts'
+import { quietly } from '../../postgres/server/isolate.ts'
+import { type Swap, swapDatabases, swapObstacles } from '../../postgres/server/swap.ts'
+import type { Work } from '../../work.ts'
+import { prepareDatabase } from '../prepare.ts'
+import { confirmOf, type Restored, type RestoreOptions } from '../restore.ts'
+import { command, judgeTime } from '../post-command.ts'
+import { dropKept } from '../clean.ts'
+import type { PlanStep, Steps } from '../plan.ts'
+import type { SidePrograms } from './side-database.ts'
+import type { Source } from './source.ts'
+
+/** What restoring beside a target and naming it so has in common, whether there was a target or not. */
+export interface Beside<R extends Restored = Restored> {
+  source: Source<R>
+  options: RestoreOptions
+  /** On another database of the server. */
+  session: Session
+  programs: SidePrograms
+  steps: AllSteps
+  result: R & { age?: number }
+}
+
+const order = ['safety', 'create', 'load', 'compare', 'prepare', 'cut', 'sanitise', 'swap', 'command', 'clean'] as const
+export type StepName = (typeof order)[number]
+/** The plan's own steps, and those that were asked for. */
+export type AllSteps = Steps & Partial<Record<StepName, PlanStep>>
+
+/** Puts the further steps of this restore between those of the plan. */
+export function withSteps(steps: Steps, more: Partial<Record<Exclude<StepName, keyof Steps>, string | undefined>>): AllSteps {
+  const added = Object.entries(more).flatMap(([name, text]) => (text === undefined ? [] : [[name, { step: text, done: false }]]))
+  return { ...steps, ...Object.fromEntries(added) as Partial<Record<StepName, PlanStep>> }
+}
+
+function inOrder(steps: Partial<AllSteps>): PlanStep[] {
+  return order.flatMap((name) => steps[name] ?? [])
+}
+
+/** The sentences for what follows the swap, and for `prepare`. */
+export function stepsAsked({ prepare, postCommand, keepPrevious }: RestoreOptions): Record<'sanitise' | 'command' | 'clean', string | undefined> {
+  return {
+    sanitise: prepare === undefined ? undefined : `Run the SQL of prepare in it, as one transaction (${lines(prepare)}); what it changes is no longer what the backup has`,
+    command: postCommand === undefined ? undefined : 'Run the post-command',
+    clean: keepPrevious === undefined ? undefined : 'Drop the databases that earlier restores replaced, and that were kept long enough',
+  }
+}
+
+/** A result to which nothing has happened yet, without what tells whence it came. */
+export function emptyRestored({ target, environmentName, dryRun, keepPrevious }: RestoreOptions, steps: Partial<AllSteps>): Omit<Restored, 'server' | 'bytes' | 'rows' | 'tables'> {
+  return {
+    target: target.database,
+    confirm: confirmOf({ target, ...(environmentName ? { environmentName } : {}) }),
+    ...(environmentName ? { environmentName } : {}),
+    dryRun,
+    plan: inOrder(steps),
+    ...(keepPrevious === undefined ? {} : { keepPrevious }),
+    sessionsEnded: 0,
+    timings: { restore: 0, compare: 0, swap: 0, total: 0 },
+    warnings: [],
+  }
+}
+
+export function finish({ steps }: Pick<Beside, 'steps'>, name: StepName, work: Work): void {
+  const step = steps[name]
+  if (!step) return
+  step.done = true
+  work.log.info(`Done: ${step.step}`)
+}
+
+/**
+ * Builds the new database under a name of ours, has `ready` do to it what the mode needs, runs `prepare`, and gives it the target's name. Whatever fails before
+ * drops it, and leaves the target as it was.
+ */
+export async function buildAndName(beside: Beside, swap: Omit<Swap, 'target' | 'side'>, ready: (side: Connection) => Promise<void>, work: Work): Promise<void> {
+  const { source, options, session, programs, result } = beside
+  const target = options.target.database
+  const held = { kind: 'database', name: `holdfast_side_${randomBytes(6).toString('hex')}`, input: 'target-url' } as const
+  const connection = await quietly(session, withDatabase(options.target, held.name))
+  work.hold(held)
+  try {
+    const built = await source.build({ session, programs, connection }, (step) => finish(beside, step, work))
+    result.warnings.push(...built.warnings)
+    Object.assign(result.timings, built.timings)
+    Object.assign(result, built.counted)
+    const from = Date.now()
+    await ready(connection)
+    if (options.prepare !== undefined) {
+      await prepareDatabase(connection, options.prepare, work)
+      result.prepared = true
+      finish(beside, 'sanitise', work)
+    }
+    result.timings.prepare = Date.now() - from
+    work.signal.throwIfAborted()
+    // what was looked for at the beginning may have come meanwhile
+    const obstacles = swap.previous === undefined ? [] : await swapObstacles(session, undefined, target)
+    if (obstacles.length) throw new UserError('swap-unsafe', `A swap of "${target}" would break: ${obstacles.join('; ')}. Nothing was replaced.`, 'Remove them first, and make them anew after the restore.')
+    const swapping = Date.now()
+    result.sessionsEnded = await swapDatabases(session, { target, side: held.name, ...swap }, work)
+    result.timings.swap = Date.now() - swapping
+    work.release(held)
+    finish(beside, 'swap', work)
+  } catch (error) {
+    if (!beside.steps.swap.done) await dropHeld(session.connection, held, work)
+    throw error
+  }
+  const lost = source.snapshotAt === undefined ? undefined : Date.now() - Date.parse(source.snapshotAt)
+  if (lost !== undefined) result.age = lost
+  if (swap.previous !== undefined) result.previousDatabase = swap.previous
+  options.known?.({ database: target, ...(lost === undefined ? {} : { lost }), ...(swap.previous === undefined ? {} : { previousDatabase: swap.previous }) })
+}
+
+/** After the swap: checks max-restore-time, runs the post-command and, if that succeeded, drops old previous databases. Nothing here undoes the restore. */
+export async function follow(beside: Beside, work: Work): Promise<void> {
+  const { options, source, programs, result } = beside
+  judgeTime(result, options, source.started, work)
+  const ran = await command(result, options, programs.server, work)
+  if (ran?.failed === undefined) finish(beside, 'command', work)
+  if (options.keepPrevious !== undefined) await cleanUp(beside, options.keepPrevious, ran?.failed !== undefined, work)
+  result.timings.total = Date.now() - source.started
+}
+
+async function cleanUp(beside: Beside, keepPrevious: number, failed: boolean, work: Work): Promise<void> {
+  const { session, result } = beside
+  if (failed) {
+    result.warnings.push('No database that was kept has been dropped, since the post-command failed.')
+    return
+  }
+  try {
+    result.cleaned = await dropKept(session, result.target, keepPrevious, { dryRun: false, except: result.previousDatabase }, work)
+    finish(beside, 'clean', work)
+  } catch (error) {
+    work.signal.throwIfAborted()
+    result.warnings.push(`The restore is done, but databases that were kept could not be looked at: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+
+function lines(sql: string): string {
+  const count = sql.trim().split('\n').length
+  return count === 1 ? 'one line' : `${count} lines`
+}

@@ -1,0 +1,62 @@
+import { connectBeside } from '../../postgres/server/maintenance-session.ts'
+import { freeMoment, previousName, readMark, withMark } from '../../postgres/server/previous-databases.ts'
+import { readProperties, writeProperties } from '../../postgres/server/database-settings.ts'
+import type { Work } from '../../work.ts'
+import type { Restored, RestoreOptions } from '../restore.ts'
+import { type Beside, buildAndName, finish, follow, stepsAsked, withSteps } from './build-and-rename.ts'
+import { dropKept } from '../clean.ts'
+import { findObstacles, lockTarget } from '../preconditions.ts'
+import type { Source } from './source.ts'
+import { backUpTarget, safetyStep, whyNoSafety } from '../safety-backup.ts'
+
+/**
+ * Puts a database back as a backup, or a file, has it. Everything that takes long happens beside: a new database is restored, compared with the
+ * fingerprint (or counted), given the target's own owner, grants and settings; only then do the two change names, in one transaction. The old one is
+ * kept, and marked as such. Whatever fails before leaves the target as it was, and nothing beside it but the safety backup.
+ */
+export async function restoreBySwap<R extends Restored>(source: Source<R>, options: RestoreOptions, work: Work): Promise<R> {
+  const { started } = source
+  const target = options.target.database
+  const session = await connectBeside(options.target, target, work)
+  try {
+    await lockTarget(session, target)
+    const found = await readProperties(session, target)
+    // a database that was named back by hand may still bear our mark: it is what is used now, and no longer kept
+    const there = found && { ...found, comment: readMark(found.comment).comment }
+    const until = await freeMoment(session, target)
+    const previous = there ? previousName(target, until) : undefined
+    const guarded = { session, target: options.target, exists: there !== undefined, backup: source.needs, owner: options.owner ?? 'keep' }
+    const safety = there !== undefined && options.safetyBackup !== false
+    const unsafe = safety ? whyNoSafety(options, source.safety) : undefined
+    const obstacles = [...(await findObstacles(guarded, work)), ...(unsafe ? [unsafe] : [])]
+    if (obstacles[0] && !options.dryRun) throw obstacles[0]
+    const programs = await source.programs(session)
+    const steps = withSteps(source.steps(target, previous), {
+      ...stepsAsked(options),
+      safety: safety ? safetyStep(target, source.safety) : undefined,
+    })
+    const result = source.result('swap', session, steps)
+    if (!there) result.warnings.push(`There is no database "${target}" to take owner, grants and settings from: the new one has the server's defaults.`)
+    if (options.dryRun) {
+      result.facts = await source.facts(guarded, obstacles, programs.server)
+      if (options.keepPrevious !== undefined) result.cleaned = await dropKept(session, target, options.keepPrevious, { dryRun: true }, work)
+      result.timings.total = Date.now() - started
+      return result
+    }
+    const beside: Beside<R> = { source, options, session, programs, steps, result }
+    if (safety) {
+      result.safetyBackup = await backUpTarget(options, source.safety, work)
+      result.timings.safety = result.safetyBackup.took
+      finish(beside, 'safety', work)
+    }
+    const comments = there ? { previous: withMark(there.comment, { database: target, until, by: `${source.by} took its place` }) } : {}
+    await buildAndName(beside, { previous, comments }, async (side) => {
+      if (there) await writeProperties(session, side.database, there)
+      finish(beside, 'prepare', work)
+    }, work)
+    await follow(beside, work)
+    return result
+  } finally {
+    await session.end()
+  }
+}

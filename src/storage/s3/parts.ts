@@ -1,0 +1,61 @@
+import type { Readable } from 'node:stream'
+import { crc32 } from 'node:zlib'
+import { giveBack } from '../../stream/pieces.ts'
+import type { Claim, PartBuffers } from './part-buffers.ts'
+
+/** A part of an object, in a buffer that whoever takes the part gives back. */
+export interface Part {
+  /** From 1. */
+  number: number
+  body: Buffer
+  buffer: Buffer
+  /** Of the body, taken while its bytes came by. */
+  crc: number
+  /** Nothing follows. A source without a byte gives one empty part. */
+  last: boolean
+}
+
+/** How many parts S3 takes for one object. */
+export const partLimit = 10_000
+
+/** Doubles after each 1,000 parts: from 8 MiB on, 10,000 parts hold 7.8 TiB, and objects below 7.8 GiB never need a larger buffer. */
+export function partSizeOf(number: number, first: number): number {
+  return first * 2 ** Math.floor((number - 1) / 1000)
+}
+
+/**
+ * Copies what the source gives, in pieces of any size, into part buffers. A full part is held back until a byte follows it, so that
+ * the last one is known for what it is. The source is not read while a buffer is waited for.
+ */
+export async function* fillParts(source: Readable, buffers: PartBuffers, claim: Claim, partSize: number, signal: AbortSignal): AsyncGenerator<Part> {
+  let buffer: Buffer | undefined
+  let length = 0
+  let number = 1
+  let crc = 0
+  const take = (last: boolean, from: Buffer): Part => {
+    const part = { number: number++, body: from.subarray(0, length), buffer: from, crc, last }
+    if (part.number > partLimit) throw new Error(`an object of more than ${partLimit} parts`)
+    buffer = undefined
+    length = 0
+    crc = 0
+    return part
+  }
+  try {
+    for await (const chunk of source as AsyncIterable<Buffer | string>) {
+      const piece = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
+      for (let at = 0; at < piece.length;) {
+        if (buffer && length === buffer.length) yield take(false, buffer)
+        buffer ??= await buffers.take(claim, partSizeOf(number, partSize), signal)
+        const copied = piece.copy(buffer, length, at)
+        crc = crc32(buffer.subarray(length, length + copied), crc)
+        length += copied
+        at += copied
+      }
+      giveBack(piece)
+    }
+    buffer ??= await buffers.take(claim, partSizeOf(number, partSize), signal)
+    yield take(true, buffer)
+  } finally {
+    if (buffer) buffers.give(claim, buffer)
+  }
+}

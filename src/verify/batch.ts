@@ -1,0 +1,96 @@
+import { messageOf, UserError } from '../errors.ts'
+import { checkIdentities } from '../stream/encrypt.ts'
+import type { Work } from '../work.ts'
+import { openBackup, openShelf, type Shelf, timeOf } from '../repository/listing.ts'
+import { speaksWell, verdictOf } from '../repository/level.ts'
+import { judgeAge, type ObjectiveResult } from './objectives.ts'
+import { proveBackup, type VerifyOptions, type VerifyResult } from './verify.ts'
+import { chooseIds, findOn, foreign, namesOne, readWhich } from '../repository/selector.ts'
+
+/** Why one backup's verification came to no result. */
+export interface NotProved {
+  /** From its id, when the manifest could not be read. */
+  snapshotAt: string
+  /** Milliseconds. */
+  age: number
+  /** `true`: the backup is to blame (its manifest is damaged), and so is bad; otherwise nothing is known of it from this run. */
+  bad: boolean
+  code: string
+  message: string
+  hint: string
+}
+
+export type Looked = { id: string } & ({ result: VerifyResult; failure?: never } | { result?: never; failure: NotProved })
+
+export interface VerifyRun {
+  label: string
+  /** Which backups were meant, as typed. */
+  asked: string
+  /** It named several, though it may have been one or none. */
+  several: boolean
+  /** How many there are of the label. */
+  there: number
+  /** Newest first. */
+  backups: Looked[]
+  /** About the label's newest backup, whichever were verified. */
+  age: ObjectiveResult[]
+  /** Milliseconds. */
+  took: number
+}
+
+/**
+ * Verifies what `backup` names: one, or several, one after the other. Of several, one that is bad, or that cannot be verified here (the scratch server
+ * lacks an extension, no key fits), ends nothing: it is among the results. Of one, what keeps us from finding out is thrown, as a UserError.
+ */
+export async function verifyRun(options: VerifyOptions, work: Work): Promise<VerifyRun> {
+  const started = Date.now()
+  const which = readWhich(options.backup)
+  // files of other tools have no place on a shelf: they are for other code
+  if (which.kind === 'file' || which.kind === 'store') throw foreign(options.backup)
+  checkIdentities(options.identities, 'decrypt-with')
+  const shelf = await openShelf(options.sources, options.label, work)
+  const run: VerifyRun = { label: shelf.label, asked: options.backup, several: !namesOne(which), there: shelf.ids.length, backups: [], age: [], took: 0 }
+  if (namesOne(which)) {
+    const backup = await findOn(shelf, which, work)
+    warnOf(shelf, work)
+    run.backups.push({ id: backup.manifest.id, result: await proveBackup(backup, shelf, options, work) })
+  } else {
+    const ids = await chooseIds(shelf, which, work)
+    warnOf(shelf, work)
+    work.log.info(`${ids.length} of ${shelf.ids.length} backups of ${shelf.label} are to be verified (${options.backup})`)
+    for (const [i, id] of ids.entries()) {
+      const looked = await work.log.group(`Backup ${i + 1} of ${ids.length}: ${id}`, () => look(id, shelf, options, work))
+      run.backups.push(looked)
+      work.log.info(`${id}: ${inWords(looked)}`)
+    }
+  }
+  run.age = await judgeAge(shelf, options.objectives ?? {}, work)
+  run.took = Date.now() - started
+  return run
+}
+
+function warnOf({ failures }: Shelf, work: Work): void {
+  for (const failure of failures) work.log.warning(`One destination could not be read: ${messageOf(failure)}`)
+}
+
+/** One of several. Only a cancel, or a fault of ours, is thrown. */
+async function look(id: string, shelf: Shelf, options: VerifyOptions, work: Work): Promise<Looked> {
+  let snapshotAt = timeOf(id)
+  try {
+    const backup = await openBackup(shelf, id, work)
+    snapshotAt = backup.manifest.snapshot.at
+    return { id, result: await proveBackup(backup, shelf, options, work) }
+  } catch (error) {
+    work.signal.throwIfAborted()
+    if (!(error instanceof UserError)) throw error
+    const { code, message, hint } = error
+    return { id, failure: { snapshotAt, age: Date.now() - Date.parse(snapshotAt), bad: code === 'manifest-damaged', code, message, hint } }
+  }
+}
+
+function inWords({ result, failure }: Looked): string {
+  if (failure) return failure.bad ? `BAD: ${failure.message}` : `not checked: ${failure.message}`
+  const verdict = verdictOf(result)
+  const word = { short: 'below the level that was asked for', 'check-failed': 'a check failed', bad: 'BAD' }
+  return `${speaksWell(verdict) ? 'good' : word[verdict as keyof typeof word]}, level "${result.level}"${result.stoppedBy === undefined ? '' : `: ${result.stoppedBy}`}`
+}

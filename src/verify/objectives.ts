@@ -1,0 +1,117 @@
+import type { Work } from '../work.ts'
+import { openBackup, type Shelf, timeOf } from '../repository/listing.ts'
+import { type Manifest, totalsOf } from '../repository/manifest.ts'
+
+/** What the user expects of backups. */
+export interface Objectives {
+  /** Milliseconds. */
+  maxAge?: number
+  /** Milliseconds. */
+  maxRestoreTime?: number
+  /** 0.5 is by half, up or down. */
+  maxSizeChange?: number
+}
+
+/** One objective that was set, and what was found. */
+export type ObjectiveResult =
+  /** Milliseconds. Of the label's newest backup, whichever was verified. */
+  | { name: 'max-age'; limit: number; found: number; met: boolean; newest: string }
+  /** Milliseconds. Left out: nothing was restored. `fills`: the size on the server whose restore takes just the limit, at the speed measured on `bytes`. */
+  | { name: 'max-restore-time'; limit: number; found?: number; met?: boolean; bytes?: number; fills?: number }
+  /** Shares. Left out: there was nothing to compare with. */
+  | { name: 'max-size-change'; limit: number; found?: number; met?: boolean; changes: SizeChange[] }
+
+/** A figure beside the median of the backups before. */
+export interface SizeChange {
+  of: 'bytes' | 'rows'
+  now: number
+  median: number
+  /** How many were looked at. */
+  before: number
+}
+
+/** So many older backups are compared with. */
+const lookedAt = 7
+/** Without an objective, a fall by more than this is warned of. */
+const worthAWarning = 0.5
+
+interface Figures {
+  snapshotAt: string
+  bytes: number
+  rows?: number
+}
+
+/** What was read of manifests already, by shelf and id. */
+const known = new WeakMap<Shelf, Map<string, Promise<Figures | undefined>>>()
+
+/** Of one backup; undefined if its manifest cannot be read, which its own verification tells. */
+async function figuresOf(shelf: Shelf, id: string, work: Work): Promise<Figures | undefined> {
+  const read = known.get(shelf) ?? new Map<string, Promise<Figures | undefined>>()
+  known.set(shelf, read)
+  const found = read.get(id) ?? openBackup(shelf, id, work).then(({ manifest }) => figuresIn(manifest), () => undefined)
+  read.set(id, found)
+  const figures = await found
+  work.signal.throwIfAborted()
+  return figures
+}
+
+function figuresIn(manifest: Manifest): Figures {
+  const { bytes, rows } = totalsOf(manifest)
+  return { snapshotAt: manifest.snapshot.at, bytes, ...(manifest.fingerprint.kind === 'none' ? {} : { rows }) }
+}
+
+/** Whether the label's newest backup is new enough. */
+export async function judgeAge(shelf: Shelf, { maxAge }: Objectives, work: Work): Promise<ObjectiveResult[]> {
+  const newest = shelf.ids.at(-1)
+  if (maxAge === undefined || newest === undefined) return []
+  const at = (await figuresOf(shelf, newest, work))?.snapshotAt ?? timeOf(newest)
+  const found = Date.now() - Date.parse(at)
+  return [{ name: 'max-age', limit: maxAge, found, met: found <= maxAge, newest }]
+}
+
+/** `took`: milliseconds that the whole restore took; undefined: there was none. */
+export function judgeRestoreTime(manifest: Pick<Manifest, 'source'>, took: number | undefined, { maxRestoreTime }: Objectives): ObjectiveResult[] {
+  if (maxRestoreTime === undefined) return []
+  if (took === undefined) return [{ name: 'max-restore-time', limit: maxRestoreTime }]
+  const { bytes } = manifest.source
+  return [{ name: 'max-restore-time', limit: maxRestoreTime, found: took, met: took <= maxRestoreTime, bytes, fills: Math.round((bytes / Math.max(1, took)) * maxRestoreTime) }]
+}
+
+/**
+ * How stored bytes and rows differ from the median of up to seven backups before it. With an objective, a change beyond it is not met, and rows that fell
+ * to none never are; without one, a fall by more than half is a warning.
+ */
+export async function judgeSize(
+  shelf: Shelf,
+  manifest: Manifest,
+  { maxSizeChange }: Objectives,
+  work: Work,
+): Promise<{ results: ObjectiveResult[]; fallen: SizeChange[] }> {
+  const earlier = shelf.ids.filter((id) => id < manifest.id).slice(-lookedAt)
+  const others: Figures[] = []
+  for (const id of earlier) others.push(...[(await figuresOf(shelf, id, work)) ?? []].flat())
+  const own = figuresIn(manifest)
+  const changes = (['bytes', 'rows'] as const).flatMap((of): SizeChange[] => {
+    const values = others.flatMap((one) => one[of] ?? [])
+    const now = own[of]
+    const median = medianOf(values)
+    // from nothing to something is no share of anything
+    return now === undefined || !median ? [] : [{ of, now, median, before: values.length }]
+  })
+  if (maxSizeChange === undefined) return { results: [], fallen: changes.filter((change) => shareOf(change) < -worthAWarning) }
+  if (changes.length === 0) return { results: [{ name: 'max-size-change', limit: maxSizeChange, changes }], fallen: [] }
+  const found = Math.max(...changes.map((change) => Math.abs(shareOf(change))))
+  const met = found <= maxSizeChange && !changes.some(({ of, now }) => of === 'rows' && now === 0)
+  return { results: [{ name: 'max-size-change', limit: maxSizeChange, found, met, changes }], fallen: [] }
+}
+
+function shareOf({ now, median }: SizeChange): number {
+  return now / median - 1
+}
+
+function medianOf(values: readonly number[]): number | undefined {
+  const sorted = values.toSorted((a, b) => a - b)
+  const middle = sorted.length >> 1
+  const [low, high] = [sorted[middle - 1], sorted[middle]]
+  return sorted.length % 2 === 1 || low === undefined || high === undefined ? high : (low + high) / 2
+}

@@ -1,0 +1,275 @@
+import { randomBytes } from 'node:crypto'
+import { messageOf } from '../errors.ts'
+import { findPrograms } from '../postgres/programs/find-programs.ts'
+import type { Depth } from '../postgres/fingerprint/fingerprint.ts'
+import { digestOf } from '../stream/digest.ts'
+import { checkIdentities } from '../stream/encrypt.ts'
+import { version } from '../version.ts'
+import type { Work } from '../work.ts'
+import { storeText } from '../repository/write.ts'
+import { type FoundBackup, openShelf, type Shelf } from '../repository/listing.ts'
+import { type Check, type CheckResult, runChecks, storable, whatFailed } from './user-checks.ts'
+import type { Command } from '../postgres/programs/user-command.ts'
+import { compareCounts, compareFingerprints, isOtherVersion, levelOf } from '../load/compare.ts'
+import { checkKeys, type CopyOptions, jobsOf, measure } from '../load/measure.ts'
+import { type Difference, type Level, reaches, verdictOf } from '../repository/level.ts'
+import { restoreInto } from '../load/load-backup.ts'
+import { type Manifest, totalsOf } from '../repository/manifest.ts'
+import { judgeAge, judgeRestoreTime, judgeSize, type ObjectiveResult, type Objectives, type SizeChange } from './objectives.ts'
+import { mostDifferences, proofName, writeProof } from '../repository/proof.ts'
+import { openScratch, type Scratch } from '../load/scratch.ts'
+import { checkContents, checkReadable, checkRecipe, checkStored, isFault, levelBelow } from './archive-checks.ts'
+import { findOn, foreign, namesOne, readWhich } from '../repository/selector.ts'
+
+export type { CopyOptions } from '../load/measure.ts'
+
+export interface VerifyOptions extends CopyOptions {
+  runUrl?: string
+  /** How far to go; undefined: as far as the backup and the checks allow. */
+  level?: Exclude<Level, 'none'>
+  checks?: readonly Check[]
+  checkCommand?: Command
+  /** For each SQL check, milliseconds. Default: half an hour. */
+  timeout?: number
+  objectives?: Objectives
+}
+
+export interface VerifyResult {
+  id: string
+  label: string
+  location: string
+  /** It restores, and is identical. A check of the user's that fails does not change that. */
+  proven: boolean
+  level: Level
+  /** How far it was to go, when that was said. */
+  asked?: Exclude<Level, 'none'>
+  /** What kept it from the next level, in one sentence; undefined when it came as far as was asked, or when the limit alone did. */
+  stoppedBy?: string
+  /**
+   * What could not be looked at, and why: the fingerprint is one that was taken without content or without counts, or the scratch server is not like
+   * the backup's own. Then a backup without a fault ends below `identical`, and nothing speaks against it.
+   */
+  limit?: string
+  /** The limit is the scratch server's: another one would show more, so its proof takes the place of none. */
+  partial?: true
+  /** All of them, in a stable order. */
+  differences: Difference[]
+  /** The user's own, in their order; empty where there was no copy to run them on. */
+  checks: CheckResult[]
+  /** Those that were set, met or not. */
+  objectives: ObjectiveResult[]
+  /** Figures that fell by more than half, where no objective says what is too much. */
+  fallen: SizeChange[]
+  snapshotAt: string
+  /** Age of the backup when it was verified, milliseconds: what would be lost now (RPO). */
+  age: number
+  /** `scratch` and `own` are there if it was to be restored; `client` is the version of pg_restore, where one was needed. */
+  server: { backup: string; scratch?: string; own?: boolean; client?: string }
+  bytes: number
+  rows: number
+  tables: number
+  /** Milliseconds; a step that was not come to has none. */
+  timings: { restore?: number; compare?: number; checks?: number; total: number }
+  /** Known harmless messages that were let pass, and why. */
+  allowed: string[]
+  warnings: string[]
+}
+
+/**
+ * Proves one backup: fetches every object, decrypts it, restores it into an empty scratch database, compares what that holds with the fingerprint, and
+ * runs the user's checks on it; or goes as far of that as `level` says. The proof is stored beside the backup, whatever it says.
+ *
+ * A backup that is found bad is a result, as are checks that fail and objectives that are not met; what keeps us from finding out is a UserError.
+ */
+export async function verify(options: VerifyOptions, work: Work): Promise<VerifyResult> {
+  const which = readWhich(options.backup)
+  if (!namesOne(which)) throw foreign(options.backup)
+  checkIdentities(options.identities, 'decrypt-with')
+  const shelf = await openShelf(options.sources, options.label, work)
+  const backup = await findOn(shelf, which, work)
+  for (const failure of shelf.failures) work.log.warning(`One destination could not be read: ${messageOf(failure)}`)
+  return proveBackup(backup, shelf, options, work)
+}
+
+/** The same for a backup that was found already. */
+export async function proveBackup(backup: FoundBackup, shelf: Shelf, options: VerifyOptions, work: Work): Promise<VerifyResult> {
+  const started = Date.now()
+  const { manifest } = backup
+  const { level: asked, objectives = {} } = options
+  work.log.info(`Verifying ${backup.location} (PostgreSQL ${manifest.source.server}, snapshot of ${manifest.snapshot.at})`)
+  if (asked !== 'stored') await checkKeys(backup, options.identities)
+  const { server, allowed, timings, ...outcome } = await prove(backup, options, work)
+  const proven = reaches(outcome.level, 'identical')
+  const size = await judgeSize(shelf, manifest, objectives, work)
+  const result: VerifyResult = {
+    id: manifest.id,
+    label: manifest.label,
+    location: backup.location,
+    proven,
+    ...(asked === undefined ? {} : { asked }),
+    ...outcome,
+    objectives: [...(await judgeAge(shelf, objectives, work)), ...judgeRestoreTime(manifest, timings.restore, objectives), ...size.results],
+    fallen: size.fallen,
+    snapshotAt: manifest.snapshot.at,
+    age: Date.now() - Date.parse(manifest.snapshot.at),
+    server: { backup: manifest.source.server, ...server },
+    ...totalsOf(manifest),
+    timings: { ...timings, total: Date.now() - started },
+    allowed,
+    warnings: [],
+  }
+  await storeProof(backup, result, options.runUrl, work)
+  return result
+}
+
+interface Outcome extends Pick<VerifyResult, 'level' | 'stoppedBy' | 'limit' | 'partial' | 'differences' | 'checks' | 'allowed'> {
+  server: Omit<VerifyResult['server'], 'backup'>
+  timings: Omit<VerifyResult['timings'], 'total'>
+}
+
+/** Climbs as far as was asked, in as few readings of the store as that takes: what a restore and a comparison show by themselves is not looked at before. */
+async function prove(backup: FoundBackup, options: VerifyOptions, work: Work): Promise<Outcome> {
+  const { manifest } = backup
+  const { level: asked = 'accepted', identities } = options
+  const jobs = jobsOf(options)
+  const nothing = { differences: [], checks: [], allowed: [], timings: {}, server: {} }
+  if (asked === 'stored') return { ...nothing, ...(await climb([['stored', () => checkStored(backup, jobs, work)]])) }
+  if (asked === 'readable') {
+    const programs = await findPrograms(manifest.source.major, ['pg_restore'], options.bindirs, work)
+    const reading = { identities, programs, jobs }
+    const steps = [['stored', () => checkStored(backup, jobs, work)], ['readable', () => checkReadable(backup, reading, work)]] as const
+    return { ...nothing, ...(await climb(steps)), server: { client: programs.version } }
+  }
+  const scratch = await openScratch(backup, options, work)
+  try {
+    const outcome = await proveCopy(backup, scratch, options, work)
+    return { ...outcome, server: { scratch: scratch.server.version, own: scratch.server.own, client: scratch.programs.archive.version } }
+  } finally {
+    await scratch.close()
+  }
+}
+
+async function climb(steps: readonly (readonly [Level, () => Promise<void>])[]): Promise<Pick<Outcome, 'level' | 'stoppedBy'>> {
+  let reached: Level = 'none'
+  for (const [level, step] of steps) {
+    try {
+      await step()
+    } catch (error) {
+      if (isFault(error)) return { level: reached, stoppedBy: error.message }
+      throw error
+    }
+    reached = level
+  }
+  return { level: reached }
+}
+
+async function proveCopy(backup: FoundBackup, scratch: Scratch, options: VerifyOptions, work: Work): Promise<Omit<Outcome, 'server'>> {
+  const { level: asked = 'accepted', identities } = options
+  const jobs = jobsOf(options)
+  const reading = { identities, programs: scratch.programs.archive, jobs }
+  const timings: Outcome['timings'] = {}
+  const allowed: string[] = []
+  const from = Date.now()
+  try {
+    await checkRecipe(backup, work)
+    allowed.push(...(await restoreInto(backup, identities, scratch.programs.archive, scratch.connection, { tablespaces: false, jobs }, work)))
+  } catch (error) {
+    if (!isFault(error)) throw error
+    return { stoppedBy: error.message, ...(await levelBelow(backup, reading, work)), differences: [], checks: [], allowed, timings }
+  }
+  timings.restore = Date.now() - from
+  const compared = await compareCopy(backup, scratch, asked, { jobs, timings }, work)
+  // every digest was right as it flowed; whether each archive has the tables that a restore of some would look for in it, its restore does not show
+  const below = await climb([['readable', () => checkContents(backup, reading, work)]])
+  const { level, stoppedBy, ...rest } = below.stoppedBy === undefined ? compared : { ...compared, level: 'stored' as const, stoppedBy: below.stoppedBy }
+  const checking = Date.now()
+  const checks = asked === 'accepted' ? await runChecks({ checks: options.checks ?? [], ...(options.checkCommand ? { command: options.checkCommand } : {}), timeout: options.timeout ?? 30 * 60_000 }, scratch, work) : []
+  if (checks.length > 0) timings.checks = Date.now() - checking
+  const failed = level === 'identical' ? whatFailed(checks) : undefined
+  const stopped = stoppedBy ?? failed
+  return { ...rest, level: level === 'identical' && checks.length > 0 && !failed ? 'accepted' : level, ...(stopped === undefined ? {} : { stoppedBy: stopped }), checks, allowed, timings }
+}
+
+/** What a copy shows that was restored without an error, as far as was asked. */
+async function compareCopy(
+  backup: FoundBackup,
+  scratch: Scratch,
+  asked: Level,
+  { jobs, timings }: { jobs: number; timings: Outcome['timings'] },
+  work: Work,
+): Promise<Pick<Outcome, 'level' | 'stoppedBy' | 'limit' | 'partial' | 'differences'>> {
+  const { fingerprint, source } = backup.manifest
+  if (asked === 'restored') return { level: 'restored', differences: [] }
+  const from = Date.now()
+  const counting = asked === 'counted'
+  const sameMajor = scratch.programs.server.major === source.major
+  const found = await measure(scratch, backup.manifest, work, jobs, counting && fingerprint.kind === 'content' ? 'counts' : fingerprint.kind)
+  const all = counting ? compareCounts(fingerprint, found) : compareFingerprints(fingerprint, found, sameMajor)
+  const differences = all.filter((each) => !isOtherVersion(each))
+  timings.compare = Date.now() - from
+  const level = levelOf(all, counting && fingerprint.kind === 'content' ? 'counts' : fingerprint.kind)
+  const known = counting && fingerprint.kind !== 'none' ? undefined : limits[fingerprint.kind]
+  const unlike = counting || fingerprint.kind === 'none' ? [] : unlikeSource(source, scratch.server.version, sameMajor, all.filter(isOtherVersion))
+  const [first] = differences
+  // what is known of a backup without a fault is not so of one with a difference
+  const said = [...(known && !first ? [known] : []), ...unlike]
+  const limit = said.length ? { limit: said.join(' ') } : {}
+  if (first) return { level, differences, ...limit, stoppedBy: `${differences.length === 1 ? 'One difference' : `${differences.length} differences`} from the fingerprint, the first: ${first.object}: expected ${first.expected}, found ${first.found}.` }
+  return unlike.length ? { level: 'counted', differences, ...limit, partial: true } : { level, differences, ...limit }
+}
+
+/** What cannot be compared on this scratch server, and what would show it: a sentence for each. Empty where it is like the backup's own. */
+function unlikeSource(source: Manifest['source'], server: string, sameMajor: boolean, versions: readonly Difference[]): string[] {
+  const [first] = versions
+  const others = versions.length > 1 ? ` (and ${versions.length - 1} more)` : ''
+  return [
+    ...(sameMajor ? [] : [`Definitions were not compared: the scratch server is PostgreSQL ${server}, the backup is of ${source.server}, and the text of two majors differs where nothing else does. Verify it on a scratch server of its own major (${source.major}), or without scratch-url, to see the rest.`]),
+    ...(first ? [`The scratch server gave the extension ${first.object}${others} another version than the database had (${first.expected}; here ${first.found}), so this was not compared. Verify it on a scratch server that has that version, to see the rest.`] : []),
+  ]
+}
+
+/** What a fingerprint of each depth leaves open. */
+const limits: Record<Depth, string | undefined> = {
+  content: undefined,
+  counts: 'Every table has its rows, and the schema is the same; whether their content is was not compared, since the backup was taken with fingerprint: counts.',
+  none: 'It restores without an error; whether every row is there was not compared, since the backup was taken with fingerprint: none.',
+}
+
+const measured = (found?: number, met?: boolean): { found?: number; met?: boolean } => (found === undefined || met === undefined ? {} : { found, met })
+
+async function storeProof(backup: FoundBackup, result: VerifyResult, runUrl: string | undefined, work: Work): Promise<void> {
+  const at = new Date()
+  const { server, differences } = result
+  // what is stored is in the clear: nothing of a row, and nothing that a command wrote
+  const checks = storable(result.checks)
+  // of a proven backup, nothing but its checks stops it
+  const stoppedBy = result.proven ? whatFailed(checks) : result.stoppedBy
+  const early = result.partial && result.stoppedBy === undefined ? result.level : verdictOf(result) === 'reached' ? result.asked : undefined
+  const proof = writeProof({
+    format: 1,
+    backup: result.id,
+    manifest: backup.manifest.sha256,
+    at: at.toISOString(),
+    proven: result.proven,
+    level: result.level,
+    ...(result.asked === undefined ? {} : { asked: result.asked }),
+    ...(stoppedBy === undefined ? {} : { stoppedBy }),
+    ...(result.limit === undefined ? {} : { limit: result.limit }),
+    ...(early === undefined ? {} : { partial: true }),
+    differences: { count: differences.length, first: differences.slice(0, mostDifferences) },
+    checks: checks.map(({ name, passed, said }) => ({ name, passed, said })),
+    objectives: result.objectives.map(({ name, limit, found, met }) => ({ name, limit, ...measured(found, met) })),
+    ...(server.scratch === undefined ? {} : { scratch: { server: server.scratch, own: server.own ?? false } }),
+    versions: { holdfast: version, ...(server.client === undefined ? {} : { client: server.client }) },
+    timings: result.timings,
+    ...(runUrl ? { run: runUrl } : {}),
+  })
+  const name = proofName(at, randomBytes(3).toString('hex'), early)
+  try {
+    await storeText(proof, backup.folder + name, [backup.storage], work)
+    work.log.info(`Proof stored as ${backup.folder}${name} (sha256 ${digestOf(proof).sha256.slice(0, 12)}…)`)
+  } catch (error) {
+    work.signal.throwIfAborted()
+    result.warnings.push(`The proof could not be stored beside the backup: ${messageOf(error)} Retention cannot know of it; give this job the right to write there.`)
+  }
+}

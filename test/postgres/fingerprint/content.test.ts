@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { joined, measureParts, type Part } from '../../../src/postgres/fingerprint/content.ts'
+import { dealOut } from '../../../src/postgres/fingerprint/fingerprint.ts'
+import { listTables, type Table } from '../../../src/postgres/fingerprint/tables.ts'
+import { connect } from '../../../src/postgres/connection/session.ts'
+import { freshDatabase, servers } from '../../support/servers.ts'
+import { quietWork } from '../../support/start-servers.ts'
+
+const MiB = 1024 * 1024
+const table = (oid: number, bytes: number, rest: Partial<Table> = {}): Table => ({ oid, schema: 's', name: `t${oid}`, columns: [], bytes, ...rest })
+
+test('a large table is dealt out in ranges of blocks, without gap or overlap, open at both ends; others are whole', () => {
+  const hands = dealOut([table(1, 5000 * MiB, { blocks: 640_000 }), table(2, 100 * MiB), table(3, 80 * MiB, { blocks: 10_240, condition: 'WHERE true' }), table(4, 1)], 3)
+  assert.equal(hands.length, 3)
+  const of = (oid: number): Part[] => hands.flat().filter((part) => part.table.oid === oid)
+  const ranges = of(1).sort((a, b) => (a.from ?? 0) - (b.from ?? 0))
+  assert.ok(ranges.length >= 10)
+  assert.deepEqual([ranges[0]?.from, ranges.at(-1)?.to], [undefined, undefined])
+  for (const [i, { from }] of ranges.slice(1).entries()) assert.equal(from, ranges[i]?.to)
+  for (const oid of [2, 3, 4]) assert.deepEqual(of(oid).map(({ from, to }) => [from, to]), [[undefined, undefined]])
+  const sums = hands.map((hand) => hand.reduce((sum, { bytes }) => sum + bytes, 0))
+  assert.ok(Math.max(...sums) < 1.4 * Math.min(...sums), 'each hand has about the same')
+})
+
+for (const server of servers()) {
+  test(`PostgreSQL ${server.major}: a table measured in ranges of blocks is what it is measured whole, also with holes in it and rows in its last block`, async () => {
+    const sql = `CREATE TABLE t (a int, b text, c int GENERATED ALWAYS AS (a * 2) STORED); INSERT INTO t SELECT g, repeat(md5(g::text), 5) FROM generate_series(1, 20000) g;
+      DELETE FROM t WHERE a % 3 = 0 OR a BETWEEN 5000 AND 9000; UPDATE t SET b = b || 'x' WHERE a % 7 = 0; VACUUM t; INSERT INTO t VALUES (-1, 'last')`
+    const { connection } = await freshDatabase(server)
+    const session = await connect(connection, quietWork())
+    try {
+      for (const statement of sql.split(';')) await session.query(statement.replace(/(TABLE|INTO|FROM|UPDATE|VACUUM) t\b/, '$1 public.t'))
+      const [whole] = await listTables(session)
+      assert.ok(whole)
+      const [size] = await session.query<{ blocks: number }>(`SELECT (pg_catalog.pg_relation_size('public.t') / 8192)::int4 AS blocks`)
+      const blocks = size?.blocks ?? 0
+      assert.ok(blocks > 300)
+      const measure = async (parts: Part[]): Promise<unknown> => joined(await measureParts(session, parts, { inTransaction: false, depth: 'content' }))
+      const expected = await measure([{ table: whole, bytes: 1 }])
+      for (const cuts of [[1], [blocks - 1], [blocks], [7, 100, 101, 250], Array.from({ length: 40 }, (_, i) => 5 * (i + 1))]) {
+        const bounds = [undefined, ...cuts, undefined]
+        const parts = bounds.slice(1).map((to, i): Part => {
+          const from = bounds[i]
+          return { table: whole, bytes: 1, ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) }
+        })
+        assert.deepEqual(await measure(parts), expected, cuts.join())
+      }
+      const most = await measure([{ table: whole, bytes: 1, from: 1 }])
+      assert.notDeepEqual(most, expected, 'a range that is missing is seen')
+    } finally {
+      await session.end()
+    }
+  })
+}
