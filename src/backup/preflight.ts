@@ -1,9 +1,9 @@
 import type { Connection } from '../postgres/connection/connection.ts'
+import { checkPooler } from '../postgres/connection/pooler.ts'
+import { inEnglish } from '../postgres/connection/session-options.ts'
+import { connect, type Session } from '../postgres/connection/session.ts'
 import { findPrograms, type Programs } from '../postgres/programs/find-programs.ts'
 import { checkReadable, type Locale, readLocale, readRoles, readSystem, readTablespaces } from '../postgres/server/database.ts'
-import { checkPooler } from '../postgres/connection/pooler.ts'
-import { connect, type Session } from '../postgres/connection/session.ts'
-import { inEnglish } from '../postgres/server/isolate.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { Work } from '../work.ts'
 

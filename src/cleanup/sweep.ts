@@ -1,16 +1,16 @@
 import { rmSync } from 'node:fs'
 import { messageOf } from '../errors.ts'
-import { dropFromBeside } from '../postgres/server/maintenance-session.ts'
+import { type Connection, withDatabase } from '../postgres/connection/connection.ts'
+import { connect } from '../postgres/connection/session.ts'
 import { sweepCluster } from '../postgres/server/cluster.ts'
 import { dropRoles } from '../postgres/server/database.ts'
-import { connect } from '../postgres/connection/session.ts'
-import { type Connection, withDatabase } from '../postgres/connection/connection.ts'
+import { dropFromBeside } from '../postgres/server/maintenance-session.ts'
 import { dropSchema } from '../postgres/tables/staging.ts'
+import { folderOf } from '../repository/ids.ts'
+import { removeBackup } from '../repository/retention.ts'
 import type { Storage } from '../storage/storage.ts'
 import { signalGroup, startTicks } from '../stream/process.ts'
 import type { Held, Work } from '../work.ts'
-import { folderOf } from '../repository/listing.ts'
-import { removeBackup } from '../repository/retention.ts'
 
 /**
  * Cleans up after a process that did not live to do it: ends the children it left, removes its scratch clusters, databases and folders, and the

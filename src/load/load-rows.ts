@@ -1,15 +1,15 @@
-import type { Contents, TableIndex } from '../postgres/pg-restore/toc.ts'
-import type { Programs } from '../postgres/programs/find-programs.ts'
 import type { Connection } from '../postgres/connection/connection.ts'
-import { load, type Loading } from '../postgres/pg-restore/pg-restore.ts'
-import type { OwnerChoice } from '../postgres/pg-restore/owners.ts'
 import { type Entry, whyStillFailed } from '../postgres/pg-restore/errors.ts'
-import type { Work } from '../work.ts'
+import type { OwnerChoice } from '../postgres/pg-restore/owners.ts'
+import { load, type Loading } from '../postgres/pg-restore/pg-restore.ts'
+import { type Contents, ofTable, plainName, type TableIndex } from '../postgres/pg-restore/toc.ts'
+import type { Programs } from '../postgres/programs/find-programs.ts'
 import type { FoundBackup } from '../repository/listing.ts'
-import { dataArchivesOf, frameOf, withArchive } from '../repository/read.ts'
 import type { StoredArchive } from '../repository/manifest.ts'
+import { dataArchivesOf, frameOf, withArchive } from '../repository/read.ts'
 import type { Counter } from '../stream/progress.ts'
 import { sideBySide } from '../stream/side-by-side.ts'
+import type { Work } from '../work.ts'
 
 export interface RestoreInto {
   /** Put tables back into the tablespaces that they were in. */
@@ -144,19 +144,4 @@ function largeIndexes({ manifest }: FoundBackup, { indexes }: Contents): Step[] 
     const found = ofTable(large, index.table)
     return found ? [{ index: { ...index, rowsIn: found.rowsIn }, bytes: found.bytes }] : []
   })
-}
-
-/** As pg_restore lists it: schema and name with a space between, without quotes, line breaks as spaces. */
-export function plainName(table: string): string {
-  const parts = [...table.matchAll(/"((?:[^"]|"")*)"|([^".]+)/g)].map(([, quoted, bare]) => (quoted === undefined ? bare : quoted.replaceAll('""', '"')))
-  return parts.join(' ').replace(/[\r\n]/g, ' ')
-}
-
-/** `table` ends with the owner, and any of the names may have spaces: the longest beginning that is known counts. */
-export function ofTable<T>(known: ReadonlyMap<string, T>, table: string): T | undefined {
-  for (let end = table.lastIndexOf(' '); end > 0; end = table.lastIndexOf(' ', end - 1)) {
-    const found = known.get(table.slice(0, end))
-    if (found) return found
-  }
-  return undefined
 }

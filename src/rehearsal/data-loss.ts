@@ -1,8 +1,7 @@
 import type { ColumnState, TableState } from '../postgres/fingerprint/columns.ts'
 import type { LargeObjectsPrint } from '../postgres/fingerprint/large-objects.ts'
-import type { SchemaPrint } from '../postgres/fingerprint/schema.ts'
 import type { SequenceValue } from '../postgres/fingerprint/sequences.ts'
-import type { Finding, TableChange } from './rehearse.ts'
+import type { Finding, TableChange } from './finding.ts'
 
 /** What a migration did to the tables and their rows, and what of it lost data. */
 export function compareStates(before: ReadonlyMap<number, TableState>, after: ReadonlyMap<number, TableState>): { tables: TableChange[]; findings: Finding[] } {
@@ -55,14 +54,6 @@ export function droppedViews(removed: readonly string[]): Finding[] {
     if (name === undefined) return []
     return [{ code: 'view-dropped', severity: 'warning' as const, object: name, evidence: 'The view is gone, and with it the grants on it.', remedy: 'Create it anew in the same migration if anybody reads it.' }]
   })
-}
-
-/** Schema entries that came, went and changed. */
-export function compareSchemaPrints(before: SchemaPrint, after: SchemaPrint): { added: string[]; removed: string[]; changed: string[] } {
-  const added = Object.keys(after).filter((entry) => !(entry in before))
-  const removed = Object.keys(before).filter((entry) => !(entry in after))
-  const changed = Object.keys(before).filter((entry) => entry in after && before[entry] !== after[entry])
-  return { added: added.sort(), removed: removed.sort(), changed: changed.sort() }
 }
 
 function changeOf(was: TableState, is: TableState): TableChange | undefined {

@@ -1,45 +1,19 @@
+import { restoreInto } from '../load/load-backup.ts'
+import { type CopyOptions, jobsOf } from '../load/options.ts'
+import { openScratch, type Scratch } from '../load/scratch.ts'
+import { connect, type Session } from '../postgres/connection/session.ts'
 import { readStates, type TableState } from '../postgres/fingerprint/columns.ts'
 import { measureLargeObjects } from '../postgres/fingerprint/large-objects.ts'
-import { printSchema, type SchemaPrint } from '../postgres/fingerprint/schema.ts'
+import { compareSchemaPrints, printSchema, type SchemaPrint } from '../postgres/fingerprint/schema.ts'
 import { readSequences } from '../postgres/fingerprint/sequences.ts'
-import { connect, type Session } from '../postgres/connection/session.ts'
-import { still } from '../postgres/server/isolate.ts'
-import type { Work } from '../work.ts'
-import { compareOutside, compareSchemaPrints, compareStates, droppedViews, type Outside } from './data-loss.ts'
 import { type Command, type CommandEnd, endOf, runCommand } from '../postgres/programs/user-command.ts'
-import { type CopyOptions, findReadable, jobsOf } from '../load/measure.ts'
-import { restoreInto } from '../load/load-backup.ts'
-import { openScratch, type Scratch } from '../load/scratch.ts'
+import { still } from '../postgres/server/isolate.ts'
+import { findReadable } from '../repository/open.ts'
+import type { Work } from '../work.ts'
+import { compareOutside, compareStates, droppedViews, type Outside } from './data-loss.ts'
+import type { Finding, TableChange } from './finding.ts'
 
 export type RehearseOptions = CopyOptions & Command
-
-/** One thing that the rehearsal saw. */
-export interface Finding {
-  /** Stable kebab-case, for example `column-dropped`. */
-  code: string
-  severity: 'error' | 'warning' | 'note'
-  /** For example `public.orders.total`. */
-  object: string
-  /** What was seen, one sentence, with figures. */
-  evidence: string
-  /** What to do, one sentence. */
-  remedy: string
-  /** How many values or rows are gone, where the finding is a loss. */
-  lost?: number
-}
-
-export interface TableChange {
-  table: string
-  /** The name before, if renamed. */
-  was?: string
-  change: 'created' | 'dropped' | 'changed'
-  rowsBefore?: number
-  rowsAfter?: number
-  /** The table's file was written anew, which locks it for as long as that takes. */
-  rewritten: boolean
-  /** Size before, bytes. */
-  bytes?: number
-}
 
 export interface RehearsalResult {
   id: string

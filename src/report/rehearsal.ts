@@ -1,6 +1,7 @@
-import type { Finding, RehearsalResult, TableChange } from '../rehearsal/rehearse.ts'
+import type { Finding, TableChange } from '../rehearsal/finding.ts'
+import type { RehearsalResult } from '../rehearsal/rehearse.ts'
 import { formatBytes, formatCount, formatDuration, formatMany, formatMoment } from './markdown/format.ts'
-import { blocks, code, details, fence, list, md, table, text, type Markdown, type Piece } from './markdown/markdown.ts'
+import { blocks, code, details, fence, list, type Markdown, md, type Piece, table, text } from './markdown/markdown.ts'
 import { capped, foldedList, warningsPart } from './markdown/sections.ts'
 
 const marks: Record<Finding['severity'], string> = { error: '❌', warning: '⚠️', note: 'ℹ️' }

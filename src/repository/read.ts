@@ -1,10 +1,14 @@
 import { createWriteStream } from 'node:fs'
-import { PassThrough, type Readable, Transform } from 'node:stream'
+import { PassThrough, type Readable, Transform, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { UserError } from '../errors.ts'
 import { ObjectMissing } from '../storage/storage.ts'
+import { decompressing } from '../stream/compress.ts'
+import { decrypting } from '../stream/decrypt.ts'
+import { type Digest, digesting } from '../stream/digest.ts'
+import { gathering } from '../stream/gather.ts'
+import { giveBack } from '../stream/pieces.ts'
 import type { Work } from '../work.ts'
-import { openArchive } from './write.ts'
 import type { FoundBackup } from './listing.ts'
 import type { Manifest, StoredArchive } from './manifest.ts'
 
@@ -102,4 +106,52 @@ function damageOf(error: unknown, where: string): UserError | undefined {
   if (!(error instanceof UserError)) return undefined
   if (code === 'wrong-key') return damaged('damaged: its header does not open with the key that it was encrypted to')
   return code === 'object-damaged' ? damaged(message.replace(/^The encrypted object is /, '')) : error
+}
+
+/** An archive on its way from the store: `stages` check and open it as it flows; `check` throws unless every digest and size was the manifest's. */
+export interface OpenedArchive {
+  source: Readable
+  stages: Transform[]
+  check(): void
+}
+
+export async function openArchive(backup: FoundBackup, object: StoredArchive, identities: readonly string[], work: Work): Promise<OpenedArchive> {
+  const stored = digesting()
+  const plain = digesting()
+  const encrypted = backup.manifest.encryption !== 'none'
+  const source = await backup.storage.read(backup.folder + object.name, { signal: work.signal })
+  return {
+    source,
+    stages: [
+      encrypted ? decrypting(identities, { before: stored, after: plain }) : gathering({ before: stored }),
+      ...(object.plain?.compression === 'zstd' ? [decompressing()] : []),
+    ],
+    check() {
+      const where = `${backup.location}: ${object.name}`
+      const asStored = stored.result()
+      compare(asStored, object, `${where}, as stored`)
+      if (object.plain) compare(encrypted ? plain.result() : asStored, object.plain, `${where}, decrypted`)
+    },
+  }
+}
+
+/** Reads an object to its end and throws unless it is what the manifest says. */
+export async function checkObject(backup: FoundBackup, object: StoredArchive, work: Work): Promise<void> {
+  const digest = digesting()
+  const source = await backup.storage.read(backup.folder + object.name, { signal: work.signal })
+  const sink = new Writable({
+    write(piece: Buffer, _encoding, done) {
+      digest.add(piece)
+      giveBack(piece)
+      done()
+    },
+  })
+  await pipeline(source, sink, { signal: work.signal })
+  compare(digest.result(), object, `${backup.location}: ${object.name}`)
+}
+
+function compare(found: Digest, expected: Digest, where: string): void {
+  if (found.bytes === expected.bytes && found.sha256 === expected.sha256) return
+  const how = found.bytes === expected.bytes ? 'its SHA-256 is another' : `it has ${found.bytes} bytes where there were ${expected.bytes}`
+  throw new UserError('object-damaged', `${where}: damaged: ${how} than the manifest says.`, 'Read the backup from another destination, or take another backup.')
 }

@@ -1,7 +1,8 @@
 import { messageOf } from '../errors.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { Work } from '../work.ts'
-import { choosable, folderOf, isPreRestore, type Traces, tracesIn } from './listing.ts'
+import { folderOf, isPreRestore } from './ids.ts'
+import { choosable, type Traces, tracesIn } from './listing.ts'
 import { newestProof } from './newest-proof.ts'
 
 /**

@@ -2,7 +2,8 @@ import { randomInt } from 'node:crypto'
 import { messageOf, UserError } from '../errors.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { Work } from '../work.ts'
-import { type FoundBackup, isId, notThere, openBackup, openShelf, type Shelf, timeOf } from './listing.ts'
+import { isId, timeOf } from './ids.ts'
+import { type FoundBackup, notThere, openBackup, openShelf, type Shelf } from './listing.ts'
 import { newestProof, newestProofs } from './newest-proof.ts'
 
 /** Which backups are meant, as it is typed. Ids sort by time, so "newest" is the greatest. */

@@ -1,10 +1,10 @@
 import { messageOf, UserError } from '../errors.ts'
+import { quoteName, type Session } from '../postgres/connection/session.ts'
 import { connectBeside } from '../postgres/server/maintenance-session.ts'
 import { isPreviousName, type KeptDatabase, keptDatabases } from '../postgres/server/previous-databases.ts'
-import { quoteName, type Session } from '../postgres/connection/session.ts'
 import { swapObstacles } from '../postgres/server/swap.ts'
 import type { Work } from '../work.ts'
-import { confirmOf, type RestoreOptions } from './restore.ts'
+import { confirmOf, type RestoreOptions } from './options.ts'
 import { lockTarget } from './preconditions.ts'
 
 /** What became of databases that were replaced and kept. */

@@ -1,11 +1,11 @@
-import type { Programs } from '../postgres/programs/find-programs.ts'
 import type { Session } from '../postgres/connection/session.ts'
-import type { Work } from '../work.ts'
+import type { Programs } from '../postgres/programs/find-programs.ts'
 import type { FoundBackup } from '../repository/listing.ts'
-import { command, judgeTime } from './post-command.ts'
-import { emptyResult } from './swap/source.ts'
+import type { Work } from '../work.ts'
+import type { RestoreOptions } from './options.ts'
 import type { PlanStep } from './plan.ts'
-import type { RestoreOptions, RestoreResult } from './restore.ts'
+import { command, judgeTime } from './post-command.ts'
+import { emptyResult, type RestoreResult } from './result.ts'
 import { backUpTarget, type SafetyLike, safetyStep } from './safety-backup.ts'
 
 /** What the restores into a database that stays (a part of it, or all of it in place) have in common: what stands before and after them. */

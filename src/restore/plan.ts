@@ -1,5 +1,7 @@
 import type { FoundBackup } from '../repository/listing.ts'
 import { totalsOf } from '../repository/manifest.ts'
+import type { Work } from '../work.ts'
+import type { RestoreOptions } from './options.ts'
 
 /** One step of a restore, as a sentence. */
 export interface PlanStep {
@@ -41,4 +43,42 @@ export function lastSteps(target: string, previous: string | undefined): Pick<St
 /** A sentence of a plan, not done yet. */
 export function step(text: string): PlanStep {
   return { step: text, done: false }
+}
+
+const order = ['safety', 'create', 'load', 'compare', 'prepare', 'cut', 'sanitise', 'swap', 'command', 'clean'] as const
+
+export type StepName = (typeof order)[number]
+
+/** The plan's own steps, and those that were asked for. */
+export type AllSteps = Steps & Partial<Record<StepName, PlanStep>>
+
+/** Puts the further steps of this restore between those of the plan. */
+export function withSteps(steps: Steps, more: Partial<Record<Exclude<StepName, keyof Steps>, string | undefined>>): AllSteps {
+  const added = Object.entries(more).flatMap(([name, text]) => (text === undefined ? [] : [[name, { step: text, done: false }]]))
+  return { ...steps, ...Object.fromEntries(added) as Partial<Record<StepName, PlanStep>> }
+}
+
+export function inOrder(steps: Partial<AllSteps>): PlanStep[] {
+  return order.flatMap((name) => steps[name] ?? [])
+}
+
+/** The sentences for what follows the swap, and for `prepare`. */
+export function stepsAsked({ prepare, postCommand, keepPrevious }: RestoreOptions): Record<'sanitise' | 'command' | 'clean', string | undefined> {
+  return {
+    sanitise: prepare === undefined ? undefined : `Run the SQL of prepare in it, as one transaction (${lines(prepare)}); what it changes is no longer what the backup has`,
+    command: postCommand === undefined ? undefined : 'Run the post-command',
+    clean: keepPrevious === undefined ? undefined : 'Drop the databases that earlier restores replaced, and that were kept long enough',
+  }
+}
+
+export function finish({ steps }: { steps: AllSteps }, name: StepName, work: Work): void {
+  const step = steps[name]
+  if (!step) return
+  step.done = true
+  work.log.info(`Done: ${step.step}`)
+}
+
+function lines(sql: string): string {
+  const count = sql.trim().split('\n').length
+  return count === 1 ? 'one line' : `${count} lines`
 }

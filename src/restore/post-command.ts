@@ -1,25 +1,8 @@
 import type { Programs } from '../postgres/programs/find-programs.ts'
-import type { Work } from '../work.ts'
 import { type Command, endOf, runCommand } from '../postgres/programs/user-command.ts'
-import type { Restored, RestoreOptions } from './restore.ts'
-
-/** How a restore held what was promised of its time, in milliseconds. */
-export interface Objective {
-  limit: number
-  /** From the start of the step until the database was back under its name. */
-  took: number
-  held: boolean
-}
-
-/** The user's own command, after all was done. */
-export interface PostCommand {
-  command: string
-  /** How it failed, as the rest of a sentence; undefined when it ended with 0. */
-  failed?: string
-  /** Milliseconds. */
-  took: number
-  output: string
-}
+import type { Work } from '../work.ts'
+import type { RestoreOptions } from './options.ts'
+import type { Objective, PostCommand, Restored } from './result.ts'
 
 /** Whether the time held; too long is a warning, since the restore is done. */
 export function objectiveOf(limit: number | undefined, took: number, work: Work): Objective | undefined {

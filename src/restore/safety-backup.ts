@@ -1,9 +1,9 @@
-import { UserError } from '../errors.ts'
-import type { Work } from '../work.ts'
 import { backup, type BackupOptions } from '../backup/backup.ts'
-import { jobsOf } from '../load/measure.ts'
+import { UserError } from '../errors.ts'
+import { jobsOf } from '../load/options.ts'
 import type { Manifest } from '../repository/manifest.ts'
-import type { RestoreOptions } from './restore.ts'
+import type { Work } from '../work.ts'
+import type { RestoreOptions } from './options.ts'
 
 /** A backup of the target as it was before anything was done to it. */
 export interface SafetyBackup {

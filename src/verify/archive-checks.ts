@@ -1,16 +1,14 @@
 import type { Readable } from 'node:stream'
 import { messageOf, UserError } from '../errors.ts'
-import { readTables } from '../postgres/pg-restore/toc.ts'
+import { ofTable, plainName, readTables } from '../postgres/pg-restore/toc.ts'
 import type { Programs } from '../postgres/programs/find-programs.ts'
+import type { Level } from '../repository/level.ts'
+import type { FoundBackup } from '../repository/listing.ts'
+import type { Manifest, StoredArchive } from '../repository/manifest.ts'
+import { archivesOf, asMissing, checkObject, withArchive, withHead } from '../repository/read.ts'
+import { type Counter, tellProgress } from '../stream/progress.ts'
 import { sideBySide } from '../stream/side-by-side.ts'
 import type { Work } from '../work.ts'
-import { checkObject } from '../repository/write.ts'
-import type { FoundBackup } from '../repository/listing.ts'
-import { archivesOf, asMissing, withArchive, withHead } from '../repository/read.ts'
-import type { Level } from '../repository/level.ts'
-import { ofTable, plainName } from '../load/load-rows.ts'
-import type { Manifest, StoredArchive } from '../repository/manifest.ts'
-import { type Counter, tellProgress } from '../stream/progress.ts'
 
 /** What the backup itself is to blame for; anything else (a key, a scratch server, a missing extension) says nothing of the backup. */
 const faultsOfTheBackup = ['object-damaged', 'object-missing', 'contents-differ', 'restore-failed']

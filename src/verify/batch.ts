@@ -1,11 +1,12 @@
 import { messageOf, UserError } from '../errors.ts'
+import { timeOf } from '../repository/ids.ts'
+import { speaksWell, verdictOf } from '../repository/level.ts'
+import { openBackup, openShelf, type Shelf } from '../repository/listing.ts'
+import { chooseIds, findOn, foreign, namesOne, readWhich } from '../repository/selector.ts'
 import { checkIdentities } from '../stream/encrypt.ts'
 import type { Work } from '../work.ts'
-import { openBackup, openShelf, type Shelf, timeOf } from '../repository/listing.ts'
-import { speaksWell, verdictOf } from '../repository/level.ts'
 import { judgeAge, type ObjectiveResult } from './objectives.ts'
 import { proveBackup, type VerifyOptions, type VerifyResult } from './verify.ts'
-import { chooseIds, findOn, foreign, namesOne, readWhich } from '../repository/selector.ts'
 
 /** Why one backup's verification came to no result. */
 export interface NotProved {

@@ -1,12 +1,12 @@
 import { UserError } from '../errors.ts'
-import { findPrograms } from '../postgres/programs/find-programs.ts'
-import { measureCopy } from '../postgres/fingerprint/fingerprint.ts'
-import type { Work } from '../work.ts'
 import { type BareFile, type BareFormat, type BareOptions, openBareFile } from '../formats/detect.ts'
 import { newestPrograms, readBareFile, restoreFile } from '../formats/load-external.ts'
-import type { CopyOptions } from '../load/measure.ts'
-import { type Level, reaches } from '../repository/level.ts'
+import type { CopyOptions } from '../load/options.ts'
 import { openScratch } from '../load/scratch.ts'
+import { measureCopy } from '../postgres/fingerprint/fingerprint.ts'
+import { findPrograms } from '../postgres/programs/find-programs.ts'
+import { type Level, reaches } from '../repository/level.ts'
+import type { Work } from '../work.ts'
 
 export interface BareResult {
   name: string

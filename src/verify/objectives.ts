@@ -1,6 +1,7 @@
-import type { Work } from '../work.ts'
-import { openBackup, type Shelf, timeOf } from '../repository/listing.ts'
+import { timeOf } from '../repository/ids.ts'
+import { openBackup, type Shelf } from '../repository/listing.ts'
 import { type Manifest, totalsOf } from '../repository/manifest.ts'
+import type { Work } from '../work.ts'
 
 /** What the user expects of backups. */
 export interface Objectives {

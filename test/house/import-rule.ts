@@ -1,44 +1,11 @@
 import { posix } from 'node:path'
 import ts from 'typescript'
+import { alternatives, innerLayers, layers, typesOnly } from './layers.ts'
 
-/**
- * The import rule of docs/architecture.md. Imports point down only:
- * actions → {github, core, report}; core → {postgres, storage, stream}; postgres, storage → stream; github → {report, stream};
- * report ← plain data of core; cli, the other edge, → {actions, github, core, report}.
- */
-const below: Record<string, readonly string[]> = {
-  index: ['actions', 'cli'],
-  cli: ['actions', 'github', 'core', 'report'],
-  actions: ['github', 'core', 'report'],
-  core: ['postgres', 'storage', 'stream'],
-  postgres: ['stream'],
-  storage: ['stream'],
-  stream: [],
-  github: ['report', 'stream'],
-  report: [],
-}
-
-/** All may import these: they hold no story of their own. */
-const shared = ['src/errors.ts', 'src/version.ts', 'src/work.ts']
-
-/** Single files that a room may import from one that is not below it, and why. */
-const doors: { from: string; to: string; typesOnly: boolean }[] = [
-  // a report is made from what the core tells, and knows its shape and its words
-  { from: 'report', to: 'src/core/', typesOnly: true },
-  { from: 'report', to: 'src/core/level.ts', typesOnly: false },
-  // inputs become what the core is given: a connection and storages
-  { from: 'github', to: 'src/postgres/connection.ts', typesOnly: false },
-  { from: 'actions', to: 'src/postgres/connection.ts', typesOnly: false },
-  { from: 'actions', to: 'src/storage/open.ts', typesOnly: false },
-  { from: 'actions', to: 'src/storage/storage.ts', typesOnly: true },
-  // a password that a URL leaves out comes from libpq's file, before the actions' code reads the URL
-  { from: 'cli', to: 'src/postgres/connection.ts', typesOnly: false },
-  // a run that died is known by its pid and start
-  { from: 'cli', to: 'src/stream/process.ts', typesOnly: false },
-]
+/** The import rule of docs/architecture.md: imports point down, by the layers of `layers.ts`, and never in a circle. */
 
 /** Where the runner's own packages and the process's environment may be met. */
-const runnerPackages = (file: string): boolean => file.startsWith('src/github/') || file === 'src/storage/artifact.ts'
+const runnerPackages = (file: string): boolean => file.startsWith('src/github/') || file.startsWith('src/storage/artifact/')
 const environmentReaders = (file: string): boolean => file.startsWith('src/github/') || file.startsWith('src/actions/')
 
 export interface Offence {
@@ -95,20 +62,85 @@ function isTypeOnly(clause: ts.ImportClause | undefined): boolean {
 function judge(file: string, name: string, typeOnly: boolean): string | undefined {
   if (name === '(computed)') return 'imports a computed name, which nobody can check'
   if (name === 'process' || name === 'node:process') return environmentReaders(file) ? undefined : `imports ${name}, by which the environment could be read`
-  if (name.startsWith('@actions/')) return runnerPackages(file) ? undefined : `imports ${name}, which only src/github and src/storage/artifact.ts may`
+  if (name.startsWith('@actions/')) return runnerPackages(file) ? undefined : `imports ${name}, which only src/github and src/storage/artifact may`
   if (!name.startsWith('.')) return undefined
   const target = posix.join(posix.dirname(file), name)
+  const why = refusal(file, target, typeOnly)
+  return why === undefined ? undefined : `imports ${target}${typeOnly ? ' (a type)' : ''}: ${why}`
+}
+
+/** Why `file` must not import `target`; undefined if it may. */
+function refusal(file: string, target: string, typeOnly: boolean): string | undefined {
   const [from, to] = [roomOf(file), roomOf(target)]
-  if (from === to || shared.includes(target)) return undefined
-  if (shared.includes(file)) return `imports ${target}; what all may import imports nothing`
-  if (below[from]?.includes(to)) return undefined
-  if (doors.some((door) => door.from === from && target.startsWith(door.to) && (typeOnly || !door.typesOnly))) return undefined
-  return `imports ${target}${typeOnly ? ' (a type)' : ''}: ${from} may import ${below[from]?.join(', ') || 'nothing'}`
+  if (from === to) return refusalWithin(from, file, target)
+  const [upper, lower] = [levelOf(layers, from), levelOf(layers, to)]
+  if (upper === -1 || lower === -1) return `src/${upper === -1 ? from : to} is in no layer of test/house/layers.ts`
+  if (lower <= upper) return `${from} may import only what stands below it: ${layers.slice(upper + 1).flat().join(', ') || 'nothing'}`
+  const code = typesOnly[from]
+  if (code && !typeOnly && levelOf(layers, 'errors') > lower && !code.includes(target)) return `${from} may import only types of ${to}`
+  return undefined
+}
+
+function refusalWithin(room: string, file: string, target: string): string | undefined {
+  const [from, to] = [subRoomOf(file), subRoomOf(target)]
+  if (from === to || to === undefined) {
+    const dispatcher = alternatives[room]
+    return dispatcher !== undefined && from !== undefined && target === dispatcher ? `only what stands above ${room} imports ${dispatcher}` : undefined
+  }
+  const dispatcher = alternatives[room]
+  if (dispatcher !== undefined) return file === dispatcher ? undefined : `only ${dispatcher} imports a sub-folder of ${room}`
+  const inner = innerLayers[room]
+  if (inner === undefined) return undefined
+  const [upper, lower] = [from === undefined ? -1 : levelOf(inner, from), levelOf(inner, to)]
+  if (lower === -1 || (from !== undefined && upper === -1)) return `src/${room}/${lower === -1 ? to : from} is in no layer of test/house/layers.ts`
+  return lower > upper ? undefined : `${room}/${from} may import only what stands below it: ${inner.slice(upper + 1).flat().join(', ') || 'nothing'}`
+}
+
+/** The first circle among the files, as the path that closes it, types included; undefined if there is none. */
+export function circleAmong(files: ReadonlyMap<string, string>): string[] | undefined {
+  const done = new Set<string>()
+  const search = (file: string, path: readonly string[]): string[] | undefined => {
+    if (path.includes(file)) return [...path.slice(path.indexOf(file)), file]
+    if (done.has(file)) return undefined
+    for (const target of importedBy(file, files.get(file) ?? '')) {
+      const circle = search(target, [...path, file])
+      if (circle) return circle
+    }
+    done.add(file)
+    return undefined
+  }
+  for (const file of files.keys()) {
+    const circle = search(file, [])
+    if (circle) return circle
+  }
+  return undefined
+}
+
+/** The project's own files that a file imports. */
+function importedBy(file: string, content: string): string[] {
+  const found: string[] = []
+  const visit = (node: ts.Node): void => {
+    const imported = importOf(node)
+    if (imported?.name.startsWith('.')) found.push(posix.join(posix.dirname(file), imported.name))
+    ts.forEachChild(node, visit)
+  }
+  visit(ts.createSourceFile(file, content, ts.ScriptTarget.Latest, true))
+  return found
+}
+
+function levelOf(of: readonly (readonly string[])[], room: string): number {
+  return of.findIndex((layer) => layer.includes(room))
 }
 
 /** The folder under src that a file is in; for a file in src itself its name. */
 function roomOf(file: string): string {
   return file.split('/')[1]?.replace(/\.ts$/, '') ?? ''
+}
+
+/** The folder within that; undefined for a file in the room itself. */
+function subRoomOf(file: string): string | undefined {
+  const [, , sub, ...rest] = file.split('/')
+  return rest.length > 0 ? sub : undefined
 }
 
 /** `process.env`, `process['env']`, `const { env } = process`, and the same by globalThis. */

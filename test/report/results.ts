@@ -1,10 +1,9 @@
 import type { BackupResult } from '../../src/backup/backup.ts'
 import type { RehearsalResult } from '../../src/rehearsal/rehearse.ts'
-import type { RestoreResult } from '../../src/restore/restore.ts'
-import type { BareRestored } from '../../src/restore/swap/external-dump.ts'
 import type { CleanResult } from '../../src/restore/clean.ts'
+import type { RestoredPart, RestoreResult } from '../../src/restore/result.ts'
+import type { BareRestored } from '../../src/restore/swap/external-dump.ts'
 import type { UndoResult } from '../../src/restore/undo.ts'
-import type { RestoredPart } from '../../src/restore/tables/tables.ts'
 import type { VerifyResult } from '../../src/verify/verify.ts'
 
 /** Results as the core gives them, made by hand, with names and messages that are out to break a report. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { labelKey, labelOf, newId } from '../../src/repository/listing.ts'
-import { type Manifest, readManifest, writeManifest } from '../../src/repository/manifest.ts'
 import type { UserError } from '../../src/errors.ts'
+import { labelKey, labelOf, newId } from '../../src/repository/ids.ts'
+import { type Manifest, readManifest, writeManifest } from '../../src/repository/manifest.ts'
 
 const plain: Omit<Manifest, 'sha256'> = {
   format: 1,

@@ -4,7 +4,8 @@
  * store, or `never`, for somebody else to do it.
  */
 import { readdirSync, writeFileSync } from 'node:fs'
-import { restore, type RestoreOptions, type Task } from '../../src/restore/restore.ts'
+import type { RestoreOptions } from '../../src/restore/options.ts'
+import { restore, type Task } from '../../src/restore/restore.ts'
 import { openStorage } from '../../src/storage/open.ts'
 import type { Held, Work } from '../../src/work.ts'
 import { quietWork } from '../support/start-servers.ts'

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto'
 import { UserError } from '../../errors.ts'
 import { capture } from '../../stream/process.ts'
 import type { Work } from '../../work.ts'
-import { type Programs, program } from '../programs/find-programs.ts'
 import { type Connection, dumpEnvironment } from '../connection/connection.ts'
 import { whyClientBroken } from '../connection/session-errors.ts'
+import { program, type Programs } from '../programs/find-programs.ts'
 
 /** A hash an entry of the schema, by `TYPE schema.name`: see `splitSchema`. */
 export type SchemaPrint = Record<string, string>
@@ -126,3 +126,11 @@ function normalise(key: string, kept: string[]): string {
 const identifier = /"(?:[^"]|"")+"|[^\s",;]+/g
 /** A policy's roles come in the order in which the server's roles were made. */
 const policyRoles = /^(\s*CREATE POLICY .*? ON .*? TO )((?:"(?:[^"]|"")+"|[^\s",;]+)(?:, (?:"(?:[^"]|"")+"|[^\s",;]+))*)(?= USING \(| WITH CHECK \(|;)/s
+
+/** Schema entries that came, went and changed. */
+export function compareSchemaPrints(before: SchemaPrint, after: SchemaPrint): { added: string[]; removed: string[]; changed: string[] } {
+  const added = Object.keys(after).filter((entry) => !(entry in before))
+  const removed = Object.keys(before).filter((entry) => !(entry in after))
+  const changed = Object.keys(before).filter((entry) => entry in after && before[entry] !== after[entry])
+  return { added: added.sort(), removed: removed.sort(), changed: changed.sort() }
+}

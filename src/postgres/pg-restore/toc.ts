@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises'
 import { UserError } from '../../errors.ts'
 import { capture, start } from '../../stream/process.ts'
 import type { Work } from '../../work.ts'
-import { type Programs, program } from '../programs/find-programs.ts'
+import { program, type Programs } from '../programs/find-programs.ts'
 import { writeList } from './use-list.ts'
 
 /**
@@ -189,4 +189,19 @@ function feedingAll(inputs: readonly Writable[]): Writable {
       done(error)
     },
   })
+}
+
+/** As pg_restore lists it: schema and name with a space between, without quotes, line breaks as spaces. */
+export function plainName(table: string): string {
+  const parts = [...table.matchAll(/"((?:[^"]|"")*)"|([^".]+)/g)].map(([, quoted, bare]) => (quoted === undefined ? bare : quoted.replaceAll('""', '"')))
+  return parts.join(' ').replace(/[\r\n]/g, ' ')
+}
+
+/** `table` ends with the owner, and any of the names may have spaces: the longest beginning that is known counts. */
+export function ofTable<T>(known: ReadonlyMap<string, T>, table: string): T | undefined {
+  for (let end = table.lastIndexOf(' '); end > 0; end = table.lastIndexOf(' ', end - 1)) {
+    const found = known.get(table.slice(0, end))
+    if (found) return found
+  }
+  return undefined
 }

@@ -1,5 +1,6 @@
-import { blocks, code, details, fence, list, md, table, text, type Markdown } from './markdown.ts'
+import type { BareResult } from '../../verify/external-dump.ts'
 import { formatDuration, formatMany } from './format.ts'
+import { blocks, code, details, fence, list, type Markdown, md, table, text } from './markdown.ts'
 
 /** At most so many rows of a long list are shown; the rest is counted. */
 export const mostRows = 50
@@ -66,3 +67,10 @@ function yamlValue(value: string): string {
   const flat = value.replace(/[\r\n]+/g, ' ')
   return /^[A-Za-z][\w./-]*$/.test(flat) || /^\$\{\{ [\w.]+ \}\}$/.test(flat) ? flat : `'${flat.replaceAll("'", "''")}'`
 }
+
+/** What is in what, from the outside in. */
+export function fileForm({ layers, format }: Pick<BareResult, 'layers' | 'format'>): string {
+  return [...layers, formats[format]].join(' → ')
+}
+
+const formats: Record<BareResult['format'], string> = { sql: 'plain SQL', custom: 'custom archive', tar: 'tar of pg_dump', directory: 'tar of a folder' }

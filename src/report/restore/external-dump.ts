@@ -1,10 +1,9 @@
 import type { BareRestored } from '../../restore/swap/external-dump.ts'
-import { fileForm } from '../verify/external-dump.ts'
-import { cleanedPart } from './clean.ts'
 import { formatBytes, formatCount, formatDuration, formatMany, formatMoment } from '../markdown/format.ts'
-import { blocks, code, details, md, table, text, type Markdown } from '../markdown/markdown.ts'
+import { blocks, code, details, type Markdown, md, table, text } from '../markdown/markdown.ts'
 import { timeline } from '../markdown/mermaid.ts'
-import { commandPart, foldedList, warningsPart } from '../markdown/sections.ts'
+import { commandPart, fileForm, foldedList, warningsPart } from '../markdown/sections.ts'
+import { cleanedPart } from './clean.ts'
 import { differencePart, keptPart, nextDryPart, planPart, safetyPart, timePart, undoPart } from './sections.ts'
 import { targetPart } from './target-facts.ts'
 

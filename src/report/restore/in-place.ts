@@ -1,10 +1,9 @@
-import type { RestoredInPlace } from '../../restore/in-place/in-place.ts'
-import type { RestoreResult } from '../../restore/restore.ts'
+import type { RestoredInPlace, RestoreResult } from '../../restore/result.ts'
 import { formatAge, formatBytes, formatDuration, formatMany, formatMoment } from '../markdown/format.ts'
-import { blocks, code, details, md, table, text, type Markdown } from '../markdown/markdown.ts'
+import { blocks, code, details, type Markdown, md, table, text } from '../markdown/markdown.ts'
 import { capped, commandPart, warningsPart } from '../markdown/sections.ts'
-import { targetPart } from './target-facts.ts'
 import { planPart, safetyPart, timePart } from './sections.ts'
+import { targetPart } from './target-facts.ts'
 
 /** One line for the log. */
 export function inPlaceVerdict(result: RestoreResult): string {

@@ -1,12 +1,12 @@
-import type { RestoreResult } from '../../restore/restore.ts'
+import type { RestoreResult } from '../../restore/result.ts'
 import { formatAge, formatBytes, formatDuration, formatMany, formatMoment } from '../markdown/format.ts'
-import { cleanedPart } from './clean.ts'
-import { blocks, code, details, md, table, type Markdown } from '../markdown/markdown.ts'
+import { blocks, code, details, type Markdown, md, table } from '../markdown/markdown.ts'
 import { timeline } from '../markdown/mermaid.ts'
 import { commandPart, warningsPart } from '../markdown/sections.ts'
+import { cleanedPart } from './clean.ts'
 import { inPlaceReport, inPlaceVerdict } from './in-place.ts'
-import { partReport, partVerdict } from './tables.ts'
 import { differencePart, keptPart, nextDryPart, planPart, safetyPart, timePart, undoPart } from './sections.ts'
+import { partReport, partVerdict } from './tables.ts'
 import { targetPart } from './target-facts.ts'
 
 /** One line for the log. */

@@ -1,7 +1,6 @@
-import type { RestoredPart } from '../../restore/tables/tables.ts'
-import type { Restored, RestoreResult } from '../../restore/restore.ts'
+import type { Restored, RestoredPart, RestoreResult } from '../../restore/result.ts'
 import { formatAge, formatBytes, formatDuration, formatMoment } from '../markdown/format.ts'
-import { blocks, code, details, fence, list, md, text, type Markdown } from '../markdown/markdown.ts'
+import { blocks, code, details, fence, list, type Markdown, md, text } from '../markdown/markdown.ts'
 import { inputsPart, planTable, quote, renamesByHand, sqlName } from '../markdown/sections.ts'
 
 /** What the reports of all restores have in common. */

@@ -1,7 +1,6 @@
-import type { PartTableResult, RestoredPart } from '../../restore/tables/tables.ts'
-import type { RestoreResult } from '../../restore/restore.ts'
+import type { PartTableResult, RestoredPart, RestoreResult } from '../../restore/result.ts'
 import { formatAge, formatBytes, formatDuration, formatMany, formatMoment } from '../markdown/format.ts'
-import { blocks, code, details, fence, list, md, table, text, type Markdown } from '../markdown/markdown.ts'
+import { blocks, code, details, fence, list, type Markdown, md, table, text } from '../markdown/markdown.ts'
 import { capped, commandPart, mostRows, quote, sqlName, warningsPart } from '../markdown/sections.ts'
 import { planPart, safetyPart, timePart } from './sections.ts'
 

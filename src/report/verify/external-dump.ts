@@ -1,7 +1,7 @@
 import type { BareResult } from '../../verify/external-dump.ts'
 import { formatBytes, formatCount, formatDuration, formatMany } from '../markdown/format.ts'
 import { blocks, code, md, table, text } from '../markdown/markdown.ts'
-import { foldedList, warningsPart } from '../markdown/sections.ts'
+import { fileForm, foldedList, warningsPart } from '../markdown/sections.ts'
 
 /** One line for the log. */
 export function bareVerdict({ name, level, stoppedBy, found }: BareResult): string {
@@ -29,10 +29,3 @@ export function bareReport(result: BareResult): string {
     foldedList('Roles that it names', roles),
   ).markdown}\n`
 }
-
-/** What is in what, from the outside in. */
-export function fileForm({ layers, format }: Pick<BareResult, 'layers' | 'format'>): string {
-  return [...layers, formats[format]].join(' → ')
-}
-
-const formats: Record<BareResult['format'], string> = { sql: 'plain SQL', custom: 'custom archive', tar: 'tar of pg_dump', directory: 'tar of a folder' }

@@ -1,46 +1,29 @@
 import type { Readable } from 'node:stream'
 import { messageOf, UserError } from '../../errors.ts'
-import { type ArchiveEntry, type Contents, listEntries, readContents } from '../../postgres/pg-restore/toc.ts'
-import { findPrograms, type Programs } from '../../postgres/programs/find-programs.ts'
+import { compareFingerprints, isOtherVersion, otherVersionText } from '../../load/compare.ts'
+import { withFolder } from '../../load/load-backup.ts'
 import type { Connection } from '../../postgres/connection/connection.ts'
-import { type Emptying, planEmptying } from '../../postgres/tables/empty-database.ts'
+import { quietly } from '../../postgres/connection/session-options.ts'
+import { connect, type Session } from '../../postgres/connection/session.ts'
 import type { Depth } from '../../postgres/fingerprint/fingerprint.ts'
+import { printSchema } from '../../postgres/fingerprint/schema.ts'
 import { type Psql, PsqlError, startPsql } from '../../postgres/pg-restore/psql.ts'
 import { restoreText, type TextOptions } from '../../postgres/pg-restore/to-script.ts'
-import { printSchema } from '../../postgres/fingerprint/schema.ts'
-import { connect, type Session } from '../../postgres/connection/session.ts'
-import { quietly } from '../../postgres/server/isolate.ts'
-import type { Work } from '../../work.ts'
+import { type ArchiveEntry, type Contents, listEntries, readContents } from '../../postgres/pg-restore/toc.ts'
+import { findPrograms, type Programs } from '../../postgres/programs/find-programs.ts'
+import { type Emptying, planEmptying } from '../../postgres/tables/empty-database.ts'
 import type { FoundBackup } from '../../repository/listing.ts'
-import { compareFingerprints, isOtherVersion, otherVersionText } from '../../load/compare.ts'
+import { totalsOf } from '../../repository/manifest.ts'
 import { dataArchivesOf, fetchArchive, frameOf, withArchive } from '../../repository/read.ts'
+import type { Work } from '../../work.ts'
+import { beginResult, conclude, inTurn, secure, stepsAround } from '../live-target.ts'
+import type { RestoreOptions } from '../options.ts'
+import type { PlanStep } from '../plan.ts'
+import { lockTarget } from '../preconditions.ts'
+import type { RestoredInPlace, RestoreResult } from '../result.ts'
+import { describeTarget } from '../target-facts.ts'
 import { compareInside, pin } from './compare.ts'
 import { countLocks, findInPlaceObstacles, patienceOf, whyRolledBack } from './preconditions.ts'
-import type { Difference } from '../../repository/level.ts'
-import { withFolder } from '../../load/load-backup.ts'
-import { totalsOf } from '../../repository/manifest.ts'
-import { lockTarget } from '../preconditions.ts'
-import { beginResult, conclude, inTurn, secure, stepsAround } from '../live-target.ts'
-import type { PlanStep } from '../plan.ts'
-import { describeTarget } from '../target-facts.ts'
-import type { RestoreOptions, RestoreResult } from '../restore.ts'
-
-/** What a restore inside the target itself tells beside the rest. */
-export interface RestoredInPlace {
-  contents: 'all' | 'schema'
-  /** What the fingerprint has to compare with. */
-  compared: Depth
-  /** Extensions that were left as they were. */
-  kept: string[]
-  /** Locks that the transaction was counted to need, and those that the server has. */
-  locks: { needed: number; capacity: number }
-  /** Milliseconds between the safety backup's snapshot and the last of the locks: what was written then is in neither. */
-  unsaved?: number
-  /** What of the schema is otherwise than in the backup, seen after the commit. */
-  differences: Difference[]
-  /** Whether that was looked at: not where the fingerprint has no schema, or it could not be read. */
-  schemaCompared: boolean
-}
 
 type Steps = Record<'empty' | 'load' | 'compare' | 'commit', PlanStep>
 

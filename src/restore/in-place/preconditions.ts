@@ -1,15 +1,15 @@
 import { UserError } from '../../errors.ts'
+import { quoteName, type Session } from '../../postgres/connection/session.ts'
+import { whyRestoreFailed } from '../../postgres/pg-restore/errors.ts'
+import type { OwnerChoice } from '../../postgres/pg-restore/owners.ts'
+import type { PsqlError } from '../../postgres/pg-restore/psql.ts'
 import type { ArchiveEntry } from '../../postgres/pg-restore/toc.ts'
 import { readLocale } from '../../postgres/server/database.ts'
 import type { Emptying } from '../../postgres/tables/empty-database.ts'
-import type { OwnerChoice } from '../../postgres/pg-restore/owners.ts'
-import type { PsqlError } from '../../postgres/pg-restore/psql.ts'
-import { whyRestoreFailed } from '../../postgres/pg-restore/errors.ts'
-import { quoteName, type Session } from '../../postgres/connection/session.ts'
 import type { FoundBackup } from '../../repository/listing.ts'
+import type { RestoreOptions } from '../options.ts'
 import { extensionObstacles, roleObstacles, versionObstacles } from '../preconditions.ts'
-import type { RestoredInPlace } from './in-place.ts'
-import type { RestoreOptions } from '../restore.ts'
+import type { RestoredInPlace } from '../result.ts'
 
 /** How long the first locks are waited for, milliseconds. */
 export function patienceOf({ lockPatience }: RestoreOptions): number {

@@ -1,16 +1,17 @@
 import { randomBytes } from 'node:crypto'
 import { UserError } from '../../errors.ts'
-import { dropHeld } from '../../postgres/server/maintenance-session.ts'
 import { type Connection, withDatabase } from '../../postgres/connection/connection.ts'
+import { quietly } from '../../postgres/connection/session-options.ts'
 import type { Session } from '../../postgres/connection/session.ts'
-import { quietly } from '../../postgres/server/isolate.ts'
+import { dropHeld } from '../../postgres/server/maintenance-session.ts'
 import { type Swap, swapDatabases, swapObstacles } from '../../postgres/server/swap.ts'
 import type { Work } from '../../work.ts'
-import { prepareDatabase } from '../prepare.ts'
-import { confirmOf, type Restored, type RestoreOptions } from '../restore.ts'
-import { command, judgeTime } from '../post-command.ts'
 import { dropKept } from '../clean.ts'
-import type { PlanStep, Steps } from '../plan.ts'
+import type { RestoreOptions } from '../options.ts'
+import { type AllSteps, finish } from '../plan.ts'
+import { command, judgeTime } from '../post-command.ts'
+import { prepareDatabase } from '../prepare.ts'
+import type { Restored } from '../result.ts'
 import type { SidePrograms } from './side-database.ts'
 import type { Source } from './source.ts'
 
@@ -23,52 +24,6 @@ export interface Beside<R extends Restored = Restored> {
   programs: SidePrograms
   steps: AllSteps
   result: R & { age?: number }
-}
-
-const order = ['safety', 'create', 'load', 'compare', 'prepare', 'cut', 'sanitise', 'swap', 'command', 'clean'] as const
-export type StepName = (typeof order)[number]
-/** The plan's own steps, and those that were asked for. */
-export type AllSteps = Steps & Partial<Record<StepName, PlanStep>>
-
-/** Puts the further steps of this restore between those of the plan. */
-export function withSteps(steps: Steps, more: Partial<Record<Exclude<StepName, keyof Steps>, string | undefined>>): AllSteps {
-  const added = Object.entries(more).flatMap(([name, text]) => (text === undefined ? [] : [[name, { step: text, done: false }]]))
-  return { ...steps, ...Object.fromEntries(added) as Partial<Record<StepName, PlanStep>> }
-}
-
-function inOrder(steps: Partial<AllSteps>): PlanStep[] {
-  return order.flatMap((name) => steps[name] ?? [])
-}
-
-/** The sentences for what follows the swap, and for `prepare`. */
-export function stepsAsked({ prepare, postCommand, keepPrevious }: RestoreOptions): Record<'sanitise' | 'command' | 'clean', string | undefined> {
-  return {
-    sanitise: prepare === undefined ? undefined : `Run the SQL of prepare in it, as one transaction (${lines(prepare)}); what it changes is no longer what the backup has`,
-    command: postCommand === undefined ? undefined : 'Run the post-command',
-    clean: keepPrevious === undefined ? undefined : 'Drop the databases that earlier restores replaced, and that were kept long enough',
-  }
-}
-
-/** A result to which nothing has happened yet, without what tells whence it came. */
-export function emptyRestored({ target, environmentName, dryRun, keepPrevious }: RestoreOptions, steps: Partial<AllSteps>): Omit<Restored, 'server' | 'bytes' | 'rows' | 'tables'> {
-  return {
-    target: target.database,
-    confirm: confirmOf({ target, ...(environmentName ? { environmentName } : {}) }),
-    ...(environmentName ? { environmentName } : {}),
-    dryRun,
-    plan: inOrder(steps),
-    ...(keepPrevious === undefined ? {} : { keepPrevious }),
-    sessionsEnded: 0,
-    timings: { restore: 0, compare: 0, swap: 0, total: 0 },
-    warnings: [],
-  }
-}
-
-export function finish({ steps }: Pick<Beside, 'steps'>, name: StepName, work: Work): void {
-  const step = steps[name]
-  if (!step) return
-  step.done = true
-  work.log.info(`Done: ${step.step}`)
 }
 
 /**
@@ -136,9 +91,4 @@ async function cleanUp(beside: Beside, keepPrevious: number, failed: boolean, wo
     work.signal.throwIfAborted()
     result.warnings.push(`The restore is done, but databases that were kept could not be looked at: ${error instanceof Error ? error.message : String(error)}`)
   }
-}
-
-function lines(sql: string): string {
-  const count = sql.trim().split('\n').length
-  return count === 1 ? 'one line' : `${count} lines`
 }

@@ -1,11 +1,13 @@
 import { UserError } from '../../errors.ts'
-import { connectBeside } from '../../postgres/server/maintenance-session.ts'
 import { quoteName } from '../../postgres/connection/session.ts'
+import { connectBeside } from '../../postgres/server/maintenance-session.ts'
 import type { Work } from '../../work.ts'
-import { cutTies } from '../prepare.ts'
-import type { Restored, RestoreOptions } from '../restore.ts'
-import { type Beside, buildAndName, finish, follow, stepsAsked, withSteps } from './build-and-rename.ts'
+import type { RestoreOptions } from '../options.ts'
+import { finish, stepsAsked, withSteps } from '../plan.ts'
 import { findObstacles, lockTarget } from '../preconditions.ts'
+import { cutTies } from '../prepare.ts'
+import type { Restored } from '../result.ts'
+import { type Beside, buildAndName, follow } from './build-and-rename.ts'
 import type { Source } from './source.ts'
 
 /**

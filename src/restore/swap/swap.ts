@@ -1,13 +1,15 @@
+import { readProperties, writeProperties } from '../../postgres/server/database-settings.ts'
 import { connectBeside } from '../../postgres/server/maintenance-session.ts'
 import { freeMoment, previousName, readMark, withMark } from '../../postgres/server/previous-databases.ts'
-import { readProperties, writeProperties } from '../../postgres/server/database-settings.ts'
 import type { Work } from '../../work.ts'
-import type { Restored, RestoreOptions } from '../restore.ts'
-import { type Beside, buildAndName, finish, follow, stepsAsked, withSteps } from './build-and-rename.ts'
 import { dropKept } from '../clean.ts'
+import type { RestoreOptions } from '../options.ts'
+import { finish, stepsAsked, withSteps } from '../plan.ts'
 import { findObstacles, lockTarget } from '../preconditions.ts'
-import type { Source } from './source.ts'
+import type { Restored } from '../result.ts'
 import { backUpTarget, safetyStep, whyNoSafety } from '../safety-backup.ts'
+import { type Beside, buildAndName, follow } from './build-and-rename.ts'
+import type { Source } from './source.ts'
 
 /**
  * Puts a database back as a backup, or a file, has it. Everything that takes long happens beside: a new database is restored, compared with the

@@ -1,10 +1,10 @@
 import { UserError } from '../../errors.ts'
+import type { Session } from '../../postgres/connection/session.ts'
 import { type ArchiveEntry, entriesSql } from '../../postgres/pg-restore/toc.ts'
 import { addForeignKey, checksRows } from '../../postgres/tables/replace.ts'
-import type { Session } from '../../postgres/connection/session.ts'
 import type { Work } from '../../work.ts'
+import type { Replaced, ReplaceOptions } from './options.ts'
 import type { Making } from './recreate-plan.ts'
-import type { Replaced, ReplaceOptions } from './replace.ts'
 
 /** What rested on a lost table and can be tried again without a row of its own; all else is only named. */
 const tried = /^(VIEW|FUNCTION|PROCEDURE|POLICY|RULE|TRIGGER|PUBLICATION TABLE|COMMENT|ACL)$/

@@ -1,52 +1,21 @@
 import { randomBytes } from 'node:crypto'
 import { messageOf, UserError } from '../../errors.ts'
-import type { Programs } from '../../postgres/programs/find-programs.ts'
+import { compareRows } from '../../load/compare.ts'
 import type { Connection } from '../../postgres/connection/connection.ts'
+import { connect, quoteName, quoteText, type Session } from '../../postgres/connection/session.ts'
 import { measureParts } from '../../postgres/fingerprint/content.ts'
+import { type Table, tableName } from '../../postgres/fingerprint/tables.ts'
 import { moveSequences } from '../../postgres/tables/advance-sequences.ts'
 import type { PartTable } from '../../postgres/tables/partitions.ts'
-import { type Table, tableName } from '../../postgres/fingerprint/tables.ts'
 import { addForeignKey, checksRows, livePartitions, type LiveTable, lockTables, matchLive, neighboursOf, sqlName, switchKey, switchOff } from '../../postgres/tables/replace.ts'
-import type { SequenceValue } from '../../postgres/fingerprint/sequences.ts'
-import { connect, quoteName, quoteText, type Session } from '../../postgres/connection/session.ts'
 import { copyRows, dropSchema, storedColumns } from '../../postgres/tables/staging.ts'
 import { sideBySide } from '../../stream/side-by-side.ts'
 import type { Held, Work } from '../../work.ts'
-import { compareRows } from '../../load/compare.ts'
+import { readTableName } from './names.ts'
+import type { Replaced, ReplaceOptions } from './options.ts'
 import { type Making, makingOf } from './recreate-plan.ts'
 import { makeAfter, makeBefore, makeTies } from './recreate.ts'
-import { readTableName } from './names.ts'
 import { type PartSide, whyNotThere } from './side-database.ts'
-
-export interface ReplaceOptions {
-  side: PartSide
-  live: Connection
-  programs: { archive: Programs; server: Programs }
-  contents: 'all' | 'schema' | 'data'
-  withOwners: boolean
-  /** Where the backup's sequences stood. */
-  sequences: Record<string, SequenceValue>
-  encoding: string
-  jobs: number
-  /** How long to try for the locks, milliseconds. */
-  lockPatience: number
-  /** Runs before anything is made in the live database, when it is known that all can go in its place. */
-  before: () => Promise<void>
-}
-
-export interface Replaced {
-  /** Tables that were made anew, those whose rows were replaced, and (with `contents: schema`) those that were left alone. */
-  created: string[]
-  replaced: string[]
-  untouched: string[]
-  /** Foreign keys that were checked, by name. */
-  keys: string[]
-  warnings: string[]
-  /** Milliseconds that the live tables were locked. */
-  locked: number
-  /** When they were, by the server's clock: milliseconds since 1970. */
-  lockedAt: number
-}
 
 /** What is replaced, what is made anew. */
 interface Task {

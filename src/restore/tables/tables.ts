@@ -1,60 +1,25 @@
 import { randomBytes } from 'node:crypto'
 import { UserError } from '../../errors.ts'
-import { connectBeside, dropHeld } from '../../postgres/server/maintenance-session.ts'
-import { findPrograms, type Programs } from '../../postgres/programs/find-programs.ts'
-import { type Connection, withDatabase } from '../../postgres/connection/connection.ts'
-import type { Fingerprint } from '../../postgres/fingerprint/fingerprint.ts'
-import { tableName } from '../../postgres/fingerprint/tables.ts'
-import { connect, type Session } from '../../postgres/connection/session.ts'
-import { quietly } from '../../postgres/server/isolate.ts'
-import type { Work } from '../../work.ts'
-import type { FoundBackup } from '../../repository/listing.ts'
-import { jobsOf } from '../../load/measure.ts'
-import { dataArchivesOf } from '../../repository/read.ts'
 import { withFolder } from '../../load/load-backup.ts'
-import { checkNamed } from './names.ts'
+import { jobsOf } from '../../load/options.ts'
+import { type Connection, withDatabase } from '../../postgres/connection/connection.ts'
+import { quietly } from '../../postgres/connection/session-options.ts'
+import { connect, type Session } from '../../postgres/connection/session.ts'
+import { tableName } from '../../postgres/fingerprint/tables.ts'
+import { findPrograms, type Programs } from '../../postgres/programs/find-programs.ts'
+import { connectBeside, dropHeld } from '../../postgres/server/maintenance-session.ts'
+import type { FoundBackup } from '../../repository/listing.ts'
+import { dataArchivesOf } from '../../repository/read.ts'
+import type { Work } from '../../work.ts'
+import { beginResult, conclude, inTurn, secure, stepsAround } from '../live-target.ts'
+import type { RestoreOptions } from '../options.ts'
+import type { PlanStep } from '../plan.ts'
+import { lockTarget } from '../preconditions.ts'
+import type { RestoredPart, RestoreResult } from '../result.ts'
 import { copyBeside, schemasFor } from './copy-beside.ts'
+import { checkNamed } from './names.ts'
 import { replaceLive } from './replace.ts'
 import { buildPartSide, makeIndexes, type PartSideOptions } from './side-database.ts'
-import { beginResult, conclude, inTurn, secure, stepsAround } from '../live-target.ts'
-import { lockTarget } from '../preconditions.ts'
-import type { PlanStep } from '../plan.ts'
-import type { RestoreOptions, RestoreResult } from '../restore.ts'
-
-/** What became of a part of a database. */
-export interface RestoredPart {
-  /** As they were named. */
-  wanted: string[]
-  /** The same as the inputs had it: to name the part again. */
-  asked: { tables: string[]; schemas: string[] }
-  contents: 'all' | 'schema' | 'data'
-  /** Whether they went in the place of the live ones. */
-  replace: boolean
-  tables: PartTableResult[]
-  /** The schemas of their own that the tables came into. */
-  schemas: string[]
-  /** Foreign keys that were checked. */
-  keys: string[]
-  /** What was left out on purpose, as sentences. */
-  leftOut: string[]
-  /** What the backup's fingerprint could be asked: `none` compares with what the archives held. */
-  fingerprint: Fingerprint['kind']
-  /** Archives that were read, of how many. */
-  archives: { read: number; all: number }
-  /** Milliseconds that live tables were locked. */
-  locked: number
-  /** Milliseconds between the safety backup's snapshot and the locks: what was written to the tables then is in neither. */
-  unsaved?: number
-}
-
-export interface PartTableResult {
-  table: string
-  /** Undefined where only definitions were restored. */
-  rows?: number
-  /** Where it is now. */
-  into: string
-  how: 'copied' | 'replaced' | 'created' | 'untouched'
-}
 
 const defaultPatience = 120_000
 
