@@ -186,12 +186,12 @@ function why(text: string): string {
   return (lines.findLast((line) => /error|fatal|failed/i.test(line)) ?? lines.at(-1) ?? '').trim()
 }
 
-/** The decrypted size of the frame archive of our last backup; undefined if there is none. */
-export function frameBytes(place: Place): number | undefined {
+/** The decrypted size of the base archive of our last backup; undefined if there is none. */
+export function baseBytes(place: Place): number | undefined {
   const folder = product(place, 'ours').s3Folder
   const [manifest] = globSync('**/manifest.json', { cwd: folder })
   if (manifest === undefined) return undefined
   const { objects } = JSON.parse(readFileSync(join(folder, manifest), 'utf8')) as { objects: { kind: string; bytes: number; plain?: { bytes: number } }[] }
-  const frame = objects.find(({ kind }) => kind === 'frame')
-  return frame?.plain?.bytes ?? frame?.bytes
+  const base = objects.find(({ kind }) => kind === 'base')
+  return base?.plain?.bytes ?? base?.bytes
 }

@@ -40,8 +40,8 @@ export interface SizeResults {
   postgres: string
   /** Tables with TOAST, and indexes. */
   database: { tables: number; rows: number; tableBytes: number; indexBytes: number; largest: number }
-  /** The size of the frame archive in a backup of ours, decrypted. */
-  frameBytes?: number
+  /** The size of the base archive in a backup of ours, decrypted. */
+  baseBytes?: number
   backup: Outcome[]
   restore: Outcome[]
 }
@@ -81,11 +81,11 @@ export function merge(older: Results | undefined, newer: Results): Results {
   if (older === undefined || machineKey(older.machine) !== machineKey(newer.machine)) return newer
   const sizes = newer.sizes.map((size) => {
     const before = older.sizes.find((each) => each.size === size.size && each.seed === size.seed && each.postgres === size.postgres)
-    const frameBytes = size.frameBytes ?? before?.frameBytes
+    const baseBytes = size.baseBytes ?? before?.baseBytes
     const kept = before !== undefined && ((size.backup.length === 0 && before.backup.length > 0) || (size.restore.length === 0 && before.restore.length > 0))
     return {
       ...size, typed: kept && before.typed !== size.typed ? `${before.typed}\n${size.typed}` : size.typed,
-      ...(frameBytes === undefined ? {} : { frameBytes }),
+      ...(baseBytes === undefined ? {} : { baseBytes }),
       backup: size.backup.length > 0 ? size.backup : before?.backup ?? [], restore: size.restore.length > 0 ? size.restore : before?.restore ?? [],
     }
   })

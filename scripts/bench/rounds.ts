@@ -1,6 +1,6 @@
 /** Every contestant in every round, one after the other, so that what changes with time meets all alike. */
 import { messageOf } from '../../src/errors.ts'
-import { type Contest, contentsOf, frameBytes, missingPrograms, runBackup, runRestore, source, type Subject } from './contest.ts'
+import { type Contest, contentsOf, baseBytes, missingPrograms, runBackup, runRestore, source, type Subject } from './contest.ts'
 import { backups, type Contestant, howToGet, restores } from './contestants.ts'
 import { generate, rowsFor } from './generate.ts'
 import type { Options, Part } from './options.ts'
@@ -42,8 +42,8 @@ export async function runSize<T>(options: Options, say: Say, signal: AbortSignal
         return runRestore(contestant, contest)
       })
     }
-    const frame = frameBytes(place)
-    return { size: { ...size, ...(frame === undefined ? {} : { frameBytes: frame }) }, also }
+    const base = baseBytes(place)
+    return { size: { ...size, ...(base === undefined ? {} : { baseBytes: base }) }, also }
   } finally {
     const left = await place.close()
     for (const what of left) say(`Left behind: ${what}`)

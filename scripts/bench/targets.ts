@@ -32,8 +32,8 @@ export function targetsOf(size: SizeResults): Target[] {
     judge('backup: peak memory of our own process', '≤ 256 MB', memory.length > 0 ? Math.max(...memory) : undefined, Math.max(0, ...memory) <= 256 * mebi, (value) => `${Math.round(value / mebi)} MiB`),
     judge('backup: disk used', '0', disk.length > 0 ? Math.max(...disk) : undefined, Math.max(0, ...disk) === 0, bytes),
     atMost('restore from S3: time, against `pg_restore -j` from a local folder', 1, ratio(median('restore', 'ours'), median('restore', 'bare'))),
-    judge('restore from S3: disk used', `the frame only (${size.frameBytes === undefined ? 'unknown' : bytes(size.frameBytes)})`, restoreDisk,
-      restoreDisk !== undefined && size.frameBytes !== undefined && restoreDisk <= size.frameBytes + 65_536, bytes),
+    judge('restore from S3: disk used', `the base archive only (${size.baseBytes === undefined ? 'unknown' : bytes(size.baseBytes)})`, restoreDisk,
+      restoreDisk !== undefined && size.baseBytes !== undefined && restoreDisk <= size.baseBytes + 65_536, bytes),
     atMost('verify with content compared: time, against the restore alone', 1.4, ratio(median('restore', 'ours-content'), median('restore', 'ours'))),
   ]
 }

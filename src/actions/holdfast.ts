@@ -15,8 +15,8 @@ const commands: Record<string, (step: Step) => Promise<void>> = {
 /** The root action: one of the four, by the input `command`. */
 export function holdfast(): Promise<void> {
   const command = inputText(process.env, 'command')
-  const story = Object.hasOwn(commands, command) ? commands[command] : undefined
-  if (story) return run(command, story)
+  const handler = Object.hasOwn(commands, command) ? commands[command] : undefined
+  if (handler) return run(command, handler)
   const names = Object.keys(commands).join(', ')
   const what = command === '' ? 'is empty' : `is ${shown(command)}, which is no command`
   return run('holdfast', () => Promise.reject(badInput('command', what, `Write one of: ${names}.`)))

@@ -1,14 +1,14 @@
-import type { BareRestoreOptions } from '../restore/swap/external-dump.ts'
-import { readWhich } from '../repository/selector.ts'
+import type { RestoreExternalOptions } from '../restore/swap/external-dump.ts'
+import { parseSelector } from '../repository/selector.ts'
 import { UserError } from '../errors.ts'
 import type { RestoreInputs } from '../github/inputs/restore.ts'
 
 /** What of the inputs can be kept to for a file that another tool made. */
-export type FileInputs = Omit<RestoreInputs, 'storage' | 'task' | 'mode' | 'owner' | 'tables' | 'schemas' | 'replace' | 'contents'> & Required<Pick<BareRestoreOptions, 'mode' | 'owner'>>
+export type FileInputs = Omit<RestoreInputs, 'storage' | 'task' | 'mode' | 'owner' | 'tables' | 'schemas' | 'replace' | 'contents'> & Required<Pick<RestoreExternalOptions, 'mode' | 'owner'>>
 
 /** Whether it is such a file that is to be restored. */
 export function namesFile({ task, backup }: Pick<RestoreInputs, 'task' | 'backup'>): boolean {
-  return task === 'restore' && ['file', 'store'].includes(readWhich(backup).kind)
+  return task === 'restore' && ['file', 'store'].includes(parseSelector(backup).kind)
 }
 
 /** What only a backup of ours can be asked for is refused, not left out in silence. */

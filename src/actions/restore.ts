@@ -3,14 +3,14 @@ import { migrationEnvironment } from '../github/environment.ts'
 import { readRestoreInputs } from '../github/inputs/restore.ts'
 import { runUrl } from '../github/run-url.ts'
 import { cleanReport, cleanVerdict } from '../report/restore/clean.ts'
-import { restoreFileReport, restoreFileVerdict } from '../report/restore/external-dump.ts'
+import { restoreExternalReport, restoreExternalVerdict } from '../report/restore/external-dump.ts'
 import { restoreReport, restoreVerdict } from '../report/restore/restore.ts'
 import { undoReport, undoVerdict } from '../report/restore/undo.ts'
 import { statusReport } from '../report/status.ts'
 import { status } from '../repository/status.ts'
 import type { KnownFacts } from '../restore/options.ts'
 import { restore as restoreBackup, type TaskResults } from '../restore/restore.ts'
-import { type BareRestored, type BareRestoreOptions, restoreFromFile } from '../restore/swap/external-dump.ts'
+import { type RestoreExternalResult, type RestoreExternalOptions, restoreExternalDump } from '../restore/swap/external-dump.ts'
 import { withStorages } from './destinations.ts'
 import { fileInputs, type FileInputs, namesFile } from './restore-file.ts'
 import { run, type Step } from './run.ts'
@@ -45,8 +45,8 @@ export async function restoreStep({ env, work, secrets, output, report }: Step):
 }
 
 /** From a file that another tool made; its path is one in the workspace. */
-function fromFile(storage: readonly string[], inputs: FileInputs, more: Pick<BareRestoreOptions, 'environment' | 'known' | 'runUrl'>, { env, work }: Pick<Step, 'env' | 'work'>): Promise<BareRestored> {
-  return withStorages(storage, env, (sources) => restoreFromFile({ ...inputs, ...more, sources, workspace: env['GITHUB_WORKSPACE'] || '.' }, work))
+function fromFile(storage: readonly string[], inputs: FileInputs, more: Pick<RestoreExternalOptions, 'environment' | 'known' | 'runUrl'>, { env, work }: Pick<Step, 'env' | 'work'>): Promise<RestoreExternalResult> {
+  return withStorages(storage, env, (sources) => restoreExternalDump({ ...inputs, ...more, sources, workspace: env['GITHUB_WORKSPACE'] || '.' }, work))
 }
 
 /** What there is to restore from. */
@@ -55,14 +55,14 @@ async function listBackups(storage: readonly string[], { label, target }: { labe
   report(statusReport(secrets.redactAll(result)))
 }
 
-function told(result: TaskResults[keyof TaskResults] | BareRestored): { markdown: string; verdict: string } {
+function told(result: TaskResults[keyof TaskResults] | RestoreExternalResult): { markdown: string; verdict: string } {
   switch (result.task) {
     case 'undo':
       return { markdown: undoReport(result), verdict: undoVerdict(result) }
     case 'clean':
       return { markdown: cleanReport(result), verdict: cleanVerdict(result) }
     case 'restore-file':
-      return { markdown: restoreFileReport(result), verdict: restoreFileVerdict(result) }
+      return { markdown: restoreExternalReport(result), verdict: restoreExternalVerdict(result) }
     case 'restore':
       return { markdown: restoreReport(result), verdict: restoreVerdict(result) }
   }

@@ -9,7 +9,7 @@ import { startWork } from '../github/work.ts'
 import { failureReport } from '../report/failure.ts'
 import type { Work } from '../work.ts'
 
-/** What an action's story has of the step it runs in. */
+/** What an action's handler has of the step it runs in. */
 export interface Step {
   env: Env
   work: Work
@@ -23,11 +23,11 @@ export interface Step {
 }
 
 /**
- * Runs one action: masks the secrets before anything else, gives the story its Work, and is the one place where an error ends. A
+ * Runs one action: masks the secrets before anything else, gives the handler its Work, and is the one place where an error ends. A
  * UserError becomes one line and exit code 1, a cancel the code of its signal, and only what is our own fault shows a stack. The
  * outputs `outcome` and `error-code` are always there.
  */
-export async function run(action: string, story: (step: Step) => Promise<void>): Promise<void> {
+export async function run(action: string, handler: (step: Step) => Promise<void>): Promise<void> {
   const env: Env = process.env
   const secrets = maskSecrets(env)
   const runner = startWork(env, secrets.redact)
@@ -46,10 +46,10 @@ export async function run(action: string, story: (step: Step) => Promise<void>):
     },
   }
   try {
-    await story(step)
+    await handler(step)
     outputs.set('outcome', 'success').set('error-code', '')
   } catch (thrown) {
-    const failure = judge(thrown, runner.cancelledBy())
+    const failure = failureOf(thrown, runner.cancelledBy())
     outputs.set('outcome', failure.cancelled ? 'cancelled' : 'failure').set('error-code', failure.code)
     process.exitCode = failure.exitCode
     const message = secrets.redact(failure.message)
@@ -63,7 +63,7 @@ export async function run(action: string, story: (step: Step) => Promise<void>):
   endSoon(runner.work)
 }
 
-export interface Judged {
+export interface StepFailure {
   cancelled: boolean
   code: string
   message: string
@@ -72,7 +72,7 @@ export interface Judged {
 }
 
 /** What was thrown, as a person is told it. `signal` is the one that stopped the work, if one did. */
-export function judge(thrown: unknown, signal: NodeJS.Signals | undefined): Judged {
+export function failureOf(thrown: unknown, signal: NodeJS.Signals | undefined): StepFailure {
   // children that are stopped, and connections that are cut, fail in many ways; the signal is why
   if (signal || thrown instanceof Cancelled) {
     const message = signal ? `The run was cancelled (${signal}).` : messageOf(thrown)
@@ -83,7 +83,7 @@ export function judge(thrown: unknown, signal: NodeJS.Signals | undefined): Judg
   return { cancelled: false, code: 'internal', message: `Unexpected error: ${messageOf(thrown)}`, hint, exitCode: 1 }
 }
 
-function say(action: string, thrown: unknown, failure: Judged, work: Work): void {
+function say(action: string, thrown: unknown, failure: StepFailure, work: Work): void {
   if (failure.cancelled) {
     annotate([{ severity: 'warning', title: `${action} cancelled`, message: failure.message }])
     work.log.debug(stacks(thrown))

@@ -1,10 +1,10 @@
-import { verifyRun } from '../verify/batch.ts'
-import { readWhich } from '../repository/selector.ts'
+import { verifyBatch } from '../verify/batch.ts'
+import { parseSelector } from '../repository/selector.ts'
 import { UserError } from '../errors.ts'
 import { migrationEnvironment } from '../github/environment.ts'
 import { runUrl } from '../github/run-url.ts'
 import { readVerifyInputs } from '../github/inputs/verify.ts'
-import { runFailure, runReport, runVerdict, sumOf } from '../report/verify/batch.ts'
+import { batchFailure, batchReport, batchVerdict, sumOf } from '../report/verify/batch.ts'
 import { withStorages } from './destinations.ts'
 import { run, type Step } from './run.ts'
 import { verifyFile } from './verify-file.ts'
@@ -16,7 +16,7 @@ export async function verifyStep(step: Step): Promise<void> {
   // a step that reads them after a failure must not meet an empty word
   for (const [name, value] of [['backup-id', ''], ['level', 'none'], ['proven', false], ['checked', 0], ['valid', 0], ['age-ms', ''], ['restore-ms', '']] as const) output(name, value)
   const given = readVerifyInputs(env)
-  const which = readWhich(given.backup)
+  const which = parseSelector(given.backup)
   if (which.kind === 'file' || which.kind === 'store') return verifyFile(which, given, step)
   const { storage, checkCommand, workingDirectory, maxAge, maxRestoreTime, maxSizeChange, ...inputs } = given
   const url = runUrl(env)
@@ -31,7 +31,7 @@ export async function verifyStep(step: Step): Promise<void> {
     objectives,
     ...(url ? { runUrl: url } : {}),
   }
-  const result = await withStorages(storage, env, (sources) => verifyRun({ ...options, sources }, work))
+  const result = await withStorages(storage, env, (sources) => verifyBatch({ ...options, sources }, work))
   const sum = sumOf(result)
   output('backup-id', result.backups[0]?.id ?? '')
   output('level', sum.level ?? '')
@@ -41,9 +41,9 @@ export async function verifyStep(step: Step): Promise<void> {
   output('age-ms', sum.age === undefined ? '' : Math.round(sum.age))
   output('restore-ms', sum.restore === undefined ? '' : Math.round(sum.restore))
   const shown = secrets.redactAll(result)
-  report(runReport(shown))
-  const failure = runFailure(shown)
+  report(batchReport(shown))
+  const failure = batchFailure(shown)
   if (failure) throw new UserError(failure.code, failure.message, failure.hint)
   const limited = shown.backups.some(({ result: one }) => one !== undefined && !one.proven && one.limit !== undefined && one.asked === undefined)
-  work.log[limited ? 'warning' : 'info'](runVerdict(shown))
+  work.log[limited ? 'warning' : 'info'](batchVerdict(shown))
 }

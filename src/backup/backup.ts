@@ -5,21 +5,21 @@ import { type Depth, type Fingerprint, inOrder } from '../postgres/fingerprint/f
 import type { SchemaPrint } from '../postgres/fingerprint/schema.ts'
 import { readSequences } from '../postgres/fingerprint/sequences.ts'
 import { type Table, tableName } from '../postgres/fingerprint/tables.ts'
-import { named, type Waiter, watchWaiters } from '../postgres/pg-dump/lock-waiters.ts'
+import { withUniqueApplicationName, type Waiter, watchWaiters } from '../postgres/pg-dump/lock-waiters.ts'
 import { Drift } from '../postgres/pg-dump/snapshot.ts'
 import { folderOf, locationOf, newId } from '../repository/ids.ts'
 import { assertManifest, type Manifest, writeManifest } from '../repository/manifest.ts'
-import { recipe } from '../repository/recovery-guide.ts'
+import { recoveryGuide } from '../repository/recovery-guide.ts'
 import { pruneAll, removeBackup } from '../repository/retention.ts'
 import { storeText } from '../repository/write.ts'
 import type { Storage } from '../storage/storage.ts'
 import { checkRecipients } from '../stream/encrypt.ts'
 import type { Held, Work } from '../work.ts'
-import { holdStill, type Moment, pauseFor } from './consistent-snapshot.ts'
-import { Reading } from './dump-progress.ts'
-import { preflight, type Readiness } from './preflight.ts'
-import { conflictOf, mostBeginnings, whyGivenUp } from './retry.ts'
-import { storeFleet } from './store-archives.ts'
+import { openConsistentSnapshot, type ConsistentSnapshot, pauseFor } from './consistent-snapshot.ts'
+import { DumpProgress } from './dump-progress.ts'
+import { preflight, type PreflightResult } from './preflight.ts'
+import { conflictOf, maxAttempts, errorOfLastAttempt } from './retry.ts'
+import { storeArchives } from './store-archives.ts'
 
 export interface BackupOptions {
   database: Connection
@@ -80,7 +80,7 @@ export interface BackupResult {
 }
 
 /**
- * Makes a backup: looks whether it can be made at all; holds one moment of the database still; streams a fleet of dumps to every
+ * Makes a backup: looks whether it can be made at all; holds one consistent of the database still; streams a fleet of dumps to every
  * destination while the same moment is measured; writes the manifest, and with that the backup exists; then, and only then, removes
  * what retention lets go. Whatever fails before the manifest leaves nothing behind.
  */
@@ -88,47 +88,47 @@ export async function backup(options: BackupOptions, work: Work): Promise<Backup
   const started = Date.now()
   if (options.recipients !== 'none') checkRecipients(options.recipients, 'encrypt-to')
   const label = options.label ?? options.database.database
-  for (let beginning = 1; ; beginning++) {
-    let about: Readiness | undefined
+  for (let attempt = 1; ; attempt++) {
+    let preflightResult: PreflightResult | undefined
     try {
-      about = await preflight({ ...options, database: named(options.database) }, work)
-      const made = await make({ ...options, database: about.database, label }, about, started, work)
-      made.attempts += beginning - 1
+      preflightResult = await preflight({ ...options, database: withUniqueApplicationName(options.database) }, work)
+      const made = await attemptBackup({ ...options, database: preflightResult.database, label }, preflightResult, started, work)
+      made.attempts += attempt - 1
       made.removed = options.keep === undefined ? [] : await pruneAll(options.destinations, label, options.keep, made.warnings, work)
       made.timings.total = Date.now() - started
       return made
     } catch (error) {
       const taken = error instanceof Drift ? error : await conflictOf(error, options.database, work)
       if (!taken) throw error
-      if (beginning === mostBeginnings) throw whyGivenUp(taken, options.database.input)
-      work.log.info(`${taken.message}; beginning anew with a new snapshot (${beginning} of ${mostBeginnings - 1})`)
-      await pauseFor(1000 * 2 ** beginning * (0.5 + Math.random()), work)
+      if (attempt === maxAttempts) throw errorOfLastAttempt(taken, options.database.input)
+      work.log.info(`${taken.message}; starting again with a new snapshot (${attempt} of ${maxAttempts - 1})`)
+      await pauseFor(1000 * 2 ** attempt * (0.5 + Math.random()), work)
     } finally {
-      await about?.session.end()
+      await preflightResult?.session.end()
     }
   }
 }
 
-/** One beginning of a backup, under an id of its own: credentials that may only create could not write the same objects again. */
-async function make(options: BackupOptions & { label: string }, about: Readiness, started: number, work: Work): Promise<BackupResult> {
+/** One attempt of a backup, under an id of its own: credentials that may only create could not write the same objects again. */
+async function attemptBackup(options: BackupOptions & { label: string }, preflightResult: PreflightResult, started: number, work: Work): Promise<BackupResult> {
   const { database, destinations, recipients, label } = options
-  const { session, programs } = about
-  const warnings = [...about.warnings]
+  const { session, programs } = preflightResult
+  const warnings = [...preflightResult.warnings]
   const id = newId(new Date(), options.kind)
   const folder = folderOf(label, id)
   const held: Held = { kind: 'backup', label, id }
   const committed = new Set<Storage>()
-  let moment: Moment | undefined
+  let consistent: ConsistentSnapshot | undefined
   let streams: Promise<unknown> | undefined
   let waiters: Waiter[] = []
   try {
     work.log.info(`Backing up "${database.database}" (PostgreSQL ${session.version}) as ${label}/${id}`)
-    const reading = new Reading()
-    moment = await holdStill(
+    const reading = new DumpProgress()
+    consistent = await openConsistentSnapshot(
       {
         connection: database,
         programs,
-        encoding: about.locale.encoding,
+        encoding: preflightResult.locale.encoding,
         largeTable: options.largeTable,
         depth: options.fingerprint,
         jobs: options.jobs,
@@ -137,8 +137,8 @@ async function make(options: BackupOptions & { label: string }, about: Readiness
       work,
     )
     work.hold(held)
-    const still = moment
-    const { dumps, snapshot, tables } = moment
+    const locked = consistent
+    const { dumps, snapshot, tables } = consistent
     reading.plan(dumps.map(({ plan }) => plan), options.fingerprint === 'none' ? [] : tables)
     const clock = { dump: 0, fingerprint: 0 }
     const timed = async <T>(name: 'dump' | 'fingerprint', body: Promise<T>): Promise<T> => {
@@ -148,20 +148,20 @@ async function make(options: BackupOptions & { label: string }, about: Readiness
       return value
     }
     const watch = watchWaiters(database, work)
-    const lost = Promise.race([moment.lost, watch.conflict]).then((error) => Promise.reject(error))
+    const lost = Promise.race([consistent.lost, watch.conflict]).then((error) => Promise.reject(error))
     lost.catch(() => {}) // after the reading nobody waits for it
     const [measured, objects] = await work.log.group(`Reading ${dumps.length === 1 ? 'one archive' : `${dumps.length} archives, ${Math.min(options.jobs, dumps.length)} at a time`}`, async () => {
       const done = reading.tell(session, database, work.log)
       try {
         const store = { folder, recipients, destinations, jobs: options.jobs, onStored: (archive: string) => reading.finish(archive) }
-        let measuring: ReturnType<Moment['measure']> | undefined
-        const both = together(
-          (fail) => (measuring = timed('fingerprint', still.measure((bytes) => reading.measured(bytes), fail))),
+        let measuring: ReturnType<ConsistentSnapshot['measure']> | undefined
+        const both = runBoth(
+          (fail) => (measuring = timed('fingerprint', locked.measure((bytes) => reading.measured(bytes), fail))),
           async (fail) => {
-            if (still.lean) await measuring
-            return timed('dump', storeFleet(dumps, { ...store, onFailure: fail }, work))
+            if (locked.lean) await measuring
+            return timed('dump', storeArchives(dumps, { ...store, onFailure: fail }, work))
           },
-          () => void still.end(),
+          () => void locked.end(),
         )
         streams = both
         return await Promise.race([both, lost])
@@ -171,7 +171,7 @@ async function make(options: BackupOptions & { label: string }, about: Readiness
       }
     })
     // without our locks first: whoever holds a sequence may wait for one of them
-    await moment.end()
+    await consistent.end()
     await session.query("SET lock_timeout = '5min'")
     const after = await readSequences(session)
     const sequences: Fingerprint['sequences'] = {}
@@ -181,9 +181,9 @@ async function make(options: BackupOptions & { label: string }, about: Readiness
       kind: options.fingerprint,
       ...measured,
       tables: inOrder(measured.tables),
-      schema: withoutDatabase(moment.schema),
+      schema: withoutDatabase(consistent.schema),
       sequences,
-      supplement: moment.supplement,
+      supplement: consistent.supplement,
     }
     const draft: Omit<Manifest, 'sha256'> = {
       format: 1,
@@ -196,11 +196,11 @@ async function make(options: BackupOptions & { label: string }, about: Readiness
         database: database.database,
         server: session.version,
         major: session.major,
-        bytes: about.bytes,
-        locale: about.locale,
-        roles: about.roles,
-        tablespaces: about.tablespaces,
-        ...(about.system ? { system: about.system } : {}),
+        bytes: preflightResult.bytes,
+        locale: preflightResult.locale,
+        roles: preflightResult.roles,
+        tablespaces: preflightResult.tablespaces,
+        ...(preflightResult.system ? { system: preflightResult.system } : {}),
       },
       client: programs.version,
       ...(options.runUrl ? { run: options.runUrl } : {}),
@@ -209,8 +209,8 @@ async function make(options: BackupOptions & { label: string }, about: Readiness
       fingerprint,
       warnings,
     }
-    const instructions = recipe(draft)
-    objects.push({ name: 'RECOVER.md', kind: 'recipe', ...(await storeText(instructions, `${folder}RECOVER.md`, destinations, work)) })
+    const instructions = recoveryGuide(draft)
+    objects.push({ name: 'RECOVER.md', kind: 'recovery-guide', ...(await storeText(instructions, `${folder}RECOVER.md`, destinations, work)) })
     const manifest = writeManifest(draft)
     assertManifest(manifest)
     for (const destination of destinations) {
@@ -232,9 +232,9 @@ async function make(options: BackupOptions & { label: string }, about: Readiness
       ...(options.fingerprint === 'none' ? {} : { rows: fingerprint.tables.reduce((sum, { rows }) => sum + rows, 0) }),
       tables: tables.length,
       largest: largest(tables, fingerprint.tables),
-      databaseBytes: about.bytes,
+      databaseBytes: preflightResult.bytes,
       recipients,
-      attempts: moment.attempts,
+      attempts: consistent.attempts,
       timings: { ...clock, total: Date.now() - started },
       waiters,
       removed: [],
@@ -243,7 +243,7 @@ async function make(options: BackupOptions & { label: string }, about: Readiness
   } catch (cause) {
     // what a cancel broke on its way is no failure of its own
     const error = work.signal.aborted ? (work.signal.reason as Error) : cause
-    await moment?.end().catch(() => {})
+    await consistent?.end().catch(() => {})
     await streams?.catch(() => {}) // what is on its way is taken back before what is left is swept
     const clean = await discard(destinations.filter((destination) => !committed.has(destination)), folder, work)
     if (clean && committed.size === 0) work.release(held)
@@ -262,7 +262,7 @@ type Fail = (error: unknown) => void
  * Runs both; at the first failure calls `stop`, so that the other ends too, waits for it, and throws that first failure. A body may tell of its
  * failure before it ends.
  */
-async function together<A, B>(a: (fail: Fail) => Promise<A>, b: (fail: Fail) => Promise<B>, stop: () => void): Promise<[A, B]> {
+async function runBoth<A, B>(a: (fail: Fail) => Promise<A>, b: (fail: Fail) => Promise<B>, stop: () => void): Promise<[A, B]> {
   const failures: unknown[] = []
   const fail = (error: unknown): void => {
     failures.push(error)

@@ -2,8 +2,8 @@ import type { Programs } from '../postgres/programs/find-programs.ts'
 import type { Connection } from '../postgres/connection/connection.ts'
 import { emptyPrint, joined, type TablePrint } from '../postgres/fingerprint/content.ts'
 import { type Dump, startDump } from '../postgres/pg-dump/pg-dump.ts'
-import { dealOut, type Depth, type Fingerprint, readSupplement, type Supplement } from '../postgres/fingerprint/fingerprint.ts'
-import { freeConnections, mostArchives, planFleet } from '../postgres/pg-dump/archive-plan.ts'
+import { splitWork, type Depth, type Fingerprint, readSupplement, type Supplement } from '../postgres/fingerprint/fingerprint.ts'
+import { freeConnections, maxArchives, planArchives } from '../postgres/pg-dump/archive-plan.ts'
 import { countLargeObjects, measureLargeObjects } from '../postgres/fingerprint/large-objects.ts'
 import { listTables, type Table } from '../postgres/fingerprint/tables.ts'
 import { printSchema, type SchemaPrint } from '../postgres/fingerprint/schema.ts'
@@ -13,14 +13,14 @@ import { messageOf, UserError } from '../errors.ts'
 import type { Work } from '../work.ts'
 
 /** One moment of a database, held still: every archive's pg_dump and the readers of the fingerprint are all on it, hold their locks, and wait for us. */
-export interface Moment {
+export interface ConsistentSnapshot {
   readonly snapshot: Snapshot
-  /** The frame first. */
+  /** The base archive first. */
   readonly dumps: Dump[]
   readonly tables: Table[]
   readonly schema: SchemaPrint
   readonly supplement: Supplement
-  /** Whether readers lock tables only when they come to them: the frame's pg_dump then holds all locks, and must not end before them. */
+  /** Whether readers lock tables only when they come to them: the base archive's pg_dump then holds all locks, and must not end before them. */
   readonly lean: boolean
   /** How many snapshots it took. */
   readonly attempts: number
@@ -34,7 +34,7 @@ export interface Moment {
 /** What a fingerprint says of rows and large objects. */
 export type Measured = Pick<Fingerprint, 'largeObjects'> & { tables: TablePrint[] }
 
-export interface MomentOptions {
+export interface ConsistentSnapshotOptions {
   connection: Connection
   programs: Programs
   encoding: string
@@ -48,15 +48,15 @@ export interface MomentOptions {
 }
 
 /** How long we try to get a moment in which nothing moves, milliseconds. Behind a lock that is held for longer, a backup is given up with its name. */
-const patience = 5 * 60_000
+const snapshotTimeout = 5 * 60_000
 
 /**
  * Takes a snapshot, starts everything that reads it, and looks whether anything moved meanwhile. If so, or if a lock was not
  * to be had at once, lets go of all and starts over after a while: nothing of ours ever waits in a queue of locks that
  * waits for us.
  */
-export async function holdStill(options: MomentOptions, work: Work): Promise<Moment> {
-  const deadline = Date.now() + patience
+export async function openConsistentSnapshot(options: ConsistentSnapshotOptions, work: Work): Promise<ConsistentSnapshot> {
+  const deadline = Date.now() + snapshotTimeout
   for (let attempts = 1; ; attempts++) {
     try {
       return await attempt(options, attempts, work)
@@ -64,15 +64,15 @@ export async function holdStill(options: MomentOptions, work: Work): Promise<Mom
       work.signal.throwIfAborted()
       if (!(error instanceof Drift)) throw error
       if (Date.now() > deadline)
-        throw new UserError('tables-in-motion', `In ${patience / 60_000} minutes and ${attempts} attempts there was no moment in which all tables stood still: ${messageOf(error)}`, 'Something holds or takes exclusive locks all the time: a migration, VACUUM FULL, or a job that truncates. Run the backup at another time.', { cause: error })
+        throw new UserError('tables-in-motion', `In ${snapshotTimeout / 60_000} minutes and ${attempts} attempts there was no moment in which all tables stood still: ${messageOf(error)}`, 'Something holds or takes exclusive locks all the time: a migration, VACUUM FULL, or a job that truncates. Run the backup at another time.', { cause: error })
       const pause = Math.min(200 * 1.4 ** attempts, 15_000) * (0.5 + Math.random())
-      work.log.info(`Attempt ${attempts}: ${messageOf(error)}; starting over with a new snapshot (this is tried for ${patience / 60_000} minutes)`)
+      work.log.info(`Attempt ${attempts}: ${messageOf(error)}; starting over with a new snapshot (this is tried for ${snapshotTimeout / 60_000} minutes)`)
       await pauseFor(pause, work)
     }
   }
 }
 
-async function attempt(options: MomentOptions, attempts: number, work: Work): Promise<Moment> {
+async function attempt(options: ConsistentSnapshotOptions, attempts: number, work: Work): Promise<ConsistentSnapshot> {
   const { connection, programs, encoding, depth } = options
   const snapshot = await takeSnapshot(connection, work)
   const readers: Reader[] = []
@@ -88,15 +88,15 @@ async function attempt(options: MomentOptions, attempts: number, work: Work): Pr
     const capacity = await lockCapacity(snapshot.session)
     const lean = 3 * tables.length > capacity / 2
     const free = await freeConnections(snapshot.session)
-    const hands = depth === 'none' ? [] : dealOut(tables, Math.max(1, Math.min(options.jobs, Math.floor(free / 3))))
-    // each archive is a reading of the whole catalogue: twice as many as are read at a time keep all busy to the end, beside the frame and large objects
-    const archives = Math.max(1, Math.min(mostArchives, 2 + Math.max(4, 2 * options.jobs), free - hands.length - 1))
-    const plans = await planFleet(snapshot.session, all, { largeTable: options.largeTable, archives, encoding })
+    const buckets = depth === 'none' ? [] : splitWork(tables, Math.max(1, Math.min(options.jobs, Math.floor(free / 3))))
+    // each archive is a reading of the whole catalogue: twice as many as are read at a time keep all busy to the end, beside the base archive and large objects
+    const archives = Math.max(1, Math.min(maxArchives, 2 + Math.max(4, 2 * options.jobs), free - buckets.length - 1))
+    const plans = await planArchives(snapshot.session, all, { largeTable: options.largeTable, archives, encoding })
     // each one is noted at once, so that `end` finds it also when another one fails
     const open = (): Promise<void> =>
       settled(
-        hands.map(async (hand) => {
-          const reader = await openReader(snapshot, hand, { lockFirst: !lean, depth: depth === 'counts' ? depth : 'content' }, work)
+        buckets.map(async (bucket) => {
+          const reader = await openReader(snapshot, bucket, { lockFirst: !lean, depth: depth === 'counts' ? depth : 'content' }, work)
           readers.push(reader)
         }),
       )
@@ -124,7 +124,7 @@ async function attempt(options: MomentOptions, attempts: number, work: Work): Pr
     const moved = await snapshot.moved()
     if (moved.length) throw new Drift(`${moved.slice(0, 3).join(', ')}${moved.length > 3 ? ` and ${moved.length - 3} more` : ''} moved while the snapshot was taken`)
     const { lost } = snapshot.session
-    const measure: Moment['measure'] = async (onRead, onFailure) => {
+    const measure: ConsistentSnapshot['measure'] = async (onRead, onFailure) => {
       if (depth === 'none') return { tables: [] }
       const measured = await read(snapshot, readers, depth, onRead, onFailure)
       return { ...measured, tables: [...measured.tables, ...all.filter((table) => table.unreadable).map((table) => emptyPrint(table, depth))] }

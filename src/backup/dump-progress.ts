@@ -7,7 +7,7 @@ import type { Log } from '../work.ts'
 import { type Counter, tellProgress } from '../stream/progress.ts'
 
 /** How far the reading of a database has come: by what each pg_dump says it begins with, and what the server says of the table it is at. */
-export class Reading {
+export class DumpProgress {
   readonly #read: Counter = { name: 'read', done: 0, total: 0 }
   readonly #measured: Counter = { name: 'measured', done: 0, total: 0 }
   /** By archive: its tables' sizes by the name that pg_dump says, what was finished, and the table it is at. */

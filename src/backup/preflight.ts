@@ -1,6 +1,6 @@
 import type { Connection } from '../postgres/connection/connection.ts'
 import { checkPooler } from '../postgres/connection/pooler.ts'
-import { inEnglish } from '../postgres/connection/session-options.ts'
+import { withEnglishMessages } from '../postgres/connection/session-options.ts'
 import { connect, type Session } from '../postgres/connection/session.ts'
 import { findPrograms, type Programs } from '../postgres/programs/find-programs.ts'
 import { checkReadable, type Locale, readLocale, readRoles, readSystem, readTablespaces } from '../postgres/server/database.ts'
@@ -8,7 +8,7 @@ import type { Storage } from '../storage/storage.ts'
 import type { Work } from '../work.ts'
 
 /** What a backup knows before it begins. */
-export interface Readiness {
+export interface PreflightResult {
   session: Session
   /** The database's connection, on which the server speaks English where it lets us choose. */
   database: Connection
@@ -24,7 +24,7 @@ export interface Readiness {
 }
 
 /** Everything that can be known to fail before a byte is read. The session it gives is the caller's to end. */
-export async function preflight(options: { database: Connection; destinations: readonly Storage[]; bindirs: string[] }, work: Work): Promise<Readiness> {
+export async function preflight(options: { database: Connection; destinations: readonly Storage[]; bindirs: string[] }, work: Work): Promise<PreflightResult> {
   const session = await connect(options.database, work)
   try {
     await checkPooler(session, work)
@@ -36,7 +36,7 @@ export async function preflight(options: { database: Connection; destinations: r
     const system = await readSystem(session)
     const [size] = await session.query<{ bytes: string }>('SELECT pg_catalog.pg_database_size(pg_catalog.current_database())::pg_catalog.text AS bytes')
     await Promise.all(options.destinations.map((destination) => destination.probe({ signal: work.signal })))
-    const database = await inEnglish(session, options.database)
+    const database = await withEnglishMessages(session, options.database)
     return { session, database, programs, locale, roles, tablespaces, ...(system ? { system } : {}), bytes: Number(size?.bytes ?? 0), warnings }
   } catch (error) {
     await session.end()

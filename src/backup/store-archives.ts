@@ -4,10 +4,10 @@ import type { Storage } from '../storage/storage.ts'
 import type { Work } from '../work.ts'
 import { storeArchive } from '../repository/write.ts'
 import type { StoredArchive } from '../repository/manifest.ts'
-import { sideBySide } from '../stream/side-by-side.ts'
+import { mapConcurrent } from '../stream/map-concurrent.ts'
 
 /** Stores every archive, `jobs` at a time, the largest first: what is left at the end is small. */
-export async function storeFleet(
+export async function storeArchives(
   dumps: readonly Dump[],
   options: {
     folder: string
@@ -33,6 +33,6 @@ export async function storeFleet(
       throw error
     }
   }
-  await sideBySide(largestFirst, options.jobs, store, work)
+  await mapConcurrent(largestFirst, options.jobs, store, work)
   return dumps.map((dump) => stored.get(dump) as StoredArchive)
 }

@@ -4,7 +4,7 @@ import { type Connection, withDatabase } from '../postgres/connection/connection
 import { connect } from '../postgres/connection/session.ts'
 import { sweepCluster } from '../postgres/server/cluster.ts'
 import { dropRoles } from '../postgres/server/database.ts'
-import { dropFromBeside } from '../postgres/server/maintenance-session.ts'
+import { dropDatabaseOf } from '../postgres/server/maintenance-session.ts'
 import { dropSchema } from '../postgres/tables/staging.ts'
 import { folderOf } from '../repository/ids.ts'
 import { removeBackup } from '../repository/retention.ts'
@@ -53,7 +53,7 @@ async function sweepOne(held: Held, options: Parameters<typeof sweep>[1], work: 
     case 'database': {
       const server = options.servers[held.input]
       if (!server || !/^holdfast_(scratch|side)_[0-9a-f]{12}$/.test(held.name)) return undefined
-      await dropFromBeside(server, held.name, work)
+      await dropDatabaseOf(server, held.name, work)
       return `Dropped ${nameOf(held)}.`
     }
     case 'roles': {

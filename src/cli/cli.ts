@@ -1,5 +1,5 @@
 import { backupStep } from '../actions/backup.ts'
-import { judge, stacks, type Step } from '../actions/run.ts'
+import { failureOf, stacks, type Step } from '../actions/run.ts'
 import { testMigrationStep } from '../actions/test-migration.ts'
 import { verifyStep } from '../actions/verify.ts'
 import type { Env } from '../github/inputs/input.ts'
@@ -35,7 +35,7 @@ export async function cli(argv: readonly string[], env: Env): Promise<void> {
   } catch (error) {
     // before there is any work: a word misspelt, an input missing
     fail(command, error, undefined, openTerminal(options), new Map())
-    if (options.json) openTerminal(options).result(JSON.stringify({ outcome: 'failure', 'error-code': judge(error, undefined).code }))
+    if (options.json) openTerminal(options).result(JSON.stringify({ outcome: 'failure', 'error-code': failureOf(error, undefined).code }))
   }
 }
 
@@ -65,7 +65,7 @@ async function perform(asked: Asked, env: Env, options: TerminalOptions): Promis
   try {
     await sweepEarlier(folder, env, running.work)
     running.work.signal.throwIfAborted()
-    await stories[command](step, terminal, outputs)
+    await handlers[command](step, terminal, outputs)
     outputs.set('outcome', 'success').set('error-code', '')
   } catch (error) {
     fail(command, error, running.cancelledBy(), terminal, outputs)
@@ -77,7 +77,7 @@ async function perform(asked: Asked, env: Env, options: TerminalOptions): Promis
   setTimeout(() => process.exit(), 1000).unref()
 }
 
-const stories: Record<Asked['command'], (step: Step, terminal: Terminal, outputs: Outputs) => Promise<void>> = {
+const handlers: Record<Asked['command'], (step: Step, terminal: Terminal, outputs: Outputs) => Promise<void>> = {
   backup: backupStep,
   verify: verifyStep,
   'test-migration': testMigrationStep,
@@ -86,7 +86,7 @@ const stories: Record<Asked['command'], (step: Step, terminal: Terminal, outputs
 }
 
 function fail(command: string, thrown: unknown, signal: NodeJS.Signals | undefined, terminal: Terminal, outputs: Outputs): void {
-  const failure = judge(thrown, signal)
+  const failure = failureOf(thrown, signal)
   process.exitCode = failure.exitCode
   outputs.set('outcome', failure.cancelled ? 'cancelled' : 'failure').set('error-code', failure.code)
   if (failure.code === 'internal') terminal.log.warning(stacks(thrown))

@@ -13,13 +13,13 @@ import { capture } from '../stream/process.ts'
 import type { Held, Work } from '../work.ts'
 
 /** How pg_dump wrote it: as SQL, as one archive (`-Fc`), a tar of its own (`-Ft`), or a folder (`-Fd`) that somebody put into a tar. */
-export type BareFormat = 'sql' | 'custom' | 'tar' | 'directory'
+export type ExternalFormat = 'sql' | 'custom' | 'tar' | 'directory'
 
 /** A dump that another tool made, recognised by its content and made ready to be read as often as is needed. */
-export interface BareFile {
+export interface ExternalDump {
   /** As it was named, for messages. */
   name: string
-  format: BareFormat
+  format: ExternalFormat
   /** What is around it, from the outside in. */
   layers: ('age' | 'gzip' | 'zstd')[]
   /** As stored. */
@@ -32,7 +32,7 @@ export interface BareFile {
   close(): Promise<void>
 }
 
-export interface BareOptions {
+export interface ExternalDumpOptions {
   sources: readonly Storage[]
   identities: readonly string[]
   /** The folder that `file:` is relative to, and stays within. */
@@ -45,11 +45,11 @@ type Which = { kind: 'file' | 'store'; name: string }
  * Opens a dump in the workspace (`file`) or in a storage (`store`: the key below its prefix; the first source that has it). Throws UserErrors: `file-missing`,
  * `file-empty`, `file-unknown`, `file-refused`, `file-damaged`, `key-missing`, `wrong-key`.
  */
-export async function openBareFile(which: Which, options: BareOptions, work: Work): Promise<BareFile> {
+export async function openExternalDump(which: Which, options: ExternalDumpOptions, work: Work): Promise<ExternalDump> {
   const name = `${which.kind}: ${which.name}`
   const { bytes, read } = which.kind === 'file' ? await inWorkspace(which.name, options.workspace) : await inStore(which.name, options.sources, work)
   if (bytes === 0) throw new UserError('file-empty', `${name} is empty.`, 'The tool that made it failed, or is still at work: a pipe to a file gives an empty file when its first command fails.')
-  const layers: BareFile['layers'] = []
+  const layers: ExternalDump['layers'] = []
   const stages = async (): Promise<[Readable, ...Transform[]]> => [await read(), ...layers.map((layer) => opening(layer, options.identities))]
   for (;;) {
     const head = await headOf(await stages(), name)
@@ -88,14 +88,14 @@ function gone(key: string): (error: unknown) => never {
   }
 }
 
-function layerOf(head: Buffer): BareFile['layers'][number] | undefined {
+function layerOf(head: Buffer): ExternalDump['layers'][number] | undefined {
   const text = head.toString('latin1')
   if (text.startsWith('age-encryption.org/v1\n')) return 'age'
   if (text.startsWith('\x1f\x8b')) return 'gzip'
   return text.startsWith('\x28\xb5\x2f\xfd') ? 'zstd' : undefined
 }
 
-function opening(layer: BareFile['layers'][number], identities: readonly string[]): Transform {
+function opening(layer: ExternalDump['layers'][number], identities: readonly string[]): Transform {
   return layer === 'age' ? decrypting(identities) : layer === 'gzip' ? createGunzip() : decompressing()
 }
 
@@ -123,7 +123,7 @@ export function whyUnreadable(error: unknown, name: string): unknown {
   return code === 'object-damaged' ? new UserError('file-damaged', `${name}: ${message}`, hint, { cause: error }) : error
 }
 
-async function recognised(head: Buffer, name: string, stages: BareFile['stages'], work: Work): Promise<Pick<BareFile, 'format' | 'path' | 'close'>> {
+async function recognised(head: Buffer, name: string, stages: ExternalDump['stages'], work: Work): Promise<Pick<ExternalDump, 'format' | 'path' | 'close'>> {
   const text = head.toString('latin1')
   const close = async (): Promise<void> => {}
   const unknown = (what: string, hint: string): UserError => new UserError('file-unknown', `${name} ${what}.`, hint)
@@ -138,7 +138,7 @@ async function recognised(head: Buffer, name: string, stages: BareFile['stages']
 }
 
 /** Puts a tar into a private folder, and unpacks it if it holds a folder that pg_dump -Fd wrote. */
-async function unpack(name: string, stages: BareFile['stages'], work: Work): Promise<Pick<BareFile, 'format' | 'path' | 'close'>> {
+async function unpack(name: string, stages: ExternalDump['stages'], work: Work): Promise<Pick<ExternalDump, 'format' | 'path' | 'close'>> {
   const directory = join(work.temporary, `holdfast-restore-${randomBytes(6).toString('hex')}`)
   const held: Held = { kind: 'folder', directory }
   const close = async (): Promise<void> => {

@@ -8,8 +8,8 @@ import { feeding } from '../postgres/pg-restore/pg-restore.ts'
 import { endedBy, whyRestoreFailed } from '../postgres/pg-restore/errors.ts'
 import { type Child, start } from '../stream/process.ts'
 import type { Work } from '../work.ts'
-import { type BareFile, whyUnreadable } from './detect.ts'
-import { nothingSeen, readingSql, type SqlSeen } from './plain-sql.ts'
+import { type ExternalDump, whyUnreadable } from './detect.ts'
+import { emptyDumpFacts, plainSqlReader, type DumpFacts } from './plain-sql.ts'
 
 /** Majors that programs are looked for of, newest first. */
 const majors = [20, 19, 18, 17, 16, 15, 14, 13]
@@ -31,17 +31,17 @@ export async function newestPrograms(needed: readonly string[], bindirs: readonl
  * Reads a dump to its end without restoring it (an archive through pg_restore, as SQL), and tells what it is and needs. Throws `file-damaged` when it is
  * cut, and `file-refused` when it is not safe to be given to psql.
  */
-export async function readBareFile(file: BareFile, programs: Programs, work: Work): Promise<SqlSeen> {
-  const seen = nothingSeen()
+export async function readExternalDump(file: ExternalDump, programs: Programs, work: Work): Promise<DumpFacts> {
+  const seen = emptyDumpFacts()
   const nowhere = new Writable({ write: (_piece, _encoding, done) => done() })
   if (file.format === 'sql') {
-    const flowing = pipeline([...(await file.stages()), readingSql(seen), nowhere], { signal: work.signal })
+    const flowing = pipeline([...(await file.stages()), plainSqlReader(seen), nowhere], { signal: work.signal })
     await flowing.catch((error: unknown) => { throw whyUnreadable(error, file.name) })
   } else {
     const [stdin, from] = file.path === undefined ? ['pipe', []] as const : ['ignore', [file.path]] as const
     const child = start(program(programs, 'pg_restore'), ['-f', '-', ...from], { env: { ...work.env }, stdin, stdout: 'pipe' }, work)
     // what pg_restore writes is only looked at: it passes through no psql
-    const reading = pipeline([child.stdout as Readable, readingSql(seen, { forPsql: false }), nowhere], { signal: work.signal })
+    const reading = pipeline([child.stdout as Readable, plainSqlReader(seen, { forPsql: false }), nowhere], { signal: work.signal })
     const [exit, fed, read] = await Promise.allSettled([child.exit, feed(file, child, work), reading])
     work.signal.throwIfAborted()
     if (fed.status === 'rejected') throw whyUnreadable(fed.reason, file.name)
@@ -60,7 +60,7 @@ export async function readBareFile(file: BareFile, programs: Programs, work: Wor
  * there; `owner: drop`, for archives, leaves owners and grants out. psql is given no line with a command for itself, and is told to refuse them, too.
  * Throws `restore-failed` and the like, and `client-missing` where psql cannot be told so.
  */
-export async function restoreFile(file: BareFile, connection: Connection, programs: Programs, work: Work, owner: 'keep' | 'drop' = 'keep'): Promise<{ warnings: string[] }> {
+export async function loadExternalDump(file: ExternalDump, connection: Connection, programs: Programs, work: Work, owner: 'keep' | 'drop' = 'keep'): Promise<{ warnings: string[] }> {
   const sql = file.format === 'sql'
   if (sql && !knowsRestrict(programs.version)) throw new UserError('client-missing', `psql ${programs.version} in ${programs.directory} knows no \\restrict, so a plain dump is not given to it.`, 'Since August 2025 (13.22, 14.19, 15.14, 16.10, 17.6 and 18) psql can be told to run no command that hides in a dump. Update the client package to its newest minor version.')
   const key = randomBytes(16).toString('hex')
@@ -69,9 +69,9 @@ export async function restoreFile(file: BareFile, connection: Connection, progra
     : ['--exit-on-error', '--no-subscriptions', '--no-tablespaces', ...(owner === 'drop' ? ['--no-owner', '--no-privileges'] : []), '-d', connection.database, ...(file.path === undefined ? [] : [file.path])]
   const env = { ...work.env, ...libpqEnvironment(connection) }
   const child = start(program(programs, sql ? 'psql' : 'pg_restore'), args, { env, stdin: file.path === undefined ? 'pipe' : 'ignore' }, work)
-  const seen = nothingSeen()
+  const seen = emptyDumpFacts()
   const restricted = sql ? [beginningWith(`\\restrict ${key}\n`)] : []
-  const [exit, fed] = await Promise.allSettled([child.exit, feed(file, child, work, sql ? [readingSql(seen), ...restricted] : [])])
+  const [exit, fed] = await Promise.allSettled([child.exit, feed(file, child, work, sql ? [plainSqlReader(seen), ...restricted] : [])])
   work.signal.throwIfAborted()
   if (exit.status === 'rejected') throw exit.reason
   if (fed.status === 'rejected') throw whyUnreadable(fed.reason, file.name)
@@ -88,7 +88,7 @@ export function knowsRestrict(version: string): boolean {
 }
 
 /** Sends a dump to a program, if it does not read it from a file itself; ends the program when that fails, so that it commits nothing. */
-async function feed(file: BareFile, child: Child, work: Work, more: Transform[] = []): Promise<void> {
+async function feed(file: ExternalDump, child: Child, work: Work, more: Transform[] = []): Promise<void> {
   if (file.path !== undefined) return
   try {
     await pipeline([...(await file.stages()), ...more, feeding(child.stdin as Writable)], { signal: work.signal })

@@ -2,7 +2,7 @@ import { Transform } from 'node:stream'
 import { UserError } from '../errors.ts'
 
 /** What is to be known of a plain dump before a server sees it, gathered line by line. */
-export interface SqlSeen {
+export interface DumpFacts {
   /** Versions as pg_dump wrote them: of the server, and its own. */
   server?: string
   client?: string
@@ -15,7 +15,7 @@ export interface SqlSeen {
   complete: boolean
 }
 
-export function nothingSeen(): SqlSeen {
+export function emptyDumpFacts(): DumpFacts {
   return { roles: new Set(), extensions: new Set(), subscriptions: false, complete: false }
 }
 
@@ -25,7 +25,7 @@ export function nothingSeen(): SqlSeen {
  * function bodies: psql would run it on this machine. No line is passed on before it was looked at. `forPsql`: it is psql that will read it, so what
  * would change how psql tells strings from commands is refused, too.
  */
-export function readingSql(seen: SqlSeen, { forPsql = true } = {}): Transform {
+export function plainSqlReader(seen: DumpFacts, { forPsql = true } = {}): Transform {
   let rest: Buffer[] = []
   let copying = false
   let inside: Inside = undefined
@@ -133,7 +133,7 @@ function changesStrings(line: string): boolean {
   return /standard_conforming_strings/i.test(line) && line !== 'SET standard_conforming_strings = on;' && !/^--[^\r]*$/.test(line)
 }
 
-function noteComment(text: string, seen: SqlSeen): void {
+function noteComment(text: string, seen: DumpFacts): void {
   const server = /^-- Dumped from database version (\d+(?:\.\d+)?)/.exec(text)?.[1]
   const client = /^-- Dumped by pg_dump version (\d+(?:\.\d+)?)/.exec(text)?.[1]
   if (server !== undefined) seen.server ??= server
@@ -158,7 +158,7 @@ function bareName(written: string): string {
 }
 
 /** `code` is the whole statement without what is quoted, `last` its last line as it stands. pg_dump writes those that name roles on one line. */
-function noteStatement(code: string, last: string, seen: SqlSeen): void {
+function noteStatement(code: string, last: string, seen: DumpFacts): void {
   if (code.startsWith('CREATE SUBSCRIPTION ')) seen.subscriptions = true
   const extension = extended.exec(last)?.[1]
   if (extension !== undefined && extension !== 'plpgsql') seen.extensions.add(bareName(extension))

@@ -53,11 +53,11 @@ export function startWork(env: Env, redact: Redact, state: Pick<Work, 'hold' | '
  * Ends the step before this one if it still runs: as a cancel would, so that it cleans up after itself, and by force if it does
  * not. It is what that step held first; and not the leader of a process group, as its children are.
  */
-export async function endEarlierStep(held: readonly Held[], patience = 5000): Promise<void> {
+export async function endEarlierStep(held: readonly Held[], timeout = 5000): Promise<void> {
   const first = held[0]
   if (first?.kind !== 'process') return
   const runs = (): boolean => first.startTicks !== '' && startTicks(first.pid) === first.startTicks
-  const deadline = Date.now() + patience
+  const deadline = Date.now() + timeout
   for (let told = false; runs() && Date.now() < deadline; told = true) {
     if (!told) signal(first.pid, 'SIGTERM')
     await new Promise((resolve) => setTimeout(resolve, 50))

@@ -11,13 +11,13 @@ import { whyStillFailed } from '../postgres/pg-restore/errors.ts'
 import type { Held, Work } from '../work.ts'
 import { type Counter, tellProgress } from '../stream/progress.ts'
 import type { FoundBackup } from '../repository/listing.ts'
-import { archivesOf, fetchArchive, frameOf } from '../repository/read.ts'
-import { expectNone, loadRows, manner, type RestoreInto, type Target } from './load-rows.ts'
+import { archivesOf, fetchArchive, baseOf } from '../repository/read.ts'
+import { expectNone, loadRows, rowOptions, type RestoreInto, type Target } from './load-rows.ts'
 
 /**
  * Restores a backup into an empty database, in the order in which one pg_restore of a whole archive would go: types, tables and functions; rows,
  * from all archives side by side, and indexes of large tables as soon as their rows are there; all else that rests on rows; grants; materialized
- * views. Archives of rows flow straight from the store; only the frame, which is read several times and by several connections, is a file
+ * views. Archives of rows flow straight from the store; only the base archive, which is read several times and by several connections, is a file
  * meanwhile: decrypted, in a folder of our own, and checked before anything reads it.
  *
  * Gives a sentence for each thing that was let pass. Throws `object-damaged`, `object-missing` and load's UserErrors.
@@ -31,29 +31,29 @@ export async function restoreInto(
   work: Work,
 ): Promise<string[]> {
   return withFolder(work, async (folder) => {
-    const frame = join(folder, 'frame.dump')
-    await fetchArchive(backup, frameOf(backup), identities, frame, work)
+    const base = join(folder, 'base.dump')
+    await fetchArchive(backup, baseOf(backup), identities, base, work)
     const total = archivesOf(backup.manifest).reduce((sum, { bytes, plain }) => sum + (plain?.bytes ?? bytes), 0)
     const loaded: Counter = { name: 'loaded', done: 0, total }
-    const target: Target = { ...options, backup, identities, programs, connection, folder, frame, loaded }
-    const contents = await readContents(programs, frame, work)
+    const target: Target = { ...options, backup, identities, programs, connection, folder, base, loaded }
+    const contents = await readContents(programs, base, work)
     const { otherData, postData, grants, views } = contents
     const { jobs, owner = 'keep', rows: withRows = true } = options
-    const how = manner(options)
+    const how = rowOptions(options)
     work.log.info('Restoring types, tables and functions')
-    expectNone(await load(programs, connection, frame, { ...how, preData: true }, work), connection)
+    expectNone(await load(programs, connection, base, { ...how, preData: true }, work), connection)
     const nothing: Awaited<ReturnType<typeof loadRows>> = { late: [], indexes: new Set() }
     const rows = !withRows ? nothing : await work.log.group(`Restoring rows, ${jobs === 1 ? 'one archive' : `up to ${jobs} archives`} at a time`, async () => {
       const done = tellProgress(work.log, [loaded])
       return loadRows(target, contents, work).finally(done)
     })
     // archives of rows may have values of sequences too, read at another time
-    if (withRows && otherData.length) expectNone(await load(programs, connection, frame, { ...how, only: { ids: otherData, folder } }, work), connection)
+    if (withRows && otherData.length) expectNone(await load(programs, connection, base, { ...how, only: { ids: otherData, folder } }, work), connection)
     work.log.info('Restoring indexes, constraints and grants')
     const rest = postData.filter((id) => !rows.indexes.has(id))
-    if (rest.length) await loadAtOnce(programs, connection, frame, { ...how, jobs, only: { ids: rest, folder } }, work)
-    if (grants.length) expectNone(await load(programs, connection, frame, { ...how, only: { ids: grants, folder } }, work), connection)
-    if (owner !== 'keep' && owner !== 'drop') await giveOwners(programs, connection, frame, owner, work)
+    if (rest.length) await loadAtOnce(programs, connection, base, { ...how, jobs, only: { ids: rest, folder } }, work)
+    if (grants.length) expectNone(await load(programs, connection, base, { ...how, only: { ids: grants, folder } }, work), connection)
+    if (owner !== 'keep' && owner !== 'drop') await giveOwners(programs, connection, base, owner, work)
     if (withRows) await computeViews(target, views, work)
     if (rows.late.length === 0) return []
     return [`Rows of ${rows.late.join(', ')} were loaded in another pass, after the rest: a check of theirs reads other tables. Stock pg_restore goes by the archive's order, and may stop there; run it again for these tables.`]
@@ -79,18 +79,18 @@ export async function withFolder<T>(work: Work, body: (folder: string) => Promis
  * computed again, after the others, it does not.
  */
 async function computeViews(target: Target, views: readonly number[], work: Work): Promise<void> {
-  const { programs, connection, frame, folder, jobs } = target
-  const how = manner(target)
+  const { programs, connection, base, folder, jobs } = target
+  const how = rowOptions(target)
   if (jobs > 1 && views.length > 1) {
     try {
-      return await loadAtOnce(programs, connection, frame, { ...how, jobs, only: { ids: views, folder } }, work)
+      return await loadAtOnce(programs, connection, base, { ...how, jobs, only: { ids: views, folder } }, work)
     } catch (error) {
       if (!(error instanceof UserError && error.code === 'restore-failed')) throw error
       work.log.debug(`computing materialized views one after the other, since at once it failed: ${error.message}`)
     }
   }
   for (let ids = views; ids.length; ) {
-    const failed = await load(programs, connection, frame, { ...how, only: { ids, folder } }, work)
+    const failed = await load(programs, connection, base, { ...how, only: { ids, folder } }, work)
     if (failed.length >= ids.length) throw whyStillFailed(failed, connection)
     ids = failed.map(({ id }) => id)
   }

@@ -6,9 +6,9 @@ import { type Contents, ofTable, plainName, type TableIndex } from '../postgres/
 import type { Programs } from '../postgres/programs/find-programs.ts'
 import type { FoundBackup } from '../repository/listing.ts'
 import type { StoredArchive } from '../repository/manifest.ts'
-import { dataArchivesOf, frameOf, withArchive } from '../repository/read.ts'
+import { dataArchivesOf, baseOf, withArchive } from '../repository/read.ts'
 import type { Counter } from '../stream/progress.ts'
-import { sideBySide } from '../stream/side-by-side.ts'
+import { mapConcurrent } from '../stream/map-concurrent.ts'
 import type { Work } from '../work.ts'
 
 export interface RestoreInto {
@@ -28,16 +28,16 @@ export interface Target extends RestoreInto {
   identities: readonly string[]
   programs: Programs
   connection: Connection
-  /** A private folder, with the frame in it. */
+  /** A private folder, with the base archive in it. */
   folder: string
-  frame: string
+  base: string
   /** Bytes of archives that were loaded, compressed as pg_dump wrote them. */
   loaded: Counter
 }
 
-/** Some entries, or all, of an archive of the store or of the frame's file. */
+/** Some entries, or all, of an archive of the store or of the base archive's file. */
 interface Part {
-  archive: StoredArchive | 'frame'
+  archive: StoredArchive | 'base'
   only?: readonly number[]
 }
 
@@ -60,7 +60,7 @@ type Step = { bytes: number } & ({ part: Part; index?: never } | { part?: never;
 export async function loadRows(target: Target, contents: Contents, work: Work): Promise<{ late: string[]; indexes: ReadonlySet<number> }> {
   const { backup, connection, jobs } = target
   const others = dataArchivesOf(backup.manifest).map((archive): Step => ({ part: { archive }, bytes: archive.bytes }))
-  const steps = [...frameParts(target, contents), ...others, ...largeIndexes(backup, contents)].sort(inOrder)
+  const steps = [...baseParts(target, contents), ...others, ...largeIndexes(backup, contents)].sort(inOrder)
   const loaded = new Set<string>()
   const tried = new Set<string>()
   const indexes = new Set<number>()
@@ -72,15 +72,15 @@ export async function loadRows(target: Target, contents: Contents, work: Work): 
       return []
     }
     const failed = await loadPart(target, part, own)
-    if (part.archive === 'frame') target.loaded.done += bytes
-    if (part.archive === 'frame') return failed
+    if (part.archive === 'base') target.loaded.done += bytes
+    if (part.archive === 'base') return failed
     tried.add(part.archive.name)
     if (failed.length === 0) loaded.add(part.archive.name)
     return failed
   }
   const mayJoin = ({ index }: Step, running: readonly Step[]): boolean =>
     !index || (tried.has(index.rowsIn) && !running.some((other) => other.index?.table === index.table && (other.index.alone || index.alone)))
-  let failed = await sideBySide(steps, jobs, take, work, mayJoin)
+  let failed = await mapConcurrent(steps, jobs, take, work, mayJoin)
   let parts = steps
   const late = new Set<string>()
   for (;;) {
@@ -89,7 +89,7 @@ export async function loadRows(target: Target, contents: Contents, work: Work): 
     for (const { what } of entries) late.add(what.replace(/^TABLE DATA /, ''))
     work.log.info(`Loading once more what came before what it rests on: ${entries.map(({ what }) => what).join(', ')}`)
     parts = parts.flatMap((step, i) => (step.part && failed[i]?.length ? [{ ...step, part: { ...step.part, only: failed[i].map(({ id }) => id) } }] : []))
-    failed = await sideBySide(parts, jobs, take, work)
+    failed = await mapConcurrent(parts, jobs, take, work)
     if (failed.flat().length >= entries.length) throw whyStillFailed(failed.flat(), connection)
   }
 }
@@ -101,31 +101,31 @@ function inOrder(a: Step, b: Step): number {
 }
 
 /**
- * The frame's own rows, in parts of about the same size: each has a pg_restore of its own, since with several workers in one it could not
- * be told which table an error belongs to. A small frame is one part.
+ * The base archive's own rows, in parts of about the same size: each has a pg_restore of its own, since with several workers in one it could not
+ * be told which table an error belongs to. A small base archive is one part.
  */
-function frameParts(target: Target, { rows }: Contents): Step[] {
-  const { bytes } = frameOf(target.backup)
+function baseParts(target: Target, { rows }: Contents): Step[] {
+  const { bytes } = baseOf(target.backup)
   const count = Math.max(1, Math.min(rows.length, 4 * target.jobs, Math.max(Math.floor(bytes / (4 * 1024 * 1024)), Math.floor(rows.length / 500))))
   const dealt = Array.from({ length: count }, (_, hand) => rows.filter((_id, i) => i % count === hand))
-  return dealt.filter((only) => only.length > 0).map((only) => ({ part: { archive: 'frame', only }, bytes: bytes / count }))
+  return dealt.filter((only) => only.length > 0).map((only) => ({ part: { archive: 'base', only }, bytes: bytes / count }))
 }
 
 async function loadPart(target: Target, part: Part, work: Work): Promise<Entry[]> {
-  const { backup, identities, programs, connection, folder, frame } = target
-  const loading = { ...manner(target), ...(part.only ? { only: { ids: part.only, folder } } : {}) }
-  if (part.archive === 'frame') return load(programs, connection, frame, loading, work)
+  const { backup, identities, programs, connection, folder, base } = target
+  const loading = { ...rowOptions(target), ...(part.only ? { only: { ids: part.only, folder } } : {}) }
+  if (part.archive === 'base') return load(programs, connection, base, loading, work)
   const count = (bytes: number): void => void (target.loaded.done += bytes)
   return withArchive(backup, part.archive, identities, (archive) => load(programs, connection, archive, loading, work), work, count)
 }
 
 async function makeIndex(target: Target, { id }: LargeIndex, work: Work): Promise<void> {
-  const { programs, connection, frame, folder } = target
-  expectNone(await load(programs, connection, frame, { ...manner(target), only: { ids: [id], folder } }, work), connection)
+  const { programs, connection, base, folder } = target
+  expectNone(await load(programs, connection, base, { ...rowOptions(target), only: { ids: [id], folder } }, work), connection)
 }
 
 /** What holds for each pg_restore of a restore. */
-export function manner({ tablespaces, owner = 'keep' }: RestoreInto): Pick<Loading, 'tablespaces' | 'owners'> {
+export function rowOptions({ tablespaces, owner = 'keep' }: RestoreInto): Pick<Loading, 'tablespaces' | 'owners'> {
   return { tablespaces, owners: owner === 'keep' }
 }
 

@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { UserError } from '../errors.ts'
 import { type Connection, withDatabase } from '../postgres/connection/connection.ts'
-import { quietly } from '../postgres/connection/session-options.ts'
+import { withEventTriggersOff } from '../postgres/connection/session-options.ts'
 import { connect } from '../postgres/connection/session.ts'
 import { findPrograms, type Programs } from '../postgres/programs/find-programs.ts'
 import { extensionMissing, lackingExtensions } from '../postgres/programs/packages.ts'
 import { startCluster } from '../postgres/server/cluster.ts'
 import { createDatabase, missingRoles, pinRoles } from '../postgres/server/database.ts'
 import { dropHeld, dropHeldRoles } from '../postgres/server/maintenance-session.ts'
-import { preloading } from '../postgres/server/preload.ts'
+import { preloadSettings } from '../postgres/server/preload.ts'
 import type { Manifest } from '../repository/manifest.ts'
 import type { Held, Work } from '../work.ts'
 import type { CopyOptions } from './options.ts'
@@ -24,17 +24,17 @@ export interface Scratch {
 }
 
 /** What a copy needs of the server that it is made on; of a backup, its manifest tells. */
-export interface Needs {
+export interface ScratchRequirements {
   manifest: { source: Pick<Manifest['source'], 'major' | 'server' | 'roles' | 'locale'>; fingerprint: { supplement: Pick<Manifest['fingerprint']['supplement'], 'extensions'> } }
 }
 
 /** Opens a scratch database with the backup's locale and roles: on the given server, or on a cluster that we start and destroy. */
-export async function openScratch(backup: Needs, options: Pick<CopyOptions, 'scratch' | 'bindirs'>, work: Work): Promise<Scratch> {
+export async function openScratch(backup: ScratchRequirements, options: Pick<CopyOptions, 'scratch' | 'bindirs'>, work: Work): Promise<Scratch> {
   const { major, roles } = backup.manifest.source
   const name = `holdfast_scratch_${randomBytes(6).toString('hex')}`
   if (options.scratch) return openDatabase(backup, options.scratch, name, options.bindirs, work)
   const programs = await findPrograms(major, ['postgres', 'initdb', 'pg_restore', 'pg_dump'], options.bindirs, work)
-  const settings = preloading(programs.directory, Object.keys(backup.manifest.fingerprint.supplement.extensions), name)
+  const settings = preloadSettings(programs.directory, Object.keys(backup.manifest.fingerprint.supplement.extensions), name)
   const cluster = await startCluster(programs, { superuser: roles.superuser, settings }, work)
   try {
     const scratch = await openDatabase(backup, cluster.connection, name, [programs.directory, ...options.bindirs], work, true)
@@ -45,7 +45,7 @@ export async function openScratch(backup: Needs, options: Pick<CopyOptions, 'scr
   }
 }
 
-async function openDatabase(backup: Needs, server: Connection, name: string, bindirs: string[], work: Work, own = false): Promise<Scratch> {
+async function openDatabase(backup: ScratchRequirements, server: Connection, name: string, bindirs: string[], work: Work, own = false): Promise<Scratch> {
   const { source, fingerprint } = backup.manifest
   const session = await connect(server, work)
   const held = { kind: 'database', name, input: 'scratch-url' } as const
@@ -66,7 +66,7 @@ async function openDatabase(backup: Needs, server: Connection, name: string, bin
     await createDatabase(session, name, source.locale)
     if (source.roles.names.length) await pinRoles(session, name, source.roles.names)
     return {
-      connection: await quietly(session, withDatabase(server, name)),
+      connection: await withEventTriggersOff(session, withDatabase(server, name)),
       programs,
       server: { version: session.version, own },
       close,

@@ -17,7 +17,7 @@ export function compareStates(before: ReadonlyMap<number, TableState>, after: Re
       findings.push(...compareTable(was, is, moved))
     } else {
       tables.push({ table: was.table, change: 'dropped', rowsBefore: was.rows, rewritten: false, bytes: was.bytes })
-      findings.push(...dropped(was, moved || sameValues([was], heirs(was, before, after))))
+      findings.push(...dropped(was, moved || sameValues([was], replacements(was, before, after))))
     }
   }
   for (const [oid, is] of after) if (!before.has(oid)) tables.push({ table: is.table, change: 'created', rowsAfter: is.rows, rewritten: false })
@@ -67,7 +67,7 @@ function sameColumns(was: TableState, is: TableState): boolean {
 }
 
 /** New tables that took the place of a dropped one: of its name, or leaves of a partition tree of its name or its own tree's. */
-function heirs(was: TableState, before: ReadonlyMap<number, TableState>, after: ReadonlyMap<number, TableState>): TableState[] {
+function replacements(was: TableState, before: ReadonlyMap<number, TableState>, after: ReadonlyMap<number, TableState>): TableState[] {
   const names = [was.table, was.partOf]
   return [...after.values()].filter((is) => !before.has(is.oid) && [is.table, is.partOf].some((name) => name !== undefined && names.includes(name)))
 }

@@ -7,7 +7,7 @@ import { measureLargeObjects } from '../postgres/fingerprint/large-objects.ts'
 import { compareSchemaPrints, printSchema, type SchemaPrint } from '../postgres/fingerprint/schema.ts'
 import { readSequences } from '../postgres/fingerprint/sequences.ts'
 import { type Command, type CommandEnd, endOf, runCommand } from '../postgres/programs/user-command.ts'
-import { still } from '../postgres/server/isolate.ts'
+import { dropUserMappings } from '../postgres/server/isolate.ts'
 import { findReadable } from '../repository/open.ts'
 import type { Work } from '../work.ts'
 import { compareOutside, compareStates, droppedViews, type Outside } from './data-loss.ts'
@@ -55,7 +55,7 @@ export async function rehearse(options: RehearseOptions, work: Work): Promise<Re
     const warnings = await restoreInto(backup, options.identities, scratch.programs.archive, scratch.connection, how, work)
     const session = await connect(scratch.connection, work)
     try {
-      for (const what of await still(session)) warnings.push(`Not in the copy: ${what}, so that nothing run there can reach other systems.`)
+      for (const what of await dropUserMappings(session)) warnings.push(`Not in the copy: ${what}, so that nothing run there can reach other systems.`)
       await session.query('ANALYZE')
       const restored = Date.now()
       const look = (): Promise<Seen> => see(session, scratch, encoding, work)

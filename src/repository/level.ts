@@ -41,6 +41,6 @@ export function verdictOf(seen: Seen): Verdict {
 }
 
 /** Whether nothing speaks against it, and it came as far as was asked. */
-export function speaksWell(verdict: Verdict): boolean {
+export function isPassing(verdict: Verdict): boolean {
   return verdict === 'proven' || verdict === 'reached' || verdict === 'limited'
 }

@@ -15,7 +15,7 @@ export interface FoundBackup {
 }
 
 /** What one destination has of one backup. */
-export interface Traces {
+export interface StoredBackup {
   storage: Storage
   folder: string
   /** It has a manifest. */
@@ -27,80 +27,80 @@ export interface Traces {
 }
 
 /** What one destination has, by label and id: one listing. */
-export async function tracesIn(storage: Storage, only: string | undefined, work: Work): Promise<Map<string, Map<string, Traces>>> {
-  const found = new Map<string, Map<string, Traces>>()
+export async function listStored(storage: Storage, only: string | undefined, work: Work): Promise<Map<string, Map<string, StoredBackup>>> {
+  const found = new Map<string, Map<string, StoredBackup>>()
   for await (const { key, bytes } of storage.list(only === undefined ? '' : `${labelKey(only)}/`, { signal: work.signal })) {
     const [, place = '', id = '', name = ''] = /^([^/]+)\/([^/]+)\/(.+)$/.exec(key) ?? []
     if (!isId(id)) continue
     const label = labelOf(place)
-    const backups = found.get(label) ?? new Map<string, Traces>()
-    const traces = backups.get(id) ?? { storage, folder: `${place}/${id}/`, finished: false, bytes: 0, proofs: [] }
-    if (name.startsWith('proofs/')) traces.proofs.push(key)
-    else traces.bytes += bytes
-    if (name === 'manifest.json') traces.finished = true
-    found.set(label, backups.set(id, traces))
+    const backups = found.get(label) ?? new Map<string, StoredBackup>()
+    const stored = backups.get(id) ?? { storage, folder: `${place}/${id}/`, finished: false, bytes: 0, proofs: [] }
+    if (name.startsWith('proofs/')) stored.proofs.push(key)
+    else stored.bytes += bytes
+    if (name === 'manifest.json') stored.finished = true
+    found.set(label, backups.set(id, stored))
   }
-  for (const traces of [...found.values()].flatMap((backups) => [...backups.values()])) traces.proofs.sort()
+  for (const stored of [...found.values()].flatMap((backups) => [...backups.values()])) stored.proofs.sort()
   return found
 }
 
 /** Ids of the finished backups of a label in one destination that `latest` and its like choose from, oldest first. */
 export async function listBackups(storage: Storage, label: string, work: Work): Promise<string[]> {
-  return choosable((await tracesIn(storage, label, work)).get(label) ?? new Map<string, Traces>())
+  return selectableIds((await listStored(storage, label, work)).get(label) ?? new Map<string, StoredBackup>())
 }
 
 /** Those that are finished and that a choice is made from, oldest first. */
-export function choosable(found: ReadonlyMap<string, Pick<Traces, 'finished'>>): string[] {
+export function selectableIds(found: ReadonlyMap<string, Pick<StoredBackup, 'finished'>>): string[] {
   return [...found].filter(([id, { finished }]) => finished && idPattern.test(id)).map(([id]) => id).sort()
 }
 
 /** All that the destinations have of one label. */
-export interface Shelf {
+export interface BackupIndex {
   label: string
   sources: readonly Storage[]
   /** Those that `latest` and its like choose from, oldest first. */
   ids: string[]
   /** Finished ones by id, in the order of the sources. */
-  traces: Map<string, Traces[]>
+  stored: Map<string, StoredBackup[]>
   /** Why sources could not be read. */
   failures: unknown[]
 }
 
 /** Looks into all sources, for the one label that they have unless one is named. A source that cannot be read is among the failures. */
-export async function openShelf(sources: readonly Storage[], label: string | undefined, work: Work): Promise<Shelf> {
-  const shelf: Shelf = { label: label ?? (await onlyLabel(sources, work)), sources, ids: [], traces: new Map(), failures: [] }
+export async function openBackupIndex(sources: readonly Storage[], label: string | undefined, work: Work): Promise<BackupIndex> {
+  const index: BackupIndex = { label: label ?? (await onlyLabel(sources, work)), sources, ids: [], stored: new Map(), failures: [] }
   for (const storage of sources) {
     try {
-      for (const [id, traces] of (await tracesIn(storage, shelf.label, work)).get(shelf.label) ?? [])
-        if (traces.finished) shelf.traces.set(id, [...(shelf.traces.get(id) ?? []), traces])
+      for (const [id, stored] of (await listStored(storage, index.label, work)).get(index.label) ?? [])
+        if (stored.finished) index.stored.set(id, [...(index.stored.get(id) ?? []), stored])
     } catch (error) {
       work.signal.throwIfAborted()
-      shelf.failures.push(error)
+      index.failures.push(error)
     }
   }
-  shelf.ids = [...shelf.traces.keys()].filter((id) => idPattern.test(id)).sort()
-  return shelf
+  index.ids = [...index.stored.keys()].filter((id) => idPattern.test(id)).sort()
+  return index
 }
 
 /**
- * Why nothing on the shelf is what was asked for, or of what there is: the failure of a source that might have it, or a UserError `unknown-backup`
+ * Why nothing in the index is what was asked for, or of what there is: the failure of a source that might have it, or a UserError `unknown-backup`
  * (`what` is missing) or `no-backup` (there is nothing).
  */
-export async function notThere(shelf: Shelf, what: string, work: Work): Promise<unknown> {
-  if (shelf.failures.length) return shelf.failures[0]
-  const where = shelf.sources.map(({ url }) => url).join(' and ')
-  if (shelf.ids.length) return new UserError('unknown-backup', `There is no backup ${what} of "${shelf.label}" in ${where}.`, `"latest" is ${shelf.ids.at(-1)}. The newest there are: ${(isPreRestore(what) ? [...shelf.traces.keys()].sort() : shelf.ids).toReversed().slice(0, 10).join(', ')}.`)
-  const labels = await labelsIn(shelf.sources, work)
-  return new UserError('no-backup', `No backup of "${shelf.label}" was found in ${where}.`, labels.length ? `Labels there: ${labels.join(', ')}. Set label to one of them.` : 'Nothing is stored there yet: run the backup action first, with the same storage and label.')
+export async function backupNotFound(index: BackupIndex, what: string, work: Work): Promise<unknown> {
+  if (index.failures.length) return index.failures[0]
+  const where = index.sources.map(({ url }) => url).join(' and ')
+  if (index.ids.length) return new UserError('unknown-backup', `There is no backup ${what} of "${index.label}" in ${where}.`, `"latest" is ${index.ids.at(-1)}. The newest there are: ${(isPreRestore(what) ? [...index.stored.keys()].sort() : index.ids).toReversed().slice(0, 10).join(', ')}.`)
+  const labels = await labelsIn(index.sources, work)
+  return new UserError('no-backup', `No backup of "${index.label}" was found in ${where}.`, labels.length ? `Labels there: ${labels.join(', ')}. Set label to one of them.` : 'Nothing is stored there yet: run the backup action first, with the same storage and label.')
 }
 
 /**
- * Reads the manifest of a backup that is on the shelf, from the first source that has it. Throws readManifest's UserErrors, and `unknown-backup` if
+ * Reads the manifest of a backup that is in the index, from the first source that has it. Throws readManifest's UserErrors, and `unknown-backup` if
  * it was removed meanwhile.
  */
-export async function openBackup({ label, traces }: Shelf, id: string, work: Work): Promise<FoundBackup> {
-  const [at] = traces.get(id) ?? []
-  if (!at) throw new Error(`${id} is not on the shelf`)
+export async function openBackup({ label, stored }: BackupIndex, id: string, work: Work): Promise<FoundBackup> {
+  const [at] = stored.get(id) ?? []
+  if (!at) throw new Error(`${id} is not in the index`)
   const location = locationOf(at.storage, label, id)
   const manifest = await fetchManifest(at.storage, at.folder, location, work)
   if (manifest.id !== id || manifest.label !== label)

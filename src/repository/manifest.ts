@@ -77,8 +77,8 @@ const manifestSchema = v.object({
     v.array(
       v.object({
         name: v.pipe(v.string(), v.regex(/^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/), v.check((name) => !name.split('/').some((part) => /^\.\.?$/.test(part)))),
-        kind: v.picklist(['frame', 'rows', 'large-objects', 'recipe']),
-        /** For `rows`: the tables whose rows it holds, as in the fingerprint. The frame holds those of all others. */
+        kind: v.picklist(['base', 'rows', 'large-objects', 'recovery-guide']),
+        /** For `rows`: the tables whose rows it holds, as in the fingerprint. The base archive holds those of all others. */
         tables: v.exactOptional(v.array(v.string())),
         bytes: count,
         sha256,

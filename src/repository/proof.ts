@@ -24,8 +24,8 @@ const proofSchema = v.object({
   partial: v.exactOptional(v.boolean()),
   /** How many there were, and the first of them. */
   differences: v.object({ count: v.number(), first: v.array(difference) }),
-  /** The user's own, in their order. `said`: what it gave, when it did not pass. */
-  checks: v.array(v.object({ name: v.string(), passed: v.boolean(), said: v.string() })),
+  /** The user's own, in their order. `outcome`: what it gave, when it did not pass. */
+  checks: v.array(v.object({ name: v.string(), passed: v.boolean(), outcome: v.string() })),
   /** Those that were set. `met` is left out where it could not be measured. */
   objectives: v.array(v.object({ name: v.string(), limit: v.number(), found: v.exactOptional(v.number()), met: v.exactOptional(v.boolean()) })),
   /** Left out where nothing was restored. */
@@ -40,7 +40,7 @@ const proofSchema = v.object({
 export type Proof = v.InferOutput<typeof proofSchema>
 
 /** So many differences are in a proof; how many there were is in it, too. */
-export const mostDifferences = 100
+export const maxDifferences = 100
 
 /** A stored proof; undefined if it cannot be read as one: then it proves nothing. */
 export function readProof(text: string): Proof | undefined {

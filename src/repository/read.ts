@@ -13,18 +13,18 @@ import type { FoundBackup } from './listing.ts'
 import type { Manifest, StoredArchive } from './manifest.ts'
 
 /** The archive with the schema, and the rows of all tables that no other archive has. */
-export function frameOf(backup: FoundBackup): StoredArchive {
-  const frame = backup.manifest.objects.find(({ kind }) => kind === 'frame')
-  if (!frame) throw new UserError('manifest-damaged', `The manifest of ${backup.location} names no archive.`, 'Read the backup from another destination, or take another backup.')
-  return frame
+export function baseOf(backup: FoundBackup): StoredArchive {
+  const base = backup.manifest.objects.find(({ kind }) => kind === 'base')
+  if (!base) throw new UserError('manifest-damaged', `The manifest of ${backup.location} names no archive.`, 'Read the backup from another destination, or take another backup.')
+  return base
 }
 
 /** All archives, in the manifest's order. */
 export function archivesOf({ objects }: Pick<Manifest, 'objects'>): StoredArchive[] {
-  return objects.filter(({ kind }) => kind !== 'recipe')
+  return objects.filter(({ kind }) => kind !== 'recovery-guide')
 }
 
-/** The archives beside the frame, which hold data alone; the largest first. */
+/** The archives beside the base archive, which hold data alone; the largest first. */
 export function dataArchivesOf({ objects }: Pick<Manifest, 'objects'>): StoredArchive[] {
   return objects.filter(({ kind }) => kind === 'rows' || kind === 'large-objects').sort((a, b) => b.bytes - a.bytes)
 }
@@ -91,7 +91,7 @@ export async function fetchArchive(backup: FoundBackup, object: StoredArchive, i
     await withArchive(backup, object, identities, (archive) => pipeline(archive, createWriteStream(file, { flags: 'wx', mode: 0o600 }), { signal: work.signal }), work)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
-    throw new UserError('disk-full', `The disk of this machine is full: ${object.name} does not fit into ${work.temporary}.`, 'The frame of a backup is kept there, decrypted, while it is restored. Free some space, or use a larger runner.', { cause: error })
+    throw new UserError('disk-full', `The disk of this machine is full: ${object.name} does not fit into ${work.temporary}.`, 'The base archive of a backup is kept there, decrypted, while it is restored. Free some space, or use a larger runner.', { cause: error })
   }
 }
 

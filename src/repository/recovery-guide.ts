@@ -6,13 +6,13 @@ import type { Manifest, StoredArchive } from './manifest.ts'
  * RECOVER.md, stored in each backup's folder: how to restore it with stock tools alone, on a day when this project is gone.
  * Names no secret; every command in it is run by a test.
  */
-export function recipe(manifest: Pick<Manifest, 'id' | 'label' | 'source' | 'snapshot' | 'client' | 'encryption' | 'objects'>): string {
+export function recoveryGuide(manifest: Pick<Manifest, 'id' | 'label' | 'source' | 'snapshot' | 'client' | 'encryption' | 'objects'>): string {
   const { source, snapshot, encryption } = manifest
-  const frame = manifest.objects.find(({ kind }) => kind === 'frame')
-  if (!frame) throw new Error('a recipe needs a frame')
+  const base = manifest.objects.find(({ kind }) => kind === 'base')
+  if (!base) throw new Error('a recovery guide needs a base archive')
   const others = dataArchivesOf(manifest)
   const encrypted = encryption !== 'none'
-  const tools = [...(encrypted ? ['age'] : []), ...(frame.plain?.compression === 'zstd' ? ['zstd'] : []), `pg_restore ${source.major} (pg_dump ${manifest.client} wrote it)`]
+  const tools = [...(encrypted ? ['age'] : []), ...(base.plain?.compression === 'zstd' ? ['zstd'] : []), `pg_restore ${source.major} (pg_dump ${manifest.client} wrote it)`]
   return `# Backup ${manifest.id} of "${manifest.label}"
 
 The database "${source.database}" of a PostgreSQL ${source.server} server, as it was at ${snapshot.at} (write-ahead log ${snapshot.lsn}).
@@ -21,7 +21,7 @@ It can be restored with stock tools: ${tools.join(', ')}.
 First, check what was stored against its digest in manifest.json (each \`sha256\` in \`objects\`):
 
 \`\`\`sh
-sha256sum ${[frame, ...others].map(({ name }) => name).join(' ')}
+sha256sum ${[base, ...others].map(({ name }) => name).join(' ')}
 \`\`\`
 
 Then create the roles that the database names, where they are missing (an error "already exists" is fine), and an empty database:
@@ -33,7 +33,7 @@ CREATE DATABASE restored ${localeOptions(source)};
 SQL
 \`\`\`
 
-${encrypted ? '`key.txt` holds the age identity (the line AGE-SECRET-KEY-…) that belongs to one of the public keys below. ' : ''}${others.length ? inStages(frame, others, encrypted) : inOne(frame, encrypted)}
+${encrypted ? '`key.txt` holds the age identity (the line AGE-SECRET-KEY-…) that belongs to one of the public keys below. ' : ''}${others.length ? inStages(base, others, encrypted) : inOne(base, encrypted)}
 
 Last, \`psql -d restored -c ANALYZE\`. manifest.json tells how many rows each table had (\`fingerprint.tables\`).
 ${encrypted ? `\nEncrypted to:\n\n${encryption.recipients.map((recipient) => `- \`${recipient}\``).join('\n')}\n` : ''}`
@@ -42,23 +42,23 @@ ${encrypted ? `\nEncrypted to:\n\n${encryption.recipients.map((recipient) => `- 
 const restore = 'pg_restore --no-tablespaces --no-subscriptions -d restored'
 
 /** One archive: one pipe. */
-function inOne(frame: StoredArchive, encrypted: boolean): string {
+function inOne(base: StoredArchive, encrypted: boolean): string {
   return `Restore.
 If it stops at a row that "violates check constraint", that check reads another table: leave out --exit-on-error, and load the tables
 that it names once more with \`-a -t\`.
 
-${shell(piped(frame, encrypted, `${restore} --exit-on-error`))}`
+${shell(piped(base, encrypted, `${restore} --exit-on-error`))}`
 }
 
-/** Several: the frame without rows, all rows, and then what needs the rows. Grants go where pg_restore itself puts them. */
-function inStages(frame: StoredArchive, others: readonly StoredArchive[], encrypted: boolean): string {
-  const file = 'frame.dump'
-  const opened = frame.name === file
-  return `The backup has several archives. First types, tables and functions, from the frame${opened ? '' : ', which is read several times and so becomes a file'}:
+/** Several: the base archive without rows, all rows, and then what needs the rows. Grants go where pg_restore itself puts them. */
+function inStages(base: StoredArchive, others: readonly StoredArchive[], encrypted: boolean): string {
+  const file = 'base.dump'
+  const opened = base.name === file
+  return `The backup has several archives. First types, tables and functions, from the base archive${opened ? '' : ', which is read several times and so becomes a file'}:
 
-${shell(...(opened ? [] : [`${piped(frame, encrypted)} > ${file}`]), `${restore} --exit-on-error --section=pre-data --no-privileges ${file}`)}
+${shell(...(opened ? [] : [`${piped(base, encrypted)} > ${file}`]), `${restore} --exit-on-error --section=pre-data --no-privileges ${file}`)}
 
-Then the rows of all archives; several at a time if you like, the frame last, since its values of sequences count. Where a row "violates check constraint", that check reads another
+Then the rows of all archives; several at a time if you like, the base archive last, since its values of sequences count. Where a row "violates check constraint", that check reads another
 table: run the command once more, after the others, with \`-a -t\` and the table's name.
 
 ${shell(...others.map((archive) => piped(archive, encrypted, restore)), `${restore} --section=data --no-privileges ${file}`)}

@@ -2,7 +2,7 @@ import { messageOf } from '../errors.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { Work } from '../work.ts'
 import { folderOf, isPreRestore } from './ids.ts'
-import { choosable, type Traces, tracesIn } from './listing.ts'
+import { selectableIds, type StoredBackup, listStored } from './listing.ts'
 import { newestProof } from './newest-proof.ts'
 
 /**
@@ -15,13 +15,13 @@ import { newestProof } from './newest-proof.ts'
  * Gives the ids that were removed.
  */
 export async function prune(storage: Storage, label: string, keep: number, work: Work): Promise<string[]> {
-  const found = (await tracesIn(storage, label, work)).get(label) ?? new Map<string, Traces>()
-  const ids = choosable(found).reverse()
+  const found = (await listStored(storage, label, work)).get(label) ?? new Map<string, StoredBackup>()
+  const ids = selectableIds(found).reverse()
   const kept = ids.slice(0, Math.max(1, keep))
   let candidates = ids.slice(kept.length)
   // one that was good once and was found bad since is not; and what cannot be read of proofs stops it all
   const newestProven = async (some: readonly string[]): Promise<string | undefined> => {
-    for (const id of some) if ((await newestProof(id, [found.get(id) as Traces], work))?.proven) return id
+    for (const id of some) if ((await newestProof(id, [found.get(id) as StoredBackup], work))?.proven) return id
     return undefined
   }
   if (candidates.length > 0 && !(await newestProven(kept))) {

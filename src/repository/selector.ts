@@ -3,11 +3,11 @@ import { messageOf, UserError } from '../errors.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { Work } from '../work.ts'
 import { isId, timeOf } from './ids.ts'
-import { type FoundBackup, notThere, openBackup, openShelf, type Shelf } from './listing.ts'
+import { type FoundBackup, backupNotFound, openBackup, openBackupIndex, type BackupIndex } from './listing.ts'
 import { newestProof, newestProofs } from './newest-proof.ts'
 
 /** Which backups are meant, as it is typed. Ids sort by time, so "newest" is the greatest. */
-export type Which =
+export type BackupSelector =
   | { kind: 'latest' }
   | { kind: 'latest-proven' }
   | { kind: 'id'; id: string }
@@ -24,13 +24,13 @@ export type Which =
   | { kind: 'store'; name: string }
 
 /** What names one backup, and throws if there is none. */
-export type WhichOne = Extract<Which, { kind: 'latest' | 'latest-proven' | 'id' | 'before' }>
+export type SingleSelector = Extract<BackupSelector, { kind: 'latest' | 'latest-proven' | 'id' | 'before' }>
 
 /** What may name several, or none. */
-export type WhichSeveral = Extract<Which, { kind: 'all' | 'unproven' | 'oldest-unproven' | 'sample' }>
+export type BatchSelector = Extract<BackupSelector, { kind: 'all' | 'unproven' | 'oldest-unproven' | 'sample' }>
 
 /** Reads what was typed. Throws a UserError `bad-backup-id`. */
-export function readWhich(typed: string): Which {
+export function parseSelector(typed: string): BackupSelector {
   const text = typed.trim()
   if (text === 'latest' || text === 'latest-proven' || text === 'all' || text === 'unproven' || text === 'oldest-unproven') return { kind: text }
   const [, kind, rest = ''] = /^(before|sample|file|store):\s*(\S.*)$/s.exec(text) ?? []
@@ -41,8 +41,8 @@ export function readWhich(typed: string): Which {
   throw new UserError('bad-backup-id', `backup is "${text.slice(0, 80)}", which is neither "latest" nor the id of a backup.`, 'An id looks like 20261121T031500Z-ab12cd; the backup action gives it as its output backup-id. Or write latest-proven, or before: 2026-11-20T03:00:00Z.')
 }
 
-export function namesOne(which: Which): which is WhichOne {
-  return ['latest', 'latest-proven', 'id', 'before'].includes(which.kind)
+export function isSingle(selector: BackupSelector): selector is SingleSelector {
+  return ['latest', 'latest-proven', 'id', 'before'].includes(selector.kind)
 }
 
 /** ISO 8601, with a space or a T; without a zone it is UTC, and without a time the day's beginning. */
@@ -60,58 +60,58 @@ function readMoment(text: string): Date {
  * `no-backup` and `no-proven-backup`.
  */
 export async function findBackup(sources: readonly Storage[], label: string | undefined, typed: string, work: Work): Promise<FoundBackup> {
-  const which = readWhich(typed)
-  if (which.kind === 'file' || which.kind === 'store') throw foreign(typed)
-  if (!namesOne(which)) throw new UserError('bad-backup-id', `backup is "${typed}", which may be several backups; here it is one.`, 'Write latest, latest-proven, an id, or before: 2026-11-20T03:00:00Z.')
-  const shelf = await openShelf(sources, label, work)
-  const backup = await findOn(shelf, which, work)
-  for (const failure of shelf.failures) work.log.warning(`One destination could not be read: ${messageOf(failure)}`)
+  const selector = parseSelector(typed)
+  if (selector.kind === 'file' || selector.kind === 'store') throw foreign(typed)
+  if (!isSingle(selector)) throw new UserError('bad-backup-id', `backup is "${typed}", which may be several backups; here it is one.`, 'Write latest, latest-proven, an id, or before: 2026-11-20T03:00:00Z.')
+  const index = await openBackupIndex(sources, label, work)
+  const backup = await findInIndex(index, selector, work)
+  for (const failure of index.failures) work.log.warning(`One destination could not be read: ${messageOf(failure)}`)
   return backup
 }
 
 /** The same, on a shelf. */
-export async function findOn(shelf: Shelf, which: WhichOne, work: Work): Promise<FoundBackup> {
-  const { ids, traces } = shelf
+export async function findInIndex(index: BackupIndex, selector: SingleSelector, work: Work): Promise<FoundBackup> {
+  const { ids, stored } = index
   const latest = ids.at(-1)
-  switch (which.kind) {
+  switch (selector.kind) {
     case 'latest':
-      if (latest === undefined) throw await notThere(shelf, 'latest', work)
-      return openBackup(shelf, latest, work)
+      if (latest === undefined) throw await backupNotFound(index, 'latest', work)
+      return openBackup(index, latest, work)
     case 'id':
-      if (!traces.has(which.id)) throw await notThere(shelf, which.id, work)
-      return openBackup(shelf, which.id, work)
+      if (!stored.has(selector.id)) throw await backupNotFound(index, selector.id, work)
+      return openBackup(index, selector.id, work)
     case 'latest-proven':
-      if (latest === undefined) throw await notThere(shelf, 'latest-proven', work)
-      for (const id of ids.toReversed()) if ((await newestProof(id, traces.get(id) ?? [], work))?.proven) return openBackup(shelf, id, work)
-      throw new UserError('no-proven-backup', `None of the ${ids.length} backups of "${shelf.label}" in ${shelf.sources.map(({ url }) => url).join(' and ')} is proven.`, `Run verify first, with backup: all or backup: latest (${latest}). To take one that is not proven, name it.`)
+      if (latest === undefined) throw await backupNotFound(index, 'latest-proven', work)
+      for (const id of ids.toReversed()) if ((await newestProof(id, stored.get(id) ?? [], work))?.proven) return openBackup(index, id, work)
+      throw new UserError('no-proven-backup', `None of the ${ids.length} backups of "${index.label}" in ${index.sources.map(({ url }) => url).join(' and ')} is proven.`, `Run verify first, with backup: all or backup: latest (${latest}). To take one that is not proven, name it.`)
     case 'before': {
-      const time = which.at.toISOString()
-      if (latest === undefined) throw await notThere(shelf, `before ${time}`, work)
+      const time = selector.at.toISOString()
+      if (latest === undefined) throw await backupNotFound(index, `before ${time}`, work)
       // an id's time is when the backup was begun; its snapshot may have had to wait
-      for (const id of ids.filter((one) => Date.parse(timeOf(one)) <= which.at.getTime()).reverse()) {
-        const backup = await openBackup(shelf, id, work)
-        if (Date.parse(backup.manifest.snapshot.at) <= which.at.getTime()) return backup
+      for (const id of ids.filter((one) => Date.parse(timeOf(one)) <= selector.at.getTime()).reverse()) {
+        const backup = await openBackup(index, id, work)
+        if (Date.parse(backup.manifest.snapshot.at) <= selector.at.getTime()) return backup
       }
-      if (shelf.failures.length) throw shelf.failures[0]
-      throw new UserError('unknown-backup', `There is no backup of "${shelf.label}" from before ${time}.`, `The oldest is ${ids[0]}, the newest ${latest}.`)
+      if (index.failures.length) throw index.failures[0]
+      throw new UserError('unknown-backup', `There is no backup of "${index.label}" from before ${time}.`, `The oldest is ${ids[0]}, the newest ${latest}.`)
     }
   }
 }
 
 /** The ids that are meant, newest first; for `unproven` and `oldest-unproven` maybe none. */
-export async function chooseIds(shelf: Shelf, which: WhichSeveral, work: Work): Promise<string[]> {
-  if (shelf.ids.length === 0) throw await notThere(shelf, which.kind, work)
-  const newestFirst = shelf.ids.toReversed()
-  switch (which.kind) {
+export async function selectIds(index: BackupIndex, selector: BatchSelector, work: Work): Promise<string[]> {
+  if (index.ids.length === 0) throw await backupNotFound(index, selector.kind, work)
+  const newestFirst = index.ids.toReversed()
+  switch (selector.kind) {
     case 'all':
       return newestFirst
     case 'sample':
-      return drawn(newestFirst, which.count).sort().reverse()
+      return drawn(newestFirst, selector.count).sort().reverse()
     case 'unproven':
     case 'oldest-unproven': {
-      const proofs = await newestProofs(newestFirst.map((id) => ({ id, at: shelf.traces.get(id) ?? [] })), work)
+      const proofs = await newestProofs(newestFirst.map((id) => ({ id, at: index.stored.get(id) ?? [] })), work)
       const open = newestFirst.filter((id) => isOpen(proofs.get(id)))
-      return which.kind === 'unproven' ? open : open.slice(-1)
+      return selector.kind === 'unproven' ? open : open.slice(-1)
     }
   }
 }

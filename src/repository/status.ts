@@ -4,7 +4,7 @@ import { ObjectMissing, type Storage } from '../storage/storage.ts'
 import type { Work } from '../work.ts'
 import { folderOf, isPreRestore, locationOf, timeOf } from './ids.ts'
 import type { Level } from './level.ts'
-import { type Traces, tracesIn } from './listing.ts'
+import { type StoredBackup, listStored } from './listing.ts'
 import { type Manifest, readManifest, totalsOf } from './manifest.ts'
 import { newestProofs } from './newest-proof.ts'
 import type { Proof } from './proof.ts'
@@ -89,7 +89,7 @@ export interface ProofStatus {
 /** One backup's traces in the destinations that have some. */
 interface Backup {
   id: string
-  at: Traces[]
+  at: StoredBackup[]
 }
 
 /**
@@ -103,7 +103,7 @@ export async function status(options: StatusOptions, work: Work): Promise<Status
   const failures: unknown[] = []
   for (const storage of options.sources) {
     try {
-      for (const [label, found] of await tracesIn(storage, options.label, work)) {
+      for (const [label, found] of await listStored(storage, options.label, work)) {
         const backups = labels.get(label) ?? new Map<string, Backup>()
         for (const [id, at] of found) backups.set(id, { id, at: [...(backups.get(id)?.at ?? []), at] })
         labels.set(label, backups)
@@ -172,7 +172,7 @@ async function labelStatus(label: string, found: Backup[], work: Work): Promise<
 }
 
 /** In one destination; where they differ, in the one that has most. */
-function bytesOf(at: readonly Traces[]): number {
+function bytesOf(at: readonly StoredBackup[]): number {
   return Math.max(...at.filter(({ finished }) => finished).map(({ bytes }) => bytes))
 }
 
@@ -208,7 +208,7 @@ async function manifestOf(label: string, { id, at }: Backup, damaged: LabelStatu
   return undefined
 }
 
-function begunAt(label: string, id: string, { storage, bytes }: Traces): LabelStatus['unfinished'][number] {
+function begunAt(label: string, id: string, { storage, bytes }: StoredBackup): LabelStatus['unfinished'][number] {
   const startedAt = timeOf(id)
   return { id, startedAt, age: Date.now() - Date.parse(startedAt), bytes, location: locationOf(storage, label, id) }
 }

@@ -46,7 +46,7 @@ function isConsequence(error: Error & { code?: string }): boolean {
 
 export interface ArchiveOptions {
   name: string
-  kind?: 'frame' | 'rows' | 'large-objects'
+  kind?: 'base' | 'rows' | 'large-objects'
   /** The folder of the backup, with its slash. */
   folder: string
   /** Whether pg_dump has compressed it already. */
@@ -62,7 +62,7 @@ export interface ArchiveOptions {
 export async function storeArchive(archive: Readable, options: ArchiveOptions, work: Work): Promise<StoredArchive> {
   const plain = digesting()
   const stored = digesting()
-  const { recipients, compressed, kind = 'frame' } = options
+  const { recipients, compressed, kind = 'base' } = options
   const name = `${options.name}${compressed ? '' : '.zst'}${recipients === 'none' ? '' : '.age'}`
   const stages = [
     ...(compressed ? [] : [compressing()]),

@@ -1,7 +1,7 @@
 import { messageOf, UserError } from '../errors.ts'
 import { quoteName, type Session } from '../postgres/connection/session.ts'
-import { connectBeside } from '../postgres/server/maintenance-session.ts'
-import { isPreviousName, type KeptDatabase, keptDatabases } from '../postgres/server/previous-databases.ts'
+import { connectToMaintenanceDatabase } from '../postgres/server/maintenance-session.ts'
+import { isPreviousName, type PreviousDatabase, listPreviousDatabases } from '../postgres/server/previous-databases.ts'
 import { swapObstacles } from '../postgres/server/swap.ts'
 import type { Work } from '../work.ts'
 import { confirmOf, type RestoreOptions } from './options.ts'
@@ -35,13 +35,13 @@ export async function clean(options: Omit<RestoreOptions, 'task'>, work: Work): 
   const { environmentName, dryRun, keepPrevious } = options
   const target = options.target.database
   if (keepPrevious === undefined) throw new UserError('bad-input', 'clean is true, and keep-previous is empty.', 'Say how long replaced databases are kept, for example keep-previous: 24h.')
-  const session = await connectBeside(options.target, target, work)
+  const session = await connectToMaintenanceDatabase(options.target, target, work)
   try {
     await lockTarget(session, target)
     const there = await session.query('SELECT FROM pg_catalog.pg_database WHERE datname = $1', [target])
     // whoever lost it will want what was kept
     if (there.length === 0) throw new UserError('database-missing', `There is no database "${target}" on that server, so nothing that was kept of it was dropped.`, 'If it was dropped by mistake, put back what was kept: undo: true. If the name is misspelt, correct target-url.')
-    const cleaned = await dropKept(session, target, keepPrevious, { dryRun }, work)
+    const cleaned = await dropPreviousDatabases(session, target, keepPrevious, { dryRun }, work)
     return { task: 'clean', target, confirm: confirmOf(options), ...(environmentName ? { environmentName } : {}), dryRun, ...cleaned, timings: { total: Date.now() - started } }
   } finally {
     await session.end()
@@ -52,7 +52,7 @@ export async function clean(options: Omit<RestoreOptions, 'task'>, work: Work): 
  * Drops the databases kept under this name whose mark is older; `except` the one just kept. Only what bears our mark *and* the name that we gave it:
  * who renamed one wants to keep it. Never one that somebody uses, and never by force. What could not be dropped is told, not thrown.
  */
-export async function dropKept(
+export async function dropPreviousDatabases(
   session: Session,
   target: string,
   olderThan: number,
@@ -60,7 +60,7 @@ export async function dropKept(
   work: Work,
 ): Promise<Cleaned> {
   const cleaned: Cleaned = { olderThan, dropped: [], left: [], kept: [] }
-  for (const kept of await keptDatabases(session, target)) {
+  for (const kept of await listPreviousDatabases(session, target)) {
     work.signal.throwIfAborted()
     const { name: database, mark: { until }, bytes } = kept
     const one = { database, until, ...(bytes === undefined ? {} : { bytes }) }
@@ -76,7 +76,7 @@ export async function dropKept(
   return cleaned
 }
 
-async function whyLeft(session: Session, target: string, { name, sessions }: KeptDatabase): Promise<string | undefined> {
+async function whyLeft(session: Session, target: string, { name, sessions }: PreviousDatabase): Promise<string | undefined> {
   if (!isPreviousName(name, target)) return 'it was renamed, so somebody wants to keep it'
   if (sessions > 0) return `${sessions} ${sessions === 1 ? 'session is' : 'sessions are'} connected to it`
   const [first] = await swapObstacles(session, undefined, name)

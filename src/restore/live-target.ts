@@ -25,7 +25,7 @@ interface Around {
   command?: PlanStep
 }
 
-export function stepsAround({ postCommand }: RestoreOptions, safety: boolean, target: string, like: SafetyLike): Around {
+export function commonSteps({ postCommand }: RestoreOptions, safety: boolean, target: string, like: SafetyLike): Around {
   return {
     ...(safety ? { safety: { step: safetyStep(target, like), done: false } } : {}),
     ...(postCommand === undefined ? {} : { command: { step: 'Run the post-command', done: false } }),
@@ -33,12 +33,12 @@ export function stepsAround({ postCommand }: RestoreOptions, safety: boolean, ta
 }
 
 /** The plan in its order. */
-export function inTurn({ safety, command, ...own }: Around & Record<string, PlanStep>): PlanStep[] {
+export function orderedPlan({ safety, command, ...own }: Around & Record<string, PlanStep>): PlanStep[] {
   return [...(safety ? [safety] : []), ...Object.values(own), ...(command ? [command] : [])]
 }
 
 /** Backs up the target before anything is done to it, where that is a step of the plan. */
-export async function secure(result: RestoreResult, options: RestoreOptions, { manifest }: FoundBackup, step: PlanStep | undefined, work: Work): Promise<void> {
+export async function takeSafetyBackup(result: RestoreResult, options: RestoreOptions, { manifest }: FoundBackup, step: PlanStep | undefined, work: Work): Promise<void> {
   if (!step) return
   result.safetyBackup = await backUpTarget(options, { label: manifest.label, encryption: manifest.encryption }, work)
   result.timings.safety = result.safetyBackup.took
@@ -53,7 +53,7 @@ interface Concluding {
 }
 
 /** What follows a restore into a database that stays: how its time was, and the user's command. */
-export async function conclude(result: RestoreResult, options: RestoreOptions, { started, programs, command: step }: Concluding, work: Work): Promise<void> {
+export async function finishRestore(result: RestoreResult, options: RestoreOptions, { started, programs, command: step }: Concluding, work: Work): Promise<void> {
   judgeTime(result, options, started, work)
   result.age = Date.now() - Date.parse(result.snapshotAt)
   options.known?.({ database: result.target, lost: result.age })

@@ -28,7 +28,7 @@ export interface RestoreOptions {
   /** With tables or schemas: put them in the place of the live ones. */
   replace?: boolean
   /** How long locks on live tables are waited for, milliseconds: no input, only for tests. Default: two minutes for a part, half a minute in place. */
-  lockPatience?: number
+  lockTimeout?: number
   /** SQL to run in the new database before anybody sees it. */
   prepare?: string
   /** Run by bash when all is done. */

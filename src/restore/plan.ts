@@ -9,7 +9,7 @@ export interface PlanStep {
   done: boolean
 }
 
-export type Steps = Record<'create' | 'load' | 'compare' | 'prepare' | 'swap', PlanStep>
+export type Steps = Record<'create' | 'load' | 'compare' | 'settings' | 'swap', PlanStep>
 
 /** What can be compared, by what the backup's fingerprint has. */
 const compared = {
@@ -33,9 +33,9 @@ export function planOf(backup: FoundBackup, target: string, previous: string | u
 }
 
 /** How a new database beside the target gets ready and takes its name, whatever is in it. */
-export function lastSteps(target: string, previous: string | undefined): Pick<Steps, 'prepare' | 'swap'> {
+export function lastSteps(target: string, previous: string | undefined): Pick<Steps, 'settings' | 'swap'> {
   return {
-    prepare: step(`ANALYZE it${previous === undefined ? '' : `, and give it the owner, grants and settings of "${target}"`}`),
+    settings: step(`ANALYZE it${previous === undefined ? '' : `, and give it the owner, grants and settings of "${target}"`}`),
     swap: step(previous === undefined ? `Name it "${target}"` : `In one transaction: rename "${target}" to "${previous}" (kept), and the new database to "${target}"; sessions are ended for it`),
   }
 }
@@ -45,7 +45,7 @@ export function step(text: string): PlanStep {
   return { step: text, done: false }
 }
 
-const order = ['safety', 'create', 'load', 'compare', 'prepare', 'cut', 'sanitise', 'swap', 'command', 'clean'] as const
+const order = ['safety', 'create', 'load', 'compare', 'settings', 'cut', 'prepare', 'swap', 'command', 'clean'] as const
 
 export type StepName = (typeof order)[number]
 
@@ -63,9 +63,9 @@ export function inOrder(steps: Partial<AllSteps>): PlanStep[] {
 }
 
 /** The sentences for what follows the swap, and for `prepare`. */
-export function stepsAsked({ prepare, postCommand, keepPrevious }: RestoreOptions): Record<'sanitise' | 'command' | 'clean', string | undefined> {
+export function stepsAsked({ prepare, postCommand, keepPrevious }: RestoreOptions): Record<'prepare' | 'command' | 'clean', string | undefined> {
   return {
-    sanitise: prepare === undefined ? undefined : `Run the SQL of prepare in it, as one transaction (${lines(prepare)}); what it changes is no longer what the backup has`,
+    prepare: prepare === undefined ? undefined : `Run the SQL of prepare in it, as one transaction (${lines(prepare)}); what it changes is no longer what the backup has`,
     command: postCommand === undefined ? undefined : 'Run the post-command',
     clean: keepPrevious === undefined ? undefined : 'Drop the databases that earlier restores replaced, and that were kept long enough',
   }

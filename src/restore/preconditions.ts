@@ -25,7 +25,7 @@ export async function lockTarget(session: Session, target: string): Promise<void
 }
 
 /** What a restore needs of the server; of a backup, its manifest tells. `bytes` undefined: nobody knows how much. */
-export interface Needing {
+export interface ServerRequirements {
   manifest: {
     source: Pick<Manifest['source'], 'major' | 'server' | 'roles'> & { bytes?: number }
     fingerprint: { supplement: Pick<Manifest['fingerprint']['supplement'], 'extensions'> }
@@ -33,18 +33,18 @@ export interface Needing {
 }
 
 /** A restore that is about to begin. */
-export interface Guarded {
+export interface RestoreCheck {
   /** On another database of the target's server. */
   session: Session
   target: Connection
   /** Whether there is a database of the target's name. */
   exists: boolean
-  backup: Needing
+  backup: ServerRequirements
   owner: OwnerChoice
 }
 
 /** What stands in the way of a restore, found before anything is made: all of it, so that a plan can tell all of it. */
-export async function findObstacles(guarded: Guarded, work: Work): Promise<UserError[]> {
+export async function findObstacles(guarded: RestoreCheck, work: Work): Promise<UserError[]> {
   const { session, target, exists, backup, owner } = guarded
   const { source, fingerprint } = backup.manifest
   const names = Object.keys(fingerprint.supplement.extensions)
@@ -60,7 +60,7 @@ export async function findObstacles(guarded: Guarded, work: Work): Promise<UserE
   ]
 }
 
-export function versionObstacles(session: Session, source: Needing['manifest']['source']): UserError[] {
+export function versionObstacles(session: Session, source: ServerRequirements['manifest']['source']): UserError[] {
   if (session.major >= source.major) return []
   return [new UserError('server-older', `The target server is PostgreSQL ${session.version}, older than the backup's ${source.server}.`, 'A backup restores into its own major version or a newer one.')]
 }
@@ -83,7 +83,7 @@ async function powerObstacles(session: Session, target: Connection): Promise<Use
  * Roles that what is restored will name; with `owner: drop` it names none but in policies, which the restore itself finds out. `mapped`: whether this
  * restore can give it to others.
  */
-export async function roleObstacles(session: Session, source: Needing['manifest']['source'], owner: OwnerChoice, { mapped = true } = {}): Promise<UserError[]> {
+export async function roleObstacles(session: Session, source: ServerRequirements['manifest']['source'], owner: OwnerChoice, { mapped = true } = {}): Promise<UserError[]> {
   if (owner === 'drop') return []
   const unknown = owner === 'keep' ? [] : Object.keys(owner).filter((role) => !source.roles.names.includes(role))
   const wanted = source.roles.names.filter((name) => name !== source.roles.superuser || (owner !== 'keep' && Object.hasOwn(owner, name))).map((name) => (owner === 'keep' ? name : (owner[name] ?? name)))

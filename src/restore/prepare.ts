@@ -2,7 +2,7 @@ import { UserError } from '../errors.ts'
 import type { Connection } from '../postgres/connection/connection.ts'
 import { disableEventTriggers } from '../postgres/server/event-triggers.ts'
 import { connect, type Session } from '../postgres/connection/session.ts'
-import { still } from '../postgres/server/isolate.ts'
+import { dropUserMappings } from '../postgres/server/isolate.ts'
 import type { Work } from '../work.ts'
 
 /**
@@ -34,7 +34,7 @@ export async function prepareDatabase(connection: Connection, sql: string, work:
 export async function cutTies(connection: Connection, work: Work): Promise<{ ties: string[]; triggers: string[] }> {
   return within(connection, work, async (session) => {
     const triggers = await disableEventTriggers(session)
-    return { ties: await still(session), triggers }
+    return { ties: await dropUserMappings(session), triggers }
   })
 }
 

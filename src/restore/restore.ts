@@ -7,7 +7,7 @@ import type { RestoreResult } from './result.ts'
 import { fromBackup } from './swap/backup-source.ts'
 import { restoreAsNew } from './swap/new-database.ts'
 import { restoreBySwap } from './swap/swap.ts'
-import { restorePart } from './tables/tables.ts'
+import { restoreTables } from './tables/tables.ts'
 import { undo, type UndoResult } from './undo.ts'
 
 /** What each task gives. */
@@ -27,10 +27,10 @@ export async function restore<T extends Task = 'restore'>(options: Omit<RestoreO
   const { task = 'restore', ...rest } = options
   if (task === 'undo') return (await undo(rest, work)) as TaskResults[T]
   if (task === 'clean') return (await clean(rest, work)) as TaskResults[T]
-  return (await byMode(rest, work)) as TaskResults[T]
+  return (await restoreByMode(rest, work)) as TaskResults[T]
 }
 
-async function byMode(options: RestoreOptions, work: Work): Promise<RestoreResult> {
+async function restoreByMode(options: RestoreOptions, work: Work): Promise<RestoreResult> {
   const started = Date.now()
   const { mode = 'swap', tables = [], schemas = [] } = options
   const part = tables.length + schemas.length > 0
@@ -39,5 +39,5 @@ async function byMode(options: RestoreOptions, work: Work): Promise<RestoreResul
   const backup = await findReadable({ ...options, ...(label === undefined ? {} : { label }) }, work)
   if (!part && mode === 'swap') return restoreBySwap(fromBackup(backup, started, options, work), options, work)
   if (!part && mode === 'new') return restoreAsNew(fromBackup(backup, started, options, work), options, work)
-  return part ? restorePart(backup, options, work) : restoreInPlace(backup, options, work)
+  return part ? restoreTables(backup, options, work) : restoreInPlace(backup, options, work)
 }

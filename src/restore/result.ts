@@ -57,7 +57,7 @@ export interface RestoreResult extends Restored {
   /** No rows were asked for. */
   definitionsOnly?: boolean
   /** Where only some tables were restored. */
-  part?: RestoredPart
+  part?: RestoredTables
   /** Where it was restored inside the target. */
   inPlace?: RestoredInPlace
 }
@@ -116,7 +116,7 @@ export interface RestoredInPlace {
 }
 
 /** What became of a part of a database. */
-export interface RestoredPart {
+export interface RestoredTables {
   /** As they were named. */
   wanted: string[]
   /** The same as the inputs had it: to name the part again. */

@@ -1,17 +1,17 @@
 import { messageOf, type UserError } from '../errors.ts'
-import { quietly } from '../postgres/connection/session-options.ts'
+import { withEventTriggersOff } from '../postgres/connection/session-options.ts'
 import { connect } from '../postgres/connection/session.ts'
 import { compareSchemaPrints, printSchema } from '../postgres/fingerprint/schema.ts'
 import type { Programs } from '../postgres/programs/find-programs.ts'
 import { aboutRows, type Connected, connectedTo, freeSpace, writtenSince } from '../postgres/server/activity.ts'
 import { readSystem } from '../postgres/server/database.ts'
-import { type FoundBackup, openShelf } from '../repository/listing.ts'
+import { type FoundBackup, openBackupIndex } from '../repository/listing.ts'
 import { newestProof } from '../repository/newest-proof.ts'
 import type { Work } from '../work.ts'
-import type { Guarded } from './preconditions.ts'
+import type { RestoreCheck } from './preconditions.ts'
 
 /** The proofs of so many backups are looked into for how long a restore takes. */
-const mostLooked = 10
+const maxLookedAt = 10
 
 /** What there is in the place where a backup would go, for the plan of a restore. Nothing of it is needed to do it. */
 export interface TargetFacts {
@@ -46,7 +46,7 @@ export interface SchemaChanges {
 }
 
 /** What can be told of a target whatever is restored: sizes, sessions, space. `session` is on another database of the server. */
-export async function lookAtTarget({ session, target, exists, backup }: Guarded, obstacles: readonly UserError[]): Promise<TargetFacts> {
+export async function lookAtTarget({ session, target, exists, backup }: RestoreCheck, obstacles: readonly UserError[]): Promise<TargetFacts> {
   const { bytes: needed } = backup.manifest.source
   const free = await freeSpace(session)
   const facts: TargetFacts = {
@@ -63,7 +63,7 @@ export async function lookAtTarget({ session, target, exists, backup }: Guarded,
   return facts
 }
 
-type GuardedBackup = Guarded & { backup: FoundBackup }
+type GuardedBackup = RestoreCheck & { backup: FoundBackup }
 
 /** The same, and what of it a backup would change. */
 export async function describeTarget(guarded: GuardedBackup, obstacles: readonly UserError[], programs: Programs, work: Work): Promise<TargetFacts> {
@@ -89,7 +89,7 @@ export async function describeTarget(guarded: GuardedBackup, obstacles: readonly
 
 async function compareInside({ session, target, backup }: GuardedBackup, programs: Programs, work: Work): Promise<Pick<TargetFacts, 'changes' | 'rows'>> {
   const { source, fingerprint } = backup.manifest
-  const connection = await quietly(session, target)
+  const connection = await withEventTriggersOff(session, target)
   const inside = await connect(connection, work)
   try {
     const now = await aboutRows(inside)
@@ -113,11 +113,11 @@ async function compareInside({ session, target, backup }: GuardedBackup, program
  * of their sizes. Restoring and comparing is what takes long in a restore, too.
  */
 async function expectedTime({ storage, manifest }: FoundBackup, work: Work): Promise<TargetFacts['expected']> {
-  const shelf = await openShelf([storage], manifest.label, work)
-  const bytesOf = (id: string): number => shelf.traces.get(id)?.[0]?.bytes ?? 0
-  const others = shelf.ids.filter((id) => id !== manifest.id).toReversed()
-  for (const id of [manifest.id, ...others].slice(0, mostLooked)) {
-    const proof = await newestProof(id, shelf.traces.get(id) ?? [], work)
+  const index = await openBackupIndex([storage], manifest.label, work)
+  const bytesOf = (id: string): number => index.stored.get(id)?.[0]?.bytes ?? 0
+  const others = index.ids.filter((id) => id !== manifest.id).toReversed()
+  for (const id of [manifest.id, ...others].slice(0, maxLookedAt)) {
+    const proof = await newestProof(id, index.stored.get(id) ?? [], work)
     const { restore, compare = 0 } = proof?.timings ?? {}
     if (proof && restore !== undefined && bytesOf(id) > 0) return { took: (restore + compare) * (bytesOf(manifest.id) / bytesOf(id)), by: id, at: proof.at }
   }

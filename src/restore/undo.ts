@@ -1,11 +1,11 @@
 import { UserError } from '../errors.ts'
 import { withDatabase } from '../postgres/connection/connection.ts'
-import { quietly } from '../postgres/connection/session-options.ts'
+import { withEventTriggersOff } from '../postgres/connection/session-options.ts'
 import { connect, quoteName, type Session } from '../postgres/connection/session.ts'
 import { findPrograms } from '../postgres/programs/find-programs.ts'
-import { readProperties } from '../postgres/server/database-settings.ts'
-import { connectBeside } from '../postgres/server/maintenance-session.ts'
-import { freeMoment, isPreviousName, type KeptDatabase, keptDatabases, lookAt, previousName, readMark, withMark } from '../postgres/server/previous-databases.ts'
+import { readDatabaseSettings } from '../postgres/server/database-settings.ts'
+import { connectToMaintenanceDatabase } from '../postgres/server/maintenance-session.ts'
+import { nextFreeTimestamp, isPreviousName, type PreviousDatabase, listPreviousDatabases, readMarks, previousName, readMark, withMark } from '../postgres/server/previous-databases.ts'
 import { swapDatabases, swapObstacles } from '../postgres/server/swap.ts'
 import type { Work } from '../work.ts'
 import { confirmOf, type RestoreOptions } from './options.ts'
@@ -48,19 +48,19 @@ export async function undo(options: Omit<RestoreOptions, 'task'>, work: Work): P
   const started = Date.now()
   const { environmentName, dryRun } = options
   const target = options.target.database
-  const session = await connectBeside(options.target, target, work)
+  const session = await connectToMaintenanceDatabase(options.target, target, work)
   try {
     await lockTarget(session, target)
-    const there = await readProperties(session, target)
-    const marked = await keptDatabases(session, target)
+    const there = await readDatabaseSettings(session, target)
+    const marked = await listPreviousDatabases(session, target)
     // a swap keeps the owner; whoever owns another database may write what he likes into its comment
     const named = marked.filter(({ name }) => isPreviousName(name, target))
     const ours = named.filter(({ owner }) => there === undefined || owner === there.owner)
     const strange = marked.filter((one) => !ours.includes(one))
     const [kept, ...older] = ours
     if (!kept) throw await nothingToUndo(session, target, strange.filter((one) => named.includes(one)))
-    const inUse = await lookAt(session, target)
-    const until = await freeMoment(session, target)
+    const inUse = await readMarks(session, target)
+    const until = await nextFreeTimestamp(session, target)
     const previous = there ? previousName(target, until) : undefined
     await guardUndo(session, options, [...(there ? [target] : []), kept.name], work)
     const step: PlanStep = {
@@ -112,7 +112,7 @@ export async function undo(options: Omit<RestoreOptions, 'task'>, work: Work): P
   }
 }
 
-async function nothingToUndo(session: Session, target: string, strange: readonly KeptDatabase[]): Promise<UserError> {
+async function nothingToUndo(session: Session, target: string, strange: readonly PreviousDatabase[]): Promise<UserError> {
   const [first] = strange
   if (first) return new UserError('nothing-to-undo', `"${first.name}" is marked as kept, but belongs to "${first.owner}", and "${target}" does not.`, `If that is right, and the owner was changed since: ALTER DATABASE ${quoteName(first.name)} OWNER TO the owner of ${quoteName(target)};`)
   const rows = await session.query<{ name: string }>(`SELECT datname AS name FROM pg_catalog.pg_database WHERE datname ~ '_before_\\d{8}T\\d{6}$' ORDER BY 1`)
@@ -139,7 +139,7 @@ async function guardUndo(session: Session, { target }: Pick<RestoreOptions, 'tar
   if (!may?.create) throw new UserError('no-permission', `"${target.user}" may not rename databases.`, `Run on the server: ALTER ROLE ${user} CREATEDB;`)
   if (may.others.length) throw new UserError('no-permission', `"${target.user}" does not own ${may.others.map(quoteName).join(' and ')}, and cannot rename ${may.others.length === 1 ? 'it' : 'them'}.`, `Undo as the owner, or a role that is a member of the owner: GRANT its owner TO ${user};`)
   for (const database of databases) {
-    const inside = await connect(await quietly(session, withDatabase(target, database)), work)
+    const inside = await connect(await withEventTriggersOff(session, withDatabase(target, database)), work)
     try {
       const obstacles = await swapObstacles(session, inside, database)
       if (obstacles.length) throw new UserError('swap-unsafe', `A swap of "${database}" would break: ${obstacles.join('; ')}.`, 'Remove them first, and make them anew after the undo.')

@@ -7,7 +7,7 @@ import type { FoundBackup } from '../repository/listing.ts'
 import type { Manifest, StoredArchive } from '../repository/manifest.ts'
 import { archivesOf, asMissing, checkObject, withArchive, withHead } from '../repository/read.ts'
 import { type Counter, tellProgress } from '../stream/progress.ts'
-import { sideBySide } from '../stream/side-by-side.ts'
+import { mapConcurrent } from '../stream/map-concurrent.ts'
 import type { Work } from '../work.ts'
 
 /** What the backup itself is to blame for; anything else (a key, a scratch server, a missing extension) says nothing of the backup. */
@@ -23,16 +23,16 @@ export async function checkStored(backup: FoundBackup, jobs: number, work: Work)
   const checked: Counter = { name: 'checked', done: 0, total: objects.reduce((sum, { bytes }) => sum + bytes, 0) }
   await work.log.group(`Checking what is stored, ${objects.length} objects`, async () => {
     const done = tellProgress(work.log, [checked])
-    await sideBySide(objects, jobs, async (object, own) => {
+    await mapConcurrent(objects, jobs, async (object, own) => {
       await checkObject(backup, object, own).catch(asMissing(`${backup.location}: ${object.name}`))
       checked.done += object.bytes
     }, work).finally(done)
   })
 }
 
-/** Checks the recovery recipe, which no restore reads. */
-export async function checkRecipe(backup: FoundBackup, work: Work): Promise<void> {
-  for (const object of backup.manifest.objects) if (object.kind === 'recipe') await checkObject(backup, object, work).catch(asMissing(`${backup.location}: ${object.name}`))
+/** Checks the recovery guide, which no restore reads. */
+export async function checkRecoveryGuide(backup: FoundBackup, work: Work): Promise<void> {
+  for (const object of backup.manifest.objects) if (object.kind === 'recovery-guide') await checkObject(backup, object, work).catch(asMissing(`${backup.location}: ${object.name}`))
 }
 
 interface Reading {
@@ -55,13 +55,13 @@ export async function checkReadable(backup: FoundBackup, { identities, programs,
       const listed = await withArchive(backup, object, identities, use, own, (bytes) => (read.done += bytes)).catch(namingObject(backup, object))
       expectContents(backup, object, listed)
     }
-    await sideBySide(archives, jobs, look, work).finally(done)
+    await mapConcurrent(archives, jobs, look, work).finally(done)
   })
 }
 
 /** Compares the tables of contents alone, of archives that a restore has read to their ends: only their heads are fetched. Throws `contents-differ`. */
 export async function checkContents(backup: FoundBackup, { identities, programs, jobs }: Reading, work: Work): Promise<void> {
-  await sideBySide(archivesOf(backup.manifest), jobs, async (object, own) => {
+  await mapConcurrent(archivesOf(backup.manifest), jobs, async (object, own) => {
     const use = (archive: Readable): Promise<string[]> => readTables(programs, archive, { whole: false }, own)
     expectContents(backup, object, await withHead(backup, object, identities, use, own).catch(namingObject(backup, object)))
   }, work)
@@ -81,7 +81,7 @@ function namingObject(backup: FoundBackup, object: StoredArchive): (error: unkno
   }
 }
 
-/** The tables whose rows an archive should have, as in the fingerprint; undefined where it does not tell (`fingerprint: none`: of the frame). */
+/** The tables whose rows an archive should have, as in the fingerprint; undefined where it does not tell (`fingerprint: none`: of the base archive). */
 function tablesOf({ objects, fingerprint }: Manifest, object: StoredArchive): string[] | undefined {
   if (object.kind === 'rows') return object.tables
   if (object.kind === 'large-objects') return []

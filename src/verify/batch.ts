@@ -1,15 +1,15 @@
 import { messageOf, UserError } from '../errors.ts'
 import { timeOf } from '../repository/ids.ts'
-import { speaksWell, verdictOf } from '../repository/level.ts'
-import { openBackup, openShelf, type Shelf } from '../repository/listing.ts'
-import { chooseIds, findOn, foreign, namesOne, readWhich } from '../repository/selector.ts'
+import { isPassing, verdictOf } from '../repository/level.ts'
+import { openBackup, openBackupIndex, type BackupIndex } from '../repository/listing.ts'
+import { selectIds, findInIndex, foreign, isSingle, parseSelector } from '../repository/selector.ts'
 import { checkIdentities } from '../stream/encrypt.ts'
 import type { Work } from '../work.ts'
 import { judgeAge, type ObjectiveResult } from './objectives.ts'
 import { proveBackup, type VerifyOptions, type VerifyResult } from './verify.ts'
 
 /** Why one backup's verification came to no result. */
-export interface NotProved {
+export interface NotChecked {
   /** From its id, when the manifest could not be read. */
   snapshotAt: string
   /** Milliseconds. */
@@ -21,9 +21,9 @@ export interface NotProved {
   hint: string
 }
 
-export type Looked = { id: string } & ({ result: VerifyResult; failure?: never } | { result?: never; failure: NotProved })
+export type Looked = { id: string } & ({ result: VerifyResult; failure?: never } | { result?: never; failure: NotChecked })
 
-export interface VerifyRun {
+export interface VerifyBatch {
   label: string
   /** Which backups were meant, as typed. */
   asked: string
@@ -43,44 +43,44 @@ export interface VerifyRun {
  * Verifies what `backup` names: one, or several, one after the other. Of several, one that is bad, or that cannot be verified here (the scratch server
  * lacks an extension, no key fits), ends nothing: it is among the results. Of one, what keeps us from finding out is thrown, as a UserError.
  */
-export async function verifyRun(options: VerifyOptions, work: Work): Promise<VerifyRun> {
+export async function verifyBatch(options: VerifyOptions, work: Work): Promise<VerifyBatch> {
   const started = Date.now()
-  const which = readWhich(options.backup)
+  const selector = parseSelector(options.backup)
   // files of other tools have no place on a shelf: they are for other code
-  if (which.kind === 'file' || which.kind === 'store') throw foreign(options.backup)
+  if (selector.kind === 'file' || selector.kind === 'store') throw foreign(options.backup)
   checkIdentities(options.identities, 'decrypt-with')
-  const shelf = await openShelf(options.sources, options.label, work)
-  const run: VerifyRun = { label: shelf.label, asked: options.backup, several: !namesOne(which), there: shelf.ids.length, backups: [], age: [], took: 0 }
-  if (namesOne(which)) {
-    const backup = await findOn(shelf, which, work)
-    warnOf(shelf, work)
-    run.backups.push({ id: backup.manifest.id, result: await proveBackup(backup, shelf, options, work) })
+  const index = await openBackupIndex(options.sources, options.label, work)
+  const run: VerifyBatch = { label: index.label, asked: options.backup, several: !isSingle(selector), there: index.ids.length, backups: [], age: [], took: 0 }
+  if (isSingle(selector)) {
+    const backup = await findInIndex(index, selector, work)
+    warnOf(index, work)
+    run.backups.push({ id: backup.manifest.id, result: await proveBackup(backup, index, options, work) })
   } else {
-    const ids = await chooseIds(shelf, which, work)
-    warnOf(shelf, work)
-    work.log.info(`${ids.length} of ${shelf.ids.length} backups of ${shelf.label} are to be verified (${options.backup})`)
+    const ids = await selectIds(index, selector, work)
+    warnOf(index, work)
+    work.log.info(`${ids.length} of ${index.ids.length} backups of ${index.label} are to be verified (${options.backup})`)
     for (const [i, id] of ids.entries()) {
-      const looked = await work.log.group(`Backup ${i + 1} of ${ids.length}: ${id}`, () => look(id, shelf, options, work))
+      const looked = await work.log.group(`Backup ${i + 1} of ${ids.length}: ${id}`, () => look(id, index, options, work))
       run.backups.push(looked)
       work.log.info(`${id}: ${inWords(looked)}`)
     }
   }
-  run.age = await judgeAge(shelf, options.objectives ?? {}, work)
+  run.age = await judgeAge(index, options.objectives ?? {}, work)
   run.took = Date.now() - started
   return run
 }
 
-function warnOf({ failures }: Shelf, work: Work): void {
+function warnOf({ failures }: BackupIndex, work: Work): void {
   for (const failure of failures) work.log.warning(`One destination could not be read: ${messageOf(failure)}`)
 }
 
 /** One of several. Only a cancel, or a fault of ours, is thrown. */
-async function look(id: string, shelf: Shelf, options: VerifyOptions, work: Work): Promise<Looked> {
+async function look(id: string, index: BackupIndex, options: VerifyOptions, work: Work): Promise<Looked> {
   let snapshotAt = timeOf(id)
   try {
-    const backup = await openBackup(shelf, id, work)
+    const backup = await openBackup(index, id, work)
     snapshotAt = backup.manifest.snapshot.at
-    return { id, result: await proveBackup(backup, shelf, options, work) }
+    return { id, result: await proveBackup(backup, index, options, work) }
   } catch (error) {
     work.signal.throwIfAborted()
     if (!(error instanceof UserError)) throw error
@@ -93,5 +93,5 @@ function inWords({ result, failure }: Looked): string {
   if (failure) return failure.bad ? `BAD: ${failure.message}` : `not checked: ${failure.message}`
   const verdict = verdictOf(result)
   const word = { short: 'below the level that was asked for', 'check-failed': 'a check failed', bad: 'BAD' }
-  return `${speaksWell(verdict) ? 'good' : word[verdict as keyof typeof word]}, level "${result.level}"${result.stoppedBy === undefined ? '' : `: ${result.stoppedBy}`}`
+  return `${isPassing(verdict) ? 'good' : word[verdict as keyof typeof word]}, level "${result.level}"${result.stoppedBy === undefined ? '' : `: ${result.stoppedBy}`}`
 }

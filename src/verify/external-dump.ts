@@ -1,6 +1,6 @@
 import { UserError } from '../errors.ts'
-import { type BareFile, type BareFormat, type BareOptions, openBareFile } from '../formats/detect.ts'
-import { newestPrograms, readBareFile, restoreFile } from '../formats/load-external.ts'
+import { type ExternalDump, type ExternalFormat, type ExternalDumpOptions, openExternalDump } from '../formats/detect.ts'
+import { newestPrograms, readExternalDump, loadExternalDump } from '../formats/load-external.ts'
 import type { CopyOptions } from '../load/options.ts'
 import { openScratch } from '../load/scratch.ts'
 import { measureCopy } from '../postgres/fingerprint/fingerprint.ts'
@@ -8,11 +8,11 @@ import { findPrograms } from '../postgres/programs/find-programs.ts'
 import { type Level, reaches } from '../repository/level.ts'
 import type { Work } from '../work.ts'
 
-export interface BareResult {
+export interface ExternalDumpResult {
   name: string
-  format: BareFormat
+  format: ExternalFormat
   /** What is around the dump, from the outside in. */
-  layers: BareFile['layers']
+  layers: ExternalDump['layers']
   /** At most `restored`: nothing tells what the database held. */
   level: Level
   /** Why it went no further than it should have, when something speaks against it. */
@@ -40,18 +40,18 @@ const faults = ['file-damaged', 'restore-failed']
  * database (`restored`). One without a table is not called restored: an empty dump is the commonest of bad ones. What is no dump at all, or cannot be
  * opened, is a UserError of `openBareFile`.
  */
-export async function proveFile(
-  which: Parameters<typeof openBareFile>[0],
-  options: BareOptions & Pick<CopyOptions, 'scratch' | 'bindirs'> & { level?: Level },
+export async function verifyExternalDump(
+  which: Parameters<typeof openExternalDump>[0],
+  options: ExternalDumpOptions & Pick<CopyOptions, 'scratch' | 'bindirs'> & { level?: Level },
   work: Work,
-): Promise<BareResult> {
+): Promise<ExternalDumpResult> {
   const started = Date.now()
   const asked = options.level ?? 'restored'
-  const file = await openBareFile(which, options, work)
+  const file = await openExternalDump(which, options, work)
   const { name, format, layers, bytes } = file
-  const result: BareResult = { name, format, layers, level: 'stored', limit, bytes, versions: {}, roles: [], warnings: [], timings: { total: 0 } }
+  const result: ExternalDumpResult = { name, format, layers, level: 'stored', limit, bytes, versions: {}, roles: [], warnings: [], timings: { total: 0 } }
   try {
-    if (reaches(asked, 'readable')) await climb(file, asked, options, result, work)
+    if (reaches(asked, 'readable')) await runLevels(file, asked, options, result, work)
   } catch (error) {
     if (!(error instanceof UserError) || !faults.includes(error.code)) throw error
     result.stoppedBy = error.message
@@ -62,10 +62,10 @@ export async function proveFile(
   return result
 }
 
-async function climb(file: BareFile, asked: Level, options: Pick<CopyOptions, 'scratch' | 'bindirs'>, result: BareResult, work: Work): Promise<void> {
+async function runLevels(file: ExternalDump, asked: Level, options: Pick<CopyOptions, 'scratch' | 'bindirs'>, result: ExternalDumpResult, work: Work): Promise<void> {
   const reader = await newestPrograms(['pg_restore', 'psql'], options.bindirs, work)
   work.log.info(`Reading ${file.name} to its end (${[...file.layers, file.format].join(', ')})`)
-  const seen = await readBareFile(file, reader, work)
+  const seen = await readExternalDump(file, reader, work)
   const { server, client } = seen
   result.versions = { ...(server === undefined ? {} : { server }), ...(client === undefined ? {} : { client }) }
   result.roles = [...seen.roles].sort()
@@ -81,7 +81,7 @@ async function climb(file: BareFile, asked: Level, options: Pick<CopyOptions, 's
   const scratch = await openScratch(needs, { ...options, bindirs: [programs.directory, ...options.bindirs] }, work)
   try {
     const from = Date.now()
-    result.warnings.push(...(await restoreFile(file, scratch.connection, programs, work)).warnings)
+    result.warnings.push(...(await loadExternalDump(file, scratch.connection, programs, work)).warnings)
     result.timings.restore = Date.now() - from
     result.versions.scratch = scratch.server.version
     const print = await measureCopy(scratch.programs.server, scratch.connection, { encoding: locale.encoding, readers: 2, depth: 'counts' }, work)

@@ -1,5 +1,5 @@
 import { timeOf } from '../repository/ids.ts'
-import { openBackup, type Shelf } from '../repository/listing.ts'
+import { openBackup, type BackupIndex } from '../repository/listing.ts'
 import { type Manifest, totalsOf } from '../repository/manifest.ts'
 import type { Work } from '../work.ts'
 
@@ -43,13 +43,13 @@ interface Figures {
 }
 
 /** What was read of manifests already, by shelf and id. */
-const known = new WeakMap<Shelf, Map<string, Promise<Figures | undefined>>>()
+const known = new WeakMap<BackupIndex, Map<string, Promise<Figures | undefined>>>()
 
 /** Of one backup; undefined if its manifest cannot be read, which its own verification tells. */
-async function figuresOf(shelf: Shelf, id: string, work: Work): Promise<Figures | undefined> {
-  const read = known.get(shelf) ?? new Map<string, Promise<Figures | undefined>>()
-  known.set(shelf, read)
-  const found = read.get(id) ?? openBackup(shelf, id, work).then(({ manifest }) => figuresIn(manifest), () => undefined)
+async function figuresOf(index: BackupIndex, id: string, work: Work): Promise<Figures | undefined> {
+  const read = known.get(index) ?? new Map<string, Promise<Figures | undefined>>()
+  known.set(index, read)
+  const found = read.get(id) ?? openBackup(index, id, work).then(({ manifest }) => figuresIn(manifest), () => undefined)
   read.set(id, found)
   const figures = await found
   work.signal.throwIfAborted()
@@ -62,10 +62,10 @@ function figuresIn(manifest: Manifest): Figures {
 }
 
 /** Whether the label's newest backup is new enough. */
-export async function judgeAge(shelf: Shelf, { maxAge }: Objectives, work: Work): Promise<ObjectiveResult[]> {
-  const newest = shelf.ids.at(-1)
+export async function judgeAge(index: BackupIndex, { maxAge }: Objectives, work: Work): Promise<ObjectiveResult[]> {
+  const newest = index.ids.at(-1)
   if (maxAge === undefined || newest === undefined) return []
-  const at = (await figuresOf(shelf, newest, work))?.snapshotAt ?? timeOf(newest)
+  const at = (await figuresOf(index, newest, work))?.snapshotAt ?? timeOf(newest)
   const found = Date.now() - Date.parse(at)
   return [{ name: 'max-age', limit: maxAge, found, met: found <= maxAge, newest }]
 }
@@ -83,14 +83,14 @@ export function judgeRestoreTime(manifest: Pick<Manifest, 'source'>, took: numbe
  * to none never are; without one, a fall by more than half is a warning.
  */
 export async function judgeSize(
-  shelf: Shelf,
+  index: BackupIndex,
   manifest: Manifest,
   { maxSizeChange }: Objectives,
   work: Work,
 ): Promise<{ results: ObjectiveResult[]; fallen: SizeChange[] }> {
-  const earlier = shelf.ids.filter((id) => id < manifest.id).slice(-lookedAt)
+  const earlier = index.ids.filter((id) => id < manifest.id).slice(-lookedAt)
   const others: Figures[] = []
-  for (const id of earlier) others.push(...[(await figuresOf(shelf, id, work)) ?? []].flat())
+  for (const id of earlier) others.push(...[(await figuresOf(index, id, work)) ?? []].flat())
   const own = figuresIn(manifest)
   const changes = (['bytes', 'rows'] as const).flatMap((of): SizeChange[] => {
     const values = others.flatMap((one) => one[of] ?? [])

@@ -1,7 +1,7 @@
 import { UserError } from '../errors.ts'
 import type { Connection } from '../postgres/connection/connection.ts'
 import { connect, type ClientSession } from '../postgres/connection/session.ts'
-import { still } from '../postgres/server/isolate.ts'
+import { dropUserMappings } from '../postgres/server/isolate.ts'
 import type { Work } from '../work.ts'
 import { type Command, endOf, runCommand } from '../postgres/programs/user-command.ts'
 import type { Scratch } from '../load/scratch.ts'
@@ -23,7 +23,7 @@ export interface CheckResult {
   name: string
   passed: boolean
   /** What it did, as the rest of a sentence that begins with its name: `gave true`, `gave no row`. No more of the data than one short value. */
-  said: string
+  outcome: string
   /** The same without anything of the data or of what was written: what a proof, which is stored in the clear, says. Only where it differs. */
   stored?: string
   /** Milliseconds. */
@@ -36,24 +36,24 @@ export interface CheckResult {
 export const commandCheck = 'check-command'
 
 /**
- * Runs all checks on a restored copy, whatever the ones before said: queries first, then the command, which may change the copy. The copy's ties to
+ * Runs all checks on a restored copy, whatever the ones before outcome: queries first, then the command, which may change the copy. The copy's ties to
  * the outside are cut beforehand. A check that does not pass is a result; a server that fails is a UserError.
  */
 export async function runChecks({ checks, command, timeout }: Checks, scratch: Pick<Scratch, 'connection' | 'programs'>, work: Work): Promise<CheckResult[]> {
   if (checks.length === 0 && !command) return []
   return work.log.group('Running checks on the copy', async () => {
     const session = await connect(scratch.connection, work)
-    await still(session).finally(() => session.end())
+    await dropUserMappings(session).finally(() => session.end())
     const results: CheckResult[] = []
     const note = (result: CheckResult): void => {
       results.push(result)
-      work.log.info(`${result.passed ? 'Passed' : 'FAILED'}: ${result.name} ${result.said}`)
+      work.log.info(`${result.passed ? 'Passed' : 'FAILED'}: ${result.name} ${result.outcome}`)
     }
     for (const check of checks) note(await runCheck(check, timeout, scratch.connection, work))
     if (command) {
       const end = await runCommand(command, scratch.connection, scratch.programs.server, work)
       const passed = end.exitCode === 0 && !end.timedOut
-      note({ name: commandCheck, passed, said: passed ? 'ended with exit code 0' : shortened(endOf(end, command), 300), stored: endOf({ ...end, output: '' }, command), took: end.took, output: end.output })
+      note({ name: commandCheck, passed, outcome: passed ? 'ended with exit code 0' : shortened(endOf(end, command), 300), stored: endOf({ ...end, output: '' }, command), took: end.took, output: end.output })
     }
     return results
   })
@@ -65,8 +65,8 @@ async function runCheck({ name, sql }: Check, timeout: number, connection: Conne
   const from = Date.now()
   try {
     const answer = await ask(session, sql, timeout).catch((error: unknown) => whatItSaid(error, Date.now() - from, timeout))
-    const { said, stored } = typeof answer === 'string' ? { said: answer } : answer
-    return { name, passed: said === passing, said, ...(stored === undefined ? {} : { stored }), took: Date.now() - from }
+    const { outcome, stored } = typeof answer === 'string' ? { outcome: answer } : answer
+    return { name, passed: outcome === passing, outcome, ...(stored === undefined ? {} : { stored }), took: Date.now() - from }
   } finally {
     await session.end()
   }
@@ -74,8 +74,8 @@ async function runCheck({ name, sql }: Check, timeout: number, connection: Conne
 
 const passing = 'gave true'
 
-/** What a check said; and what a proof may say of it, where that is less. */
-type Answer = string | { said: string; stored: string }
+/** What a check outcome; and what a proof may say of it, where that is less. */
+type Answer = string | { outcome: string; stored: string }
 
 /**
  * Settings are those that a client of the copy would meet, its search path among them, not those that we measure with. A cursor lets nothing run but
@@ -97,7 +97,7 @@ async function ask(session: ClientSession, sql: string, timeout: number): Promis
   if (value === true) return passing
   if (value === false) return 'gave false'
   if (value === null || value === undefined) return 'gave NULL'
-  return { said: `gave the value ${shortened(valueText(value), 60)}, which is not true`, stored: 'gave another value than true' }
+  return { outcome: `gave the value ${shortened(valueText(value), 60)}, which is not true`, stored: 'gave another value than true' }
 }
 
 function valueText(value: unknown): string {
@@ -109,7 +109,7 @@ function whatItSaid(error: unknown, took: number, timeout: number): Answer {
   if (error instanceof UserError && error.code === 'query-cancelled') return took >= timeout ? `was still running after its timeout of ${timeout / 1000} s, and was stopped` : 'was cancelled on the server'
   const { code, message } = error as { code?: string; message: string }
   if (error instanceof UserError || !/^[0-9A-Z]{5}$/.test(code ?? '')) throw error
-  return { said: `failed: ${shortened(message, 200)}`, stored: `failed with SQLSTATE ${code ?? ''}` }
+  return { outcome: `failed: ${shortened(message, 200)}`, stored: `failed with SQLSTATE ${code ?? ''}` }
 }
 
 function shortened(text: string, most: number): string {
@@ -119,7 +119,7 @@ function shortened(text: string, most: number): string {
 
 /** The results as a proof says them. */
 export function storable(results: readonly CheckResult[]): CheckResult[] {
-  return results.map(({ name, passed, said, stored, took }) => ({ name, passed, said: stored ?? said, took }))
+  return results.map(({ name, passed, outcome, stored, took }) => ({ name, passed, outcome: stored ?? outcome, took }))
 }
 
 /** What failed, in one sentence; undefined when all passed. */
@@ -127,6 +127,6 @@ export function whatFailed(results: readonly CheckResult[]): string | undefined 
   const failed = results.filter(({ passed }) => !passed)
   const [first] = failed
   if (!first) return undefined
-  const one = `"${first.name}" ${first.said}.`
+  const one = `"${first.name}" ${first.outcome}.`
   return failed.length === 1 ? `The check ${one}` : `${failed.length} of ${results.length} checks failed, the first: ${one}`
 }

@@ -9,17 +9,17 @@ import type { Depth } from '../postgres/fingerprint/fingerprint.ts'
 import { findPrograms } from '../postgres/programs/find-programs.ts'
 import type { Command } from '../postgres/programs/user-command.ts'
 import { type Difference, type Level, reaches, verdictOf } from '../repository/level.ts'
-import { type FoundBackup, openShelf, type Shelf } from '../repository/listing.ts'
+import { type FoundBackup, openBackupIndex, type BackupIndex } from '../repository/listing.ts'
 import { type Manifest, totalsOf } from '../repository/manifest.ts'
 import { checkKeys } from '../repository/open.ts'
-import { mostDifferences, proofName, writeProof } from '../repository/proof.ts'
-import { findOn, foreign, namesOne, readWhich } from '../repository/selector.ts'
+import { maxDifferences, proofName, writeProof } from '../repository/proof.ts'
+import { findInIndex, foreign, isSingle, parseSelector } from '../repository/selector.ts'
 import { storeText } from '../repository/write.ts'
 import { digestOf } from '../stream/digest.ts'
 import { checkIdentities } from '../stream/encrypt.ts'
 import { version } from '../version.ts'
 import type { Work } from '../work.ts'
-import { checkContents, checkReadable, checkRecipe, checkStored, isFault, levelBelow } from './archive-checks.ts'
+import { checkContents, checkReadable, checkRecoveryGuide, checkStored, isFault, levelBelow } from './archive-checks.ts'
 import { judgeAge, judgeRestoreTime, judgeSize, type ObjectiveResult, type Objectives, type SizeChange } from './objectives.ts'
 import { type Check, type CheckResult, runChecks, storable, whatFailed } from './user-checks.ts'
 
@@ -84,17 +84,17 @@ export interface VerifyResult {
  * A backup that is found bad is a result, as are checks that fail and objectives that are not met; what keeps us from finding out is a UserError.
  */
 export async function verify(options: VerifyOptions, work: Work): Promise<VerifyResult> {
-  const which = readWhich(options.backup)
-  if (!namesOne(which)) throw foreign(options.backup)
+  const selector = parseSelector(options.backup)
+  if (!isSingle(selector)) throw foreign(options.backup)
   checkIdentities(options.identities, 'decrypt-with')
-  const shelf = await openShelf(options.sources, options.label, work)
-  const backup = await findOn(shelf, which, work)
-  for (const failure of shelf.failures) work.log.warning(`One destination could not be read: ${messageOf(failure)}`)
-  return proveBackup(backup, shelf, options, work)
+  const index = await openBackupIndex(options.sources, options.label, work)
+  const backup = await findInIndex(index, selector, work)
+  for (const failure of index.failures) work.log.warning(`One destination could not be read: ${messageOf(failure)}`)
+  return proveBackup(backup, index, options, work)
 }
 
 /** The same for a backup that was found already. */
-export async function proveBackup(backup: FoundBackup, shelf: Shelf, options: VerifyOptions, work: Work): Promise<VerifyResult> {
+export async function proveBackup(backup: FoundBackup, index: BackupIndex, options: VerifyOptions, work: Work): Promise<VerifyResult> {
   const started = Date.now()
   const { manifest } = backup
   const { level: asked, objectives = {} } = options
@@ -102,7 +102,7 @@ export async function proveBackup(backup: FoundBackup, shelf: Shelf, options: Ve
   if (asked !== 'stored') await checkKeys(backup, options.identities)
   const { server, allowed, timings, ...outcome } = await prove(backup, options, work)
   const proven = reaches(outcome.level, 'identical')
-  const size = await judgeSize(shelf, manifest, objectives, work)
+  const size = await judgeSize(index, manifest, objectives, work)
   const result: VerifyResult = {
     id: manifest.id,
     label: manifest.label,
@@ -110,7 +110,7 @@ export async function proveBackup(backup: FoundBackup, shelf: Shelf, options: Ve
     proven,
     ...(asked === undefined ? {} : { asked }),
     ...outcome,
-    objectives: [...(await judgeAge(shelf, objectives, work)), ...judgeRestoreTime(manifest, timings.restore, objectives), ...size.results],
+    objectives: [...(await judgeAge(index, objectives, work)), ...judgeRestoreTime(manifest, timings.restore, objectives), ...size.results],
     fallen: size.fallen,
     snapshotAt: manifest.snapshot.at,
     age: Date.now() - Date.parse(manifest.snapshot.at),
@@ -135,12 +135,12 @@ async function prove(backup: FoundBackup, options: VerifyOptions, work: Work): P
   const { level: asked = 'accepted', identities } = options
   const jobs = jobsOf(options)
   const nothing = { differences: [], checks: [], allowed: [], timings: {}, server: {} }
-  if (asked === 'stored') return { ...nothing, ...(await climb([['stored', () => checkStored(backup, jobs, work)]])) }
+  if (asked === 'stored') return { ...nothing, ...(await runLevels([['stored', () => checkStored(backup, jobs, work)]])) }
   if (asked === 'readable') {
     const programs = await findPrograms(manifest.source.major, ['pg_restore'], options.bindirs, work)
     const reading = { identities, programs, jobs }
     const steps = [['stored', () => checkStored(backup, jobs, work)], ['readable', () => checkReadable(backup, reading, work)]] as const
-    return { ...nothing, ...(await climb(steps)), server: { client: programs.version } }
+    return { ...nothing, ...(await runLevels(steps)), server: { client: programs.version } }
   }
   const scratch = await openScratch(backup, options, work)
   try {
@@ -151,7 +151,7 @@ async function prove(backup: FoundBackup, options: VerifyOptions, work: Work): P
   }
 }
 
-async function climb(steps: readonly (readonly [Level, () => Promise<void>])[]): Promise<Pick<Outcome, 'level' | 'stoppedBy'>> {
+async function runLevels(steps: readonly (readonly [Level, () => Promise<void>])[]): Promise<Pick<Outcome, 'level' | 'stoppedBy'>> {
   let reached: Level = 'none'
   for (const [level, step] of steps) {
     try {
@@ -173,7 +173,7 @@ async function proveCopy(backup: FoundBackup, scratch: Scratch, options: VerifyO
   const allowed: string[] = []
   const from = Date.now()
   try {
-    await checkRecipe(backup, work)
+    await checkRecoveryGuide(backup, work)
     allowed.push(...(await restoreInto(backup, identities, scratch.programs.archive, scratch.connection, { tablespaces: false, jobs }, work)))
   } catch (error) {
     if (!isFault(error)) throw error
@@ -182,7 +182,7 @@ async function proveCopy(backup: FoundBackup, scratch: Scratch, options: VerifyO
   timings.restore = Date.now() - from
   const compared = await compareCopy(backup, scratch, asked, { jobs, timings }, work)
   // every digest was right as it flowed; whether each archive has the tables that a restore of some would look for in it, its restore does not show
-  const below = await climb([['readable', () => checkContents(backup, reading, work)]])
+  const below = await runLevels([['readable', () => checkContents(backup, reading, work)]])
   const { level, stoppedBy, ...rest } = below.stoppedBy === undefined ? compared : { ...compared, level: 'stored' as const, stoppedBy: below.stoppedBy }
   const checking = Date.now()
   const checks = asked === 'accepted' ? await runChecks({ checks: options.checks ?? [], ...(options.checkCommand ? { command: options.checkCommand } : {}), timeout: options.timeout ?? 30 * 60_000 }, scratch, work) : []
@@ -258,8 +258,8 @@ async function storeProof(backup: FoundBackup, result: VerifyResult, runUrl: str
     ...(stoppedBy === undefined ? {} : { stoppedBy }),
     ...(result.limit === undefined ? {} : { limit: result.limit }),
     ...(early === undefined ? {} : { partial: true }),
-    differences: { count: differences.length, first: differences.slice(0, mostDifferences) },
-    checks: checks.map(({ name, passed, said }) => ({ name, passed, said })),
+    differences: { count: differences.length, first: differences.slice(0, maxDifferences) },
+    checks: checks.map(({ name, passed, outcome }) => ({ name, passed, outcome })),
     objectives: result.objectives.map(({ name, limit, found, met }) => ({ name, limit, ...measured(found, met) })),
     ...(server.scratch === undefined ? {} : { scratch: { server: server.scratch, own: server.own ?? false } }),
     versions: { holdfast: version, ...(server.client === undefined ? {} : { client: server.client }) },

@@ -267,7 +267,7 @@ describe('what is stored was damaged', () => {
   before(() => {
     folder = newFolder()
     cpSync(store, folder, { recursive: true })
-    ;[archive = ''] = globSync(join(folder, '**/frame.dump*'))
+    ;[archive = ''] = globSync(join(folder, '**/base.dump*'))
     ;[manifest = ''] = globSync(join(folder, '**/manifest.json'))
   })
   /** Writes the damage, runs the body, and writes back what was there. */
@@ -305,7 +305,7 @@ describe('what is stored was damaged', () => {
       assert.deepEqual([ran.code, ran.outputs['proven'], ran.outputs['level'], ran.outputs['error-code']], [1, 'false', 'none', 'not-proven'], ran.log)
       assert.deepEqual(await state(), was)
       const code = what === 'missing' ? 'object-missing' : 'object-damaged'
-      const says = what === 'missing' ? /frame\.dump.* is missing/ : /frame\.dump/
+      const says = what === 'missing' ? /base\.dump.* is missing/ : /base\.dump/
       await refused('restore', { ...restoring(), storage: `file://${folder}` }, { code, says, hint: /another backup|another destination/ })
       if (what === 'cut in half') await refused('test-migration', { ...migrating(), storage: `file://${folder}` }, { code, says, hint: /another/ })
     }))

@@ -79,9 +79,9 @@ for (const major of majors().filter((_, i, all) => i === 0 || i === all.length -
       } finally {
         bucket.close()
       }
-      const archive = files.find((file) => /frame\.dump(\.zst)?\.age$/.test(file)) ?? ''
+      const archive = files.find((file) => /base\.dump(\.zst)?\.age$/.test(file)) ?? ''
       assert.equal(readFileSync(archive).subarray(0, 21).toString(), 'age-encryption.org/v1')
-      assert.deepEqual(files.map((file) => basename(file).replace(/\.zst\.age$|\.age$/, '')).sort(), ['RECOVER.md', 'frame.dump', 'large-objects.dump', 'manifest.json'])
+      assert.deepEqual(files.map((file) => basename(file).replace(/\.zst\.age$|\.age$/, '')).sort(), ['RECOVER.md', 'base.dump', 'large-objects.dump', 'manifest.json'])
       const stored = files.filter((file) => !file.endsWith('manifest.json')).reduce((sum, file) => sum + readFileSync(file).byteLength, 0)
       assert.equal(Number(bytes), stored)
       // seen from outside: our own tools ran, and only by names that hold no secret (which `run` looked at)
@@ -273,7 +273,7 @@ describe('what else the contract says', () => {
   test('a verify that proves nothing says so by its outputs, its exit code and its summary', async () => {
     const folder = newFolder()
     good(await run(server, 'backup', { 'database-url': server.url('shop'), storage: `file://${folder}`, label: 'p', 'encrypt-to': recipient }))
-    const [archive = ''] = globSync(join(folder, '**/frame.dump*'))
+    const [archive = ''] = globSync(join(folder, '**/base.dump*'))
     const bytes = readFileSync(archive)
     bytes.writeUInt8(bytes.readUInt8(bytes.length >> 1) ^ 1, bytes.length >> 1)
     writeFileSync(archive, bytes)

@@ -106,9 +106,9 @@ describe('the step verify', () => {
     const inputs = { backup: 'all', level: 'stored', 'decrypt-with': '', 'scratch-url': '' }
     const good = await step(inputs)
     assert.deepEqual([good.error, good.outputs['checked'], good.outputs['valid'], good.outputs['level'], good.outputs['proven'], good.outputs['restore-ms']], [undefined, 1, 1, 'stored', false, ''])
-    rmSync(join(store.folder, 'test', id, 'frame.dump.age'))
+    rmSync(join(store.folder, 'test', id, 'base.dump.age'))
     const bad = await step(inputs)
     assert.deepEqual([bad.error?.code, bad.outputs['checked'], bad.outputs['valid'], bad.outputs['level']], ['not-proven', 1, 0, 'none'])
-    assert.match(bad.report, /\| ❌ \| `[\w-]+` \|.*bad: .*frame\.dump\.age is missing/)
+    assert.match(bad.report, /\| ❌ \| `[\w-]+` \|.*bad: .*base\.dump\.age is missing/)
   })
 })

@@ -150,7 +150,7 @@ test('a backup that is not encrypted says so, and restores', async () => {
   const { connection } = await freshDatabase(server, thousand)
   const store = await newStore()
   const made = await store.backup(connection, { recipients: 'none' })
-  assert.deepEqual(made.objects.map(({ name }) => name), ['frame.dump', 'RECOVER.md'])
+  assert.deepEqual(made.objects.map(({ name }) => name), ['base.dump', 'RECOVER.md'])
   assert.equal((await verify({ ...store.reading, identities: [] }, quietWork())).level, 'identical')
 })
 

@@ -21,16 +21,16 @@ function dataOf(bindir: string, archive: Buffer): string[] {
 }
 
 for (const server of servers()) {
-  test(`PostgreSQL ${server.major}: when every table leaves the frame, each one’s rows are in just one archive, whatever its name and kind`, async () => {
+  test(`PostgreSQL ${server.major}: when every table leaves the base archive, each one’s rows are in just one archive, whatever its name and kind`, async () => {
     const { name, connection } = await freshDatabase(server)
     await loadOddObjects(server, name, server.major >= 17 ? ['check', 'login'] : ['check'])
     try {
       const store = await newStore()
       const made = await store.backup(connection, { largeTable: 1, recipients: 'none', jobs: 7 })
       const { manifest } = await store.found()
-      const archives = manifest.objects.filter(({ kind }) => kind !== 'recipe')
+      const archives = manifest.objects.filter(({ kind }) => kind !== 'recovery-guide')
       assert.deepEqual([made.archives, archives.length], [16, 16])
-      assert.deepEqual([...new Set(archives.map(({ kind }) => kind))], ['frame', 'rows', 'large-objects'])
+      assert.deepEqual([...new Set(archives.map(({ kind }) => kind))], ['base', 'rows', 'large-objects'])
       const held = archives.flatMap((object) => {
         const stored = readFileSync(join(store.folder, 'test', made.id, object.name))
         return dataOf(server.bindir, object.plain?.compression === 'zstd' ? zstdDecompressSync(stored) : stored)
@@ -49,11 +49,11 @@ for (const server of servers()) {
 const server = newestServer()
 const sizes = 'CREATE TABLE small AS SELECT 1 AS a; CREATE TABLE middle AS SELECT g, repeat(md5(g::text), 10) AS v FROM generate_series(1, 3000) g; CREATE TABLE big AS SELECT g, repeat(md5(g::text), 10) AS v FROM generate_series(1, 30000) g'
 
-test('tables leave the frame from the given size on, also when they were never vacuumed', async () => {
+test('tables leave the base archive from the given size on, also when they were never vacuumed', async () => {
   const { connection } = await freshDatabase(server, { name: 'sizes', sql: sizes })
   const store = await newStore()
   await store.backup(connection, { largeTable: 5 << 20 })
-  assert.deepEqual((await store.found()).manifest.objects.map(({ kind, tables }) => [kind, tables]), [['frame', undefined], ['rows', ['public.big']], ['recipe', undefined]])
+  assert.deepEqual((await store.found()).manifest.objects.map(({ kind, tables }) => [kind, tables]), [['base', undefined], ['rows', ['public.big']], ['recovery-guide', undefined]])
   await store.backup(connection, { largeTable: 500 << 10 })
   assert.deepEqual((await store.found()).manifest.objects.flatMap(({ tables = [] }) => tables), ['public.big', 'public.middle'])
   assert.equal((await store.backup(connection)).archives, 1)

@@ -13,7 +13,7 @@ const outcome = (name: string, runs: Run[], more: Partial<Outcome> = {}): Outcom
   ({ name, title: `Title of ${name}`, kind: name.startsWith('ours') ? 'ours' : 'peer', command: 'true', runs, ...more })
 const sized = (size: number, backup: Outcome[], restore: Outcome[] = []): SizeResults => ({
   size, seed: 1, rounds: 3, jobs: 2, typed: `--size ${size}`, at: '2026-11-21T00:00:00.000Z', postgres: '18.6',
-  database: { tables: 306, rows: 10, tableBytes: 1e9, indexBytes: 1e8, largest: 5e8 }, frameBytes: 1e6, backup, restore,
+  database: { tables: 306, rows: 10, tableBytes: 1e9, indexBytes: 1e8, largest: 5e8 }, baseBytes: 1e6, backup, restore,
 })
 const machine = { cpu: 'A processor', cores: 2, memory: 8e9, kernel: 'Linux 6', tools: [{ name: 'node', version: 'v24.0.0' }] }
 const all = (...sizes: SizeResults[]): Results => ({ format: 1, machine, sizes })

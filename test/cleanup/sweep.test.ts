@@ -164,7 +164,7 @@ describe('an unfinished backup', () => {
     const other = temporaryFolder()
     const half = join(other, 'test', made.id)
     mkdirSync(half, { recursive: true })
-    writeFileSync(join(half, 'frame.dump.age'), 'half of it')
+    writeFileSync(join(half, 'base.dump.age'), 'half of it')
     const whole = files(store.folder)
     assert.ok(whole.includes('manifest.json'))
     const held: Held = { kind: 'backup', label: 'test', id: made.id }
@@ -176,10 +176,10 @@ describe('an unfinished backup', () => {
     const folder = temporaryFolder()
     for (const id of ['20260101T000000Z-aaaaaa', '20260101T000000Z-aaaaaab']) {
       mkdirSync(join(folder, 'test', id), { recursive: true })
-      writeFileSync(join(folder, 'test', id, 'frame.dump.age'), 'x')
+      writeFileSync(join(folder, 'test', id, 'base.dump.age'), 'x')
     }
     await sweep([{ kind: 'backup', label: 'test', id: '20260101T000000Z-aaaaaa' }], { destinations: [openStorage(`file://${folder}`)], servers: {} }, quietWork())
-    assert.deepEqual(globSync('test/*/frame.dump.age', { cwd: folder }), ['test/20260101T000000Z-aaaaaab/frame.dump.age'])
+    assert.deepEqual(globSync('test/*/base.dump.age', { cwd: folder }), ['test/20260101T000000Z-aaaaaab/base.dump.age'])
     rmSync(folder, { recursive: true, force: true })
   })
 })

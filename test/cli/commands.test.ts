@@ -91,7 +91,7 @@ describe('verify', () => {
   test('that proves nothing ends with 1, and says what to do in the words of a command line', async () => {
     const bad = newFolder()
     good(await run(['backup', '--storage', `file://${bad}`, '--encrypt-to', recipient, '--database-url', target]))
-    const [archive = ''] = globSync(join(bad, '**/frame.dump*'))
+    const [archive = ''] = globSync(join(bad, '**/base.dump*'))
     const bytes = readFileSync(archive)
     bytes.writeUInt8(bytes.readUInt8(bytes.length >> 1) ^ 1, bytes.length >> 1)
     writeFileSync(archive, bytes)

@@ -38,7 +38,7 @@ const template = { name: 'fleet shop', sql: shop }
 async function fleetOf(connection: Connection): Promise<{ store: Store; folder: string }> {
   const store = await newStore()
   const { id } = await store.backup(connection, { largeTable: 64 << 10 })
-  assert.deepEqual((await store.found()).manifest.objects.map(({ name }) => name.replace(/\.age$|\.zst\.age$/, '')), ['frame.dump', 'rows/01.dump', 'rows/02.dump', 'large-objects.dump', 'RECOVER.md'])
+  assert.deepEqual((await store.found()).manifest.objects.map(({ name }) => name.replace(/\.age$|\.zst\.age$/, '')), ['base.dump', 'rows/01.dump', 'rows/02.dump', 'large-objects.dump', 'RECOVER.md'])
   return { store, folder: join(store.folder, 'test', id) }
 }
 
@@ -102,11 +102,11 @@ test('grants, foreign keys and views of other roles are made in an order in whic
     const result = await verify({ ...store.reading, jobs, scratch: server.to('postgres') }, work)
     assert.deepEqual([result.differences, result.level, result.stoppedBy], [[], 'identical', undefined])
     const before = commands.slice(0, commands.findIndex((command) => command.includes('--exit-on-error')))
-    assert.equal(before.filter((command) => command.includes(' -L ')).length, 4, 'two keys and an index of tables that left the frame, each by itself, and sequences')
+    assert.equal(before.filter((command) => command.includes(' -L ')).length, 4, 'two keys and an index of tables that left the base archive, each by itself, and sequences')
   }
 })
 
-test('a thousand tables in the frame are dealt out, and are all there', async () => {
+test('a thousand tables in the base archive are dealt out, and are all there', async () => {
   const source = await freshDatabase(server)
   await query(server, source.name, `DO $$ BEGIN FOR i IN 1..1100 LOOP EXECUTE format('CREATE TABLE t%s AS SELECT %s AS a', i, i); END LOOP; END $$; CREATE SEQUENCE s; SELECT nextval('s')`)
   const store = await newStore()
@@ -133,12 +133,12 @@ describe('what is wrong with one of the archives', () => {
     writeFileSync(file, data)
   }
 
-  for (const object of ['frame.dump.age', 'rows/01.dump.age', 'rows/02.dump.age', 'large-objects.dump.age']) {
+  for (const object of ['base.dump.age', 'rows/01.dump.age', 'rows/02.dump.age', 'large-objects.dump.age']) {
     test(`${object}: damaged, is named`, async () => {
       const result = await verified('', (folder) => flip(join(folder, object)))
       assert.equal(result.level, 'none')
       assert.match(result.stoppedBy ?? '', new RegExp(`: ${object}: .*(damaged|changed)`))
-      if (object === 'frame.dump.age') assert.deepEqual(result.commands.filter((command) => /pg_restore (?!--version)/.test(command)), [], 'pg_restore never saw it')
+      if (object === 'base.dump.age') assert.deepEqual(result.commands.filter((command) => /pg_restore (?!--version)/.test(command)), [], 'pg_restore never saw it')
     })
     test(`${object}: missing, is named`, async () => {
       const result = await verified('', (folder) => rmSync(join(folder, object)))
@@ -163,7 +163,7 @@ describe('what is wrong with one of the archives', () => {
     })
 })
 
-test('the frame is a private file in a folder that is held before it exists, and gone afterwards: also after a failure and a cancel', async () => {
+test('the base archive is a private file in a folder that is held before it exists, and gone afterwards: also after a failure and a cancel', async () => {
   const source = await freshDatabase(server, template)
   const { store, folder } = await fleetOf(source.connection)
   const temporary = temporaryFolder()
@@ -180,7 +180,7 @@ test('the frame is a private file in a folder that is held before it exists, and
     release: (thing) => void (thing.kind === 'folder' && held.delete(thing.directory)),
     log: { ...quietWork().log, debug: (text) => {
       if (!/pg_restore .*-d /.test(text)) return
-      for (const directory of held.keys()) for (const path of [directory, join(directory, 'frame.dump')]) seen.push((statSync(path).mode & 0o777).toString(8))
+      for (const directory of held.keys()) for (const path of [directory, join(directory, 'base.dump')]) seen.push((statSync(path).mode & 0o777).toString(8))
       onRestore()
     } },
   })

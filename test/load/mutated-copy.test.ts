@@ -6,7 +6,7 @@ import { measure } from '../../src/load/measure.ts'
 import { restoreInto } from '../../src/load/load-backup.ts'
 import { findPrograms } from '../../src/postgres/programs/find-programs.ts'
 import type { Connection } from '../../src/postgres/connection/connection.ts'
-import { sideBySide } from '../../src/stream/side-by-side.ts'
+import { mapConcurrent } from '../../src/stream/map-concurrent.ts'
 import { newStore } from '../support/copies.ts'
 import { KillTable } from '../support/kill-table.ts'
 import { chosen } from '../support/mutation-choice.ts'
@@ -42,6 +42,6 @@ for (const server of servers())
         await query(server, 'postgres', `DROP DATABASE ${name} WITH (FORCE)`)
       }
     }
-    await sideBySide(mutations, 2, run, quietWork())
+    await mapConcurrent(mutations, 2, run, quietWork())
     table.check()
   })

@@ -7,14 +7,14 @@ import { failureReport } from '../../src/report/failure.ts'
 import { pie, timeline } from '../../src/report/markdown/mermaid.ts'
 import { rehearsalReport, rehearsalVerdict } from '../../src/report/rehearsal.ts'
 import { cleanReport, cleanVerdict } from '../../src/report/restore/clean.ts'
-import { restoreFileReport } from '../../src/report/restore/external-dump.ts'
+import { restoreExternalReport } from '../../src/report/restore/external-dump.ts'
 import { restoreReport, restoreVerdict } from '../../src/report/restore/restore.ts'
 import { undoReport, undoVerdict } from '../../src/report/restore/undo.ts'
 import { statusReport } from '../../src/report/status.ts'
-import { runFailure, runReport, runVerdict } from '../../src/report/verify/batch.ts'
+import { batchFailure, batchReport, batchVerdict } from '../../src/report/verify/batch.ts'
 import { verifyReport, verifyVerdict } from '../../src/report/verify/verify.ts'
 import type { PartTableResult, RestoredInPlace } from '../../src/restore/result.ts'
-import type { VerifyRun } from '../../src/verify/batch.ts'
+import type { VerifyBatch } from '../../src/verify/batch.ts'
 import { backupResult, bareRestored, cleanResult, harmfulRehearsal, hostile, inPlaceResult, partResult, rehearsalResult, restoreResult, undoResult, unprovenResult, verifyResult } from './results.ts'
 
 const firstLine = (report: string): string => report.split('\n')[0] as string
@@ -33,8 +33,8 @@ describe('every report', () => {
     ['rehearsal, harmful', rehearsalReport(harmfulRehearsal())],
     ['restore', restoreReport(restoreResult({ target: hostile, previousDatabase: `old ${hostile}` }))],
     ['restore, dry run', restoreReport(restoreResult({ dryRun: true, warnings: [hostile] }))],
-    ['restore of a file', restoreFileReport(bareRestored({ warnings: [hostile] }))],
-    ['restore of a file, dry run', restoreFileReport(bareRestored({ dryRun: true, target: hostile }))],
+    ['restore of a file', restoreExternalReport(bareRestored({ warnings: [hostile] }))],
+    ['restore of a file, dry run', restoreExternalReport(bareRestored({ dryRun: true, target: hostile }))],
     ['undo', undoReport(undoResult({ target: hostile, database: `old ${hostile}`, by: hostile, others: [hostile] }))],
     ['clean', cleanReport(cleanResult({ target: hostile, left: [{ database: hostile, until: hostile, why: hostile }] }))],
     ['restore of a part', restoreReport(partResult())],
@@ -113,9 +113,9 @@ describe('the report of a verification', () => {
 })
 
 describe('the report of a verification that was asked for more, or less', () => {
-  const failed = verifyResult({ checks: [{ name: hostile, passed: false, said: 'gave false', took: 3 }, { name: 'b', passed: true, said: 'gave true', took: 3 }], stoppedBy: 'The check "a" gave false.' })
+  const failed = verifyResult({ checks: [{ name: hostile, passed: false, outcome: 'gave false', took: 3 }, { name: 'b', passed: true, outcome: 'gave true', took: 3 }], stoppedBy: 'The check "a" gave false.' })
   test('that passes the user’s checks says so', () => {
-    const report = verifyReport(verifyResult({ level: 'accepted', checks: [{ name: 'a', passed: true, said: 'gave true', took: 3 }] }))
+    const report = verifyReport(verifyResult({ level: 'accepted', checks: [{ name: 'a', passed: true, outcome: 'gave true', took: 3 }] }))
     assert.match(firstLine(report), /proven: it restores, is identical, and passes your checks$/)
     assert.ok(rows(report).some((row) => row.slice(0, 2).join() === '✅,**accepted**'))
   })
@@ -138,18 +138,18 @@ describe('the report of a verification that was asked for more, or less', () => 
     assert.match(verifyVerdict(result), /^Not proven: .*"counted"\. It was to reach "identical"\. Content was not measured\./)
     assert.match(firstLine(verifyReport(result)), /^## ❌ .*counted, not identical as was asked: nothing speaks against it/)
     assert.doesNotMatch(verifyReport(result), /do not rely on it/)
-    const run: VerifyRun = { label: 'production', asked: 'latest', several: false, there: 1, backups: [{ id: result.id, result }], age: [], took: 1000 }
-    assert.deepEqual([runFailure(run)?.code, /^Nothing speaks against the backup/.test(runFailure(run)?.hint ?? '')], ['not-proven', true])
+    const run: VerifyBatch = { label: 'production', asked: 'latest', several: false, there: 1, backups: [{ id: result.id, result }], age: [], took: 1000 }
+    assert.deepEqual([batchFailure(run)?.code, /^Nothing speaks against the backup/.test(batchFailure(run)?.hint ?? '')], ['not-proven', true])
   })
   test('of very many backups shows fifty, the bad ones first, and counts the rest', () => {
     const backups = Array.from({ length: 300 }, (_, i) => ({ id: `20261121T031045Z-${String(i).padStart(4, '0')}`, result: i === 299 ? failed : i === 100 ? unprovenResult() : verifyResult() }))
-    const run: VerifyRun = { label: 'production', asked: 'all', several: true, there: 300, backups, age: [], took: 60_000 }
-    const report = runReport(run)
+    const run: VerifyBatch = { label: 'production', asked: 'all', several: true, there: 300, backups, age: [], took: 60_000 }
+    const report = batchReport(run)
     assert.match(firstLine(report), /^## ❌ Backups of `production`: 300 checked, 298 valid, 1 bad, 1 with a failed check, 35 GiB$/)
     assert.deepEqual(rows(report).slice(2, 4).map(([, id]) => id), ['`20261121T031045Z-0100`', '`20261121T031045Z-0299`'])
     assert.match(report, /… and 250 backups more\./)
-    assert.equal(runFailure(run)?.code, 'not-proven')
-    assert.match(runVerdict(run), /300 checked, 298 valid/)
+    assert.equal(batchFailure(run)?.code, 'not-proven')
+    assert.match(batchVerdict(run), /300 checked, 298 valid/)
   })
 })
 

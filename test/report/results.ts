@@ -1,8 +1,8 @@
 import type { BackupResult } from '../../src/backup/backup.ts'
 import type { RehearsalResult } from '../../src/rehearsal/rehearse.ts'
 import type { CleanResult } from '../../src/restore/clean.ts'
-import type { RestoredPart, RestoreResult } from '../../src/restore/result.ts'
-import type { BareRestored } from '../../src/restore/swap/external-dump.ts'
+import type { RestoredTables, RestoreResult } from '../../src/restore/result.ts'
+import type { RestoreExternalResult } from '../../src/restore/swap/external-dump.ts'
 import type { UndoResult } from '../../src/restore/undo.ts'
 import type { VerifyResult } from '../../src/verify/verify.ts'
 
@@ -20,7 +20,7 @@ export function backupResult(changes: Partial<BackupResult> = {}): BackupResult 
       { url: 's3://backups/db?region=eu-central-1', location: 's3://backups/db/production/20261121T031045Z-k3v9' },
       { url: 'file:///mnt/backups', location: 'file:///mnt/backups/production/20261121T031045Z-k3v9' },
     ],
-    objects: [{ name: 'frame.dump.age', bytes: 125_829_120 }, { name: 'RECOVER.md', bytes: 2048 }],
+    objects: [{ name: 'base.dump.age', bytes: 125_829_120 }, { name: 'RECOVER.md', bytes: 2048 }],
     bytes: 125_831_168,
     rows: 1_234_567,
     archives: 3,
@@ -144,7 +144,7 @@ export function restoreResult(changes: Partial<RestoreResult> = {}): RestoreResu
   }
 }
 
-export function bareRestored(changes: Partial<BareRestored> = {}): BareRestored {
+export function bareRestored(changes: Partial<RestoreExternalResult> = {}): RestoreExternalResult {
   const { target, confirm, dryRun, server, plan, previousDatabase = '', sessionsEnded, bytes, rows, tables, timings, warnings } = restoreResult()
   return {
     ...{ target, confirm, dryRun, server, plan, previousDatabase, sessionsEnded, bytes, rows, tables, timings, warnings },
@@ -195,8 +195,8 @@ export function cleanResult(changes: Partial<CleanResult> = {}): CleanResult {
   }
 }
 
-export function partResult(changes: Partial<RestoredPart> = {}, result: Partial<RestoreResult> = {}): RestoreResult {
-  const part: RestoredPart = {
+export function partResult(changes: Partial<RestoredTables> = {}, result: Partial<RestoreResult> = {}): RestoreResult {
+  const part: RestoredTables = {
     wanted: ['public.orders', hostile],
     asked: { tables: ['public.orders', hostile], schemas: [] },
     contents: 'all',

@@ -13,7 +13,7 @@ const plain: Omit<Manifest, 'sha256'> = {
   source: { database: 'shop', server: '17.11', major: 17, bytes: 1, locale: { encoding: 'UTF8', provider: 'libc', collate: 'C', ctype: 'C' }, roles: { superuser: 'postgres', names: ['postgres'] } },
   client: '17.11',
   encryption: { recipients: ['age1x'] },
-  objects: [{ name: 'frame.dump.age', kind: 'frame', bytes: 5, sha256: 'a'.repeat(64), plain: { bytes: 4, sha256: 'b'.repeat(64), compression: 'none' } }],
+  objects: [{ name: 'base.dump.age', kind: 'base', bytes: 5, sha256: 'a'.repeat(64), plain: { bytes: 4, sha256: 'b'.repeat(64), compression: 'none' } }],
   fingerprint: {
     kind: 'content',
     tables: [{ table: 'public.t', rows: 2, hash: '-12', bytes: 8192 }],
@@ -51,7 +51,7 @@ for (const [what, wrong] of [['nothing', ''], ['half of it', text.slice(0, 300)]
 
 test('an object’s name cannot walk out of the backup’s folder', () => {
   for (const name of ['../x', 'a/../../x', '/etc/passwd', 'a//b', ''])
-    assert.throws(() => readManifest(writeManifest({ ...plain, objects: [{ name, kind: 'recipe', bytes: 1, sha256: 'a'.repeat(64) }] }), 'here'), /damaged/, name)
+    assert.throws(() => readManifest(writeManifest({ ...plain, objects: [{ name, kind: 'recovery-guide', bytes: 1, sha256: 'a'.repeat(64) }] }), 'here'), /damaged/, name)
 })
 
 test('ids sort by their time', () => {

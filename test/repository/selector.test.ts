@@ -3,10 +3,10 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, describe, test } from 'node:test'
 import { UserError } from '../../src/errors.ts'
-import { openShelf } from '../../src/repository/listing.ts'
+import { openBackupIndex } from '../../src/repository/listing.ts'
 import { findReadable } from '../../src/repository/open.ts'
 import { prune } from '../../src/repository/retention.ts'
-import { chooseIds, readWhich, type WhichSeveral } from '../../src/repository/selector.ts'
+import { selectIds, parseSelector, type BatchSelector } from '../../src/repository/selector.ts'
 import { status } from '../../src/repository/status.ts'
 import { openStorage } from '../../src/storage/open.ts'
 import { newStore, type Store, temporaryFolder } from '../support/copies.ts'
@@ -33,7 +33,7 @@ async function fiveBackups(): Promise<Store> {
 }
 
 const one = async (store: Store, backup: string): Promise<string> => (await findReadable({ ...store.reading, backup }, quietWork())).manifest.id
-const several = async (store: Store, typed: string): Promise<string[]> => chooseIds(await openShelf([store.storage], 'test', quietWork()), readWhich(typed) as WhichSeveral, quietWork())
+const several = async (store: Store, typed: string): Promise<string[]> => selectIds(await openBackupIndex([store.storage], 'test', quietWork()), parseSelector(typed) as BatchSelector, quietWork())
 const refused = (code: string, pattern: RegExp) => (error: UserError): boolean => error instanceof UserError && error.code === code && pattern.test(`${error.message} ${error.hint}`)
 
 describe('one backup', () => {
@@ -41,7 +41,7 @@ describe('one backup', () => {
     const store = await fiveBackups()
     assert.equal(await one(store, 'latest'), fifth)
     assert.equal(await one(store, second), second)
-    // at or before; UTC where no zone is said; a day is its first moment
+    // at or before; UTC where no zone is outcome; a day is its first moment
     for (const [typed, id] of [
       ['before: 2026-11-03T03:00:00Z', third], ['before: 2026-11-03T02:59:59Z', second], ['before:2026-11-03 03:00', third], ['before: 2026-11-03', second],
       ['before: 2026-11-03T04:00:00+01:00', third], ['before: 2026-11-03T03:30+0100', second], ['before: 2026-11-03T03:00:00 UTC', third], ['before: 2030-01-01', fifth],
@@ -105,7 +105,7 @@ describe('the newest that is proven', () => {
     // and looking alone never proves
     prove(store, fifth, { proven: false, level: 'counted', asked: 'counted' }, 'counted')
     assert.equal(await one(store, 'latest-proven'), third)
-    prove(store, third, { at: '2026-11-22T00:00:00.000Z', proven: false, level: 'none', asked: 'stored', stoppedBy: 'frame.dump.age is missing.' })
+    prove(store, third, { at: '2026-11-22T00:00:00.000Z', proven: false, level: 'none', asked: 'stored', stoppedBy: 'base.dump.age is missing.' })
     await assert.rejects(one(store, 'latest-proven'), refused('no-proven-backup', /None/))
   })
 
@@ -114,7 +114,7 @@ describe('the newest that is proven', () => {
     prove(store, first)
     prove(store, second, { manifest: '0'.repeat(64) })
     assert.deepEqual(await prune(store.storage, 'test', 2, quietWork()), [third, second])
-    assert.deepEqual((await openShelf([store.storage], 'test', quietWork())).ids, [first, fourth, fifth])
+    assert.deepEqual((await openBackupIndex([store.storage], 'test', quietWork())).ids, [first, fourth, fifth])
   })
 
   test('a proof that cannot be fetched stops retention, instead of costing the only good backup', async () => {
@@ -126,7 +126,7 @@ describe('the newest that is proven', () => {
       return storage.read(key)
     } }
     await assert.rejects(prune(failing, 'test', 2, quietWork()), refused('storage-unreachable', /gone/))
-    assert.equal((await openShelf([storage], 'test', quietWork())).ids.length, 5)
+    assert.equal((await openBackupIndex([storage], 'test', quietWork())).ids.length, 5)
   })
 })
 

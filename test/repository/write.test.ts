@@ -98,9 +98,9 @@ describe('an archive', () => {
         }
       })
 
-  test('is a frame where nothing else is said', async () => {
+  test('is a base where nothing else is said', async () => {
     const { kind } = await store(asRead(Buffer.from('x')), [folder()])
-    assert.equal(kind, 'frame')
+    assert.equal(kind, 'base')
   })
 
   test('of nothing is no archive', async () => {

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { sweep } from '../../src/cleanup/sweep.ts'
 import type { UserError } from '../../src/errors.ts'
 import { connect } from '../../src/postgres/connection/session.ts'
-import { listBackups, openShelf } from '../../src/repository/listing.ts'
+import { listBackups, openBackupIndex } from '../../src/repository/listing.ts'
 import { prune } from '../../src/repository/retention.ts'
 import { findBackup } from '../../src/repository/selector.ts'
 import { status } from '../../src/repository/status.ts'
@@ -109,7 +109,7 @@ test('retention: it goes when it is older than the oldest ordinary backup that i
   const { safetyBackup: first } = await later(() => restore(options, quietWork()))
   const { id: second } = await later(() => store.backup(target))
   const { safetyBackup: last } = await later(() => restore(options, quietWork()))
-  const all = async (): Promise<string[]> => [...(await openShelf([store.storage], 'test', quietWork())).traces.keys()].sort()
+  const all = async (): Promise<string[]> => [...(await openBackupIndex([store.storage], 'test', quietWork())).stored.keys()].sort()
   assert.deepEqual(await prune(store.storage, 'test', 2, quietWork()), [], 'the oldest that is kept is older')
   const removed = await prune(store.storage, 'test', 1, quietWork())
   assert.deepEqual([removed.includes(first?.id as string), removed.length], [true, 2])
@@ -185,11 +185,11 @@ describe('a restore that is killed', () => {
     assert.ok(cleaned.every((sentence) => !sentence.startsWith('Could not')), cleaned.join('\n'))
     for (const side of sides) assert.deepEqual(await query(server, 'postgres', `SELECT FROM pg_database WHERE datname = '${side}'`), [])
   }
-  const backups = async ({ store }: Shop): Promise<string[]> => [...(await openShelf([store.storage], 'test', quietWork())).traces.keys()].sort()
+  const backups = async ({ store }: Shop): Promise<string[]> => [...(await openBackupIndex([store.storage], 'test', quietWork())).stored.keys()].sort()
 
   test('while the safety backup is stored: the target is as it was, and nothing of that backup is left', async () => {
     const one = await shop()
-    await killed(one, 'file:-pre-restore/frame')
+    await killed(one, 'file:-pre-restore/base')
     assert.deepEqual([await one.databases(), await one.moment(), readdirSync(join(one.store.folder, 'test')).length], [[one.name], 'live', 1])
   })
   for (const [when, moment] of [['when the rows are in', 'log:^Done: Restore '], ['after prepare', 'log:^Done: Run the SQL'], ['just before the swap', 'log:^Done: ANALYZE']] as const)

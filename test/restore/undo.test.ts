@@ -4,7 +4,7 @@ import type { UserError } from '../../src/errors.ts'
 import type { Connection } from '../../src/postgres/connection/connection.ts'
 import { connect, type Session } from '../../src/postgres/connection/session.ts'
 import { isPreviousName, previousName, readMark, withMark } from '../../src/postgres/server/previous-databases.ts'
-import { dropKept } from '../../src/restore/clean.ts'
+import { dropPreviousDatabases } from '../../src/restore/clean.ts'
 import type { RestoreOptions } from '../../src/restore/options.ts'
 import { restore } from '../../src/restore/restore.ts'
 import { newStore } from '../support/copies.ts'
@@ -263,7 +263,7 @@ test('who connects between the look and the drop is not thrown out', async () =>
     if (text.startsWith('DROP')) reader = await connect({ ...connection, database: old }, quietWork())
     return session.query(text, values)
   }
-  const cleaned = await dropKept({ ...session, query }, name, 1, { dryRun: false }, quietWork())
+  const cleaned = await dropPreviousDatabases({ ...session, query }, name, 1, { dryRun: false }, quietWork())
   assert.deepEqual(cleaned.left.map(({ database, why }) => [database, why]), [[old, 'somebody connected to it']])
   assert.deepEqual(await reader?.query('SELECT 1 AS one'), [{ one: 1 }])
   assert.equal((await around()).length, 2)

@@ -5,11 +5,11 @@ import { before, describe, test } from 'node:test'
 import { generateX25519Identity, identityToRecipient } from 'age-encryption'
 import { readProof } from '../../src/repository/proof.ts'
 import type { VerifyOptions } from '../../src/verify/verify.ts'
-import { verifyRun, type VerifyRun } from '../../src/verify/batch.ts'
+import { verifyBatch, type VerifyBatch } from '../../src/verify/batch.ts'
 import { Cancelled, UserError } from '../../src/errors.ts'
 import { packageOf } from '../../src/postgres/programs/packages.ts'
 import { fallenText } from '../../src/report/verify/objectives.ts'
-import { runFailure, runReport, runVerdict, sumOf } from '../../src/report/verify/batch.ts'
+import { batchFailure, batchReport, batchVerdict, sumOf } from '../../src/report/verify/batch.ts'
 import type { Work } from '../../src/work.ts'
 import { newStore, type Store } from '../support/copies.ts'
 import { freshDatabase, newestServer, query } from '../support/servers.ts'
@@ -46,13 +46,13 @@ function resize(store: Store, id: string, factor: number): void {
 }
 
 const refused = (code: string, pattern: RegExp) => (error: unknown): boolean => error instanceof UserError && error.code === code && pattern.test(`${error.message} ${error.hint}`)
-const go = (options: VerifyOptions, work: Work = quietWork()): Promise<VerifyRun> => verifyRun(options, work)
+const go = (options: VerifyOptions, work: Work = quietWork()): Promise<VerifyBatch> => verifyBatch(options, work)
 
 describe('a run over several', () => {
   test('looks at all of them, whatever one of them is: good, bad, without a manifest that can be read, or not to be verified here', async () => {
     const { store, ids, options } = await backups(6)
     const [good = '', bad = '', damaged = '', closed = '', lacking = '', newest = ''] = ids
-    rmSync(join(folderOf(store, bad), 'frame.dump.age'))
+    rmSync(join(folderOf(store, bad), 'base.dump.age'))
     writeFileSync(join(folderOf(store, damaged), 'manifest.json'), readFileSync(join(folderOf(store, damaged), 'manifest.json'), 'utf8').replace('"rows": 100', '"rows": 101'))
     const stranger = await identityToRecipient(await generateX25519Identity())
     rewrite(store, closed, (manifest) => ({ ...manifest, encryption: { recipients: [stranger] } }))
@@ -61,19 +61,19 @@ describe('a run over several', () => {
     const work = quietWork()
     const run = await go({ ...options, backup: 'all' }, { ...work, log: { ...work.log, info: (text) => void said.push(text), group: (title, body) => (said.push(title), body()) } })
     assert.deepEqual(run.backups.map(({ id }) => id), ids.toReversed())
-    const of = (id: string): VerifyRun['backups'][number] | undefined => run.backups.find((each) => each.id === id)
+    const of = (id: string): VerifyBatch['backups'][number] | undefined => run.backups.find((each) => each.id === id)
     for (const id of [good, newest]) assert.deepEqual([of(id)?.result?.level, of(id)?.result?.proven], ['identical', true])
-    assert.match(of(bad)?.result?.stoppedBy ?? '', /frame\.dump\.age is missing/)
+    assert.match(of(bad)?.result?.stoppedBy ?? '', /base\.dump\.age is missing/)
     assert.deepEqual([of(damaged)?.failure?.code, of(damaged)?.failure?.bad], ['manifest-damaged', true])
     assert.deepEqual([of(closed)?.failure?.code, of(closed)?.failure?.bad], ['wrong-key', false])
     assert.deepEqual([of(lacking)?.failure?.code, of(lacking)?.failure?.bad], ['extension-missing', false])
     assert.match(of(lacking)?.failure?.hint ?? '', new RegExp(`apt-get install -y postgresql-${server.major}-pgvector\\.`))
     const sum = sumOf(run)
     assert.deepEqual([sum.checked, sum.valid, sum.bad, sum.notChecked, sum.proven, sum.level], [4, 2, 2, 2, false, 'none'])
-    const failure = runFailure(run)
+    const failure = batchFailure(run)
     assert.equal(failure?.code, 'not-proven')
     assert.match(failure?.message ?? '', /4 checked, 2 valid, 2 bad, 2 not checked, /)
-    const report = runReport(run)
+    const report = batchReport(run)
     const order = [...report.matchAll(/^\| (\S+) \| `(\d{8}T\d{6}Z-\w+)`/gm)].map(([, mark, id]) => `${mark} ${id}`)
     assert.deepEqual(order, [`❌ ${damaged}`, `❌ ${bad}`, `❔ ${lacking}`, `❔ ${closed}`, `✅ ${newest}`, `✅ ${good}`])
     assert.match(report, /not checked, because: /)
@@ -84,25 +84,25 @@ describe('a run over several', () => {
   test('that finds all of them good says how many, and how much', async () => {
     const { options } = await backups(3)
     const run = await go({ ...options, backup: 'all', level: 'stored', identities: [] })
-    assert.deepEqual([sumOf(run).checked, sumOf(run).valid, runFailure(run)], [3, 3, undefined])
-    assert.match(runVerdict(run), /^Backups of test: 3 checked, 3 valid, [\d.]+ KiB, /)
-    assert.match(runReport(run), /^## ✅ Backups of `test`: 3 checked, 3 valid, /)
+    assert.deepEqual([sumOf(run).checked, sumOf(run).valid, batchFailure(run)], [3, 3, undefined])
+    assert.match(batchVerdict(run), /^Backups of test: 3 checked, 3 valid, [\d.]+ KiB, /)
+    assert.match(batchReport(run), /^## ✅ Backups of `test`: 3 checked, 3 valid, /)
   })
 
   test('of the oldest unproven comes round to each, and then has nothing to do, which is no failure', async () => {
     const { ids, options } = await backups(3)
     for (const id of ids) assert.deepEqual((await go({ ...options, backup: 'oldest-unproven' })).backups.map((each) => [each.id, each.result?.proven]), [[id, true]])
     const done = await go({ ...options, backup: 'oldest-unproven' })
-    assert.deepEqual([done.backups, runFailure(done), sumOf(done).checked, sumOf(done).proven], [[], undefined, 0, true])
-    assert.match(runReport(done), /^## ✅ Backups of `test`: nothing to verify/)
-    assert.match(runVerdict(done), /^Nothing to verify: none of the 3 backups/)
+    assert.deepEqual([done.backups, batchFailure(done), sumOf(done).checked, sumOf(done).proven], [[], undefined, 0, true])
+    assert.match(batchReport(done), /^## ✅ Backups of `test`: nothing to verify/)
+    assert.match(batchVerdict(done), /^Nothing to verify: none of the 3 backups/)
   })
 
   test('that could not check one fails, with the reason', async () => {
     const { store, ids, options } = await backups(2)
     rewrite(store, ids[0] as string, (manifest) => ({ ...manifest, source: { ...manifest.source, major: 99, server: '99.1' } }))
     const run = await go({ ...options, backup: 'all' })
-    const failure = runFailure(run)
+    const failure = batchFailure(run)
     assert.equal(failure?.code, 'not-checked')
     assert.match(`${failure?.message} ${failure?.hint}`, /1 checked, 1 valid, 1 not checked.*older than the backup's 99\.1/)
     // of one backup, it is what the step fails with
@@ -129,10 +129,10 @@ describe('a run over several', () => {
 describe('objectives', () => {
   test('the newest backup’s age counts, whichever was verified', async () => {
     const { ids, options } = await backups(2)
-    const look = (backup: string, maxAge: number): Promise<VerifyRun> => go({ ...options, backup, level: 'stored', objectives: { maxAge } })
+    const look = (backup: string, maxAge: number): Promise<VerifyBatch> => go({ ...options, backup, level: 'stored', objectives: { maxAge } })
     for (const backup of [ids[0] as string, 'latest', 'all', 'sample: 1']) {
-      assert.equal(runFailure(await look(backup, 2 * hour)), undefined, backup)
-      const failure = runFailure(await look(backup, hour / 2))
+      assert.equal(batchFailure(await look(backup, 2 * hour)), undefined, backup)
+      const failure = batchFailure(await look(backup, hour / 2))
       assert.equal(failure?.code, 'backup-too-old')
       assert.match(failure?.message ?? '', new RegExp(`The newest backup \\(${ids[1]}\\) is 1 hour old, more than the 30 minutes of max-age\\.$`))
     }
@@ -141,8 +141,8 @@ describe('objectives', () => {
   test('a restore that takes longer fails, with the time, and with how much fits', async () => {
     const { store, ids, options } = await backups(1)
     const slow = await go({ ...options, objectives: { maxRestoreTime: 1 } })
-    assert.equal(runFailure(slow)?.code, 'restore-too-slow')
-    assert.match(runFailure(slow)?.message ?? '', /^Proven: .*The whole restore \([\d.]+ MiB on the server it came from\) took [\d.]+ m?s, more than the 1 ms of max-restore-time; at this speed only [\d.]+ (B|KiB|MiB) can be restored within the limit\.$/)
+    assert.equal(batchFailure(slow)?.code, 'restore-too-slow')
+    assert.match(batchFailure(slow)?.message ?? '', /^Proven: .*The whole restore \([\d.]+ MiB on the server it came from\) took [\d.]+ m?s, more than the 1 ms of max-restore-time; at this speed only [\d.]+ (B|KiB|MiB) can be restored within the limit\.$/)
     const [objective] = slow.backups[0]?.result?.objectives ?? []
     assert.ok(objective?.name === 'max-restore-time' && objective.found === slow.backups[0]?.result?.timings.restore && objective.bytes === manifestOf(store, ids[0] as string).source.bytes)
     // the proof was stored before, and it says so
@@ -150,11 +150,11 @@ describe('objectives', () => {
     const proof = readProof(readFileSync(join(folder, readdirSync(folder)[0] as string), 'utf8'))
     assert.deepEqual([proof?.proven, proof?.objectives], [true, [{ name: 'max-restore-time', limit: 1, found: objective.found, met: false }]])
     const fast = await go({ ...options, objectives: { maxRestoreTime: hour } })
-    assert.equal(runFailure(fast), undefined)
+    assert.equal(batchFailure(fast), undefined)
     const [met] = fast.backups[0]?.result?.objectives ?? []
     // at the same speed: as many bytes a millisecond
     assert.ok(met?.name === 'max-restore-time' && Math.abs((met.fills ?? 0) / ((met.bytes ?? 0) * (hour / (met.found ?? 1))) - 1) < 0.001)
-    assert.match(runReport(fast), /at this speed the limit is reached when the database has [\d.,]+ \w+ on its server/)
+    assert.match(batchReport(fast), /at this speed the limit is reached when the database has [\d.,]+ \w+ on its server/)
   })
 
   test('a size or a number of rows beyond the median of those before it fails, with the figures', async () => {
@@ -163,13 +163,13 @@ describe('objectives', () => {
     resize(store, ids[0] as string, 1000)
     resize(store, ids[1] as string, 50)
     writeFileSync(join(folderOf(store, ids[2] as string), 'manifest.json'), '{}')
-    const look = (maxSizeChange?: number): Promise<VerifyRun> => go({ ...options, level: 'stored', objectives: maxSizeChange === undefined ? {} : { maxSizeChange } })
+    const look = (maxSizeChange?: number): Promise<VerifyBatch> => go({ ...options, level: 'stored', objectives: maxSizeChange === undefined ? {} : { maxSizeChange } })
     const same = await look(0.05)
-    assert.equal(runFailure(same)?.code, undefined)
-    assert.match(runReport(same), /100 rows, as much as the median of the 7|100 rows, as much as the median of the 6 before it \(100\): within the 5 % of max-size-change/)
+    assert.equal(batchFailure(same)?.code, undefined)
+    assert.match(batchReport(same), /100 rows, as much as the median of the 7|100 rows, as much as the median of the 6 before it \(100\): within the 5 % of max-size-change/)
     // half of the rows are gone: the objects too, so that level `stored` fails as well, and all is told at once
     resize(store, ids[8] as string, 0.4)
-    const shrunk = runFailure(await look(0.5))
+    const shrunk = batchFailure(await look(0.5))
     assert.equal(shrunk?.code, 'not-proven')
     assert.match(shrunk?.message ?? '', /Not proven: .*damaged.*40 rows, 60 % less than the median of the 6 before it \(100\): beyond the 50 % of max-size-change\.$/)
     const [change] = (await look(0.7)).backups[0]?.result?.objectives ?? []
@@ -189,18 +189,18 @@ describe('objectives', () => {
   test('the first backup has nothing to be compared with', async () => {
     const { options } = await backups(1)
     const run = await go({ ...options, level: 'stored', objectives: { maxSizeChange: 0.01 } })
-    assert.deepEqual([run.backups[0]?.result?.objectives, runFailure(run)], [[{ name: 'max-size-change', limit: 0.01, changes: [] }], undefined])
+    assert.deepEqual([run.backups[0]?.result?.objectives, batchFailure(run)], [[{ name: 'max-size-change', limit: 0.01, changes: [] }], undefined])
   })
 
   test('all that are not met are told in one failure, after a check that failed', async () => {
     const { ids, options } = await backups(2)
     const run = await go({ ...options, checks: [{ name: 'c', sql: 'SELECT false' }], objectives: { maxAge: 1, maxRestoreTime: 1, maxSizeChange: 0.5 } })
-    const failure = runFailure(run)
+    const failure = batchFailure(run)
     assert.equal(failure?.code, 'check-failed')
     assert.match(failure?.message ?? '', new RegExp(`^A check failed: backup ${ids[1]} .*the backup itself is good.*"c" gave false\\. The newest backup .* of max-age\\. The whole restore .* of max-restore-time`))
     assert.doesNotMatch(failure?.message ?? '', /max-size-change/)
-    assert.match(runReport(run), /\| ❌ \| max-age \|[^\n]*\n\| ❌ \| max-restore-time \|[^\n]*\n\| ✅ \| max-size-change \|/)
-    assert.match(runReport(run), /\| ❌ \| c \| gave false \|/)
+    assert.match(batchReport(run), /\| ❌ \| max-age \|[^\n]*\n\| ❌ \| max-restore-time \|[^\n]*\n\| ✅ \| max-size-change \|/)
+    assert.match(batchReport(run), /\| ❌ \| c \| gave false \|/)
   })
 })
 

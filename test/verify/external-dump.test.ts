@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { Encrypter, generateX25519Identity, identityToRecipient } from 'age-encryption'
 import { knowsRestrict } from '../../src/formats/load-external.ts'
-import { proveFile } from '../../src/verify/external-dump.ts'
+import { verifyExternalDump } from '../../src/verify/external-dump.ts'
 import type { UserError } from '../../src/errors.ts'
 import { libpqEnvironment } from '../../src/postgres/connection/connection.ts'
 import { openStorage } from '../../src/storage/open.ts'
@@ -67,7 +67,7 @@ for (const server of servers())
       writeFileSync(join(workspace, 'some', name), content)
       const held = new Set<Held>()
       const work = { ...quietWork(), hold: (one: Held) => void held.add(one), release: (one: Held) => void held.delete(one) }
-      const result = await proveFile({ kind: 'file', name: `some/${name}` }, { sources: [], identities: [identity], workspace, bindirs: [], scratch: server.to('postgres') }, work)
+      const result = await verifyExternalDump({ kind: 'file', name: `some/${name}` }, { sources: [], identities: [identity], workspace, bindirs: [], scratch: server.to('postgres') }, work)
       assert.deepEqual([result.stoppedBy, result.level, result.found], [undefined, 'restored', { tables: 2, rows: 202, largeObjects: 1 }], name)
       assert.match(result.limit, /Nothing tells what the database held/)
       assert.deepEqual([result.versions.server, result.versions.client], [server.version, server.version], name)
@@ -84,9 +84,9 @@ test('what is no whole dump is told by what it is: empty, cut, a web page, a clu
   const source = await freshDatabase(server, { name: 'bare', sql })
   const [workspace, identity] = [temporaryFolder(), await generateX25519Identity()]
   const [plain, custom] = [dump(server, source.name, ['-Fp']), dump(server, source.name, ['-Fc'])]
-  const prove = async (content: Uint8Array, identities: string[] = []): ReturnType<typeof proveFile> => {
+  const prove = async (content: Uint8Array, identities: string[] = []): ReturnType<typeof verifyExternalDump> => {
     writeFileSync(join(workspace, 'file'), content)
-    return proveFile({ kind: 'file', name: 'file' }, { sources: [], identities, workspace, bindirs: [], scratch: server.to('postgres') }, quietWork())
+    return verifyExternalDump({ kind: 'file', name: 'file' }, { sources: [], identities, workspace, bindirs: [], scratch: server.to('postgres') }, quietWork())
   }
   await assert.rejects(prove(Buffer.alloc(0)), refused('file-empty'))
   await assert.rejects(prove(gzipSync('')), refused('file-empty', /once it is unpacked/))
@@ -114,9 +114,9 @@ test('what is no whole dump is told by what it is: empty, cut, a web page, a clu
 
 test('an empty dump is never good, and one that does not restore says why', async () => {
   const [empty, workspace] = [await freshDatabase(server), temporaryFolder()]
-  const prove = async (content: Uint8Array): ReturnType<typeof proveFile> => {
+  const prove = async (content: Uint8Array): ReturnType<typeof verifyExternalDump> => {
     writeFileSync(join(workspace, 'file'), content)
-    return proveFile({ kind: 'file', name: 'file' }, { sources: [], identities: [], workspace, bindirs: [], scratch: server.to('postgres') }, quietWork())
+    return verifyExternalDump({ kind: 'file', name: 'file' }, { sources: [], identities: [], workspace, bindirs: [], scratch: server.to('postgres') }, quietWork())
   }
   for (const format of ['-Fp', '-Fc']) {
     const { level, stoppedBy } = await prove(dump(server, empty.name, [format]))
@@ -133,9 +133,9 @@ test('no command for psql in a dump is ever run, wherever it hides; nor does a t
   const workspace = temporaryFolder()
   const mark = join(workspace, 'mark')
   const plain = String(dump(server, source.name, ['-Fp']))
-  const prove = async (content: string | Uint8Array): ReturnType<typeof proveFile> => {
+  const prove = async (content: string | Uint8Array): ReturnType<typeof verifyExternalDump> => {
     writeFileSync(join(workspace, 'file'), content)
-    return proveFile({ kind: 'file', name: 'file' }, { sources: [], identities: [], workspace, bindirs: [], scratch: server.to('postgres') }, quietWork())
+    return verifyExternalDump({ kind: 'file', name: 'file' }, { sources: [], identities: [], workspace, bindirs: [], scratch: server.to('postgres') }, quietWork())
   }
   const at = 'CREATE TABLE public.things'
   for (const command of [`\\! touch ${mark}\n`, `SELECT 1 \\! touch ${mark}\n`, `SELECT 'a''b'; \\! touch ${mark}\n`, `SELECT $$ $$ \\! touch ${mark}\n`, `/* /* */ */ \\! touch ${mark}\n`, `SELECT E'\\\\' \\! touch ${mark}\n`, `\\o |touch ${mark}\n`, `\\i ${mark}\n`, `\\connect postgres \\! touch ${mark}\n`])
@@ -156,9 +156,9 @@ test('what psql reads otherwise than a plain reader would is refused; what no re
   const workspace = temporaryFolder()
   const mark = join(workspace, 'mark')
   const plain = String(dump(server, source.name, ['-Fp']))
-  const prove = async (before: string): ReturnType<typeof proveFile> => {
+  const prove = async (before: string): ReturnType<typeof verifyExternalDump> => {
     writeFileSync(join(workspace, 'file'), plain.replace('CREATE TABLE public.things', (at) => before + at))
-    return proveFile({ kind: 'file', name: 'file' }, { sources: [], identities: [], workspace, bindirs: [], scratch: server.to('postgres') }, quietWork())
+    return verifyExternalDump({ kind: 'file', name: 'file' }, { sources: [], identities: [], workspace, bindirs: [], scratch: server.to('postgres') }, quietWork())
   }
   // a string to the one, a string and a command to the other
   const hidden = `SELECT 'a\\' , ' \\! touch ${mark}\n';\n`
@@ -189,8 +189,8 @@ test('a file in a storage is read by its key, one in the workspace by its path, 
   writeFileSync(join(folder, 'old', 'a.dump'), dump(server, source.name, ['-Fc']))
   const options = { sources: [openStorage(`file://${temporaryFolder()}`), openStorage(`file://${folder}`)], identities: [], workspace, bindirs: [] }
   // without a server given: on a cluster of our own
-  const result = await proveFile({ kind: 'store', name: 'old/a.dump' }, options, quietWork())
+  const result = await verifyExternalDump({ kind: 'store', name: 'old/a.dump' }, options, quietWork())
   assert.deepEqual([result.level, result.found?.rows, result.bytes], ['restored', 202, readFileSync(join(folder, 'old', 'a.dump')).length])
-  for (const name of ['old/b.dump', '../old/a.dump', '/etc/passwd', '']) await assert.rejects(proveFile({ kind: 'store', name }, options, quietWork()), refused('file-missing'))
-  for (const name of ['none', '../x', '/etc/passwd', '.']) await assert.rejects(proveFile({ kind: 'file', name }, options, quietWork()), refused('file-missing'))
+  for (const name of ['old/b.dump', '../old/a.dump', '/etc/passwd', '']) await assert.rejects(verifyExternalDump({ kind: 'store', name }, options, quietWork()), refused('file-missing'))
+  for (const name of ['none', '../x', '/etc/passwd', '.']) await assert.rejects(verifyExternalDump({ kind: 'file', name }, options, quietWork()), refused('file-missing'))
 })

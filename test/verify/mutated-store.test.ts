@@ -6,7 +6,7 @@ import type { Level } from '../../src/repository/level.ts'
 import { verify } from '../../src/verify/verify.ts'
 import { UserError } from '../../src/errors.ts'
 import { openStorage } from '../../src/storage/open.ts'
-import { sideBySide } from '../../src/stream/side-by-side.ts'
+import { mapConcurrent } from '../../src/stream/map-concurrent.ts'
 import { newStore, type Store, temporaryFolder } from '../support/copies.ts'
 import { KillTable } from '../support/kill-table.ts'
 import { chosen } from '../support/mutation-choice.ts'
@@ -34,7 +34,7 @@ for (const server of servers())
       return levelReached(server, store, folder)
     }
     assert.deepEqual(await run(() => {}), { level: 'identical', by: undefined }, 'a backup that was left alone')
-    await sideBySide(mutations, 2, async ([what, { level, damage }]) => {
+    await mapConcurrent(mutations, 2, async ([what, { level, damage }]) => {
       const { level: reached, by } = await run(damage)
       table.add({ what, promised: level, reached, by })
     }, quietWork())

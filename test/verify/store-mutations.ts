@@ -12,7 +12,7 @@ export interface StoredBackup {
   identity: string
 }
 
-export type Kind = 'frame' | 'rows' | 'large-objects'
+export type Kind = 'base' | 'rows' | 'large-objects'
 
 /** What is done to a stored backup, and the level that it may still reach. */
 export interface StoreMutation {
@@ -123,15 +123,15 @@ const accidents: Record<string, (kind: Kind) => StoreMutation['damage']> = {
   missing: (kind) => ({ folder }) => rmSync(fileOf(folder, kind)),
   'the older backup’s': (kind) => ({ folder, older }) => cpSync(fileOf(older, kind), fileOf(folder, kind)),
 }
-const kinds: Kind[] = ['frame', 'rows', 'large-objects']
+const kinds: Kind[] = ['base', 'rows', 'large-objects']
 
 /** What is promised: presence, sizes and digests by `stored`; that it opens and can be read to its end by `readable`; the rest as for a copy. */
 export const storeMutations: Record<string, StoreMutation> = {
   ...Object.fromEntries(kinds.flatMap((kind) => Object.entries(accidents).map(([what, damage]) => [`${kind}: ${what}`, none(damage(kind))]))),
   'two objects swapped': none(({ folder }) => {
-    const [frame, rows] = [fileOf(folder, 'frame'), fileOf(folder, 'rows')]
-    const content = readFileSync(frame)
-    cpSync(rows, frame)
+    const [base, rows] = [fileOf(folder, 'base'), fileOf(folder, 'rows')]
+    const content = readFileSync(base)
+    cpSync(rows, base)
     writeFileSync(rows, content)
   }),
   'an object encrypted to another key': none(async (backup) => writeFileSync(fileOf(backup.folder, 'rows'), await sealed(await open(backup, 'rows'), await generateX25519Identity()))),
@@ -155,9 +155,9 @@ export const storeMutations: Record<string, StoreMutation> = {
   'the manifest, digest right: another label': none(rewritten(() => ({ label: 'other' }))),
   'the manifest, digest right: another id': none(rewritten(({ id }) => ({ id: id.replace(/^2/, '3') }))),
   'the manifest, digest right: an object’s digest': none(objects((all) => all.map((object) => (object.kind === 'rows' ? { ...object, sha256: '0'.repeat(64) } : object)))),
-  'the manifest, digest right: an object’s size': none(objects((all) => all.map((object) => (object.kind === 'frame' ? { ...object, bytes: object.bytes + 1 } : object)))),
+  'the manifest, digest right: an object’s size': none(objects((all) => all.map((object) => (object.kind === 'base' ? { ...object, bytes: object.bytes + 1 } : object)))),
   'the manifest, digest right: an object that is not there': none(objects((all) => [...all, { ...(all.find(({ kind }) => kind === 'rows') as typeof all[number]), name: 'rows/9.dump.age' }])),
-  'the manifest, digest right: no frame': none(objects((all) => all.filter(({ kind }) => kind !== 'frame'))),
+  'the manifest, digest right: no base': none(objects((all) => all.filter(({ kind }) => kind !== 'base'))),
   'the manifest, digest right: a key that nobody has': none(async (backup) => {
     const recipient = await identityToRecipient(await generateX25519Identity())
     rewritten(() => ({ encryption: { recipients: [recipient] } }))(backup)
@@ -185,11 +185,11 @@ export const storeMutations: Record<string, StoreMutation> = {
   'digests right: a byte behind the last chunk': { level: 'stored', damage: chunks((all) => [...all, Buffer.alloc(1)]) },
   'digests right: encrypted to another key': { level: 'stored', damage: async (backup) => replace(backup, 'rows', await sealed(await open(backup, 'rows'), await generateX25519Identity())) },
   'all digests right: the archive inside cut': { level: 'stored', damage: resealed('rows', (plain) => plain.subarray(0, plain.length >> 1)) },
-  'all digests right: the frame inside cut by a byte': { level: 'stored', damage: resealed('frame', (plain) => plain.subarray(0, -1)) },
-  'all digests right: the frame inside no archive': { level: 'stored', damage: resealed('frame', () => Buffer.from('<html>Not found</html>')) },
+  'all digests right: the base archive inside cut by a byte': { level: 'stored', damage: resealed('base', (plain) => plain.subarray(0, -1)) },
+  'all digests right: the base archive inside no archive': { level: 'stored', damage: resealed('base', () => Buffer.from('<html>Not found</html>')) },
   'all digests right: a zstd frame cut': { level: 'stored', damage: resealed('large-objects', (plain) => plain.subarray(0, -3)), until: 15 },
   'all digests right: a byte in a zstd frame flipped': { level: 'stored', damage: resealed('rows', flip((length) => length >> 1)), until: 15 },
-  'all digests right: the older backup’s frame': { level: 'restored', damage: fromOlder('frame') },
+  'all digests right: the older backup’s base': { level: 'restored', damage: fromOlder('base') },
   'all digests right: the older backup’s rows, as many': { level: 'counted', damage: fromOlder('rows') },
   'all digests right: the older backup’s large objects, as many': { level: 'counted', damage: fromOlder('large-objects') },
 }

@@ -104,8 +104,8 @@ describe('each level', () => {
   const rows = 'rows/01.dump.age'
   const damages: Record<string, { spoil: (store: Store, id: string) => void; level: Level; says: RegExp }> = {
     'an object that is missing': { spoil: (store, id) => rmSync(join(folderOf(store, id), rows)), level: 'none', says: /rows\/01\.dump\.age is missing/ },
-    'the recipe changed': { spoil: (store, id) => writeFileSync(join(folderOf(store, id), 'RECOVER.md'), 'run this'), level: 'none', says: /RECOVER\.md.*damaged/ },
-    'a byte flipped in the frame': { spoil: (store, id) => flip(join(folderOf(store, id), 'frame.dump.age')), level: 'none', says: /frame\.dump\.age.*damaged/ },
+    'the recovery guide changed': { spoil: (store, id) => writeFileSync(join(folderOf(store, id), 'RECOVER.md'), 'run this'), level: 'none', says: /RECOVER\.md.*damaged/ },
+    'a byte flipped in the base archive': { spoil: (store, id) => flip(join(folderOf(store, id), 'base.dump.age')), level: 'none', says: /base\.dump\.age.*damaged/ },
     'a byte flipped in rows': { spoil: (store, id) => flip(join(folderOf(store, id), rows)), level: 'none', says: /rows\/01\.dump\.age.*damaged/ },
     'an archive of another backup': { spoil: (store, id) => copyFileSync(join(folderOf(seed, laterId), rows), join(folderOf(store, id), rows)), level: 'none', says: /rows\/01\.dump\.age/ },
     'other digests of what is inside': {
@@ -114,7 +114,7 @@ describe('each level', () => {
     },
     'a table of contents that lacks a table': {
       spoil: (store, id) => reobject(store, id, (each) => (each.tables ? { ...each, tables: [...each.tables, 'public."A small""one"'] } : each)),
-      level: 'stored', says: /rows\/01\.dump\.age: its table of contents lacks the rows of public\."A small""one"|frame\.dump\.age: its .* has rows of public\.A small"one/,
+      level: 'stored', says: /rows\/01\.dump\.age: its table of contents lacks the rows of public\."A small""one"|base\.dump\.age: its .* has rows of public\.A small"one/,
     },
     'a table of contents that has a table more': {
       spoil: (store, id) => retable(store, id, (tables) => tables.filter(({ table }) => !table.includes('two words'))),
@@ -212,15 +212,15 @@ describe('checks', () => {
     for (const [i, [name, , said]] of sql.entries()) {
       const check = result.checks[i]
       assert.equal(check?.passed, said === true, name)
-      assert.match(check?.said ?? '', said === true ? /^gave true$/ : said, name)
+      assert.match(check?.outcome ?? '', said === true ? /^gave true$/ : said, name)
     }
     const last = result.checks.at(-1)
-    assert.match(last?.said ?? '', /^ended with exit code 3/)
+    assert.match(last?.outcome ?? '', /^ended with exit code 3/)
     assert.match(last?.output ?? '', /^on holdfast_scratch_\w+\n500$/)
     assert.deepEqual([result.level, result.proven], ['identical', true], 'the backup itself is good')
     assert.match(result.stoppedBy ?? '', /^13 of 17 checks failed, the first: "false" gave false\.$/)
     const [proof] = proofsOf(store, id)
-    assert.deepEqual([proof?.proven, proof?.level, proof?.checks.length, proof?.checks[4]], [true, 'identical', 17, { name: 'false', passed: false, said: 'gave false' }])
+    assert.deepEqual([proof?.proven, proof?.level, proof?.checks.length, proof?.checks[4]], [true, 'identical', 17, { name: 'false', passed: false, outcome: 'gave false' }])
   })
 
   test('that pass make an identical copy accepted; alone, they do not make a changed one so', async () => {
@@ -249,7 +249,7 @@ describe('checks', () => {
     await verify({ ...options, checkCommand }, quietWork())
     const stored = proofsOf(store, id)
     assert.doesNotMatch(JSON.stringify(stored), /c4ca4238|s3cr3t/)
-    assert.deepEqual(stored[0]?.checks.map(({ said }) => said), ['failed with SQLSTATE 22P02', 'gave another value than true', 'ended with exit code 3'])
+    assert.deepEqual(stored[0]?.checks.map(({ outcome }) => outcome), ['failed with SQLSTATE 22P02', 'gave another value than true', 'ended with exit code 3'])
     assert.equal(stored[1]?.stoppedBy, 'The check "check-command" ended with exit code 3.')
   })
 
@@ -257,7 +257,7 @@ describe('checks', () => {
     const { store, options } = await oneBackup()
     const { checks, level } = await verify({ ...options, checkCommand: { command: 'sleep 60', workingDirectory: store.folder, timeout: 500, environment: {} } }, quietWork())
     assert.deepEqual([level, checks[0]?.passed], ['identical', false])
-    assert.match(checks[0]?.said ?? '', /still running after its timeout of 0\.5 s/)
+    assert.match(checks[0]?.outcome ?? '', /still running after its timeout of 0\.5 s/)
   })
 
   test('run where the fingerprint shows less, too, and prove nothing then', async () => {

@@ -7,7 +7,7 @@ import { large, listTables, ofUsers, type Table } from './tables.ts'
 import { printSchema, type SchemaPrint } from './schema.ts'
 import { readSequences, type SequenceValue } from './sequences.ts'
 import { connect, type Session } from '../connection/session.ts'
-import { sideBySide } from '../../stream/side-by-side.ts'
+import { mapConcurrent } from '../../stream/map-concurrent.ts'
 
 /**
  * What a database held: enough to tell whether a copy holds the same, without a row of it. Measured by the server
@@ -68,15 +68,15 @@ export async function readSupplement(session: Session): Promise<Supplement> {
 const longest = 512 * 1024 * 1024
 
 /** Deals tables out by size, large ones in ranges of blocks, so that each reader has about as much to read. */
-export function dealOut(tables: readonly Table[], readers: number): Part[][] {
+export function splitWork(tables: readonly Table[], readers: number): Part[][] {
   const parts = tables.flatMap((table) => partsOf(table, readers))
-  const hands = Array.from({ length: Math.max(1, Math.min(readers, parts.length)) }, () => ({ parts: [] as Part[], bytes: 0 }))
+  const buckets = Array.from({ length: Math.max(1, Math.min(readers, parts.length)) }, () => ({ parts: [] as Part[], bytes: 0 }))
   for (const part of parts.sort((a, b) => b.bytes - a.bytes)) {
-    const lightest = hands.reduce((least, hand) => (hand.bytes < least.bytes ? hand : least))
+    const lightest = buckets.reduce((least, bucket) => (bucket.bytes < least.bytes ? bucket : least))
     lightest.parts.push(part)
     lightest.bytes += part.bytes + 8192
   }
-  return hands.map((hand) => hand.parts)
+  return buckets.map((bucket) => bucket.parts)
 }
 
 function partsOf(table: Table, readers: number): Part[] {
@@ -111,13 +111,13 @@ export async function measureCopy(
     const prints: TablePrint[] = []
     const copy: Pick<Fingerprint, 'largeObjects' | 'schema'> = { schema: {} }
     const steps = [
-      ...dealOut(tables, readers).map((hand) => async (own: Work): Promise<void> => {
-        prints.push(...(await measureHand(hand, connection, depth, onRead, own)))
+      ...splitWork(tables, readers).map((bucket) => async (own: Work): Promise<void> => {
+        prints.push(...(await measureHand(bucket, connection, depth, onRead, own)))
       }),
       async (): Promise<unknown> => (copy.largeObjects = await inTransaction(first, () => (depth === 'content' ? measureLargeObjects(first) : countLargeObjects(first)))),
       async (own: Work): Promise<unknown> => (copy.schema = await printSchema(programs, connection, { encoding }, own)),
     ]
-    await sideBySide(steps, steps.length, (step, own) => step(own), work)
+    await mapConcurrent(steps, steps.length, (step, own) => step(own), work)
     return {
       kind: depth,
       tables: inOrder(joined(prints)),

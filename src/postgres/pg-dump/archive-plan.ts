@@ -3,7 +3,7 @@ import { quoteName, type Session } from '../connection/session.ts'
 
 /** One pg_dump archive of a backup: what it holds, and how large that is on the server. */
 export interface Archive {
-  kind: 'frame' | 'rows' | 'large-objects'
+  kind: 'base' | 'rows' | 'large-objects'
   /** In the backup's folder, for example `rows/01.dump`. */
   name: string
   /** Those whose rows it holds. */
@@ -14,8 +14,8 @@ export interface Archive {
   arguments: string[]
 }
 
-export interface FleetOptions {
-  /** Tables of this many bytes and more leave the frame. */
+export interface ArchivePlanOptions {
+  /** Tables of this many bytes and more leave the base archive. */
   largeTable: number
   /** All archives together, at least 1. */
   archives: number
@@ -23,22 +23,22 @@ export interface FleetOptions {
 }
 
 /** The most archives of one backup: each is a connection, and a reading of the whole catalogue. */
-export const mostArchives = 16
-/** The most tables outside the frame, the largest ones: pg_dump looks through the catalogue once for each that it is told of. */
-const mostTables = 256
+export const maxArchives = 16
+/** The most tables outside the base archive, the largest ones: pg_dump looks through the catalogue once for each that it is told of. */
+const maxTables = 256
 
 /**
- * Deals a database out to archives: the *frame* has the schema, sequences and the rows of all small tables; large tables leave it
+ * Deals a database out to archives: the *base archive* has the schema, sequences and the rows of all small tables; large tables leave it
  * for archives of their own, packed by size where there are more of them than archives; large objects have one of theirs.
  *
- * A database without large tables and large objects has the frame alone. So has one that may have one archive only.
+ * A database without large tables and large objects has the base archive alone. So has one that may have one archive only.
  */
-export async function planFleet(session: Session, tables: readonly Table[], options: FleetOptions): Promise<Archive[]> {
+export async function planArchives(session: Session, tables: readonly Table[], options: ArchivePlanOptions): Promise<Archive[]> {
   const objects = await largeObjectBytes(session)
   const apart = objects !== undefined && options.archives > 1
-  const bins = Math.min(options.archives, mostArchives) - 1 - (apart ? 1 : 0)
+  const bins = Math.min(options.archives, maxArchives) - 1 - (apart ? 1 : 0)
   const large = tables.filter((table) => table.bytes >= options.largeTable && mayLeave(table, options.encoding)).sort((a, b) => b.bytes - a.bytes)
-  const leaving = bins > 0 ? large.slice(0, mostTables) : []
+  const leaving = bins > 0 ? large.slice(0, maxTables) : []
   const left = new Set(leaving)
   const staying = tables.filter((table) => !left.has(table))
   const packs = pack(leaving, bins)
@@ -47,19 +47,19 @@ export async function planFleet(session: Session, tables: readonly Table[], opti
     name: `rows/${String(i + 1).padStart(2, '0')}.dump`,
     tables: pack,
     bytes: sizeOf(pack),
-    // the sequences that a table owns come with it, whatever is excluded (seen on 15 to 18): a restore sets the frame's values last
+    // the sequences that a table owns come with it, whatever is excluded (seen on 15 to 18): a restore sets the base archive's values last
     arguments: ['--data-only', ...pack.map((table) => `--table=${pattern(table)}`)],
   }))
-  const frame: Archive = {
-    kind: 'frame',
-    name: 'frame.dump',
+  const base: Archive = {
+    kind: 'base',
+    name: 'base.dump',
     tables: staying,
     bytes: sizeOf(staying) + (apart ? 0 : (objects ?? 0)),
     arguments: [...leaving.map((table) => `--exclude-table-data=${pattern(table)}`), ...(apart ? ['--no-blobs'] : [])],
   }
-  if (!apart) return [frame, ...rows]
+  if (!apart) return [base, ...rows]
   const blobs: Archive = { kind: 'large-objects', name: 'large-objects.dump', tables: [], bytes: objects, arguments: ['--data-only', '--blobs', '--exclude-table=*.*'] }
-  return [frame, ...rows, blobs]
+  return [base, ...rows, blobs]
 }
 
 /**

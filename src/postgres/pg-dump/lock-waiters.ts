@@ -44,7 +44,7 @@ interface Seen {
 }
 
 /** The connection under a name of this run's own: all sessions and pg_dumps that are opened with it are known by it on the server. */
-export function named(connection: Connection): Connection {
+export function withUniqueApplicationName(connection: Connection): Connection {
   return { ...connection, settings: { ...connection.settings, PGAPPNAME: `holdfast-${randomBytes(4).toString('hex')}` } }
 }
 
@@ -61,7 +61,7 @@ export function watchWaiters(connection: Connection, work: Work): WaiterWatch {
   let onConflict: (conflict: StandbyConflict) => void = () => {}
   const conflict = new Promise<StandbyConflict>((resolve) => (onConflict = resolve))
 
-  const look = async (session: Session, patience: number): Promise<void> => {
+  const look = async (session: Session, replayTimeout: number): Promise<void> => {
     const waiting = await readLook(session, connection.settings['PGAPPNAME'] ?? 'holdfast')
     const keys = new Set(waiting.map(keyOf))
     for (const key of now.keys()) if (!keys.has(key)) now.delete(key)
@@ -72,7 +72,7 @@ export function watchWaiters(connection: Connection, work: Work): WaiterWatch {
       // the same backend that waits for a shorter time than before waits anew
       if (!seen || waited < seen.waited) now.set(keyOf(each), (seen = { since: Date.now() - waited, waited, tell: notable }))
       seen.waited = waited
-      if (each.kind === 'replay' && waited > patience) onConflict(new StandbyConflict(`the standby's replay has waited for our lock${each.table ? ` on ${each.table}` : ''} longer than its settings allow`))
+      if (each.kind === 'replay' && waited > replayTimeout) onConflict(new StandbyConflict(`the standby's replay has waited for our lock${each.table ? ` on ${each.table}` : ''} longer than its settings allow`))
       if (waited >= notable) note(each, seen)
     }
   }
@@ -95,11 +95,11 @@ export function watchWaiters(connection: Connection, work: Work): WaiterWatch {
       let lost = false
       void own.lost.then(() => (lost = true))
       await own.query(`SELECT pg_catalog.set_config('statement_timeout', '5s', false), pg_catalog.set_config('lock_timeout', '1s', false)`)
-      const patience = await replayPatience(own)
+      const replayTimeout = await readReplayTimeout(own)
       for (let failed = false; !stopped && !lost; ) {
         const from = Date.now()
         try {
-          await look(own, patience)
+          await look(own, replayTimeout)
         } catch (error) {
           if (!failed && !lost) work.log.debug(`Who waits behind our locks could not be seen this time: ${messageOf(error)}`)
           failed = true
@@ -140,7 +140,7 @@ export function watchWaiters(connection: Connection, work: Work): WaiterWatch {
 }
 
 /** How long a standby's settings let its replay wait for us, milliseconds, and a second for the cancel to be heard; on a primary nothing is replayed. */
-async function replayPatience(session: Session): Promise<number> {
+async function readReplayTimeout(session: Session): Promise<number> {
   const [row] = await session.query<{ least: number; most: number }>(
     `SELECT min(setting::int8)::float8 AS least, max(setting::int8)::float8 AS most FROM pg_catalog.pg_settings WHERE name IN ('max_standby_streaming_delay', 'max_standby_archive_delay')`,
   )

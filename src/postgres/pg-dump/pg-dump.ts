@@ -40,7 +40,7 @@ export interface DumpOptions {
 export async function startDump(programs: Programs, connection: Connection, options: DumpOptions, work: Work): Promise<Dump> {
   const { plan } = options
   const compressed = programs.major >= 16
-  const said = new Said(options.onTable)
+  const said = new PgDumpLog(options.onTable)
   const child = start(
     program(programs, 'pg_dump'),
     [
@@ -79,7 +79,7 @@ export async function startDump(programs: Programs, connection: Connection, opti
 }
 
 /** What pg_dump said, without the steps that `--verbose` tells of. */
-class Said {
+class PgDumpLog {
   readonly tables: string[] = []
   readonly #lines: string[] = []
   readonly #onTable: ((table: string) => void) | undefined

@@ -16,7 +16,7 @@ export interface Entry {
  * What one pg_restore said that matters, line by line: run verbosely, it names the entry first, once for all errors of it that follow
  * each other. Only for a pg_restore that works on one connection: with `-j`, the lines of its workers mix.
  */
-export class Said {
+export class PgRestoreLog {
   readonly failed: Entry[] = []
   readonly warnings: string[] = []
   /** How many errors pg_restore itself counted: it says so at its end, and so has come there. */
@@ -35,7 +35,7 @@ export class Said {
     if (error === undefined) return true
     const entry = { ...this.#current, error }
     this.failed.push(entry)
-    return mayBeOrder(entry)
+    return mayBeOrderOfRows(entry)
   }
 }
 
@@ -48,7 +48,7 @@ const diskFull = /No space left on device|could not extend file/
  * reads another table; a materialized view whose function reads another one. Rows are loaded whole or not at all, and a view is
  * computed anew, so another pass adds nothing twice.
  */
-export function mayBeOrder({ what, error }: Entry): boolean {
+export function mayBeOrderOfRows({ what, error }: Entry): boolean {
   if (!/^TABLE DATA /.test(what) && !/^MATERIALIZED VIEW DATA /.test(what)) return false
   return /\bERROR: /.test(error) && ![serverFailed, notAllowed, diskFull].some((pattern) => pattern.test(error))
 }

@@ -6,7 +6,7 @@ import type { Work } from '../../work.ts'
 import { type Programs, program } from '../programs/find-programs.ts'
 import { type Connection, libpqEnvironment } from '../connection/connection.ts'
 import { writeList } from './use-list.ts'
-import { endedBy, endedWorkers, type Entry, mayBeOrder, Said, whyRestoreFailed } from './errors.ts'
+import { endedBy, endedWorkers, type Entry, mayBeOrderOfRows, PgRestoreLog, whyRestoreFailed } from './errors.ts'
 
 /** What of an archive is restored, and how. */
 export interface Loading {
@@ -30,7 +30,7 @@ export interface Loading {
  * entries are given back, for another pass. Anything else throws.
  */
 export async function load(programs: Programs, connection: Connection, archive: Readable | string, loading: Loading, work: Work): Promise<Entry[]> {
-  const said = new Said()
+  const said = new PgRestoreLog()
   const stream = typeof archive === 'string' ? undefined : archive
   const child = start(
     program(programs, 'pg_restore'),
@@ -49,7 +49,7 @@ export async function load(programs: Programs, connection: Connection, archive: 
   if (fed.status === 'rejected') throw fed.reason
   if (exit.status === 'rejected') throw exit.reason
   for (const warning of said.warnings) work.log.warning(`pg_restore: ${warning}`)
-  const other = said.failed.find((entry) => !mayBeOrder(entry))
+  const other = said.failed.find((entry) => !mayBeOrderOfRows(entry))
   // one that did not come to its end, whatever it had said by then, has not tried the rest
   const ended = exit.value.code === 0 || (exit.value.code === 1 && said.ignored > 0 && said.failed.length > 0)
   if (other || !ended) throw whyRestoreFailed(other, endedBy(exit.value), connection)

@@ -2,7 +2,7 @@ import { UserError } from '../../errors.ts'
 import { quoteName, quoteText, type Session } from '../connection/session.ts'
 
 /** What belongs to a database and stands in no dump of it: owner, grants, limits, comment, settings. */
-export interface Properties {
+export interface DatabaseSettings {
   owner: string
   connectionLimit: number
   comment: string | null
@@ -13,7 +13,7 @@ export interface Properties {
 }
 
 /** Reads them from another database of the same server. Undefined if there is no such database. */
-export async function readProperties(session: Session, database: string): Promise<Properties | undefined> {
+export async function readDatabaseSettings(session: Session, database: string): Promise<DatabaseSettings | undefined> {
   const [row] = await session.query<{ oid: number; owner: string; limit: number; comment: string | null; acl: boolean }>(
     `SELECT d.oid::int8::float8 AS oid, pg_catalog.pg_get_userbyid(d.datdba) AS owner, d.datconnlimit AS limit, pg_catalog.shobj_description(d.oid, 'pg_database') AS comment, d.datacl IS NOT NULL AS acl
      FROM pg_catalog.pg_database d WHERE d.datname = $1`,
@@ -47,7 +47,7 @@ function namesIn(list: string): string[] {
 const listSettings = ['local_preload_libraries', 'search_path', 'session_preload_libraries', 'shared_preload_libraries', 'temp_tablespaces', 'unix_socket_directories']
 
 /** Gives them to another database, in one transaction. */
-export async function writeProperties(session: Session, database: string, properties: Properties): Promise<void> {
+export async function writeDatabaseSettings(session: Session, database: string, properties: DatabaseSettings): Promise<void> {
   const name = quoteName(database)
   const statements = [
     `ALTER DATABASE ${name} CONNECTION LIMIT ${properties.connectionLimit}`,

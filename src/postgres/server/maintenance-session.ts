@@ -6,7 +6,7 @@ import { dropDatabase, dropRoles } from './database.ts'
 import { connect, quoteName, type Session } from '../connection/session.ts'
 
 /** A session on a server, on another database than `avoided`: one that is there by custom and lets this user in, or else the connection's own. */
-export async function connectBeside(connection: Connection, avoided: string, work: Work): Promise<Session> {
+export async function connectToMaintenanceDatabase(connection: Connection, avoided: string, work: Work): Promise<Session> {
   const candidates = ['postgres', 'template1', 'defaultdb', connection.database].filter((name) => name !== avoided)
   let first: unknown
   for (const name of candidates) {
@@ -21,8 +21,8 @@ export async function connectBeside(connection: Connection, avoided: string, wor
 }
 
 /** Drops a database of ours from whichever other database of the server can be reached. */
-export async function dropFromBeside(server: Connection, name: string, work: Work): Promise<void> {
-  const session = await connectBeside(server, name, work)
+export async function dropDatabaseOf(server: Connection, name: string, work: Work): Promise<void> {
+  const session = await connectToMaintenanceDatabase(server, name, work)
   try {
     await endMaking(session, name)
     await dropDatabase(session, name)
@@ -43,7 +43,7 @@ async function endMaking(session: Session, name: string): Promise<void> {
  */
 export async function dropHeld(server: Connection, held: Extract<Held, { kind: 'database' }>, work: Work): Promise<void> {
   try {
-    await dropFromBeside(server, held.name, { ...work, signal: AbortSignal.timeout(work.signal.aborted ? 6000 : 600_000) })
+    await dropDatabaseOf(server, held.name, { ...work, signal: AbortSignal.timeout(work.signal.aborted ? 6000 : 600_000) })
     work.release(held)
   } catch (error) {
     work.log.warning(`The database "${held.name}", which this run made, could not be dropped: ${messageOf(error)}`)

@@ -5,7 +5,7 @@ import { join } from 'node:path'
  * Settings with which a cluster of our own takes extensions that insist on being loaded at its start. `database` is the one that will hold them. A library that
  * is not on this machine is left out: that its extension is missing is found, and said, later.
  */
-export function preloading(directory: string, extensions: readonly string[], database: string): Record<string, string> {
+export function preloadSettings(directory: string, extensions: readonly string[], database: string): Record<string, string> {
   const wanted = Object.keys(preloaded).filter((name) => extensions.includes(name) && hasLibrary(directory, name))
   if (wanted.length === 0) return {}
   return Object.assign({ shared_preload_libraries: wanted.join(', ') }, ...wanted.map((name) => preloaded[name]?.(database) ?? {})) as Record<string, string>

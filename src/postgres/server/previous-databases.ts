@@ -13,7 +13,7 @@ export interface Mark {
   by: string
 }
 
-export interface KeptDatabase {
+export interface PreviousDatabase {
   name: string
   mark: Mark
   /** Its comment without the mark: what it was before. */
@@ -66,7 +66,7 @@ function timeOf(name: string): string {
 }
 
 /** Now, or the next second whose name is free: two swaps may be within one. */
-export async function freeMoment(session: Session, database: string): Promise<string> {
+export async function nextFreeTimestamp(session: Session, database: string): Promise<string> {
   for (let time = Date.now(); ; time += 1000) {
     const until = `${new Date(time).toISOString().slice(0, 19)}Z`
     const taken = await session.query('SELECT FROM pg_catalog.pg_database WHERE datname = $1', [previousName(database, until)])
@@ -75,7 +75,7 @@ export async function freeMoment(session: Session, database: string): Promise<st
 }
 
 /** The databases that were replaced under this name and are marked as kept, the newest first. */
-export async function keptDatabases(session: Session, database: string): Promise<KeptDatabase[]> {
+export async function listPreviousDatabases(session: Session, database: string): Promise<PreviousDatabase[]> {
   const rows = await session.query<{ name: string; comment: string; owner: string; bytes: string | null; sessions: number }>(
     `SELECT d.datname AS name, pg_catalog.shobj_description(d.oid, 'pg_database') AS comment, pg_catalog.pg_get_userbyid(d.datdba) AS owner,
        ${sizeOf('d')} AS bytes, ${sessionsOf('d')} AS sessions
@@ -91,7 +91,7 @@ export async function keptDatabases(session: Session, database: string): Promise
 }
 
 /** Size and sessions of one database; undefined if there is none. */
-export async function lookAt(session: Session, database: string): Promise<{ bytes?: number; sessions: number } | undefined> {
+export async function readMarks(session: Session, database: string): Promise<{ bytes?: number; sessions: number } | undefined> {
   const [row] = await session.query<{ bytes: string | null; sessions: number }>(`SELECT ${sizeOf('d')} AS bytes, ${sessionsOf('d')} AS sessions FROM pg_catalog.pg_database d WHERE d.datname = $1`, [database])
   return row && { ...(row.bytes === null ? {} : { bytes: Number(row.bytes) }), sessions: row.sessions }
 }

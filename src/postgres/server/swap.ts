@@ -71,10 +71,10 @@ function commentOn(database: string, comment: string | null): string {
  * Ends whoever is connected to the databases, again and again until told to stop, and notes whom. Whom it may not end (a superuser's session,
  * seen from a lesser role) it leaves.
  */
-async function endSessions(beside: Session, databases: string[], ended: Set<number>, done: AbortSignal, work: Work): Promise<void> {
+async function endSessions(outside: Session, databases: string[], ended: Set<number>, done: AbortSignal, work: Work): Promise<void> {
   let killer: Session | undefined
   try {
-    killer = await connect(beside.connection, work)
+    killer = await connect(outside.connection, work)
     while (!done.aborted && !work.signal.aborted) {
       // another role's session shows no backend_type to a lesser one
       const others = await killer.query<{ pid: number }>("SELECT pid FROM pg_catalog.pg_stat_activity WHERE datname = ANY ($1) AND coalesce(backend_type, 'client backend') = 'client backend'", [databases])

@@ -19,7 +19,7 @@ interface Used {
 }
 
 /** Sentences: of sequences that moved, and of those that could not be seen to. */
-export interface Moved {
+export interface AdvancedSequence {
   moved: string[]
   warnings: string[]
 }
@@ -28,8 +28,8 @@ export interface Moved {
  * Moves the sequences of these tables forward, never back: those that a column owns beyond the column's largest value, those that a default merely names to
  * where the backup has them. Where a sequence stands is read from itself, in the statement that sets it: it may be ahead without ever having given a value.
  */
-export async function moveSequences(session: Session, oids: readonly number[], backup: Readonly<Record<string, SequenceValue>>): Promise<Moved> {
-  const result: Moved = { moved: [], warnings: [] }
+export async function advanceSequences(session: Session, oids: readonly number[], backup: Readonly<Record<string, SequenceValue>>): Promise<AdvancedSequence> {
+  const result: AdvancedSequence = { moved: [], warnings: [] }
   for (const used of await sequencesOf(session, oids)) {
     const name = tableName(used)
     const to = used.owned ? await lastOf(session, used) : backup[name]

@@ -1,7 +1,7 @@
 import { quoteText, type Session } from '../connection/session.ts'
 
 /** What users have in a database, as one statement that drops it all, in whatever order it rests on itself. */
-export interface Emptying {
+export interface DropPlan {
   sql: string
   /** What stands in the way, as sentences; empty when the role may drop all of it. */
   obstacles: string[]
@@ -44,7 +44,7 @@ const users = `nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'`
  * the backup has in the same version and schema stay as they are, unless they keep rows of their own; all others go. `extensions` are the backup's: version
  * and schema by name.
  */
-export async function planEmptying(session: Session, extensions: Record<string, string>): Promise<Emptying> {
+export async function planDrops(session: Session, extensions: Record<string, string>): Promise<DropPlan> {
   const there = await session.query<{ name: string; text: string; own: boolean; rows: boolean; schema: string }>(
     `SELECT e.extname AS name, e.extversion || ' in ' || n.nspname AS text, pg_catalog.pg_has_role(e.extowner, 'USAGE') AS own, e.extconfig IS NOT NULL AS rows, n.nspname AS schema
      FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace ORDER BY 1`,

@@ -101,8 +101,8 @@ const lockWait = 700
  * Takes all locks that the replacement needs, or none: tries for `patience` milliseconds, and lets go in between, so that the application goes on. Then throws
  * `target-busy`, which names who holds the tables. In a transaction; foreign keys bring the tables at their other end.
  */
-export async function lockTables(session: Session, tables: ToLock, patience: number, work: Work): Promise<ForeignKey[]> {
-  const until = Date.now() + patience
+export async function lockTables(session: Session, tables: ToLock, timeout: number, work: Work): Promise<ForeignKey[]> {
+  const until = Date.now() + timeout
   const oids = [...tables.replaced, ...tables.others]
   await session.query(`SET LOCAL lock_timeout = ${lockWait}`)
   await session.query('SAVEPOINT locks')
@@ -120,7 +120,7 @@ export async function lockTables(session: Session, tables: ToLock, patience: num
       if (code !== '55P03' && code !== '40P01') throw error
       if (Date.now() > until) {
         const holders = await whoHolds(session, oids)
-        throw new UserError('target-busy', `The tables could not be locked within ${Math.round(patience / 1000)} s${holders.length ? `: they are in use by ${holders.join('; ')}` : ''}. Nothing was replaced.`, 'End the long transactions that use them, or stop the application for a moment, and run this again.', { cause: error })
+        throw new UserError('target-busy', `The tables could not be locked within ${Math.round(timeout / 1000)} s${holders.length ? `: they are in use by ${holders.join('; ')}` : ''}. Nothing was replaced.`, 'End the long transactions that use them, or stop the application for a moment, and run this again.', { cause: error })
       }
       await session.query('ROLLBACK TO SAVEPOINT locks')
       await sleep(100 + Math.random() * 400 * Math.min(attempt, 5), undefined, { signal: work.signal })

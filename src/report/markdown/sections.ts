@@ -1,9 +1,9 @@
-import type { BareResult } from '../../verify/external-dump.ts'
+import type { ExternalDumpResult } from '../../verify/external-dump.ts'
 import { formatDuration, formatMany } from './format.ts'
 import { blocks, code, details, fence, list, type Markdown, md, table, text } from './markdown.ts'
 
 /** At most so many rows of a long list are shown; the rest is counted. */
-export const mostRows = 50
+export const maxRows = 50
 
 export function warningsPart(warnings: readonly string[]): Markdown | undefined {
   if (warnings.length === 0) return undefined
@@ -18,8 +18,8 @@ export function inputsPart(inputs: readonly (readonly [name: string, value: stri
 
 /** The first of a long list, and a sentence that says how many more there are. */
 export function capped<T>(all: readonly T[], show: (items: readonly T[]) => Markdown, noun: string, plural?: string): Markdown {
-  const shown = show(all.slice(0, mostRows))
-  const more = all.length - mostRows
+  const shown = show(all.slice(0, maxRows))
+  const more = all.length - maxRows
   return more > 0 ? { markdown: `${shown.markdown}\n\n${md`… and ${formatMany(more, noun, plural)} more.`.markdown}` } : shown
 }
 
@@ -69,8 +69,8 @@ function yamlValue(value: string): string {
 }
 
 /** What is in what, from the outside in. */
-export function fileForm({ layers, format }: Pick<BareResult, 'layers' | 'format'>): string {
+export function fileForm({ layers, format }: Pick<ExternalDumpResult, 'layers' | 'format'>): string {
   return [...layers, formats[format]].join(' → ')
 }
 
-const formats: Record<BareResult['format'], string> = { sql: 'plain SQL', custom: 'custom archive', tar: 'tar of pg_dump', directory: 'tar of a folder' }
+const formats: Record<ExternalDumpResult['format'], string> = { sql: 'plain SQL', custom: 'custom archive', tar: 'tar of pg_dump', directory: 'tar of a folder' }

@@ -1,4 +1,4 @@
-import type { BareRestored } from '../../restore/swap/external-dump.ts'
+import type { RestoreExternalResult } from '../../restore/swap/external-dump.ts'
 import { formatBytes, formatCount, formatDuration, formatMany, formatMoment } from '../markdown/format.ts'
 import { blocks, code, details, type Markdown, md, table, text } from '../markdown/markdown.ts'
 import { timeline } from '../markdown/mermaid.ts'
@@ -8,14 +8,14 @@ import { differencePart, keptPart, nextDryPart, planPart, safetyPart, timePart, 
 import { targetPart } from './target-facts.ts'
 
 /** One line for the log. */
-export function restoreFileVerdict({ dryRun, target, file, rows, tables, previousDatabase, safetyBackup }: BareRestored): string {
+export function restoreExternalVerdict({ dryRun, target, file, rows, tables, previousDatabase, safetyBackup }: RestoreExternalResult): string {
   if (dryRun) return `Dry run: nothing was touched. ${file.name} would be restored into ${target}.`
   const kept = previousDatabase ? ` The database as it was before is kept as ${previousDatabase}.` : ''
   const stored = safetyBackup ? ` It was backed up first, as ${safetyBackup.id}.` : ''
   return `Restored ${target} from ${file.name}: ${formatMany(rows, 'row')} in ${formatMany(tables, 'table')}, counted and not compared: nothing tells what there should be.${kept}${stored}`
 }
 
-export function restoreFileReport(result: BareRestored): string {
+export function restoreExternalReport(result: RestoreExternalResult): string {
   const report = result.dryRun
     ? blocks(
         result.facts?.obstacles.length
@@ -48,12 +48,12 @@ export function restoreFileReport(result: BareRestored): string {
   return `${report.markdown}\n`
 }
 
-function titlePart({ target, mode, postCommand }: BareRestored): Markdown {
+function titlePart({ target, mode, postCommand }: RestoreExternalResult): Markdown {
   if (postCommand?.failed !== undefined) return md`## ❌ ${code(target)} is restored, but the post-command failed`
   return mode === 'new' ? md`## ⚠️ ${code(target)} made from a file, and not compared` : md`## ⚠️ ${code(target)} restored from a file and swapped in, and not compared`
 }
 
-function figuresPart({ target, mode, rows, tables, largeObjects, bytes, timings, sessionsEnded, file }: BareRestored): Markdown {
+function figuresPart({ target, mode, rows, tables, largeObjects, bytes, timings, sessionsEnded, file }: RestoreExternalResult): Markdown {
   const objects = largeObjects === 0 ? '' : `, ${formatMany(largeObjects, 'large object')}`
   const all = md`${formatMany(rows, 'row')} in ${formatMany(tables, 'table')}${objects} from ${formatBytes(bytes)} of ${code(file.name)}, in ${formatDuration(timings.total)}.`
   if (mode === 'new') return md`${all} Nobody saw the new database before it was done.`
@@ -64,13 +64,13 @@ function unknownPart(): Markdown {
   return md`Nothing tells what the database held when this file was made, nor when that was: its tables and rows are counted and **not compared**, and how much newer data it lacks is not known.`
 }
 
-function lossPart({ previousDatabase, safetyBackup }: BareRestored): Markdown | undefined {
+function lossPart({ previousDatabase, safetyBackup }: RestoreExternalResult): Markdown | undefined {
   if (previousDatabase === undefined) return undefined
   const stored = safetyBackup ? md`, and up to ${formatMoment(safetyBackup.snapshotAt)} in the safety backup ${code(safetyBackup.id)}` : md``
   return md`What was in the database and is not in the file is only in ${code(previousDatabase)}${stored}.`
 }
 
-function factsPart(result: BareRestored): Markdown {
+function factsPart(result: RestoreExternalResult): Markdown {
   const { timings, objective, versions, file, bytes, server, dryRun, owner } = result
   const rows = [
     ['File', file.name],

@@ -6,12 +6,12 @@ import { commandPart, warningsPart } from '../markdown/sections.ts'
 import { cleanedPart } from './clean.ts'
 import { inPlaceReport, inPlaceVerdict } from './in-place.ts'
 import { differencePart, keptPart, nextDryPart, planPart, safetyPart, timePart, undoPart } from './sections.ts'
-import { partReport, partVerdict } from './tables.ts'
+import { tablesReport, tablesVerdict } from './tables.ts'
 import { targetPart } from './target-facts.ts'
 
 /** One line for the log. */
 export function restoreVerdict(result: RestoreResult): string {
-  if (result.part) return partVerdict(result, result.part)
+  if (result.part) return tablesVerdict(result, result.part)
   if (result.inPlace) return inPlaceVerdict(result)
   if (result.dryRun) return `Dry run: nothing was touched. Backup ${result.id} would be restored into ${result.target}.`
   const kept = result.previousDatabase ? ` The database as it was before is kept as ${result.previousDatabase}.` : ''
@@ -20,7 +20,7 @@ export function restoreVerdict(result: RestoreResult): string {
 }
 
 export function restoreReport(result: RestoreResult): string {
-  if (result.part) return partReport(result, result.part)
+  if (result.part) return tablesReport(result, result.part)
   if (result.inPlace) return inPlaceReport(result, result.inPlace)
   const report = result.dryRun
     ? blocks(

@@ -1,4 +1,4 @@
-import type { Restored, RestoredPart, RestoreResult } from '../../restore/result.ts'
+import type { Restored, RestoredTables, RestoreResult } from '../../restore/result.ts'
 import { formatAge, formatBytes, formatDuration, formatMoment } from '../markdown/format.ts'
 import { blocks, code, details, fence, list, type Markdown, md, text } from '../markdown/markdown.ts'
 import { inputsPart, planTable, quote, renamesByHand, sqlName } from '../markdown/sections.ts'
@@ -32,7 +32,7 @@ export function safetyPart({ safetyBackup: made, mode, part, confirm, environmen
 }
 
 /** The same part of the safety backup, and no more. Tables that were made anew are not in it: then the others are named one by one. */
-function wayBack({ asked, tables }: RestoredPart): { inputs: [string, string | string[]][]; drop?: string } {
+function wayBack({ asked, tables }: RestoredTables): { inputs: [string, string | string[]][]; drop?: string } {
   const named = (how: string): string[] => tables.filter((table) => table.how === how).map(({ table }) => table)
   const [created, replaced] = [named('created'), named('replaced')]
   const again = created.length ? { tables: replaced, schemas: [] } : replaced.length ? asked : { tables: [], schemas: [] }
@@ -43,7 +43,7 @@ function wayBack({ asked, tables }: RestoredPart): { inputs: [string, string | s
   }
 }
 
-function unsavedPart({ unsaved = 0, contents }: RestoredPart): Markdown | undefined {
+function unsavedPart({ unsaved = 0, contents }: RestoredTables): Markdown | undefined {
   if (unsaved <= 0 || contents === 'schema') return undefined
   return md`Rows written to these tables in the ${(unsaved / 1000).toFixed(1)} s between its snapshot and the moment they were locked are in neither.`
 }

@@ -1,6 +1,6 @@
-import { levels, speaksWell, type Level, verdictOf } from '../../repository/level.ts'
+import { levels, isPassing, type Level, verdictOf } from '../../repository/level.ts'
 import type { ObjectiveResult } from '../../verify/objectives.ts'
-import type { Looked, VerifyRun } from '../../verify/batch.ts'
+import type { Looked, VerifyBatch } from '../../verify/batch.ts'
 import { formatAge, formatBytes, formatCount, formatDuration, formatMany, formatMoment } from '../markdown/format.ts'
 import { blocks, code, list, md, table, text, type Markdown, type Piece } from '../markdown/markdown.ts'
 import { fallenText, objectiveCodes, objectivesPart, objectiveText } from './objectives.ts'
@@ -12,7 +12,7 @@ type Standing = 'good' | 'bad' | 'short' | 'check-failed' | 'not-checked'
 function standingOf({ result, failure }: Looked): Standing {
   if (failure) return failure.bad ? 'bad' : 'not-checked'
   const verdict = verdictOf(result)
-  return speaksWell(verdict) ? 'good' : verdict === 'check-failed' || verdict === 'short' ? verdict : 'bad'
+  return isPassing(verdict) ? 'good' : verdict === 'check-failed' || verdict === 'short' ? verdict : 'bad'
 }
 
 /** How many were looked at, how many of these nothing speaks against, and the rest of what a step tells of a run. */
@@ -36,7 +36,7 @@ export interface Sum {
   restore?: number
 }
 
-export function sumOf({ backups }: VerifyRun): Sum {
+export function sumOf({ backups }: VerifyBatch): Sum {
   const count = (wanted: Standing): number => backups.filter((each) => standingOf(each) === wanted).length
   const results = backups.flatMap(({ result }) => result ?? [])
   const [bad, notChecked] = [count('bad'), count('not-checked')]
@@ -72,7 +72,7 @@ function sumText(sum: Sum): string {
 }
 
 /** One line for the log. */
-export function runVerdict(run: VerifyRun): string {
+export function batchVerdict(run: VerifyBatch): string {
   const [one] = run.backups
   if (!run.several && one?.result) return verifyVerdict(one.result)
   if (!one) return `Nothing to verify: none of the ${formatMany(run.there, 'backup')} of ${run.label} is without a verdict.`
@@ -80,18 +80,18 @@ export function runVerdict(run: VerifyRun): string {
 }
 
 /** What a step fails with. `code` is that of what weighs most. */
-export interface RunFailure {
+export interface BatchFailure {
   code: string
   message: string
   hint: string
 }
 
 /** Why the step is to fail: everything at once, what weighs most first; undefined when nothing speaks against it. */
-export function runFailure(run: VerifyRun): RunFailure | undefined {
+export function batchFailure(run: VerifyBatch): BatchFailure | undefined {
   const sum = sumOf(run)
   const missed = missedOf(run)
   const first = run.backups.find((each) => standingOf(each) === 'not-checked')?.failure
-  const causes: RunFailure[] = [
+  const causes: BatchFailure[] = [
     ...(sum.bad ? [{ code: 'not-proven', message: '', hint: run.several ? 'Do not rely on the backups that are bad; the job summary names them, and what is wrong with each. Take a new backup now and verify it.' : 'Do not rely on this backup. Take a new one now and verify it; the job summary shows what differs.' }] : []),
     ...(sum.short ? [{ code: 'not-proven', message: '', hint: 'Nothing speaks against the backup: what could not be looked at, and what would show it, is in its limit. Or ask for a lower level.' }] : []),
     ...(first ? [{ code: 'not-checked', message: '', hint: `Of those that were not checked, nothing is known from this run. The first: ${first.message} ${first.hint}` }] : []),
@@ -100,7 +100,7 @@ export function runFailure(run: VerifyRun): RunFailure | undefined {
   ]
   const [worst] = causes
   if (!worst) return undefined
-  return { code: worst.code, message: [runVerdict(run), ...causes.flatMap(({ message }) => message || [])].join(' '), hint: [...new Set(causes.map(({ hint }) => hint))].join(' ') }
+  return { code: worst.code, message: [batchVerdict(run), ...causes.flatMap(({ message }) => message || [])].join(' '), hint: [...new Set(causes.map(({ hint }) => hint))].join(' ') }
 }
 
 const hints: Record<ObjectiveResult['name'], string> = {
@@ -110,7 +110,7 @@ const hints: Record<ObjectiveResult['name'], string> = {
 }
 
 /** Every objective that was not met, as a sentence; those of one of several backups say which. */
-function missedOf(run: VerifyRun): { name: ObjectiveResult['name']; message: string }[] {
+function missedOf(run: VerifyBatch): { name: ObjectiveResult['name']; message: string }[] {
   const own = run.backups.flatMap(({ id, result }) => (result?.objectives ?? []).filter(({ name, met }) => met === false && name !== 'max-age').map((each) => ({ id, each })))
   return [
     ...run.age.filter(({ met }) => met === false).map((each) => ({ name: each.name, message: objectiveText(each) })),
@@ -118,10 +118,10 @@ function missedOf(run: VerifyRun): { name: ObjectiveResult['name']; message: str
   ]
 }
 
-export function runReport(run: VerifyRun): string {
+export function batchReport(run: VerifyBatch): string {
   const [one] = run.backups
   if (!run.several && one?.result) return verifyReport(one.result)
-  const failure = runFailure(run)
+  const failure = batchFailure(run)
   const mark = failure ? '❌' : '✅'
   const missed = missedOf(run)
   const warnings = run.backups.flatMap(({ id, result }) => (result ? [...result.warnings.map((each) => `${id}: ${each}`), ...fallenText(id, result.fallen)] : []))
@@ -165,6 +165,6 @@ function row(looked: Looked): Piece[] {
 function verdictText(result: NonNullable<Looked['result']>): string {
   const words = { proven: 'proven', reached: 'good, as far as was asked', limited: 'nothing speaks against it', short: 'nothing speaks against it, and below the level that was asked for:', 'check-failed': 'the backup is good, a check failed:', bad: 'bad:' }
   const verdict = verdictOf(result)
-  const said = result.stoppedBy ?? result.checks.find(({ passed }) => !passed)?.said ?? (verdict === 'short' ? result.limit : undefined)
-  return speaksWell(verdict) || said === undefined ? words[verdict] : `${words[verdict]} ${said}`
+  const said = result.stoppedBy ?? result.checks.find(({ passed }) => !passed)?.outcome ?? (verdict === 'short' ? result.limit : undefined)
+  return isPassing(verdict) || said === undefined ? words[verdict] : `${words[verdict]} ${said}`
 }

@@ -1,16 +1,16 @@
-import type { BareResult } from '../../verify/external-dump.ts'
+import type { ExternalDumpResult } from '../../verify/external-dump.ts'
 import { formatBytes, formatCount, formatDuration, formatMany } from '../markdown/format.ts'
 import { blocks, code, md, table, text } from '../markdown/markdown.ts'
 import { fileForm, foldedList, warningsPart } from '../markdown/sections.ts'
 
 /** One line for the log. */
-export function bareVerdict({ name, level, stoppedBy, found }: BareResult): string {
+export function externalDumpVerdict({ name, level, stoppedBy, found }: ExternalDumpResult): string {
   if (stoppedBy !== undefined) return `Not good: ${name} reached the level "${level}". ${stoppedBy}`
   const held = found ? `, with ${formatMany(found.tables, 'table')} and ${formatMany(found.rows, 'row')}` : ''
   return `${name} reached the level "${level}"${held}. Nothing tells what the database held, so no more can be shown.`
 }
 
-export function bareReport(result: BareResult): string {
+export function externalDumpReport(result: ExternalDumpResult): string {
   const { name, level, stoppedBy, found, versions, timings, roles } = result
   const facts = [
     ['Level', level],

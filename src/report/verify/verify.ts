@@ -1,5 +1,5 @@
 import type { CheckResult } from '../../verify/user-checks.ts'
-import { levels, speaksWell, verdictOf, type Difference, type Level } from '../../repository/level.ts'
+import { levels, isPassing, verdictOf, type Difference, type Level } from '../../repository/level.ts'
 import type { VerifyResult } from '../../verify/verify.ts'
 import { formatAge, formatBytes, formatDuration, formatMany, formatMoment } from '../markdown/format.ts'
 import { blocks, code, details, fence, list, md, table, text, type Markdown } from '../markdown/markdown.ts'
@@ -44,7 +44,7 @@ function checksPassed({ checks }: VerifyResult): string {
 function failedChecks({ checks, stoppedBy, proven }: VerifyResult): string {
   if (proven && stoppedBy !== undefined) return stoppedBy
   const failed = checks.filter(({ passed }) => !passed)
-  return failed.map(({ name, said }) => `The check "${name}" ${said}.`).join(' ')
+  return failed.map(({ name, outcome }) => `The check "${name}" ${outcome}.`).join(' ')
 }
 
 function headline(result: VerifyResult): Markdown {
@@ -74,9 +74,9 @@ export function verifyReport(result: VerifyResult): string {
     headline(result),
     stopped,
     md`${figures(result)}`,
-    speaksWell(verdict) ? loss : undefined,
+    isPassing(verdict) ? loss : undefined,
     warnings,
-    ladder(result),
+    levelTable(result),
     objectivesPart(result.objectives),
     checksPart(result.checks),
     differencesPart(result.differences),
@@ -94,7 +94,7 @@ function figures({ tables, limit, rows, bytes, timings }: VerifyResult): string 
   return `${held}, ${formatBytes(bytes)} stored; ${times.length ? times.join(', ') : `looked at in ${formatDuration(timings.total)}`}.`
 }
 
-function ladder(result: VerifyResult): Markdown {
+function levelTable(result: VerifyResult): Markdown {
   const reached = levels.indexOf(result.level)
   const verdict = verdictOf(result)
   const checked = result.checks.length > 0
@@ -103,7 +103,7 @@ function ladder(result: VerifyResult): Markdown {
     ['', 'Level', 'What it says'],
     rungs.map((level, i) => {
       const rank = i + 1
-      const mark = rank <= reached ? '✅' : rank === reached + 1 && !speaksWell(verdict) ? '❌' : '–'
+      const mark = rank <= reached ? '✅' : rank === reached + 1 && !isPassing(verdict) ? '❌' : '–'
       return [mark, rank === reached ? md`**${level}**` : level, meanings[level]]
     }),
   )
@@ -115,7 +115,7 @@ function checksPart(checks: readonly CheckResult[]): Markdown | undefined {
   const command = checks.find(({ output }) => output)
   return blocks(
     md`### ${formatMany(checks.length, 'check')} of your own`,
-    capped(failedFirst, (some) => table(['', 'Check', 'It', 'Took'], some.map(({ name, passed, said, took }) => [passed ? '✅' : '❌', name, text(said), formatDuration(took)]), ['left', 'left', 'left', 'right']), 'check'),
+    capped(failedFirst, (some) => table(['', 'Check', 'It', 'Took'], some.map(({ name, passed, outcome, took }) => [passed ? '✅' : '❌', name, text(outcome), formatDuration(took)]), ['left', 'left', 'left', 'right']), 'check'),
     command?.output ? details(`What ${command.name} wrote`, fence(command.output, 'text')) : undefined,
   )
 }
@@ -140,7 +140,7 @@ function nextPart(result: VerifyResult): Markdown {
     return md`**Next:** look at what the check says of the data. If it is right, the database itself was so at ${formatMoment(result.snapshotAt)}: an older backup may be better (\`backup: 'before: …'\`). If it is wrong, mend the check.`
   if (verdict === 'short') return md`**Next:** see to what its limit names, or ask for the level ${result.level}. Nothing was found that speaks against this backup.`
   if (verdict === 'reached') return md`**Next:** what is beyond the level ${result.level} is not known of it. Leave \`level\` out to restore and compare it.`
-  if (speaksWell(verdict)) {
+  if (isPassing(verdict)) {
     const inputs = inputsPart([
       ['label', result.label],
       ['backup', result.id],

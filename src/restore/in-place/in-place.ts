@@ -3,7 +3,7 @@ import { messageOf, UserError } from '../../errors.ts'
 import { compareFingerprints, isOtherVersion, otherVersionText } from '../../load/compare.ts'
 import { withFolder } from '../../load/load-backup.ts'
 import type { Connection } from '../../postgres/connection/connection.ts'
-import { quietly } from '../../postgres/connection/session-options.ts'
+import { withEventTriggersOff } from '../../postgres/connection/session-options.ts'
 import { connect, type Session } from '../../postgres/connection/session.ts'
 import type { Depth } from '../../postgres/fingerprint/fingerprint.ts'
 import { printSchema } from '../../postgres/fingerprint/schema.ts'
@@ -11,19 +11,19 @@ import { type Psql, PsqlError, startPsql } from '../../postgres/pg-restore/psql.
 import { restoreText, type TextOptions } from '../../postgres/pg-restore/to-script.ts'
 import { type ArchiveEntry, type Contents, listEntries, readContents } from '../../postgres/pg-restore/toc.ts'
 import { findPrograms, type Programs } from '../../postgres/programs/find-programs.ts'
-import { type Emptying, planEmptying } from '../../postgres/tables/empty-database.ts'
+import { type DropPlan, planDrops } from '../../postgres/tables/empty-database.ts'
 import type { FoundBackup } from '../../repository/listing.ts'
 import { totalsOf } from '../../repository/manifest.ts'
-import { dataArchivesOf, fetchArchive, frameOf, withArchive } from '../../repository/read.ts'
+import { dataArchivesOf, fetchArchive, baseOf, withArchive } from '../../repository/read.ts'
 import type { Work } from '../../work.ts'
-import { beginResult, conclude, inTurn, secure, stepsAround } from '../live-target.ts'
+import { beginResult, finishRestore, orderedPlan, takeSafetyBackup, commonSteps } from '../live-target.ts'
 import type { RestoreOptions } from '../options.ts'
 import type { PlanStep } from '../plan.ts'
 import { lockTarget } from '../preconditions.ts'
 import type { RestoredInPlace, RestoreResult } from '../result.ts'
 import { describeTarget } from '../target-facts.ts'
 import { compareInside, pin } from './compare.ts'
-import { countLocks, findInPlaceObstacles, patienceOf, whyRolledBack } from './preconditions.ts'
+import { countLocks, findInPlaceObstacles, lockTimeoutOf, whyRolledBack } from './preconditions.ts'
 
 type Steps = Record<'empty' | 'load' | 'compare' | 'commit', PlanStep>
 
@@ -34,16 +34,16 @@ interface InPlace {
   session: Session
   connection: Connection
   programs: { archive: Programs; server: Programs }
-  emptying: Emptying
+  emptying: DropPlan
   steps: Steps
   result: RestoreResult
   inPlace: RestoredInPlace
 }
 
-/** The frame, as a file, and its entries. */
+/** The base archive, as a file, and its entries. */
 interface Fetched {
   folder: string
-  frame: string
+  base: string
   entries: ArchiveEntry[]
 }
 
@@ -62,19 +62,19 @@ export async function restoreInPlace(backup: FoundBackup, options: RestoreOption
   const session = await connect(options.target, work)
   try {
     await lockTarget(session, target)
-    const emptying = await planEmptying(session, manifest.fingerprint.supplement.extensions)
+    const emptying = await planDrops(session, manifest.fingerprint.supplement.extensions)
     const { obstacles, warnings } = await findInPlaceObstacles(session, backup, owner, emptying)
     if (obstacles[0] && !options.dryRun) throw obstacles[0]
     const programs = { archive: await findPrograms(manifest.source.major, ['pg_restore', 'pg_dump'], options.bindirs, work), server: await findPrograms(session.major, ['pg_dump', 'psql'], options.bindirs, work) }
     const steps = planOfInPlace(backup, target, contents)
     const inPlace: RestoredInPlace = { contents, compared: manifest.fingerprint.kind, kept: emptying.kept.filter((name) => name !== 'plpgsql'), locks: { needed: 0, capacity: 0 }, differences: [], schemaCompared: false }
-    const around = stepsAround(options, options.safetyBackup !== false, target, manifest)
+    const around = commonSteps(options, options.safetyBackup !== false, target, manifest)
     const begun = beginResult(backup, options, session)
-    const result: RestoreResult = { ...begun, ...totalsOf(manifest), ...(contents === 'schema' ? { rows: 0 } : {}), warnings: [...begun.warnings, ...warnings], plan: inTurn({ ...around, ...steps }), inPlace }
-    const connection = await quietly(session, options.target)
+    const result: RestoreResult = { ...begun, ...totalsOf(manifest), ...(contents === 'schema' ? { rows: 0 } : {}), warnings: [...begun.warnings, ...warnings], plan: orderedPlan({ ...around, ...steps }), inPlace }
+    const connection = await withEventTriggersOff(session, options.target)
     const task: InPlace = { backup, options, session, connection, programs, emptying, steps, result, inPlace }
     await withFolder(work, async (folder) => {
-      const fetched = await fetchFrame(task, folder, work)
+      const fetched = await fetchBase(task, folder, work)
       const counted = await countLocks(session, emptying, fetched.entries, manifest)
       inPlace.locks = counted.locks
       if (options.dryRun) {
@@ -84,10 +84,10 @@ export async function restoreInPlace(backup: FoundBackup, options: RestoreOption
       }
       if (counted.obstacles[0]) throw counted.obstacles[0]
       // as late as can be: what is written between its snapshot and the locks is in neither
-      await secure(result, options, backup, around.safety, work)
+      await takeSafetyBackup(result, options, backup, around.safety, work)
       await inOneTransaction(task, fetched, work)
     })
-    if (!options.dryRun) await conclude(result, options, { started, programs: programs.server, command: around.command }, work)
+    if (!options.dryRun) await finishRestore(result, options, { started, programs: programs.server, command: around.command }, work)
     result.timings.total = Date.now() - started
     return result
   } finally {
@@ -96,10 +96,10 @@ export async function restoreInPlace(backup: FoundBackup, options: RestoreOption
 }
 
 /** Before anything is done, on a dry run too: the locks are counted by what is in it. */
-async function fetchFrame({ backup, options, programs }: InPlace, folder: string, work: Work): Promise<Fetched> {
-  const frame = `${folder}/frame.dump`
-  await fetchArchive(backup, frameOf(backup), options.identities, frame, work)
-  return { folder, frame, entries: await listEntries(programs.archive, frame, work) }
+async function fetchBase({ backup, options, programs }: InPlace, folder: string, work: Work): Promise<Fetched> {
+  const base = `${folder}/base.dump`
+  await fetchArchive(backup, baseOf(backup), options.identities, base, work)
+  return { folder, base, entries: await listEntries(programs.archive, base, work) }
 }
 
 const comparable: Record<Depth, string> = {
@@ -126,7 +126,7 @@ async function inOneTransaction(task: InPlace, fetched: Fetched, work: Work): Pr
   try {
     await pin(psql)
     await psql.run('BEGIN')
-    await psql.run(`SET LOCAL lock_timeout = ${patienceOf(options)}`)
+    await psql.run(`SET LOCAL lock_timeout = ${lockTimeoutOf(options)}`)
     work.log.info('Emptying the target, inside the transaction')
     await psql.run(emptying.sql)
     steps.empty.done = true
@@ -194,14 +194,14 @@ async function compareSchema({ backup, options, connection, programs, result, in
   if (length) result.warnings.push(`The schema is not the same in ${length} ${length === 1 ? 'entry' : 'entries'}: ${inPlace.differences.slice(0, 5).map(({ object, expected, found }) => `${object} (expected ${expected}, found ${found})`).join('; ')}.`)
 }
 
-async function load(task: InPlace, psql: Psql, { folder, frame, entries }: Fetched, work: Work): Promise<void> {
+async function load(task: InPlace, psql: Psql, { folder, base, entries }: Fetched, work: Work): Promise<void> {
   const { backup, options, programs, connection, emptying, inPlace } = task
-  const contents: Contents = await readContents(programs.archive, frame, work)
+  const contents: Contents = await readContents(programs.archive, base, work)
   const owners = options.owner !== 'drop'
   const how = { folder, owners, connection }
   const text = (archive: string | Readable, own: Work, given: Pick<TextOptions, 'only' | 'largeObjects'>): Promise<void> =>
     restoreText(programs.archive, psql, archive, { ...how, ...given }, own)
-  const some = (only: readonly number[], largeObjects = false): Promise<void> => text(frame, work, { only, largeObjects })
+  const some = (only: readonly number[], largeObjects = false): Promise<void> => text(base, work, { only, largeObjects })
   const stays = new Set(entries.filter(({ kind, named }) => staysAsItIs(kind, named, emptying)).map(({ id }) => id))
   work.log.info('Restoring types, tables and functions')
   await some(contents.preData.filter((id) => !stays.has(id)))
@@ -222,7 +222,7 @@ async function load(task: InPlace, psql: Psql, { folder, frame, entries }: Fetch
 }
 
 /** Schemas and comments of extensions that were not dropped: the first is there, the second is their owner's to write. */
-function staysAsItIs(kind: string, named: string, { kept, schemas }: Emptying): boolean {
+function staysAsItIs(kind: string, named: string, { kept, schemas }: DropPlan): boolean {
   if (kind === 'SCHEMA') return schemas.some((name) => named.startsWith(`- ${name.replace(/[\r\n]/g, ' ')} `))
   return kind === 'COMMENT' && kept.some((name) => named.startsWith(`- EXTENSION ${name} `) || named === `- EXTENSION ${name}`)
 }

@@ -5,14 +5,14 @@ import type { OwnerChoice } from '../../postgres/pg-restore/owners.ts'
 import type { PsqlError } from '../../postgres/pg-restore/psql.ts'
 import type { ArchiveEntry } from '../../postgres/pg-restore/toc.ts'
 import { readLocale } from '../../postgres/server/database.ts'
-import type { Emptying } from '../../postgres/tables/empty-database.ts'
+import type { DropPlan } from '../../postgres/tables/empty-database.ts'
 import type { FoundBackup } from '../../repository/listing.ts'
 import type { RestoreOptions } from '../options.ts'
 import { extensionObstacles, roleObstacles, versionObstacles } from '../preconditions.ts'
 import type { RestoredInPlace } from '../result.ts'
 
 /** How long the first locks are waited for, milliseconds. */
-export function patienceOf({ lockPatience }: RestoreOptions): number {
+export function lockTimeoutOf({ lockTimeout: lockPatience }: RestoreOptions): number {
   return lockPatience ?? 30_000
 }
 
@@ -21,7 +21,7 @@ export async function findInPlaceObstacles(
   session: Session,
   { manifest }: FoundBackup,
   owner: OwnerChoice,
-  emptying: Emptying,
+  emptying: DropPlan,
 ): Promise<{ obstacles: UserError[]; warnings: string[] }> {
   const { source, fingerprint } = manifest
   const { database, user } = session.connection
@@ -40,7 +40,7 @@ export async function findInPlaceObstacles(
 }
 
 /** One transaction holds a lock on all that it drops and makes; the table of locks is the whole server's, and when it is full, others fail too. */
-export async function countLocks(session: Session, { relations }: Emptying, entries: readonly ArchiveEntry[], { fingerprint }: FoundBackup['manifest']): Promise<{ locks: RestoredInPlace['locks']; obstacles: UserError[] }> {
+export async function countLocks(session: Session, { relations }: DropPlan, entries: readonly ArchiveEntry[], { fingerprint }: FoundBackup['manifest']): Promise<{ locks: RestoredInPlace['locks']; obstacles: UserError[] }> {
   const [row] = await session.query<{ capacity: number; each: string; connections: number; objects: number }>(
     `SELECT pg_catalog.current_setting('max_locks_per_transaction')::int4 * (pg_catalog.current_setting('max_connections')::int4 + pg_catalog.current_setting('max_prepared_transactions')::int4) AS capacity,
        pg_catalog.current_setting('max_locks_per_transaction') AS each, pg_catalog.current_setting('max_connections')::int4 + pg_catalog.current_setting('max_prepared_transactions')::int4 AS connections,
@@ -62,7 +62,7 @@ export async function whyRolledBack(error: PsqlError, session: Session, options:
       "SELECT pid, pg_catalog.concat_ws(', ', usename, nullif(application_name, ''), state) AS who FROM pg_catalog.pg_stat_activity WHERE datname = pg_catalog.current_database() AND pid <> pg_catalog.pg_backend_pid() AND coalesce(backend_type, 'client backend') = 'client backend' AND state IS DISTINCT FROM 'idle' ORDER BY pid LIMIT 5",
     )
     const who = others.map(({ pid, who: about }) => `process ${pid} (${about})`).join('; ')
-    return new UserError('target-busy', `"${database}" is in use, and its tables could not be locked in ${Math.round(patienceOf(options) / 1000)} s${who ? `: ${who}` : ''}. Nothing was changed.`, 'Stop the application, or end these sessions (SELECT pg_terminate_backend(…);), and run this again.', { cause: error })
+    return new UserError('target-busy', `"${database}" is in use, and its tables could not be locked in ${Math.round(lockTimeoutOf(options) / 1000)} s${who ? `: ${who}` : ''}. Nothing was changed.`, 'Stop the application, or end these sessions (SELECT pg_terminate_backend(…);), and run this again.', { cause: error })
   }
   if (error.code === '53200') return new UserError('too-many-locks', `The server ran out of locks: ${error.message}. All was rolled back: the target is as it was.`, 'Raise max_locks_per_transaction (ALTER SYSTEM SET …) and restart the server, or restore with mode: swap.', { cause: error })
   const why = whyRestoreFailed(undefined, `ERROR: ${error.message}`, options.target)

@@ -1,13 +1,13 @@
 import { UserError } from '../../errors.ts'
-import { type BareFile, openBareFile } from '../../formats/detect.ts'
-import { newestPrograms, readBareFile, restoreFile } from '../../formats/load-external.ts'
-import type { SqlSeen } from '../../formats/plain-sql.ts'
+import { type ExternalDump, openExternalDump } from '../../formats/detect.ts'
+import { newestPrograms, readExternalDump, loadExternalDump } from '../../formats/load-external.ts'
+import type { DumpFacts } from '../../formats/plain-sql.ts'
 import { jobsOf } from '../../load/options.ts'
 import type { Session } from '../../postgres/connection/session.ts'
 import { measureCopy } from '../../postgres/fingerprint/fingerprint.ts'
 import { findPrograms } from '../../postgres/programs/find-programs.ts'
 import { createDatabase, type Locale, readLocale } from '../../postgres/server/database.ts'
-import { readWhich } from '../../repository/selector.ts'
+import { parseSelector } from '../../repository/selector.ts'
 import { checkIdentities, recipientsOf } from '../../stream/encrypt.ts'
 import type { Work } from '../../work.ts'
 import { checkConfirm, type RestoreOptions } from '../options.ts'
@@ -20,7 +20,7 @@ import type { Built, Place, Source } from './source.ts'
 import { restoreBySwap } from './swap.ts'
 
 /** What cannot be asked of a file is not among them: a part of it, definitions alone, a place inside the target, other owners. */
-export interface BareRestoreOptions extends Omit<RestoreOptions, 'task' | 'mode' | 'tables' | 'schemas' | 'contents' | 'replace' | 'lockPatience' | 'owner'> {
+export interface RestoreExternalOptions extends Omit<RestoreOptions, 'task' | 'mode' | 'tables' | 'schemas' | 'contents' | 'replace' | 'lockPatience' | 'owner'> {
   mode?: 'swap' | 'new'
   owner?: 'keep' | 'drop'
   /** The folder that `file:` is relative to, and stays within. */
@@ -28,10 +28,10 @@ export interface BareRestoreOptions extends Omit<RestoreOptions, 'task' | 'mode'
 }
 
 /** `tables` and `rows` are what was counted: nothing tells what there should be, nor of which moment it is. */
-export interface BareRestored extends Restored {
+export interface RestoreExternalResult extends Restored {
   task: 'restore-file'
   mode: 'swap' | 'new'
-  file: Pick<BareFile, 'name' | 'format' | 'layers'>
+  file: Pick<ExternalDump, 'name' | 'format' | 'layers'>
   /** As pg_dump wrote them: of the server, and its own. */
   versions: { server?: string; client?: string }
   /** Roles that it names. */
@@ -44,26 +44,26 @@ export interface BareRestored extends Restored {
  * Puts a database back, or makes a new one, from a dump that another tool made. It is read to its end before anything else: one that is cut, empty or
  * not safe fails while nothing is made. Then all goes as with a backup, but for the comparison: tables and rows are counted, and none at all is an error.
  */
-export async function restoreFromFile(options: BareRestoreOptions, work: Work): Promise<BareRestored> {
+export async function restoreExternalDump(options: RestoreExternalOptions, work: Work): Promise<RestoreExternalResult> {
   const started = Date.now()
   checkConfirm(options)
   checkIdentities(options.identities, 'decrypt-with')
-  const which = readWhich(options.backup)
+  const which = parseSelector(options.backup)
   if (which.kind !== 'file' && which.kind !== 'store') throw new Error(`${options.backup} is no file`)
-  const file = await openBareFile(which, options, work)
+  const file = await openExternalDump(which, options, work)
   try {
     if (options.owner === 'drop' && file.format === 'sql')
       throw new UserError('bad-input', `owner is drop, and ${file.name} is plain SQL, which names its owners and grants itself.`, 'Leave owner out, and create the roles; or dump again with pg_dump --no-owner --no-privileges, or as a custom archive (-Fc).')
     const reader = await newestPrograms(['pg_restore', 'psql'], options.bindirs, work)
     work.log.info(`Reading ${file.name} to its end (${[...file.layers, file.format].join(', ')})`)
-    const source = await fromFile(file, await readBareFile(file, reader, work), started, options, work)
+    const source = await fromFile(file, await readExternalDump(file, reader, work), started, options, work)
     return await (options.mode === 'new' ? restoreAsNew(source, options, work) : restoreBySwap(source, options, work))
   } finally {
     await file.close()
   }
 }
 
-async function fromFile(file: BareFile, seen: SqlSeen, started: number, options: BareRestoreOptions, work: Work): Promise<Source<BareRestored>> {
+async function fromFile(file: ExternalDump, seen: DumpFacts, started: number, options: RestoreExternalOptions, work: Work): Promise<Source<RestoreExternalResult>> {
   const { name, format, layers, bytes } = file
   const { identities, target, owner = 'keep' } = options
   const { server, client } = seen
@@ -120,7 +120,7 @@ async function programsFor(session: Session, writer: string | undefined, bindirs
   return { archive, server }
 }
 
-function stepsOf({ name }: BareFile, target: string, previous: string | undefined): Steps {
+function stepsOf({ name }: ExternalDump, target: string, previous: string | undefined): Steps {
   const like = previous === undefined ? 'in UTF8 and with the server’s own locale, since the file does not tell those that it had' : `with the encoding and locale of "${target}" as it is now`
   return {
     create: step(`Create an empty database beside "${target}", ${like}`),
@@ -132,12 +132,12 @@ function stepsOf({ name }: BareFile, target: string, previous: string | undefine
 
 type Done = Parameters<Source['build']>[1]
 
-async function build(file: BareFile, { session, programs, connection }: Place, options: BareRestoreOptions, done: Done, work: Work): Promise<Built> {
+async function build(file: ExternalDump, { session, programs, connection }: Place, options: RestoreExternalOptions, done: Done, work: Work): Promise<Built> {
   let from = Date.now()
   const locale = await localeFor(session, options.target.database)
   await createDatabase(session, connection.database, locale)
   done('create')
-  const { warnings } = await restoreFile(file, connection, programs.archive, work, options.owner)
+  const { warnings } = await loadExternalDump(file, connection, programs.archive, work, options.owner)
   done('load')
   const restore = Date.now() - from
   from = Date.now()

@@ -1,13 +1,13 @@
 import { UserError } from '../../errors.ts'
 import { quoteName } from '../../postgres/connection/session.ts'
-import { connectBeside } from '../../postgres/server/maintenance-session.ts'
+import { connectToMaintenanceDatabase } from '../../postgres/server/maintenance-session.ts'
 import type { Work } from '../../work.ts'
 import type { RestoreOptions } from '../options.ts'
 import { finish, stepsAsked, withSteps } from '../plan.ts'
 import { findObstacles, lockTarget } from '../preconditions.ts'
 import { cutTies } from '../prepare.ts'
 import type { Restored } from '../result.ts'
-import { type Beside, buildAndName, follow } from './build-and-rename.ts'
+import { type SwapContext, buildAndRename, runAfterSwap } from './build-and-rename.ts'
 import type { Source } from './source.ts'
 
 /**
@@ -18,7 +18,7 @@ import type { Source } from './source.ts'
 export async function restoreAsNew<R extends Restored>(source: Source<R>, options: RestoreOptions, work: Work): Promise<R> {
   const { started } = source
   const target = options.target.database
-  const session = await connectBeside(options.target, target, work)
+  const session = await connectToMaintenanceDatabase(options.target, target, work)
   try {
     await lockTarget(session, target)
     const [there] = await session.query('SELECT FROM pg_catalog.pg_database WHERE datname = $1', [target])
@@ -38,13 +38,13 @@ export async function restoreAsNew<R extends Restored>(source: Source<R>, option
       result.timings.total = Date.now() - started
       return result
     }
-    const beside: Beside<R> = { source, options, session, programs, steps, result }
-    await buildAndName(beside, { previous: undefined }, async (side) => {
-      finish(beside, 'prepare', work)
+    const context: SwapContext<R> = { source, options, session, programs, steps, result }
+    await buildAndRename(context, { previous: undefined }, async (side) => {
+      finish(context, 'settings', work)
       result.cut = await cutTies(side, work)
-      finish(beside, 'cut', work)
+      finish(context, 'cut', work)
     }, work)
-    await follow(beside, work)
+    await runAfterSwap(context, work)
     return result
   } finally {
     await session.end()

@@ -3,7 +3,7 @@ import type { Connection } from '../../postgres/connection/connection.ts'
 import type { Session } from '../../postgres/connection/session.ts'
 import type { Programs } from '../../postgres/programs/find-programs.ts'
 import type { AllSteps, Steps } from '../plan.ts'
-import type { Guarded, Needing } from '../preconditions.ts'
+import type { RestoreCheck, ServerRequirements } from '../preconditions.ts'
 import type { Restored } from '../result.ts'
 import type { SafetyLike } from '../safety-backup.ts'
 import type { TargetFacts } from '../target-facts.ts'
@@ -14,7 +14,7 @@ export interface Source<R extends Restored = Restored> {
   noun: 'backup' | 'file'
   /** When the step began, milliseconds: finding it and reading it to its end are part of how long a restore takes. */
   started: number
-  needs: Needing
+  needs: ServerRequirements
   /** How the target is backed up before. */
   safety: SafetyLike
   /** For the mark of what is replaced. */
@@ -26,7 +26,7 @@ export interface Source<R extends Restored = Restored> {
   /** A result to which nothing has happened yet. */
   result(mode: 'swap' | 'new', session: Session, steps: AllSteps): R
   /** For a dry run. */
-  facts(guarded: Guarded, obstacles: readonly UserError[], server: Programs): Promise<TargetFacts>
+  facts(guarded: RestoreCheck, obstacles: readonly UserError[], server: Programs): Promise<TargetFacts>
   /** Makes the database and fills it. Who calls has noted it as held, and drops it when this throws. */
   build(place: Place, done: (step: 'create' | 'load' | 'compare') => void): Promise<Built>
 }

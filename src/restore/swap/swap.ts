@@ -1,14 +1,14 @@
-import { readProperties, writeProperties } from '../../postgres/server/database-settings.ts'
-import { connectBeside } from '../../postgres/server/maintenance-session.ts'
-import { freeMoment, previousName, readMark, withMark } from '../../postgres/server/previous-databases.ts'
+import { readDatabaseSettings, writeDatabaseSettings } from '../../postgres/server/database-settings.ts'
+import { connectToMaintenanceDatabase } from '../../postgres/server/maintenance-session.ts'
+import { nextFreeTimestamp, previousName, readMark, withMark } from '../../postgres/server/previous-databases.ts'
 import type { Work } from '../../work.ts'
-import { dropKept } from '../clean.ts'
+import { dropPreviousDatabases } from '../clean.ts'
 import type { RestoreOptions } from '../options.ts'
 import { finish, stepsAsked, withSteps } from '../plan.ts'
 import { findObstacles, lockTarget } from '../preconditions.ts'
 import type { Restored } from '../result.ts'
 import { backUpTarget, safetyStep, whyNoSafety } from '../safety-backup.ts'
-import { type Beside, buildAndName, follow } from './build-and-rename.ts'
+import { type SwapContext, buildAndRename, runAfterSwap } from './build-and-rename.ts'
 import type { Source } from './source.ts'
 
 /**
@@ -19,13 +19,13 @@ import type { Source } from './source.ts'
 export async function restoreBySwap<R extends Restored>(source: Source<R>, options: RestoreOptions, work: Work): Promise<R> {
   const { started } = source
   const target = options.target.database
-  const session = await connectBeside(options.target, target, work)
+  const session = await connectToMaintenanceDatabase(options.target, target, work)
   try {
     await lockTarget(session, target)
-    const found = await readProperties(session, target)
+    const found = await readDatabaseSettings(session, target)
     // a database that was named back by hand may still bear our mark: it is what is used now, and no longer kept
     const there = found && { ...found, comment: readMark(found.comment).comment }
-    const until = await freeMoment(session, target)
+    const until = await nextFreeTimestamp(session, target)
     const previous = there ? previousName(target, until) : undefined
     const guarded = { session, target: options.target, exists: there !== undefined, backup: source.needs, owner: options.owner ?? 'keep' }
     const safety = there !== undefined && options.safetyBackup !== false
@@ -41,22 +41,22 @@ export async function restoreBySwap<R extends Restored>(source: Source<R>, optio
     if (!there) result.warnings.push(`There is no database "${target}" to take owner, grants and settings from: the new one has the server's defaults.`)
     if (options.dryRun) {
       result.facts = await source.facts(guarded, obstacles, programs.server)
-      if (options.keepPrevious !== undefined) result.cleaned = await dropKept(session, target, options.keepPrevious, { dryRun: true }, work)
+      if (options.keepPrevious !== undefined) result.cleaned = await dropPreviousDatabases(session, target, options.keepPrevious, { dryRun: true }, work)
       result.timings.total = Date.now() - started
       return result
     }
-    const beside: Beside<R> = { source, options, session, programs, steps, result }
+    const context: SwapContext<R> = { source, options, session, programs, steps, result }
     if (safety) {
       result.safetyBackup = await backUpTarget(options, source.safety, work)
       result.timings.safety = result.safetyBackup.took
-      finish(beside, 'safety', work)
+      finish(context, 'safety', work)
     }
     const comments = there ? { previous: withMark(there.comment, { database: target, until, by: `${source.by} took its place` }) } : {}
-    await buildAndName(beside, { previous, comments }, async (side) => {
-      if (there) await writeProperties(session, side.database, there)
-      finish(beside, 'prepare', work)
+    await buildAndRename(context, { previous, comments }, async (side) => {
+      if (there) await writeDatabaseSettings(session, side.database, there)
+      finish(context, 'settings', work)
     }, work)
-    await follow(beside, work)
+    await runAfterSwap(context, work)
     return result
   } finally {
     await session.end()

@@ -2,7 +2,7 @@ import type { ArchiveEntry } from '../../postgres/pg-restore/toc.ts'
 import type { PartTable } from '../../postgres/tables/partitions.ts'
 
 /** What of an archive makes tables anew that are not there. Ids in the archive's order. */
-export interface Making {
+export interface RecreatePlan {
   /** Schemas that the tables are in. */
   schemas: { id: number; name: string }[]
   /** The tables, their sequences and defaults: before the rows. */
@@ -24,8 +24,8 @@ const ofTable = /^(TRIGGER|RULE|POLICY|ROW SECURITY)$/
 const attached = /^(COMMENT|ACL|SECURITY LABEL)$/
 
 /** Deals out the entries that belong to tables which are missing, by what an entry says it rests on. */
-export function makingOf(entries: readonly ArchiveEntry[], missing: ReadonlySet<PartTable>, tableOf: (entry: ArchiveEntry) => PartTable | undefined): Making {
-  const making: Making = { schemas: [], before: [], after: [], keys: [], dependents: [], others: [] }
+export function recreatePlanOf(entries: readonly ArchiveEntry[], missing: ReadonlySet<PartTable>, tableOf: (entry: ArchiveEntry) => PartTable | undefined): RecreatePlan {
+  const making: RecreatePlan = { schemas: [], before: [], after: [], keys: [], dependents: [], others: [] }
   const tables = new Map(entries.flatMap((entry) => (entry.kind === 'TABLE' ? [[entry.id, tableOf(entry)] as const] : [])))
   const isMissing = (table: PartTable | undefined): boolean => table !== undefined && missing.has(table)
   const ids = new Set([...tables].filter(([, table]) => isMissing(table)).map(([id]) => id))

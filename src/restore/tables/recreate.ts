@@ -4,7 +4,7 @@ import { type ArchiveEntry, entriesSql } from '../../postgres/pg-restore/toc.ts'
 import { addForeignKey, checksRows } from '../../postgres/tables/replace.ts'
 import type { Work } from '../../work.ts'
 import type { Replaced, ReplaceOptions } from './options.ts'
-import type { Making } from './recreate-plan.ts'
+import type { RecreatePlan } from './recreate-plan.ts'
 
 /** What rested on a lost table and can be tried again without a row of its own; all else is only named. */
 const tried = /^(VIEW|FUNCTION|PROCEDURE|POLICY|RULE|TRIGGER|PUBLICATION TABLE|COMMENT|ACL)$/
@@ -12,7 +12,7 @@ const tried = /^(VIEW|FUNCTION|PROCEDURE|POLICY|RULE|TRIGGER|PUBLICATION TABLE|C
 const minor = /^(COMMENT|ACL|SECURITY LABEL|INDEX|STATISTICS)$/
 
 /** Makes missing tables, empty: with their schema, where that is missing too. */
-export async function makeBefore(session: Session, making: Making, options: ReplaceOptions, work: Work): Promise<void> {
+export async function makeBefore(session: Session, making: RecreatePlan, options: ReplaceOptions, work: Work): Promise<void> {
   for (const { id, name } of making.schemas) {
     const there = await session.query('SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1', [name])
     if (there.length === 0) await run(session, [id], options, work)
@@ -21,7 +21,7 @@ export async function makeBefore(session: Session, making: Making, options: Repl
 }
 
 /** When the rows are in: indexes, keys, triggers, policies, comments, grants. */
-export async function makeAfter(session: Session, making: Making, options: ReplaceOptions, work: Work): Promise<void> {
+export async function makeAfter(session: Session, making: RecreatePlan, options: ReplaceOptions, work: Work): Promise<void> {
   await run(session, making.after, options, work)
 }
 
@@ -29,7 +29,7 @@ export async function makeAfter(session: Session, making: Making, options: Repla
  * Ties missing tables to what is there: foreign keys, which are checked (rows that break one are the end of everything), and what was lost with them by a
  * CASCADE. What cannot be made again is named.
  */
-export async function makeTies(session: Session, { keys, dependents }: Making, options: ReplaceOptions, result: Replaced, work: Work): Promise<void> {
+export async function makeTies(session: Session, { keys, dependents }: RecreatePlan, options: ReplaceOptions, result: Replaced, work: Work): Promise<void> {
   const lost: string[] = []
   for (const entry of keys) {
     const name = shown(entry)
@@ -67,7 +67,7 @@ async function run(session: Session, ids: readonly number[], options: ReplaceOpt
 }
 
 function sqlOf(ids: readonly number[], { side, programs, withOwners }: ReplaceOptions, work: Work): Promise<string> {
-  return entriesSql(programs.archive, side.frame, ids, { folder: side.folder, withOwners }, work)
+  return entriesSql(programs.archive, side.base, ids, { folder: side.folder, withOwners }, work)
 }
 
 async function attempt(session: Session, body: () => Promise<void>): Promise<void> {

@@ -5,15 +5,15 @@ import type { Connection } from '../../postgres/connection/connection.ts'
 import { connect, quoteName, quoteText, type Session } from '../../postgres/connection/session.ts'
 import { measureParts } from '../../postgres/fingerprint/content.ts'
 import { type Table, tableName } from '../../postgres/fingerprint/tables.ts'
-import { moveSequences } from '../../postgres/tables/advance-sequences.ts'
+import { advanceSequences } from '../../postgres/tables/advance-sequences.ts'
 import type { PartTable } from '../../postgres/tables/partitions.ts'
 import { addForeignKey, checksRows, livePartitions, type LiveTable, lockTables, matchLive, neighboursOf, sqlName, switchKey, switchOff } from '../../postgres/tables/replace.ts'
 import { copyRows, dropSchema, storedColumns } from '../../postgres/tables/staging.ts'
-import { sideBySide } from '../../stream/side-by-side.ts'
+import { mapConcurrent } from '../../stream/map-concurrent.ts'
 import type { Held, Work } from '../../work.ts'
 import { readTableName } from './names.ts'
 import type { Replaced, ReplaceOptions } from './options.ts'
-import { type Making, makingOf } from './recreate-plan.ts'
+import { type RecreatePlan, recreatePlanOf } from './recreate-plan.ts'
 import { makeAfter, makeBefore, makeTies } from './recreate.ts'
 import { type PartSide, whyNotThere } from './side-database.ts'
 
@@ -21,7 +21,7 @@ import { type PartSide, whyNotThere } from './side-database.ts'
 interface Task {
   there: LiveTable[]
   missing: ReadonlySet<PartTable>
-  making: Making
+  making: RecreatePlan
   /** Where the rows are, by the backup's table. */
   staged: Map<Table, string>
 }
@@ -78,7 +78,7 @@ async function plan(session: Session, { side, contents }: ReplaceOptions): Promi
     if (!row?.oid) roots.push(table)
   }
   const missing = new Set([...roots, ...side.chosen.filter(({ oid }) => gone.some((table) => table.oid === oid))])
-  return { there, missing, making: makingOf(side.entries, missing, side.tableOf), staged: new Map() }
+  return { there, missing, making: recreatePlanOf(side.entries, missing, side.tableOf), staged: new Map() }
 }
 
 /** Rows of a live partition that the backup lacks would stay among the backup's: nobody asked for such a mixture, nor for their loss. */
@@ -102,7 +102,7 @@ async function stage(session: Session, staging: string, task: Task, options: Rep
     task.staged.set(table, relation)
   }
   work.log.info('Copying the rows beside the live tables')
-  await sideBySide([...task.staged], jobs, copyOne, work)
+  await mapConcurrent([...task.staged], jobs, copyOne, work)
 }
 
 async function inOneTransaction(session: Session, staging: string, task: Task, options: ReplaceOptions, result: Replaced, work: Work): Promise<void> {
@@ -137,7 +137,7 @@ async function inOneTransaction(session: Session, staging: string, task: Task, o
     for (const statement of on) await session.query(statement)
     if (rows) await prove(session, options)
     if (rows) {
-      const { moved, warnings } = await moveSequences(session, await oidsOf(session, side.chosen), options.sequences)
+      const { moved, warnings } = await advanceSequences(session, await oidsOf(session, side.chosen), options.sequences)
       for (const each of moved) work.log.info(`Moved the sequence ${each}`)
       result.warnings.push(...warnings)
     }

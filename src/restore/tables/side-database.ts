@@ -5,7 +5,7 @@ import { expectNone } from '../../load/load-rows.ts'
 import type { Connection } from '../../postgres/connection/connection.ts'
 import { connect, type Session } from '../../postgres/connection/session.ts'
 import { joined, measureParts, type TablePrint } from '../../postgres/fingerprint/content.ts'
-import { dealOut } from '../../postgres/fingerprint/fingerprint.ts'
+import { splitWork } from '../../postgres/fingerprint/fingerprint.ts'
 import { listTables, type Table, tableName } from '../../postgres/fingerprint/tables.ts'
 import type { Entry } from '../../postgres/pg-restore/errors.ts'
 import { load, loadAtOnce } from '../../postgres/pg-restore/pg-restore.ts'
@@ -15,8 +15,8 @@ import { createDatabase } from '../../postgres/server/database.ts'
 import { listPartTables, otherRelations, type PartTable, withPartitions } from '../../postgres/tables/partitions.ts'
 import type { FoundBackup } from '../../repository/listing.ts'
 import type { StoredArchive } from '../../repository/manifest.ts'
-import { dataArchivesOf, fetchArchive, frameOf, withArchive } from '../../repository/read.ts'
-import { sideBySide } from '../../stream/side-by-side.ts'
+import { dataArchivesOf, fetchArchive, baseOf, withArchive } from '../../repository/read.ts'
+import { mapConcurrent } from '../../stream/map-concurrent.ts'
 import type { Work } from '../../work.ts'
 import { nearest, pickTables, readTableName } from './names.ts'
 
@@ -31,9 +31,9 @@ export interface PartSide {
   expected: TablePrint[]
   /** How closely the tables are looked at. */
   depth: 'content' | 'counts'
-  /** The frame's entries, and its file. */
+  /** The base archive's entries, and its file. */
   entries: ArchiveEntry[]
-  frame: string
+  base: string
   folder: string
   /** The table that an entry of the kind TABLE (or of its rows) is about. */
   tableOf: (entry: ArchiveEntry) => PartTable | undefined
@@ -61,15 +61,15 @@ export interface PartSideOptions {
  */
 export async function buildPartSide(options: PartSideOptions, work: Work): Promise<PartSide> {
   const { backup, identities, session, programs, connection, wanted, folder } = options
-  const frame = `${folder}/frame.dump`
-  await fetchArchive(backup, frameOf(backup), identities, frame, work)
-  const entries = await listEntries(programs.archive, frame, work)
+  const base = `${folder}/base.dump`
+  await fetchArchive(backup, baseOf(backup), identities, base, work)
+  const entries = await listEntries(programs.archive, base, work)
   await createDatabase(session, connection.database, backup.manifest.source.locale).catch((error: unknown) => {
     if (!(error instanceof UserError && error.code === 'no-permission')) throw error
     throw new UserError('no-permission', `${error.message} A part of a backup is first restored into a database beside the target, and proven there.`, error.hint, { cause: error })
   })
   work.log.info('Restoring all definitions into a database beside the target')
-  expectNone(await load(programs.archive, connection, frame, { tablespaces: false, preData: true, owners: false }, work), connection)
+  expectNone(await load(programs.archive, connection, base, { tablespaces: false, preData: true, owners: false }, work), connection)
   const inside = await connect(connection, work)
   try {
     const all = await listPartTables(inside)
@@ -78,7 +78,7 @@ export async function buildPartSide(options: PartSideOptions, work: Work): Promi
     const wholeSide = await listTables(inside)
     const leaves = wholeSide.filter(({ oid }) => chosen.some((table) => table.oid === oid))
     checkHashed(leaves, wholeSide)
-    const side: PartSide = { connection, chosen, leaves, expected: [], depth: backup.manifest.fingerprint.kind === 'counts' ? 'counts' : 'content', entries, frame, folder, tableOf, bytes: frameOf(backup).bytes, archives: 1 }
+    const side: PartSide = { connection, chosen, leaves, expected: [], depth: backup.manifest.fingerprint.kind === 'counts' ? 'counts' : 'content', entries, base, folder, tableOf, bytes: baseOf(backup).bytes, archives: 1 }
     if (!options.rows) return side
     await loadPartRows(options, side, work)
     await compare(options, side, work)
@@ -104,7 +104,7 @@ export async function makeIndexes({ programs, jobs }: PartSideOptions, side: Par
     if (kind !== 'SEQUENCE') ids.push(id) // that was made with the definitions
   }
   const loading = { tablespaces: false, owners: false, jobs, only: { ids, folder: side.folder } }
-  if (ids.length) await loadAtOnce(programs.archive, side.connection, side.frame, loading, work)
+  if (ids.length) await loadAtOnce(programs.archive, side.connection, side.base, loading, work)
 }
 
 async function choose(inside: Session, all: PartTable[], wanted: PartSideOptions['wanted'], backup: FoundBackup): Promise<PartTable[]> {
@@ -141,7 +141,7 @@ function tableOfEntry(all: readonly PartTable[]): PartSide['tableOf'] {
 }
 
 async function loadPartRows({ backup, identities, programs, jobs }: PartSideOptions, side: PartSide, work: Work): Promise<void> {
-  const { connection, frame, folder, leaves, tableOf } = side
+  const { connection, base, folder, leaves, tableOf } = side
   const own = new Set(leaves.map(tableName))
   const stored = dataArchivesOf(backup.manifest).filter(({ tables = [] }) => tables.some((table) => own.has(table)))
   const elsewhere = new Set(stored.flatMap(({ tables = [] }) => tables))
@@ -156,11 +156,11 @@ async function loadPartRows({ backup, identities, programs, jobs }: PartSideOpti
     const use = (stream: Readable): Promise<Entry[]> => load(programs.archive, connection, stream, { tablespaces: false, tables: selection }, own)
     expectNone(await withArchive(backup, archive, identities, use, own), connection)
   }
-  const fromFrame = async (own: Work): Promise<void> => {
-    expectNone(await load(programs.archive, connection, frame, { tablespaces: false, only: { ids, folder } }, own), connection)
+  const fromBase = async (own: Work): Promise<void> => {
+    expectNone(await load(programs.archive, connection, base, { tablespaces: false, only: { ids, folder } }, own), connection)
   }
-  const archives = [...stored, ...(ids.length ? (['frame'] as const) : [])]
-  await sideBySide(archives, jobs, (archive, own) => (archive === 'frame' ? fromFrame(own) : fromStore(archive, own)), work)
+  const archives = [...stored, ...(ids.length ? (['base'] as const) : [])]
+  await mapConcurrent(archives, jobs, (archive, own) => (archive === 'base' ? fromBase(own) : fromStore(archive, own)), work)
   side.bytes += stored.reduce((sum, { bytes }) => sum + bytes, 0)
   side.archives += stored.length
 }
@@ -182,8 +182,8 @@ async function compare({ backup, jobs }: PartSideOptions, side: PartSide, work: 
 
 /** Measures tables that nobody writes to, several at once. */
 export async function measureTables(connection: Connection, tables: readonly Table[], depth: 'content' | 'counts', jobs: number, work: Work): Promise<TablePrint[]> {
-  const sessions = dealOut(tables, jobs)
-  const prints = await sideBySide(sessions, jobs, async (parts, own) => {
+  const sessions = splitWork(tables, jobs)
+  const prints = await mapConcurrent(sessions, jobs, async (parts, own) => {
     const session = await connect(connection, own)
     try {
       return await measureParts(session, parts, { inTransaction: false, depth })

@@ -3,31 +3,31 @@ import { UserError } from '../../errors.ts'
 import { withFolder } from '../../load/load-backup.ts'
 import { jobsOf } from '../../load/options.ts'
 import { type Connection, withDatabase } from '../../postgres/connection/connection.ts'
-import { quietly } from '../../postgres/connection/session-options.ts'
+import { withEventTriggersOff } from '../../postgres/connection/session-options.ts'
 import { connect, type Session } from '../../postgres/connection/session.ts'
 import { tableName } from '../../postgres/fingerprint/tables.ts'
 import { findPrograms, type Programs } from '../../postgres/programs/find-programs.ts'
-import { connectBeside, dropHeld } from '../../postgres/server/maintenance-session.ts'
+import { connectToMaintenanceDatabase, dropHeld } from '../../postgres/server/maintenance-session.ts'
 import type { FoundBackup } from '../../repository/listing.ts'
 import { dataArchivesOf } from '../../repository/read.ts'
 import type { Work } from '../../work.ts'
-import { beginResult, conclude, inTurn, secure, stepsAround } from '../live-target.ts'
+import { beginResult, finishRestore, orderedPlan, takeSafetyBackup, commonSteps } from '../live-target.ts'
 import type { RestoreOptions } from '../options.ts'
 import type { PlanStep } from '../plan.ts'
 import { lockTarget } from '../preconditions.ts'
-import type { RestoredPart, RestoreResult } from '../result.ts'
+import type { RestoredTables, RestoreResult } from '../result.ts'
 import { copyBeside, schemasFor } from './copy-beside.ts'
 import { checkNamed } from './names.ts'
 import { replaceLive } from './replace.ts'
 import { buildPartSide, makeIndexes, type PartSideOptions } from './side-database.ts'
 
-const defaultPatience = 120_000
+const defaultLockTimeout = 120_000
 
 /**
  * Brings tables of a backup back into a live database, and touches nothing else: into a schema of their own, or in the place of the live ones. They are first
  * restored into a database beside the target, and compared with the fingerprint there.
  */
-export async function restorePart(backup: FoundBackup, options: RestoreOptions, work: Work): Promise<RestoreResult> {
+export async function restoreTables(backup: FoundBackup, options: RestoreOptions, work: Work): Promise<RestoreResult> {
   const started = Date.now()
   const { manifest } = backup
   const target = options.target.database
@@ -36,7 +36,7 @@ export async function restorePart(backup: FoundBackup, options: RestoreOptions, 
   if (typeof owner === 'object') throw new UserError('bad-input', 'owner maps roles, and tables or schemas name a part.', 'Write owner: keep or owner: drop; what is made anew can be given away afterwards by ALTER TABLE … OWNER TO.')
   checkNamed(wanted, manifest)
   options.known?.({ id: manifest.id })
-  const session = await connectBeside(options.target, target, work)
+  const session = await connectToMaintenanceDatabase(options.target, target, work)
   try {
     await lockTarget(session, target)
     if (session.major < manifest.source.major) throw new UserError('server-older', `The target server is PostgreSQL ${session.version}, older than the backup's ${manifest.source.server}.`, 'A backup restores into its own major version or a newer one.')
@@ -46,12 +46,12 @@ export async function restorePart(backup: FoundBackup, options: RestoreOptions, 
     const steps = planOfPart(backup, target, names, { replace, contents })
     const archives = { read: 0, all: dataArchivesOf(manifest).length + 1 }
     const asked = { wanted: names, asked: wanted, contents, replace, fingerprint: manifest.fingerprint.kind }
-    const part: RestoredPart = { ...asked, tables: [], schemas: [], keys: [], leftOut: [], archives, locked: 0 }
-    const around = stepsAround(options, replace && options.safetyBackup !== false, target, manifest)
-    const result: RestoreResult = { ...beginResult(backup, options, session), plan: inTurn(aroundBring(steps, around)), part }
+    const part: RestoredTables = { ...asked, tables: [], schemas: [], keys: [], leftOut: [], archives, locked: 0 }
+    const around = commonSteps(options, replace && options.safetyBackup !== false, target, manifest)
+    const result: RestoreResult = { ...beginResult(backup, options, session), plan: orderedPlan(aroundBring(steps, around)), part }
     if (!options.dryRun) {
       await withFolder(work, (folder) => bringPart({ backup, options, session, programs, folder, wanted, steps, safety: around.safety, result, part }, work))
-      await conclude(result, options, { started, programs: programs.server, command: around.command }, work)
+      await finishRestore(result, options, { started, programs: programs.server, command: around.command }, work)
     }
     result.timings.total = Date.now() - started
     return result
@@ -63,11 +63,11 @@ export async function restorePart(backup: FoundBackup, options: RestoreOptions, 
 type PartSteps = Record<'build' | 'bring', PlanStep>
 
 /** The safety backup comes after the build, which touches nothing live, so that little is written between it and the locks. */
-function aroundBring({ build, bring }: PartSteps, { safety, command }: ReturnType<typeof stepsAround>): Record<string, PlanStep> {
+function aroundBring({ build, bring }: PartSteps, { safety, command }: ReturnType<typeof commonSteps>): Record<string, PlanStep> {
   return { build, ...(safety ? { secure: safety } : {}), bring, ...(command ? { command } : {}) }
 }
 
-function planOfPart({ manifest }: FoundBackup, target: string, names: readonly string[], how: Pick<RestoredPart, 'replace' | 'contents'>): PartSteps {
+function planOfPart({ manifest }: FoundBackup, target: string, names: readonly string[], how: Pick<RestoredTables, 'replace' | 'contents'>): PartSteps {
   const { replace, contents } = how
   const what = names.join(', ')
   const { kind } = manifest.fingerprint
@@ -102,7 +102,7 @@ interface Bringing {
   steps: PartSteps
   safety: PlanStep | undefined
   result: RestoreResult
-  part: RestoredPart
+  part: RestoredTables
 }
 
 async function bringPart({ backup, options, session, programs, folder, wanted, steps, safety, result, part }: Bringing, work: Work): Promise<void> {
@@ -111,8 +111,8 @@ async function bringPart({ backup, options, session, programs, folder, wanted, s
   const jobs = jobsOf(options)
   const rows = contents !== 'schema'
   const held = { kind: 'database', name: `holdfast_side_${randomBytes(6).toString('hex')}`, input: 'target-url' } as const
-  const connection = await quietly(session, withDatabase(options.target, held.name))
-  const live = await quietly(session, options.target)
+  const connection = await withEventTriggersOff(session, withDatabase(options.target, held.name))
+  const live = await withEventTriggersOff(session, options.target)
   const building: PartSideOptions = { backup, identities: options.identities, session, programs, connection, wanted, rows, jobs, folder }
   work.hold(held)
   try {
@@ -125,10 +125,10 @@ async function bringPart({ backup, options, session, programs, folder, wanted, s
     const rowsOf = new Map(side.expected.map((print) => [print.table, print.rows]))
     const counted = (table: string): { rows?: number } => (rowsOf.has(table) ? { rows: rowsOf.get(table) as number } : {})
     if (replace) {
-      const patience = options.lockPatience ?? defaultPatience
+      const lockTimeout = options.lockTimeout ?? defaultLockTimeout
       const sequences = Object.fromEntries(Object.entries(backup.manifest.fingerprint.sequences).map(([name, { after }]) => [name, after]))
-      const before = (): Promise<void> => secure(result, options, backup, safety, work)
-      const replaced = await replaceLive({ side, live, programs, contents, withOwners: options.owner !== 'drop', encoding, jobs, lockPatience: patience, before, sequences }, work)
+      const before = (): Promise<void> => takeSafetyBackup(result, options, backup, safety, work)
+      const replaced = await replaceLive({ side, live, programs, contents, withOwners: options.owner !== 'drop', encoding, jobs, lockPatience: lockTimeout, before, sequences }, work)
       if (result.safetyBackup) part.unsaved = Math.max(0, replaced.lockedAt - Date.parse(result.safetyBackup.snapshotAt))
       for (const how of ['created', 'replaced', 'untouched'] as const) for (const table of replaced[how]) part.tables.push({ table, into: table, how, ...(how === 'untouched' ? {} : counted(table)) })
       part.keys = replaced.keys

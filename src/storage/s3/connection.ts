@@ -11,7 +11,7 @@ export interface Session {
 }
 
 /** How patient we are. All times in milliseconds. */
-export interface Patience {
+export interface Timeouts {
   /** How often one request is sent, at most. */
   attempts: number
   /** The longest wait before the second attempt; doubled for each one after. */
@@ -22,7 +22,7 @@ export interface Patience {
   idle: number
 }
 
-export const usualPatience: Patience = { attempts: 6, pause: 400, connect: 4_000, idle: 60_000 }
+export const defaultTimeouts: Timeouts = { attempts: 6, pause: 400, connect: 4_000, idle: 60_000 }
 
 /** Attempts at a server that never answered yet: a wrong endpoint must show within seconds. */
 const firstAttempts = 2
@@ -35,7 +35,7 @@ const firstAttempts = 2
  */
 export class S3Connection {
   readonly address: S3Address
-  readonly patience: Patience
+  readonly timeouts: Timeouts
   /** Whether this store takes a checksum with what is written; found out by asking. */
   checksums = true
   readonly #proxyEnv: NodeJS.ProcessEnv
@@ -43,9 +43,9 @@ export class S3Connection {
   #answered = false
   #closed = false
 
-  constructor(address: S3Address, options: { env?: Readonly<Record<string, string | undefined>>; patience?: Partial<Patience> } = {}) {
+  constructor(address: S3Address, options: { env?: Readonly<Record<string, string | undefined>>; timeouts?: Partial<Timeouts> } = {}) {
     this.address = address
-    this.patience = { ...usualPatience, ...options.patience }
+    this.timeouts = { ...defaultTimeouts, ...options.timeouts }
     this.#proxyEnv = proxyVariables(options.env ?? {})
   }
 
@@ -53,7 +53,7 @@ export class S3Connection {
    * Sends one request, again while its failure is one that may pass. Rejects with an S3Failure, or the signal's reason.
    * `send` must be safe to call again.
    */
-  async ask<T>(doing: Doing, send: (session: Session) => Promise<T>, signal?: AbortSignal, attempts = this.patience.attempts): Promise<T> {
+  async ask<T>(doing: Doing, send: (session: Session) => Promise<T>, signal?: AbortSignal, attempts = this.timeouts.attempts): Promise<T> {
     if (this.#closed) throw new Error('this storage is closed')
     for (let attempt = 1; ; attempt++) {
       signal?.throwIfAborted()
@@ -76,7 +76,7 @@ export class S3Connection {
 
   /** Waits before attempt number `attempt + 1`: longer each time, and by chance, so that many clients don't come back all at once. */
   async pause(attempt: number, signal?: AbortSignal): Promise<void> {
-    const longest = Math.min(this.patience.pause * 2 ** (attempt - 1), 10_000)
+    const longest = Math.min(this.timeouts.pause * 2 ** (attempt - 1), 10_000)
     await sleep(longest * (0.5 + Math.random() / 2), undefined, signal ? { signal } : {}).catch(() => signal?.throwIfAborted())
   }
 
@@ -113,8 +113,8 @@ export class S3Connection {
       // It would cost a connection of its own for every part.
       expectContinueHeader: false,
       requestHandler: {
-        connectionTimeout: this.patience.connect,
-        socketTimeout: this.patience.idle,
+        connectionTimeout: this.timeouts.connect,
+        socketTimeout: this.timeouts.idle,
         httpAgent: new HttpAgent(agent),
         httpsAgent: new HttpsAgent(agent),
       },

@@ -45,7 +45,7 @@ export async function read(connection: S3Connection, key: string, name: string, 
       // A connection that was silent because nobody read from it is not missed before somebody does.
       if (stream.readableLength >= stream.readableHighWaterMark) await new Promise<void>((resolve) => (wake = resolve))
       signal.throwIfAborted()
-      if (++failures >= connection.patience.attempts) throw broken
+      if (++failures >= connection.timeouts.attempts) throw broken
       await connection.pause(failures, signal)
       body = (await get(connection, key, name, at, etag, signal)).body
     }

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { PartBuffers } from './part-buffers.ts'
-import { S3Connection, type Patience } from './connection.ts'
+import { S3Connection, type Timeouts } from './connection.ts'
 import { explain, S3Failure } from './errors.ts'
 import { abortUploadForGood, listUploads } from './multipart.ts'
 import { probe, probeName } from './probe.ts'
@@ -17,7 +17,7 @@ export interface S3Options {
   partSize?: number
   /** Bytes of part buffers for this storage alone, beyond the one that each upload may always have; else those shared by all. */
   bufferBudget?: number
-  patience?: Partial<Patience>
+  timeouts?: Partial<Timeouts>
 }
 
 /** Four parts of 8 MiB on their way: enough to keep a gigabit busy over a round trip of a quarter of a second. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { joined, measureParts, type Part } from '../../../src/postgres/fingerprint/content.ts'
-import { dealOut } from '../../../src/postgres/fingerprint/fingerprint.ts'
+import { splitWork } from '../../../src/postgres/fingerprint/fingerprint.ts'
 import { listTables, type Table } from '../../../src/postgres/fingerprint/tables.ts'
 import { connect } from '../../../src/postgres/connection/session.ts'
 import { freshDatabase, servers } from '../../support/servers.ts'
@@ -11,7 +11,7 @@ const MiB = 1024 * 1024
 const table = (oid: number, bytes: number, rest: Partial<Table> = {}): Table => ({ oid, schema: 's', name: `t${oid}`, columns: [], bytes, ...rest })
 
 test('a large table is dealt out in ranges of blocks, without gap or overlap, open at both ends; others are whole', () => {
-  const hands = dealOut([table(1, 5000 * MiB, { blocks: 640_000 }), table(2, 100 * MiB), table(3, 80 * MiB, { blocks: 10_240, condition: 'WHERE true' }), table(4, 1)], 3)
+  const hands = splitWork([table(1, 5000 * MiB, { blocks: 640_000 }), table(2, 100 * MiB), table(3, 80 * MiB, { blocks: 10_240, condition: 'WHERE true' }), table(4, 1)], 3)
   assert.equal(hands.length, 3)
   const of = (oid: number): Part[] => hands.flat().filter((part) => part.table.oid === oid)
   const ranges = of(1).sort((a, b) => (a.from ?? 0) - (b.from ?? 0))

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Connection } from '../../../src/postgres/connection/connection.ts'
 import { connect, type Session } from '../../../src/postgres/connection/session.ts'
 import { statementKind } from '../../../src/postgres/pg-dump/statement-kind.ts'
-import { named, watchWaiters, type Waiter } from '../../../src/postgres/pg-dump/lock-waiters.ts'
+import { withUniqueApplicationName, watchWaiters, type Waiter } from '../../../src/postgres/pg-dump/lock-waiters.ts'
 import type { Work } from '../../../src/work.ts'
 import { majors, startOwnServer } from '../../support/own-server.ts'
 import { quietWork } from '../../support/start-servers.ts'
@@ -52,8 +52,8 @@ for (const major of majors()) describe(`PostgreSQL ${major}: who waits behind ou
   const endAll = async (): Promise<void> => void (await Promise.all(open.splice(0).map((one) => one.end())))
 
   test('is told with the kind of its statement, its table, how long it waits and how many wait behind it; by a role that sees it and by one that does not', async () => {
-    const ours = named(to())
-    const lesser = named({ ...to(), user: 'lesser', password: 'lesser-password' })
+    const ours = withUniqueApplicationName(to())
+    const lesser = withUniqueApplicationName({ ...to(), user: 'lesser', password: 'lesser-password' })
     assert.notEqual(ours.settings['PGAPPNAME'], lesser.settings['PGAPPNAME'])
     await holding(ours, '"My Shop"."Or""ders"', 'public.plain')
     await holding(lesser, 'public.busy')
@@ -84,7 +84,7 @@ for (const major of majors()) describe(`PostgreSQL ${major}: who waits behind ou
   })
 
   test('an index that is built concurrently waits for our snapshot, not for a lock on its table', async () => {
-    const ours = named(to())
+    const ours = withUniqueApplicationName(to())
     const holder = await session(ours)
     await holder.query('BEGIN ISOLATION LEVEL REPEATABLE READ')
     await holder.query('SELECT 1')
@@ -99,7 +99,7 @@ for (const major of majors()) describe(`PostgreSQL ${major}: who waits behind ou
   })
 
   test('a wait that was short is not told', async () => {
-    const ours = named(to())
+    const ours = withUniqueApplicationName(to())
     const holder = await holding(ours, 'public.plain')
     const { work, said } = listening()
     const watch = watchWaiters(ours, work)
@@ -114,7 +114,7 @@ for (const major of majors()) describe(`PostgreSQL ${major}: who waits behind ou
   })
 
   test('whoever watches may lose its session, or get none: that is said once, for debugging, and nothing fails', async () => {
-    const ours = named(to())
+    const ours = withUniqueApplicationName(to())
     const { work, said } = listening()
     const watch = watchWaiters(ours, work)
     for (let i = 0; i < 50; i++) {

@@ -8,7 +8,7 @@ import type { UserError } from '../../../src/errors.ts'
 import { dumpEnvironment } from '../../../src/postgres/connection/connection.ts'
 import { connect, type Session } from '../../../src/postgres/connection/session.ts'
 import { StandbyConflict, whyClientBroken } from '../../../src/postgres/connection/session-errors.ts'
-import { named, watchWaiters } from '../../../src/postgres/pg-dump/lock-waiters.ts'
+import { withUniqueApplicationName, watchWaiters } from '../../../src/postgres/pg-dump/lock-waiters.ts'
 import { majors, startOwnServer } from '../../support/own-server.ts'
 import { primarySettings, startStandby } from '../../support/standby.ts'
 import { quietWork } from '../../support/start-servers.ts'
@@ -124,7 +124,7 @@ for (const major of majors()) describe(`PostgreSQL ${major}: a hot standby, whos
     }))
 
   test('a pg_dump that waits at its full pipe is cancelled by luck only: else it holds up the replay, and the watch says when it is to be let go', async () => {
-    const connection = named(standby.to('app'))
+    const connection = withUniqueApplicationName(standby.to('app'))
     const holder = await connect(connection, quietWork())
     await holder.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
     const [row] = await holder.query<{ id: string }>('SELECT pg_catalog.pg_export_snapshot() AS id')

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { parseConnection } from '../../../src/postgres/connection/connection.ts'
-import { preloading } from '../../../src/postgres/server/preload.ts'
+import { preloadSettings } from '../../../src/postgres/server/preload.ts'
 import { whyRestoreFailed } from '../../../src/postgres/pg-restore/errors.ts'
 import { temporaryFolder } from '../../support/copies.ts'
 
@@ -11,10 +11,10 @@ test('a cluster of our own loads what the backup’s extensions insist on, where
   const folder = temporaryFolder()
   for (const name of ['bin', 'lib']) mkdirSync(join(folder, name))
   const bin = join(folder, 'bin')
-  assert.deepEqual(preloading(bin, ['pg_cron', 'vector'], 'scratch'), {}, 'its library is not there')
+  assert.deepEqual(preloadSettings(bin, ['pg_cron', 'vector'], 'scratch'), {}, 'its library is not there')
   for (const name of ['pg_cron', 'pgaudit', 'other']) writeFileSync(join(folder, 'lib', `${name}.so`), '')
-  assert.deepEqual(preloading(bin, ['other', 'vector'], 'scratch'), {})
-  assert.deepEqual(preloading(bin, ['pg_cron', 'pgaudit'], 'scratch'), { shared_preload_libraries: 'pgaudit, pg_cron', 'cron.database_name': 'scratch', 'cron.launch_active_jobs': 'off' })
+  assert.deepEqual(preloadSettings(bin, ['other', 'vector'], 'scratch'), {})
+  assert.deepEqual(preloadSettings(bin, ['pg_cron', 'pgaudit'], 'scratch'), { shared_preload_libraries: 'pgaudit, pg_cron', 'cron.database_name': 'scratch', 'cron.launch_active_jobs': 'off' })
 })
 
 test('a server that refuses such an extension says nothing against the backup', () => {

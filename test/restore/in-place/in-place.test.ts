@@ -252,10 +252,10 @@ test('the safety backup is the last thing before the locks, and the time between
   const b = await bench()
   const said: string[] = []
   const work = quietWork()
-  // read by the frame's fetching and counting, so that only the backup itself lies before the transaction
+  // read by the base archive's fetching and counting, so that only the backup itself lies before the transaction
   const { inPlace, safetyBackup } = await b.restore({ known: ({ safetyBackup: made }) => void (made && said.push('safety')) }, { ...work, log: { ...work.log, info: (text) => void said.push(text) }, hold: (thing) => void said.push(thing.kind) })
   const order = said.filter((text) => /^(folder|safety|Emptying.*)$/.test(text))
-  assert.equal(order[0], 'folder', 'the frame has its folder before the safety backup is made')
+  assert.equal(order[0], 'folder', 'the base archive has its folder before the safety backup is made')
   assert.equal(order.findIndex((text) => text.startsWith('Emptying')), order.indexOf('safety') + 1)
   assert.ok(safetyBackup && inPlace?.unsaved && inPlace.unsaved > 0 && inPlace.unsaved < safetyBackup.took + 5000)
 })
@@ -271,9 +271,9 @@ test('sessions that use the target are waited for, and then named', async () => 
   const b = await bench()
   const holder = await connect(b.target, quietWork())
   await holder.query('BEGIN; SELECT count(*) FROM public.orders')
-  await assert.rejects(b.restore({ lockPatience: 500 }), isError('target-busy', /process \d+/, /Nothing was changed/))
+  await assert.rejects(b.restore({ lockTimeout: 500 }), isError('target-busy', /process \d+/, /Nothing was changed/))
   setTimeout(() => void holder.query('COMMIT').then(() => holder.end()), 700)
-  const result = await b.restore({ lockPatience: 20_000 })
+  const result = await b.restore({ lockTimeout: 20_000 })
   assert.ok(result.plan.every(({ done }) => done))
 })
 

@@ -6,11 +6,11 @@ import { after, describe, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { generateX25519Identity, identityToRecipient } from 'age-encryption'
 import { restore } from '../../../src/restore/restore.ts'
-import { type BareRestored, type BareRestoreOptions, restoreFromFile } from '../../../src/restore/swap/external-dump.ts'
+import { type RestoreExternalResult, type RestoreExternalOptions, restoreExternalDump } from '../../../src/restore/swap/external-dump.ts'
 import { findBackup } from '../../../src/repository/selector.ts'
 import type { UserError } from '../../../src/errors.ts'
 import { libpqEnvironment, withDatabase } from '../../../src/postgres/connection/connection.ts'
-import { restoreFileReport, restoreFileVerdict } from '../../../src/report/restore/external-dump.ts'
+import { restoreExternalReport, restoreExternalVerdict } from '../../../src/report/restore/external-dump.ts'
 import { openStorage } from '../../../src/storage/open.ts'
 import type { Held, Work } from '../../../src/work.ts'
 import { temporaryFolder } from '../../support/copies.ts'
@@ -47,7 +47,7 @@ const kinds: Record<string, (on: Server, database: string) => Buffer> = {
 
 interface Shop {
   name: string
-  options: BareRestoreOptions
+  options: RestoreExternalOptions
   recipient: string
   /** All databases whose names begin with it. */
   databases: () => Promise<unknown[]>
@@ -84,7 +84,7 @@ for (const each of servers()) describe(`PostgreSQL ${each.major}`, () => {
       file(make(each, name), called)
       await query(each, name, `UPDATE app.moment SET at = 'live'; CREATE TABLE later (); ALTER DATABASE ${name} SET timezone = 'Asia/Tokyo'; GRANT CONNECT ON DATABASE ${name} TO bare_reader; COMMENT ON DATABASE ${name} IS 'the shop'`)
       const known: Record<string, unknown> = {}
-      const result = await restoreFromFile({ ...options, backup: `file: ${called}`, label: 'production', known: (facts) => void Object.assign(known, facts), postCommand: 'psql -X -Atc "SELECT at FROM app.moment"', environment: { PATH: process.env['PATH'] ?? '' }, maxRestoreTime: 600_000 }, work)
+      const result = await restoreExternalDump({ ...options, backup: `file: ${called}`, label: 'production', known: (facts) => void Object.assign(known, facts), postCommand: 'psql -X -Atc "SELECT at FROM app.moment"', environment: { PATH: process.env['PATH'] ?? '' }, maxRestoreTime: 600_000 }, work)
       assert.deepEqual([result.tables, result.rows, result.largeObjects, result.plan.every(({ done }) => done)], [2, 501, 1, true])
       assert.deepEqual([result.versions, result.postCommand?.output, result.objective?.held], [{ server: each.version, client: each.version }, 'dumped', true])
       assert.deepEqual(await databases(), [name, result.previousDatabase])
@@ -107,25 +107,25 @@ for (const each of servers()) describe(`PostgreSQL ${each.major}`, () => {
       await query(each, name, `CREATE FUNCTION acts() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; CREATE EVENT TRIGGER acts ON ddl_command_end EXECUTE FUNCTION acts()`)
       file(make(each, name), called)
       const made = `${name}_staging`
-      const result = await restoreFromFile({ ...options, backup: `file: ${called}`, mode: 'new', target: withDatabase(options.target, made), confirm: made, prepare: `UPDATE app.moment SET at = 'staging'` }, work)
+      const result = await restoreExternalDump({ ...options, backup: `file: ${called}`, mode: 'new', target: withDatabase(options.target, made), confirm: made, prepare: `UPDATE app.moment SET at = 'staging'` }, work)
       const { tables, rows, prepared, previousDatabase, safetyBackup, cut } = result
       assert.deepEqual([tables, rows, prepared, previousDatabase, safetyBackup, cut?.triggers.length], [2, 501, true, undefined, undefined, 1])
       assert.deepEqual(await query(each, made, `SELECT at, (SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()) AS encoding FROM app.moment`), [{ at: 'staging', encoding: 'UTF8' }])
       assert.deepEqual(await databases(), [name, made])
       assert.match(result.plan[0]?.step ?? '', /in UTF8 and with the server’s own locale/)
-      assert.match(restoreFileReport(result), /made from a file, and not compared[^]*counted before the SQL of `prepare`[^]*ALTER EVENT TRIGGER "acts" ENABLE/)
-      await assert.rejects(restoreFromFile({ ...options, backup: `file: ${called}`, mode: 'new' }, work), refused('target-exists', /already a database/))
+      assert.match(restoreExternalReport(result), /made from a file, and not compared[^]*counted before the SQL of `prepare`[^]*ALTER EVENT TRIGGER "acts" ENABLE/)
+      await assert.rejects(restoreExternalDump({ ...options, backup: `file: ${called}`, mode: 'new' }, work), refused('target-exists', /already a database/))
     })
   }
 })
 
 /** What a report says, and what nobody can know and it therefore does not say. */
-function told(result: BareRestored): void {
-  const report = restoreFileReport(result)
+function told(result: RestoreExternalResult): void {
+  const report = restoreExternalReport(result)
   for (const says of [/restored from a file and swapped in, and not compared/, /501 rows in 2 tables, 1 large object from [\d.]+ \w+ of `file: shop/, /counted and \*\*not compared\*\*/, /how much newer data it lacks is not known/, /undo: 'true'|undo: true/, /Dumped from \| PostgreSQL [\d.]+, by pg_dump/, /safety backup/, new RegExp(`is only in \`${result.previousDatabase}\``)])
     assert.match(report, says)
   assert.doesNotMatch(report, /committed before|Data written after|compared and swapped|NaN|undefined|Compare with the fingerprint/)
-  assert.match(restoreFileVerdict(result), /^Restored \w+ from file: shop[.\w]+: 501 rows in 2 tables, counted and not compared.* kept as .* backed up first/)
+  assert.match(restoreExternalVerdict(result), /^Restored \w+ from file: shop[.\w]+: 501 rows in 2 tables, counted and not compared.* kept as .* backed up first/)
 }
 
 test('a target of another encoding and locale keeps them', async () => {
@@ -133,7 +133,7 @@ test('a target of another encoding and locale keeps them', async () => {
   file(dump(server, name, '-Fc'))
   await query(server, 'postgres', `CREATE DATABASE ${name}_latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'`)
   const target = withDatabase(options.target, `${name}_latin`)
-  const result = await restoreFromFile({ ...options, target, confirm: target.database }, work)
+  const result = await restoreExternalDump({ ...options, target, confirm: target.database }, work)
   assert.equal(result.rows, 501)
   assert.deepEqual(await query(server, target.database, `SELECT pg_encoding_to_char(encoding) AS encoding, datcollate AS collate FROM pg_database WHERE datname = current_database()`), [{ encoding: 'LATIN1', collate: 'C' }])
 })
@@ -146,17 +146,17 @@ test('a file in a storage, by its key; an older server’s file goes into a newe
   const sources = [openStorage(`file://${folder}`)]
   for (const [called, make] of Object.entries(kinds)) {
     writeFileSync(join(folder, called), make(oldest, old.name))
-    const result = await restoreFromFile({ ...live.options, backup: `store: ${called}`, sources }, live.work)
+    const result = await restoreExternalDump({ ...live.options, backup: `store: ${called}`, sources }, live.work)
     assert.deepEqual([result.rows, result.versions.client, result.server], [501, oldest.version, { backup: oldest.version, target: server.version }], called)
     // backups made since are beside it
     old.file(make(server, live.name), called)
-    await assert.rejects(restoreFromFile({ ...old.options, backup: `file: ${called}` }, old.work), refused('server-older', /older than the backup's .*the pg_dump that made it/))
+    await assert.rejects(restoreExternalDump({ ...old.options, backup: `file: ${called}` }, old.work), refused('server-older', /older than the backup's .*the pg_dump that made it/))
   }
   assert.deepEqual(await old.databases(), [old.name])
 })
 
 describe('the target stays as it was, and nothing is left beside it', () => {
-  const cases: Record<string, { make: (name: string) => Buffer; more?: Partial<BareRestoreOptions>; code: string; says: RegExp }> = {
+  const cases: Record<string, { make: (name: string) => Buffer; more?: Partial<RestoreExternalOptions>; code: string; says: RegExp }> = {
     'a custom archive that is cut': { make: (name) => dump(server, name, '-Fc').subarray(0, -40), code: 'file-damaged', says: /cannot read it to its end/ },
     'plain SQL that is cut': { make: (name) => dump(server, name, '-Fp').subarray(0, -200), code: 'file-damaged', says: /half a dump/ },
     'a gzip that is cut': { make: (name) => gzipSync(dump(server, name, '-Fp')).subarray(0, -3), code: 'file-damaged', says: /does not decompress/ },
@@ -185,7 +185,7 @@ describe('the target stays as it was, and nothing is left beside it', () => {
       await query(server, name, `UPDATE app.moment SET at = 'live'`)
       const made: string[] = []
       const watched: Work = { ...work, hold: (one) => { work.hold(one); if (one.kind === 'database') made.push(one.name) } }
-      await assert.rejects(restoreFromFile({ ...options, ...more }, watched), refused(code, says))
+      await assert.rejects(restoreExternalDump({ ...options, ...more }, watched), refused(code, says))
       assert.deepEqual([await databases(), await moment()], [[name], 'live'])
       assert.equal(made.length, code === 'restore-failed' || code === 'prepare-failed' ? 1 : 0, 'what can be seen in the file is seen before anything is made')
       assert.deepEqual(await query(server, 'postgres', `SELECT FROM pg_database WHERE datname IN ('${made.join("', '")}')`), [])
@@ -195,7 +195,7 @@ describe('the target stays as it was, and nothing is left beside it', () => {
     const [empty, { name, options, databases, moment, file, held, work }] = [await freshDatabase(server), await shop()]
     for (const format of ['-Fp', '-Fc']) {
       file(dump(server, empty.name, format))
-      await assert.rejects(restoreFromFile({ ...options, safetyBackup: false }, work), refused('file-empty', /no table.*Nothing was replaced/))
+      await assert.rejects(restoreExternalDump({ ...options, safetyBackup: false }, work), refused('file-empty', /no table.*Nothing was replaced/))
     }
     assert.deepEqual([await databases(), await moment(), [...held].filter((one) => one.kind === 'folder')], [[name], 'dumped', []])
   })
@@ -208,26 +208,26 @@ test('without the roles that it names: an archive whose owners and grants are le
   file(dump(server, name, '-Fc'))
   await query(server, name, 'REASSIGN OWNED BY bare_passing TO CURRENT_USER; DROP OWNED BY bare_passing')
   await query(server, 'postgres', 'DROP ROLE bare_passing')
-  await assert.rejects(restoreFromFile({ ...options, safetyBackup: false }, work), refused('role-missing', /bare_passing/))
-  const result = await restoreFromFile({ ...options, owner: 'drop', safetyBackup: false }, work)
+  await assert.rejects(restoreExternalDump({ ...options, safetyBackup: false }, work), refused('role-missing', /bare_passing/))
+  const result = await restoreExternalDump({ ...options, owner: 'drop', safetyBackup: false }, work)
   assert.deepEqual([result.rows, result.safetyBackup], [501, undefined])
   assert.deepEqual(await query(server, name, `SELECT tableowner AS owner, has_table_privilege('bare_reader', 'orders', 'SELECT') AS read FROM pg_tables WHERE tablename = 'orders'`), [{ owner: options.target.user, read: false }])
-  assert.match(restoreFileReport(result), /left out \(owner: drop\)/)
+  assert.match(restoreExternalReport(result), /left out \(owner: drop\)/)
 })
 
 test('a dry run reads the file, tells what stands in the way and what cannot be known, and touches nothing', async () => {
   const { name, options, databases, file, held, work } = await shop()
   file(dump(server, name, '-Fc'))
   const dry = { ...options, dryRun: true, confirm: '' }
-  const result = await restoreFromFile(dry, work)
+  const result = await restoreExternalDump(dry, work)
   assert.deepEqual([result.plan.some(({ done }) => done), result.facts?.obstacles, result.facts?.needed], [false, [], undefined])
   assert.deepEqual(result.plan.map(({ step }) => step.split(' ').slice(0, 2).join(' ')), ['Back up', 'Create an', 'Restore file:', 'Count its', 'ANALYZE it,', 'In one'])
-  assert.match(restoreFileReport(result), /Dry run: this is what restoring[^]*it is whole[^]*not known: nothing tells how large[^]*were not compared[^]*dry-run: false/)
-  assert.match(restoreFileVerdict(result), /Dry run: nothing was touched/)
-  const blocked = await restoreFromFile({ ...dry, identities: [], sources: [] }, work)
+  assert.match(restoreExternalReport(result), /Dry run: this is what restoring[^]*it is whole[^]*not known: nothing tells how large[^]*were not compared[^]*dry-run: false/)
+  assert.match(restoreExternalVerdict(result), /Dry run: nothing was touched/)
+  const blocked = await restoreExternalDump({ ...dry, identities: [], sources: [] }, work)
   assert.deepEqual(blocked.facts?.obstacles.map(({ code }) => code), ['safety-backup-failed'])
-  assert.doesNotMatch(restoreFileReport(blocked), /dry-run: false/)
+  assert.doesNotMatch(restoreExternalReport(blocked), /dry-run: false/)
   file(dump(server, name, '-Fc').subarray(0, -40))
-  await assert.rejects(restoreFromFile(dry, work), refused('file-damaged', /cannot read it/))
+  await assert.rejects(restoreExternalDump(dry, work), refused('file-damaged', /cannot read it/))
   assert.deepEqual([await databases(), [...held], readdirSync(options.workspace)], [[name], [], ['shop.dump']])
 })

@@ -112,7 +112,7 @@ test('whatever fails before the swap leaves the target as it was, and no databas
   const store = await newStore()
   const made = await store.backup(target.connection)
   await query(server, target.name, 'INSERT INTO kept VALUES (7)')
-  const object = join(store.folder, 'test', made.id, 'frame.dump.age')
+  const object = join(store.folder, 'test', made.id, 'base.dump.age')
   const good = readFileSync(object)
   const unharmed = async (): Promise<void> => {
     assert.deepEqual(await query(server, target.name, 'SELECT a FROM kept'), [{ a: 7 }])

@@ -7,7 +7,7 @@ import { connect } from '../../../src/postgres/connection/session.ts'
 import { restoreReport } from '../../../src/report/restore/restore.ts'
 import type { RestoreOptions } from '../../../src/restore/options.ts'
 import { restore } from '../../../src/restore/restore.ts'
-import type { RestoredPart, RestoreResult } from '../../../src/restore/result.ts'
+import type { RestoredTables, RestoreResult } from '../../../src/restore/result.ts'
 import type { Held } from '../../../src/work.ts'
 import { newStore, type Store } from '../../support/copies.ts'
 import { freshDatabase, newestServer, query, type Server, servers } from '../../support/servers.ts'
@@ -66,7 +66,7 @@ interface Bench {
   made: Set<string>
   sql: (text: string) => Promise<Record<string, unknown>[]>
   one(text: string): Promise<unknown>
-  restore(options: Partial<RestoreOptions>, work?: ReturnType<typeof quietWork>): Promise<RestoreResult & { part: RestoredPart }>
+  restore(options: Partial<RestoreOptions>, work?: ReturnType<typeof quietWork>): Promise<RestoreResult & { part: RestoredTables }>
 }
 
 async function bench(server: Server = newest, largeTable = 16 << 20, more = ''): Promise<Bench> {
@@ -284,7 +284,7 @@ test('only archives that hold the rows are read; all others may be gone', async 
   const archives = globSync(join(b.store.folder, '**/rows/*'))
   assert.ok(archives.length > 2)
   const { manifest } = await b.store.found()
-  const needed = manifest.objects.filter(({ kind, tables }) => kind === 'frame' || tables?.includes('public.customers')).map(({ name }) => name)
+  const needed = manifest.objects.filter(({ kind, tables }) => kind === 'base' || tables?.includes('public.customers')).map(({ name }) => name)
   for (const file of archives) if (!needed.some((name) => file.endsWith(name))) rmSync(file)
   assert.ok(globSync(join(b.store.folder, '**/rows/*')).length < archives.length)
   const { part, rows } = await b.restore({ tables: ['customers'], replace: true })
@@ -408,7 +408,7 @@ test('writers go on: their rows in other tables stay, and a table that is held i
   assert.ok(written > 0)
   const holder = await connect(b.target.connection, quietWork())
   await holder.query('BEGIN; SELECT count(*) FROM public.orders')
-  await assert.rejects(b.restore({ tables: ['orders'], replace: true, lockPatience: 500 }), isError('target-busy', /process \d+/))
+  await assert.rejects(b.restore({ tables: ['orders'], replace: true, lockTimeout: 500 }), isError('target-busy', /process \d+/))
   await holder.query('COMMIT')
   await holder.end()
   await nothingLeft(b)

@@ -12,7 +12,7 @@ import { type Bucket, bucketOf } from '../bucket.ts'
 import { inPieces, noise } from '../contract.ts'
 
 const partSize = 5 << 20
-const quick: S3Options = { partSize, bufferBudget: 3 * partSize, patience: { pause: 20 } }
+const quick: S3Options = { partSize, bufferBudget: 3 * partSize, timeouts: { pause: 20 } }
 const kind = findS3Server().kind
 const real = kind !== 'stand-in'
 
@@ -152,7 +152,7 @@ describe('S3 with faults on the way', () => {
   test('a reader that rests for longer than any connection may be silent loses nothing, and is not given up', async () => {
     const bytes = noise(6 * partSize)
     await storage.create('object', inPieces(bytes))
-    const impatient = openS3(storage.url, { ...quick, patience: { pause: 20, idle: 150, attempts: 2 } })
+    const impatient = openS3(storage.url, { ...quick, timeouts: { pause: 20, idle: 150, attempts: 2 } })
     const pieces: Buffer[] = []
     for await (const piece of (await impatient.read('object')) as AsyncIterable<Buffer>) {
       pieces.push(Buffer.from(piece))
@@ -179,7 +179,7 @@ describe('S3 with faults on the way', () => {
   })
 
   test('a server that takes a request and says nothing is given up, not waited for', async () => {
-    const impatient = openS3(storage.url, { ...quick, patience: { pause: 20, idle: 300, attempts: 2 } })
+    const impatient = openS3(storage.url, { ...quick, timeouts: { pause: 20, idle: 300, attempts: 2 } })
     fail('PUT', /object/, { kind: 'stall' }, Infinity)
     const start = Date.now()
     await assert.rejects(impatient.create('object', inPieces(Buffer.from('x'))), (error) => error instanceof UserError && error.code === 'storage-unavailable')
@@ -199,7 +199,7 @@ describe('S3 with faults on the way', () => {
     assert.deepEqual(await bucket.everything(), [])
   })
 
-  test('an abort while the server is gone for good ends all the same, within the runner\'s patience', async () => {
+  test('an abort while the server is gone for good ends all the same, within the runner\'s timeouts', async () => {
     fail('PUT', /partNumber=2/, { kind: 'stall' }, Infinity)
     fail('DELETE', /./, { kind: 'stall' }, Infinity)
     const stop = new AbortController()

@@ -15,7 +15,7 @@ import { findS3Server, freePort, type RunningS3, startS3 } from '../../support/s
 import { inPieces, noise } from '../contract.ts'
 
 const partSize = 5 << 20
-const quick: S3Options = { partSize, bufferBudget: 3 * partSize, patience: { pause: 20 } }
+const quick: S3Options = { partSize, bufferBudget: 3 * partSize, timeouts: { pause: 20 } }
 const kind = findS3Server().kind
 const real = kind !== 'stand-in'
 

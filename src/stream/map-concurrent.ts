@@ -5,7 +5,7 @@ import type { Work } from '../work.ts'
  * others run (when nothing runs any more, it must let one of those that are left begin). At the first failure nothing more is begun, and what
  * runs is stopped by the signal of the work that it was given; that failure is thrown when all have ended.
  */
-export async function sideBySide<T, R>(
+export async function mapConcurrent<T, R>(
   things: readonly T[],
   width: number,
   body: (thing: T, work: Work) => Promise<R>,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { sideBySide } from '../../src/stream/side-by-side.ts'
+import { mapConcurrent } from '../../src/stream/map-concurrent.ts'
 import { Cancelled } from '../../src/errors.ts'
 import { quietWork } from '../support/start-servers.ts'
 
@@ -11,7 +11,7 @@ test('as many at a time as said, begun in their order, results in their places',
     let running = 0
     let most = 0
     const things = Array.from({ length: 20 }, (_, i) => i)
-    const results = await sideBySide(things, width, async (thing) => {
+    const results = await mapConcurrent(things, width, async (thing) => {
       begun.push(thing)
       most = Math.max(most, ++running)
       await sleep((thing * 7) % 5)
@@ -20,14 +20,14 @@ test('as many at a time as said, begun in their order, results in their places',
     }, quietWork())
     assert.deepEqual([begun, results, most], [things, things.map((thing) => thing * 2), Math.min(width, 20)])
   }
-  assert.deepEqual(await sideBySide([], 2, async () => 1, quietWork()), [])
+  assert.deepEqual(await mapConcurrent([], 2, async () => 1, quietWork()), [])
 })
 
 test('the first failure stops what runs, lets nothing more begin, and is what is thrown, when all have ended', async () => {
   const ended: number[] = []
   const begun: number[] = []
   await assert.rejects(
-    sideBySide([0, 1, 2, 3, 4], 3, async (thing, work) => {
+    mapConcurrent([0, 1, 2, 3, 4], 3, async (thing, work) => {
       begun.push(thing)
       if (thing === 1) throw new Error('the cause')
       try {
@@ -44,7 +44,7 @@ test('the first failure stops what runs, lets nothing more begin, and is what is
 
 test('what may not run beside another waits for it, and lets those behind it pass', async () => {
   const log: string[] = []
-  await sideBySide(['a1', 'a2', 'b1'], 2, async (thing) => {
+  await mapConcurrent(['a1', 'a2', 'b1'], 2, async (thing) => {
     log.push(`+${thing}`)
     await sleep(thing === 'a1' ? 60 : 5)
     log.push(`-${thing}`)
@@ -54,7 +54,7 @@ test('what may not run beside another waits for it, and lets those behind it pas
 
 test('a cancel is a cancel, whatever it broke', async () => {
   const stop = new AbortController()
-  const running = sideBySide([0, 1, 2], 2, (_thing, work) => sleep(60_000, undefined, { signal: work.signal }), quietWork(stop.signal))
+  const running = mapConcurrent([0, 1, 2], 2, (_thing, work) => sleep(60_000, undefined, { signal: work.signal }), quietWork(stop.signal))
   stop.abort(new Cancelled())
   await assert.rejects(running, Cancelled)
 })
