@@ -12,14 +12,33 @@ export default tseslint.config(
   {
     files: ['**/*.{js,mjs,ts}'],
     extends: [
-      stylistic.configs.customize({ indent: 2, quotes: 'single', semi: false, braceStyle: '1tbs', commaDangle: 'always-multiline', arrowParens: true }),
+      stylistic.configs.customize({
+        indent: 2,
+        quotes: 'single',
+        semi: false,
+        braceStyle: '1tbs',
+        commaDangle: 'always-multiline',
+        arrowParens: true,
+      }),
     ],
     rules: {
-      '@stylistic/max-len': ['error', { code: 160, ignoreStrings: true, ignoreTemplateLiterals: true, ignoreRegExpLiterals: true, ignoreUrls: true }],
-      '@stylistic/member-delimiter-style': ['error', {
-        multiline: { delimiter: 'none' },
-        singleline: { delimiter: 'semi', requireLast: false },
-      }],
+      '@stylistic/max-len': [
+        'error',
+        {
+          code: 160,
+          ignoreStrings: true,
+          ignoreTemplateLiterals: true,
+          ignoreRegExpLiterals: true,
+          ignoreUrls: true,
+        },
+      ],
+      '@stylistic/member-delimiter-style': [
+        'error',
+        {
+          multiline: { delimiter: 'none' },
+          singleline: { delimiter: 'semi', requireLast: false },
+        },
+      ],
       '@stylistic/generator-star-spacing': 'off',
       '@stylistic/space-in-parens': 'off',
       '@stylistic/max-statements-per-line': 'off',
@@ -27,7 +46,11 @@ export default tseslint.config(
       '@stylistic/operator-linebreak': 'off',
       '@stylistic/indent': 'off',
       '@stylistic/indent-binary-ops': 'off',
-      '@stylistic/quotes': ['error', 'single', { avoidEscape: true, allowTemplateLiterals: 'always' }],
+      '@stylistic/quotes': [
+        'error',
+        'single',
+        { avoidEscape: true, allowTemplateLiterals: 'always' },
+      ],
       '@stylistic/quote-props': ['error', 'as-needed'],
       'no-var': 'error',
       'prefer-const': 'error',
@@ -38,7 +61,9 @@ export default tseslint.config(
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.recommendedTypeChecked],
-    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    languageOptions: {
+      parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname },
+    },
     rules: {
       '@typescript-eslint/await-thenable': 'error',
       '@typescript-eslint/consistent-type-imports': 'error',
@@ -46,8 +71,14 @@ export default tseslint.config(
       '@typescript-eslint/no-misused-promises': 'error',
       '@typescript-eslint/only-throw-error': 'error',
       '@typescript-eslint/return-await': ['error', 'error-handling-correctness-only'],
-      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
-      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/switch-exhaustiveness-check': [
+        'error',
+        { considerDefaultExhaustiveForUnions: true },
+      ],
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true },
+      ],
       // A contract may ask for a promise where this backend has nothing to wait for.
       '@typescript-eslint/require-await': 'off',
     },
@@ -60,14 +91,26 @@ export default tseslint.config(
       'no-restricted-syntax': ['error', environment],
     },
   },
-  { files: ['src/github/**/*.ts', 'src/actions/**/*.ts'], rules: { 'no-restricted-syntax': 'off' } },
+  {
+    files: ['src/github/**/*.ts', 'src/actions/**/*.ts'],
+    rules: { 'no-restricted-syntax': 'off' },
+  },
   {
     files: ['test/**/*.ts'],
     rules: {
       // node:test's `test` and `describe` give promises that the runner itself awaits.
-      '@typescript-eslint/no-floating-promises': ['error', {
-        allowForKnownSafeCalls: [{ from: 'package', package: 'node:test', name: ['test', 'describe', 'it', 'suite', 'before', 'after'] }],
-      }],
+      '@typescript-eslint/no-floating-promises': [
+        'error',
+        {
+          allowForKnownSafeCalls: [
+            {
+              from: 'package',
+              package: 'node:test',
+              name: ['test', 'describe', 'it', 'suite', 'before', 'after'],
+            },
+          ],
+        },
+      ],
     },
   },
 )

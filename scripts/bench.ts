@@ -15,7 +15,8 @@ import { measureStartUp } from './bench/start-up.ts'
 const startUpRuns = 5
 
 const stopping = new AbortController()
-for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => stopping.abort(new Error(`Stopped by ${name}.`)))
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.on(name, () => stopping.abort(new Error(`Stopped by ${name}.`)))
 
 process.exitCode = await main(process.argv.slice(2))
 
@@ -27,7 +28,8 @@ async function main(args: string[]): Promise<number> {
   try {
     const options = readOptions(args)
     const results = options.write ? readResults(options.results) : await measure(options)
-    if (results === undefined) throw new Error(`${options.results} is not there yet. Run the bench without --write first.`)
+    if (results === undefined)
+      throw new Error(`${options.results} is not there yet. Run the bench without --write first.`)
     const out = isAbsolute(options.out) ? options.out : join(import.meta.dirname, '..', options.out)
     writeFileSync(out, render(results))
     console.log(`${out} is written${options.write ? '' : `, and ${options.results}`}.`)
@@ -40,16 +42,24 @@ async function main(args: string[]): Promise<number> {
 }
 
 async function measure(options: Options): Promise<Results> {
-  if (!existsSync('/proc/self/status')) throw new Error('The bench reads CPU and memory from /proc, so it needs Linux.')
+  if (!existsSync('/proc/self/status'))
+    throw new Error('The bench reads CPU and memory from /proc, so it needs Linux.')
   const { signal } = stopping
   const say = (text: string): void => console.log(text)
   const { size, also } = await runSize(options, say, signal, async (place) => ({
     machine: describeMachine([place.path, place.postgres.bindir].join(delimiter)),
-    startUp: options.only.includes('start-up') ? await measureStartUp(place, startUpRuns, signal) : undefined,
+    startUp: options.only.includes('start-up')
+      ? await measureStartUp(place, startUpRuns, signal)
+      : undefined,
   }))
   const { machine, startUp } = also
   const measured = size.backup.length + size.restore.length > 0 ? [size] : []
-  const results = merge(readResults(options.results), { format: 1, machine, ...(startUp ? { startUp } : {}), sizes: measured })
+  const results = merge(readResults(options.results), {
+    format: 1,
+    machine,
+    ...(startUp ? { startUp } : {}),
+    sizes: measured,
+  })
   writeResults(options.results, results)
   return results
 }

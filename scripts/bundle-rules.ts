@@ -28,7 +28,9 @@ export function checkBundle(dist: string): string[] {
   const names = readdirSync(dist).sort()
   const bytes = names.reduce((sum, name) => sum + statSync(join(dist, name)).size, 0)
   return [
-    ...names.filter((name) => /\.(?:m|c)?js$/.test(name)).flatMap((name) => checkScript(name, readFileSync(join(dist, name), 'utf8'))),
+    ...names
+      .filter((name) => /\.(?:m|c)?js$/.test(name))
+      .flatMap((name) => checkScript(name, readFileSync(join(dist, name), 'utf8'))),
     ...(names.includes('cli.js') ? [] : ['cli.js is missing']),
     ...(names.includes('licenses.txt') ? [] : ['licenses.txt is missing']),
     ...(bytes > limit ? [`dist is ${bytes} bytes, over the ${limit} that we allow`] : []),
@@ -41,7 +43,9 @@ function checkScript(name: string, text: string): string[] {
   if (missing >= 0) faults.push(`${name}: a module is missing (${around(text, missing)})`)
   for (const { index } of text.matchAll(/\beval\)?\(\s*["'`]require["'`]/g)) {
     if (knownEvals.some((known) => known.test(text.slice(index)))) continue
-    faults.push(`${name}: an eval of require, which an ES module does not have (${around(text, index)})`)
+    faults.push(
+      `${name}: an eval of require, which an ES module does not have (${around(text, index)})`,
+    )
   }
   return faults
 }

@@ -10,7 +10,10 @@ const programs: { what: string; script: string; args: string[] }[] = [
 
 let failed = false
 for (const { what, script, args } of programs) {
-  const { status } = spawnSync(process.execPath, [join(root, 'node_modules', script), ...args], { cwd: root, stdio: 'inherit' })
+  const { status } = spawnSync(process.execPath, [join(root, 'node_modules', script), ...args], {
+    cwd: root,
+    stdio: 'inherit',
+  })
   console.log(status === 0 ? `${what}: clean` : `${what}: see above`)
   if (status !== 0) failed = true
 }

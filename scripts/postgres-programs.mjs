@@ -27,7 +27,8 @@ export function findPostgres(env) {
     if (!needed.every((program) => existsSync(join(bindir, program)))) continue
     const version = versionOf(join(bindir, 'postgres'))
     const major = Number.parseInt(version ?? '', 10)
-    if (version !== undefined && major >= 15 && !found.has(major)) found.set(major, { major, version, bindir })
+    if (version !== undefined && major >= 15 && !found.has(major))
+      found.set(major, { major, version, bindir })
   }
   return [...found.values()].sort((a, b) => b.major - a.major)
 }
@@ -36,7 +37,12 @@ export function findPostgres(env) {
 function candidates(env) {
   const named = (env.HOLDFAST_TEST_BINDIRS ?? '').split(':')
   const usual = places.flatMap(({ parent, folder }) =>
-    existsSync(parent) ? readdirSync(parent).filter((name) => folder.test(name)).map((name) => join(parent, name, 'bin')) : [])
+    existsSync(parent)
+      ? readdirSync(parent)
+          .filter((name) => folder.test(name))
+          .map((name) => join(parent, name, 'bin'))
+      : [],
+  )
   const path = (env.PATH ?? '').split(delimiter)
   return [...named, ...usual, ...path].filter((directory) => directory !== '')
 }
@@ -44,7 +50,12 @@ function candidates(env) {
 /** @param {string} postgres */
 function versionOf(postgres) {
   try {
-    return /\d+(?:\.\d+)?/.exec(execFileSync(postgres, ['--version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }))?.[0]
+    return /\d+(?:\.\d+)?/.exec(
+      execFileSync(postgres, ['--version'], {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'ignore'],
+      }),
+    )?.[0]
   } catch {
     return undefined
   }

@@ -30,20 +30,36 @@ installDependencies()
 const node = findNode()
 /** @type {NodeJS.ProcessEnv} */
 const env = { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH ?? ''}` }
-if (task.postgres) env.HOLDFAST_TEST_BINDIRS = postgres().map(({ bindir }) => bindir).join(':')
-if (task.script !== undefined) runTask(node, [join(root, task.script), ...(task.arguments ?? []), ...rest], env)
+if (task.postgres)
+  env.HOLDFAST_TEST_BINDIRS = postgres()
+    .map(({ bindir }) => bindir)
+    .join(':')
+if (task.script !== undefined)
+  runTask(node, [join(root, task.script), ...(task.arguments ?? []), ...rest], env)
 else console.log(`Node: ${node}\nPostgreSQL programs: ${env.HOLDFAST_TEST_BINDIRS}`)
 
 /** Installs what the lock names, unless it is all there in the same versions. */
 function installDependencies() {
   const wanted = packagesOf(join(root, 'package-lock.json'))
   const present = packagesOf(join(root, 'node_modules', '.package-lock.json'))
-  const missing = Object.entries(wanted).filter(([path, { version, optional }]) =>
-    path !== '' && !(optional && present[path] === undefined) && present[path]?.version !== version)
+  const missing = Object.entries(wanted).filter(
+    ([path, { version, optional }]) =>
+      path !== '' &&
+      !(optional && present[path] === undefined) &&
+      present[path]?.version !== version,
+  )
   if (missing.length === 0) return
-  console.log(`Installing dependencies (npm ci): ${missing.length} of ${Object.keys(wanted).length - 1} packages are missing or of another version.`)
-  const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: root, stdio: 'inherit' })
-  if (status !== 0) stop('npm ci failed; its message is above. Mend that (network, registry, disk space), then type the same command again.')
+  console.log(
+    `Installing dependencies (npm ci): ${missing.length} of ${Object.keys(wanted).length - 1} packages are missing or of another version.`,
+  )
+  const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund'], {
+    cwd: root,
+    stdio: 'inherit',
+  })
+  if (status !== 0)
+    stop(
+      'npm ci failed; its message is above. Mend that (network, registry, disk space), then type the same command again.',
+    )
 }
 
 /**
@@ -58,11 +74,15 @@ function packagesOf(lock) {
 function findNode() {
   if (Number.parseInt(process.versions.node, 10) >= 24) return process.execPath
   const packaged = ['node', 'node-bin']
-    .map((name) => join(root, 'node_modules', `${name}-${process.platform}-${process.arch}`, 'bin', 'node'))
+    .map((name) =>
+      join(root, 'node_modules', `${name}-${process.platform}-${process.arch}`, 'bin', 'node'),
+    )
     .find((path) => existsSync(path))
   if (packaged !== undefined) return packaged
-  stop(`Node 24 is needed, this is ${process.version}, and no packaged Node fits ${process.platform}-${process.arch} (or npm left optional packages out).\n` +
-    'Install Node 24 (https://nodejs.org/en/download), then type the same command again.')
+  stop(
+    `Node 24 is needed, this is ${process.version}, and no packaged Node fits ${process.platform}-${process.arch} (or npm left optional packages out).\n` +
+      'Install Node 24 (https://nodejs.org/en/download), then type the same command again.',
+  )
 }
 
 /** PostgreSQL's programs, found; on a Debian-like system with root: installed. */
@@ -71,17 +91,29 @@ function postgres() {
   if (found.length > 0) return found
   const debian = existsSync('/etc/debian_version')
   if (debian && process.getuid?.() === 0) {
-    console.log("No PostgreSQL 15 or newer here: installing the distribution's `postgresql` package (no cluster is made, no recommended packages).")
+    console.log(
+      "No PostgreSQL 15 or newer here: installing the distribution's `postgresql` package (no cluster is made, no recommended packages).",
+    )
     installPostgres()
     const installed = findPostgres(process.env)
     if (installed.length > 0) return installed
-    stop("The distribution's PostgreSQL is older than 15. Install a newer one, or name its folder of programs in HOLDFAST_TEST_BINDIRS.")
+    stop(
+      "The distribution's PostgreSQL is older than 15. Install a newer one, or name its folder of programs in HOLDFAST_TEST_BINDIRS.",
+    )
   }
-  const command = debian ? 'sudo apt-get install -y --no-install-recommends postgresql'
-    : process.platform === 'darwin' ? 'brew install postgresql@18'
-      : existsSync('/etc/redhat-release') ? 'sudo dnf install -y postgresql-server' : undefined
-  stop('No PostgreSQL 15 or newer was found: not under /usr/lib/postgresql, /usr/pgsql-*, /opt/postgres, Homebrew or PATH.\n' +
-    (command === undefined ? 'Install server and client programs, or name their folder in HOLDFAST_TEST_BINDIRS.' : `Type:  ${command}`))
+  const command = debian
+    ? 'sudo apt-get install -y --no-install-recommends postgresql'
+    : process.platform === 'darwin'
+      ? 'brew install postgresql@18'
+      : existsSync('/etc/redhat-release')
+        ? 'sudo dnf install -y postgresql-server'
+        : undefined
+  stop(
+    'No PostgreSQL 15 or newer was found: not under /usr/lib/postgresql, /usr/pgsql-*, /opt/postgres, Homebrew or PATH.\n' +
+      (command === undefined
+        ? 'Install server and client programs, or name their folder in HOLDFAST_TEST_BINDIRS.'
+        : `Type:  ${command}`),
+  )
 }
 
 function installPostgres() {
@@ -92,7 +124,16 @@ function installPostgres() {
     writeFileSync(config, 'create_main_cluster = false\n')
   }
   apt('update')
-  if (apt('install', '-y', '-o', 'Dpkg::Options::=--force-confold', '--no-install-recommends', 'postgresql') !== 0) {
+  if (
+    apt(
+      'install',
+      '-y',
+      '-o',
+      'Dpkg::Options::=--force-confold',
+      '--no-install-recommends',
+      'postgresql',
+    ) !== 0
+  ) {
     stop('apt-get could not install postgresql; its message is above.')
   }
 }
@@ -100,7 +141,10 @@ function installPostgres() {
 /** @param {string[]} args */
 function apt(...args) {
   const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-  return spawnSync('apt-get', ['-qq', ...args], { stdio: ['ignore', 'ignore', 'inherit'], env: environment }).status
+  return spawnSync('apt-get', ['-qq', ...args], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: environment,
+  }).status
 }
 
 /**
@@ -110,8 +154,11 @@ function apt(...args) {
  */
 function runTask(program, args, environment) {
   const child = spawn(program, args, { cwd: root, env: environment, stdio: 'inherit' })
-  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) process.on(signal, () => child.kill(signal))
-  child.on('exit', (code, signal) => process.exit(code ?? 128 + (signal === null ? 0 : constants.signals[signal])))
+  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP']))
+    process.on(signal, () => child.kill(signal))
+  child.on('exit', (code, signal) =>
+    process.exit(code ?? 128 + (signal === null ? 0 : constants.signals[signal])),
+  )
 }
 
 /**

@@ -20,7 +20,10 @@ const supported = [15, 16, 17, 18]
 const fileLimit = 600_000
 
 const root = dirname(import.meta.dirname)
-const [runner, given] = [process.argv.includes('--runner'), process.argv.slice(2).filter((argument) => argument !== '--runner')]
+const [runner, given] = [
+  process.argv.includes('--runner'),
+  process.argv.slice(2).filter((argument) => argument !== '--runner'),
+]
 const flags = given.filter((argument) => argument.startsWith('-'))
 const named = given.filter((argument) => !argument.startsWith('-'))
 const files = named.length > 0 ? named : testFiles(runner)
@@ -44,7 +47,9 @@ async function main(): Promise<number> {
   const { servers, stop } = await startServers(stopping.signal)
   try {
     const notShown = missing(servers.map(({ major }) => major))
-    console.log(`PostgreSQL: ${servers.map(({ version, bindir }) => `${version} (${bindir})`).join(', ')}`)
+    console.log(
+      `PostgreSQL: ${servers.map(({ version, bindir }) => `${version} (${bindir})`).join(', ')}`,
+    )
     for (const what of notShown) console.log(`NOT SHOWN by this run: ${what}`)
     const code = await runTests(environment(servers))
     for (const what of notShown) console.log(`NOT SHOWN by this run: ${what}`)
@@ -55,20 +60,36 @@ async function main(): Promise<number> {
 }
 
 function testFiles(ofRunner: boolean): string[] {
-  return globSync('test/**/*.test.ts', { cwd: root }).filter((file) => file.startsWith('test/runner/') === ofRunner).sort()
+  return globSync('test/**/*.test.ts', { cwd: root })
+    .filter((file) => file.startsWith('test/runner/') === ofRunner)
+    .sort()
 }
 
 /** Settles with the exit code of the tests; when we are stopped, they are stopped first. */
 function runTests(env: NodeJS.ProcessEnv): Promise<number> {
   const concurrency = Math.max(2, availableParallelism() - 1)
-  const args = ['--test', `--test-concurrency=${concurrency}`, `--test-timeout=${fileLimit}`, ...flags, ...files]
+  const args = [
+    '--test',
+    `--test-concurrency=${concurrency}`,
+    `--test-timeout=${fileLimit}`,
+    ...flags,
+    ...files,
+  ]
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, { cwd: root, env, stdio: 'inherit' })
     const end = (): void => void child.kill('SIGTERM')
     stopping.signal.addEventListener('abort', end, { once: true })
     if (stopping.signal.aborted) end()
     child.once('error', reject)
-    child.once('exit', (code, signal) => resolve(stoppedBy !== undefined ? 128 + constants.signals[stoppedBy] : signal !== null ? 1 : (code ?? 1)))
+    child.once('exit', (code, signal) =>
+      resolve(
+        stoppedBy !== undefined
+          ? 128 + constants.signals[stoppedBy]
+          : signal !== null
+            ? 1
+            : (code ?? 1),
+      ),
+    )
   })
 }
 
@@ -76,14 +97,23 @@ function runTests(env: NodeJS.ProcessEnv): Promise<number> {
 function missing(majors: number[]): string[] {
   const absent = supported.filter((major) => !majors.includes(major))
   return [
-    ...(absent.length > 0 ? [`PostgreSQL ${absent.join(', ')}: no such programs here (name their folders in HOLDFAST_TEST_BINDIRS).`] : []),
-    ...(findS3Server().kind === 'stand-in' ? ['S3 against a real server: neither versitygw nor Go is here, so an npm package stands in.'] : []),
+    ...(absent.length > 0
+      ? [
+          `PostgreSQL ${absent.join(', ')}: no such programs here (name their folders in HOLDFAST_TEST_BINDIRS).`,
+        ]
+      : []),
+    ...(findS3Server().kind === 'stand-in'
+      ? ['S3 against a real server: neither versitygw nor Go is here, so an npm package stands in.']
+      : []),
   ]
 }
 
 /** What test files are told of the machine, so that each need not look (or build) for itself. */
 function environment(postgres: ServerDescription[]): NodeJS.ProcessEnv {
   const s3 = findS3Server()
-  const told = s3.kind === 'stand-in' ? { HOLDFAST_TEST_S3: 'stand-in' } : { HOLDFAST_TEST_VERSITYGW: s3.program }
+  const told =
+    s3.kind === 'stand-in'
+      ? { HOLDFAST_TEST_S3: 'stand-in' }
+      : { HOLDFAST_TEST_VERSITYGW: s3.program }
   return { ...process.env, ...told, HOLDFAST_TEST_SERVERS: JSON.stringify({ postgres }) }
 }

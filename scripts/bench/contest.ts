@@ -44,8 +44,14 @@ function isProgram(file: string): boolean {
 }
 
 /** Where a backup contestant's product is kept: a folder, and a prefix of the S3 server's bucket. */
-export const product = (place: Place, name: string): { folder: string; prefix: string; s3Folder: string } =>
-  ({ folder: place.folder('products', name), prefix: `products/${name}`, s3Folder: place.s3Folder(`products/${name}`) })
+export const product = (
+  place: Place,
+  name: string,
+): { folder: string; prefix: string; s3Folder: string } => ({
+  folder: place.folder('products', name),
+  prefix: `products/${name}`,
+  s3Folder: place.s3Folder(`products/${name}`),
+})
 
 /** Runs a backup once, in place of what the contestant stored before. Throws with the last line of what it said if it fails. */
 export async function runBackup(contestant: Contestant, contest: Contest): Promise<Run> {
@@ -55,25 +61,43 @@ export async function runBackup(contestant: Contestant, contest: Contest): Promi
   rmSync(kept.folder, { recursive: true, force: true })
   const env = variables(contestant.name, contest, { ...place.source.env(source) })
   const run = await timed(contestant, env, contest)
-  const stored = contestant.stores === undefined ? 0 : bytesIn(contestant.stores === 's3' ? kept.s3Folder : kept.folder)
-  if (contestant.stores !== undefined && stored < contest.subject.tableBytes / 50) throw new Error(`It stored ${stored} bytes, which cannot be the whole database.`)
+  const stored =
+    contestant.stores === undefined
+      ? 0
+      : bytesIn(contestant.stores === 's3' ? kept.s3Folder : kept.folder)
+  if (contestant.stores !== undefined && stored < contest.subject.tableBytes / 50)
+    throw new Error(`It stored ${stored} bytes, which cannot be the whole database.`)
   return { ...run, stored }
 }
 
 /** Runs a restore once, into a new database, and throws unless every row, index and constraint is there. */
 export async function runRestore(contestant: Contestant, contest: Contest): Promise<Run> {
-  const { place: { target, folder, s3Folder }, subject } = contest
+  const {
+    place: { target, folder, s3Folder },
+    subject,
+  } = contest
   await dropCopies(contest)
   // verify makes its own
   const ownDatabase = contestant.action?.name === 'verify'
   if (!ownDatabase) await target.query('postgres', `CREATE DATABASE ${copy} TEMPLATE template0`)
   const from = contestant.from ?? 'none'
-  spawnSync('bash', ['-c', 'find "$@" -type f -exec cat {} + > /dev/null', 'warm', folder('products', from), s3Folder(`products/${from}`)], { stdio: 'ignore' })
+  spawnSync(
+    'bash',
+    [
+      '-c',
+      'find "$@" -type f -exec cat {} + > /dev/null',
+      'warm',
+      folder('products', from),
+      s3Folder(`products/${from}`),
+    ],
+    { stdio: 'ignore' },
+  )
   try {
     const run = await timed(contestant, variables(from, contest, target.env(copy)), contest)
     if (ownDatabase || contestant.name === 'pgbackrest') return run
     const found = await contentsOf(target, copy)
-    if (found !== subject.contents) throw new Error('What it restored has not all rows, indexes and constraints of the source.')
+    if (found !== subject.contents)
+      throw new Error('What it restored has not all rows, indexes and constraints of the source.')
     return run
   } finally {
     await dropCopies(contest)
@@ -81,48 +105,107 @@ export async function runRestore(contestant: Contestant, contest: Contest): Prom
 }
 
 async function dropCopies({ place: { target } }: Contest): Promise<void> {
-  const databases = await target.query('postgres', "SELECT quote_ident(datname) AS name FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'")
-  for (const { name } of databases) await target.query('postgres', `DROP DATABASE ${String(name)} WITH (FORCE)`)
+  const databases = await target.query(
+    'postgres',
+    "SELECT quote_ident(datname) AS name FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'",
+  )
+  for (const { name } of databases)
+    await target.query('postgres', `DROP DATABASE ${String(name)} WITH (FORCE)`)
 }
 
 /** What must be the same in a copy, as text. */
 export async function contentsOf(server: Place['source'], database: string): Promise<string> {
   const query = (sql: string): Promise<Record<string, unknown>[]> => server.query(database, sql)
-  const tables = await query("SELECT oid::regclass::text AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1")
-  const counts = tables.map(({ name }) => `SELECT '${String(name)}' AS name, count(*)::int AS rows FROM ${String(name)}`).join(' UNION ALL ')
+  const tables = await query(
+    "SELECT oid::regclass::text AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1",
+  )
+  const counts = tables
+    .map(
+      ({ name }) => `SELECT '${String(name)}' AS name, count(*)::int AS rows FROM ${String(name)}`,
+    )
+    .join(' UNION ALL ')
   const rows = await query(`SELECT name, rows FROM (${counts}) AS counted ORDER BY 1`)
-  const others = await query(`SELECT (SELECT count(*)::int FROM pg_index WHERE indisvalid AND indrelid >= 16384) AS indexes,
+  const others =
+    await query(`SELECT (SELECT count(*)::int FROM pg_index WHERE indisvalid AND indrelid >= 16384) AS indexes,
     (SELECT count(*)::int FROM pg_constraint WHERE convalidated AND connamespace = 'public'::regnamespace) AS constraints`)
   return JSON.stringify([rows, others])
 }
 
 /** What scripts find in their environment. `name` is whose product it is about. */
-function variables(name: string, { place, subject, jobs }: Contest, database: Record<string, string>): Record<string, string> {
+function variables(
+  name: string,
+  { place, subject, jobs }: Contest,
+  database: Record<string, string>,
+): Record<string, string> {
   const { s3, source: from } = place
   const kept = product(place, name)
   const password = from.env(source).PGPASSWORD ?? ''
   const temp = place.folder('temp')
   return {
-    ...database, ...s3.env,
-    PATH: place.path, HOME: temp, TMPDIR: temp, LANG: 'C.UTF-8',
-    TEMP: temp, FOLDER: kept.folder, KEEP: place.folder('keep'), STORE: `backups/${kept.prefix}`, S3_URL: s3.url(kept.prefix), FOLDER_URL: `file://${kept.folder}`,
-    DATABASE_URL: from.url(source), TARGET_URL: place.target.url(copy), SCRATCH_URL: place.target.url('postgres'), SOURCE_PORT: from.env(source).PGPORT ?? '', SOURCE_PASSWORD: password,
-    JOBS: String(jobs), LARGEST: subject.largest, OTHERS: subject.others.join(' '),
-    RECIPIENT: place.recipient, IDENTITY: place.identity, IDENTITY_FILE: place.identityFile, PASSPHRASE: place.passphrase,
-    RCLONE_CONFIG: join(temp, 'rclone.conf'), RCLONE_CONFIG_STORE_TYPE: 's3', RCLONE_CONFIG_STORE_PROVIDER: 'Other', RCLONE_CONFIG_STORE_ENDPOINT: s3.endpoint,
-    RCLONE_CONFIG_STORE_ENV_AUTH: 'true', RCLONE_CONFIG_STORE_REGION: 'us-east-1', RCLONE_S3_NO_CHECK_BUCKET: 'true',
-    RESTIC_REPOSITORY: `s3:${s3.endpoint}/backups/${kept.prefix}`, RESTIC_PASSWORD: place.passphrase, AWS_DEFAULT_REGION: 'us-east-1',
-    PGCOPYDB_SOURCE_PGURI: from.url(source), PGCOPYDB_TARGET_PGURI: place.target.url(copy),
-    PGBACKREST_STANZA: 'shop', PGBACKREST_PG1_PATH: from.dataDirectory, PGBACKREST_PG1_PORT: from.env(source).PGPORT ?? '', PGBACKREST_PG1_SOCKET_PATH: dirname(from.dataDirectory),
-    PGBACKREST_PG1_USER: 'bench', PGBACKREST_PG1_DATABASE: 'postgres', PGBACKREST_REPO1_PATH: kept.folder, PGBACKREST_REPO1_CIPHER_TYPE: 'aes-256-cbc',
-    PGBACKREST_REPO1_CIPHER_PASS: place.passphrase, PGBACKREST_PROCESS_MAX: String(jobs), PGBACKREST_COMPRESS_TYPE: 'zst', PGBACKREST_COMPRESS_LEVEL: '1',
-    PGBACKREST_ARCHIVE_CHECK: 'n', PGBACKREST_START_FAST: 'y', PGBACKREST_LOG_PATH: place.folder('logs'), PGBACKREST_LOCK_PATH: place.folder('locks'),
-    PGBACKREST_LOG_LEVEL_CONSOLE: 'off', PGBACKREST_LOG_LEVEL_STDERR: 'warn', PGBACKREST_LOG_LEVEL_FILE: 'off',
+    ...database,
+    ...s3.env,
+    PATH: place.path,
+    HOME: temp,
+    TMPDIR: temp,
+    LANG: 'C.UTF-8',
+    TEMP: temp,
+    FOLDER: kept.folder,
+    KEEP: place.folder('keep'),
+    STORE: `backups/${kept.prefix}`,
+    S3_URL: s3.url(kept.prefix),
+    FOLDER_URL: `file://${kept.folder}`,
+    DATABASE_URL: from.url(source),
+    TARGET_URL: place.target.url(copy),
+    SCRATCH_URL: place.target.url('postgres'),
+    SOURCE_PORT: from.env(source).PGPORT ?? '',
+    SOURCE_PASSWORD: password,
+    JOBS: String(jobs),
+    LARGEST: subject.largest,
+    OTHERS: subject.others.join(' '),
+    RECIPIENT: place.recipient,
+    IDENTITY: place.identity,
+    IDENTITY_FILE: place.identityFile,
+    PASSPHRASE: place.passphrase,
+    RCLONE_CONFIG: join(temp, 'rclone.conf'),
+    RCLONE_CONFIG_STORE_TYPE: 's3',
+    RCLONE_CONFIG_STORE_PROVIDER: 'Other',
+    RCLONE_CONFIG_STORE_ENDPOINT: s3.endpoint,
+    RCLONE_CONFIG_STORE_ENV_AUTH: 'true',
+    RCLONE_CONFIG_STORE_REGION: 'us-east-1',
+    RCLONE_S3_NO_CHECK_BUCKET: 'true',
+    RESTIC_REPOSITORY: `s3:${s3.endpoint}/backups/${kept.prefix}`,
+    RESTIC_PASSWORD: place.passphrase,
+    AWS_DEFAULT_REGION: 'us-east-1',
+    PGCOPYDB_SOURCE_PGURI: from.url(source),
+    PGCOPYDB_TARGET_PGURI: place.target.url(copy),
+    PGBACKREST_STANZA: 'shop',
+    PGBACKREST_PG1_PATH: from.dataDirectory,
+    PGBACKREST_PG1_PORT: from.env(source).PGPORT ?? '',
+    PGBACKREST_PG1_SOCKET_PATH: dirname(from.dataDirectory),
+    PGBACKREST_PG1_USER: 'bench',
+    PGBACKREST_PG1_DATABASE: 'postgres',
+    PGBACKREST_REPO1_PATH: kept.folder,
+    PGBACKREST_REPO1_CIPHER_TYPE: 'aes-256-cbc',
+    PGBACKREST_REPO1_CIPHER_PASS: place.passphrase,
+    PGBACKREST_PROCESS_MAX: String(jobs),
+    PGBACKREST_COMPRESS_TYPE: 'zst',
+    PGBACKREST_COMPRESS_LEVEL: '1',
+    PGBACKREST_ARCHIVE_CHECK: 'n',
+    PGBACKREST_START_FAST: 'y',
+    PGBACKREST_LOG_PATH: place.folder('logs'),
+    PGBACKREST_LOCK_PATH: place.folder('locks'),
+    PGBACKREST_LOG_LEVEL_CONSOLE: 'off',
+    PGBACKREST_LOG_LEVEL_STDERR: 'warn',
+    PGBACKREST_LOG_LEVEL_FILE: 'off',
   }
 }
 
 /** Puts all in order, runs, and measures from the start of the process to the end of its output. */
-async function timed(contestant: Contestant, env: Record<string, string>, contest: Contest): Promise<Run> {
+async function timed(
+  contestant: Contestant,
+  env: Record<string, string>,
+  contest: Contest,
+): Promise<Run> {
   const { place, signal } = contest
   const temp = place.folder('temp')
   if (contestant.before !== undefined) await shell(contestant.before, env, signal)
@@ -135,11 +218,18 @@ async function timed(contestant: Contestant, env: Record<string, string>, contes
   const onStart = (child: ChildProcess): void => {
     const watching = watch(child.pid ?? 0, temp)
     child.once('exit', () => {
-      result = { cpu: cpuOfEndedChildren() - cpuBefore, serverCpu: cpuOf(servers) - serverBefore, ...watching.stop() }
+      result = {
+        cpu: cpuOfEndedChildren() - cpuBefore,
+        serverCpu: cpuOf(servers) - serverBefore,
+        ...watching.stop(),
+      }
     })
   }
   try {
-    const wall = contestant.action === undefined ? await shell(contestant.script ?? '', env, signal, onStart) : await act(contestant.action, env, contest, onStart)
+    const wall =
+      contestant.action === undefined
+        ? await shell(contestant.script ?? '', env, signal, onStart)
+        : await act(contestant.action, env, contest, onStart)
     if (result === undefined) throw new Error('It was not seen to end.')
     return { wall, ...result, stored: 0 }
   } finally {
@@ -148,19 +238,33 @@ async function timed(contestant: Contestant, env: Record<string, string>, contes
 }
 
 /** Runs a script; gives its milliseconds. */
-async function shell(script: string, env: Record<string, string>, signal: AbortSignal, onStart?: (child: ChildProcess) => void): Promise<number> {
+async function shell(
+  script: string,
+  env: Record<string, string>,
+  signal: AbortSignal,
+  onStart?: (child: ChildProcess) => void,
+): Promise<number> {
   signal.throwIfAborted()
   const began = performance.now()
-  const child = spawn('bash', ['-c', `set -euo pipefail\n${script}`], { env, stdio: ['ignore', 'ignore', 'pipe'], detached: true })
+  const child = spawn('bash', ['-c', `set -euo pipefail\n${script}`], {
+    env,
+    stdio: ['ignore', 'ignore', 'pipe'],
+    detached: true,
+  })
   const stop = (): void => {
-    if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) process.kill(-child.pid, 'SIGKILL')
+    if (child.pid !== undefined && child.exitCode === null && child.signalCode === null)
+      process.kill(-child.pid, 'SIGKILL')
   }
   signal.addEventListener('abort', stop)
   let said = ''
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-20_000)))
+  child.stderr
+    .setEncoding('utf8')
+    .on('data', (text: string) => (said = (said + text).slice(-20_000)))
   onStart?.(child)
   try {
-    const code = await new Promise<number | null>((resolve, reject) => child.once('error', reject).once('close', resolve))
+    const code = await new Promise<number | null>((resolve, reject) =>
+      child.once('error', reject).once('close', resolve),
+    )
     signal.throwIfAborted()
     if (code !== 0) throw new Error(why(said) || `It ended with ${code}.`)
     return performance.now() - began
@@ -169,11 +273,30 @@ async function shell(script: string, env: Record<string, string>, signal: AbortS
   }
 }
 
-async function act({ name, inputs }: NonNullable<Contestant['action']>, env: Record<string, string>, { place, jobs, signal }: Contest, onStart: (child: ChildProcess) => void): Promise<number> {
-  const given = Object.fromEntries(Object.entries(inputs).map(([input, value]) => [input, value.replace(/^\$(\w+)$/, (_all, variable: string) => env[variable] ?? '')]))
+async function act(
+  { name, inputs }: NonNullable<Contestant['action']>,
+  env: Record<string, string>,
+  { place, jobs, signal }: Contest,
+  onStart: (child: ChildProcess) => void,
+): Promise<number> {
+  const given = Object.fromEntries(
+    Object.entries(inputs).map(([input, value]) => [
+      input,
+      value.replace(/^\$(\w+)$/, (_all, variable: string) => env[variable] ?? ''),
+    ]),
+  )
   const run = await call({
-    name, inputs: { 'postgres-bin': place.postgres.bindir, jobs: String(jobs), ...given }, folder: place.folder('runs'), signal, onStart,
-    env: { ...place.s3.env, PATH: place.path, TMPDIR: place.folder('temp'), RUNNER_TEMP: place.folder('temp') },
+    name,
+    inputs: { 'postgres-bin': place.postgres.bindir, jobs: String(jobs), ...given },
+    folder: place.folder('runs'),
+    signal,
+    onStart,
+    env: {
+      ...place.s3.env,
+      PATH: place.path,
+      TMPDIR: place.folder('temp'),
+      RUNNER_TEMP: place.folder('temp'),
+    },
   })
   // a verify that finds any difference ends with 1; one of a backup without a fingerprint ends well when it has restored
   if (run.code !== 0) throw new Error(why(run.log) || `It ended with ${run.code}.`)
@@ -191,7 +314,9 @@ export function baseBytes(place: Place): number | undefined {
   const folder = product(place, 'ours').s3Folder
   const [manifest] = globSync('**/manifest.json', { cwd: folder })
   if (manifest === undefined) return undefined
-  const { objects } = JSON.parse(readFileSync(join(folder, manifest), 'utf8')) as { objects: { kind: string; bytes: number; plain?: { bytes: number } }[] }
+  const { objects } = JSON.parse(readFileSync(join(folder, manifest), 'utf8')) as {
+    objects: { kind: string; bytes: number; plain?: { bytes: number } }[]
+  }
   const base = objects.find(({ kind }) => kind === 'base')
   return base?.plain?.bytes ?? base?.bytes
 }

@@ -16,12 +16,20 @@ export interface Rows {
 }
 
 /** Bytes on disk that a row of each table takes with its share of pages and TOAST, as seen on PostgreSQL 18. */
-const bytesOf = { accounts: 231, events: 859, documents: 3520, orders: 313, readings: 76, lookup_row: 135 }
+const bytesOf = {
+  accounts: 231,
+  events: 859,
+  documents: 3520,
+  orders: 313,
+  readings: 76,
+  lookup_row: 135,
+}
 const lookups = 300
 
 /** How many rows make tables of about so many bytes on disk: half of it `events`, 7 % in 300 small tables. */
 export function rowsFor(bytes: number): Rows {
-  const rows = (share: number, each: number): number => Math.max(10, Math.round(bytes * share / each))
+  const rows = (share: number, each: number): number =>
+    Math.max(10, Math.round((bytes * share) / each))
   return {
     lookups,
     // 32 MB of text to cut from, or 8 MB for a small database
@@ -36,15 +44,39 @@ export function rowsFor(bytes: number): Rows {
 }
 
 /** Fills the empty database that `env` (PG*) leads to, then indexes, keys, VACUUM ANALYZE. Two sessions at a time: about 20 seconds a gigabyte and core. */
-export async function generate(psql: string, env: NodeJS.ProcessEnv, rows: Rows, seed: number, signal: AbortSignal): Promise<void> {
-  const settings = '-c maintenance_work_mem=256MB -c synchronous_commit=off -c jit=off -c client_min_messages=warning'
+export async function generate(
+  psql: string,
+  env: NodeJS.ProcessEnv,
+  rows: Rows,
+  seed: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const settings =
+    '-c maintenance_work_mem=256MB -c synchronous_commit=off -c jit=off -c client_min_messages=warning'
   const run = async (script: string): Promise<void> => {
-    const variables = Object.entries({ seed, ...rows }).flatMap(([name, value]) => ['-v', `${name}=${value}`])
-    const args = ['-X', '-q', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1', ...variables, '-f', join(import.meta.dirname, script)]
-    const child = spawn(psql, args, { env: { ...env, PGOPTIONS: settings }, stdio: ['ignore', 'ignore', 'pipe'], signal })
+    const variables = Object.entries({ seed, ...rows }).flatMap(([name, value]) => [
+      '-v',
+      `${name}=${value}`,
+    ])
+    const args = [
+      '-X',
+      '-q',
+      '-o',
+      '/dev/null',
+      '-v',
+      'ON_ERROR_STOP=1',
+      ...variables,
+      '-f',
+      join(import.meta.dirname, script),
+    ]
+    const child = spawn(psql, args, {
+      env: { ...env, PGOPTIONS: settings },
+      stdio: ['ignore', 'ignore', 'pipe'],
+      signal,
+    })
     let said = ''
     child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
-    const [code] = await once(child, 'close') as [number | null]
+    const [code] = (await once(child, 'close')) as [number | null]
     if (code !== 0) throw new Error(`${script} failed:\n${said}`)
   }
   await run('tables.sql')

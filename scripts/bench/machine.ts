@@ -5,8 +5,15 @@ import type { Machine } from './results.ts'
 
 /** How each program tells its version. Those that are not here are left out. */
 const versions: Record<string, string[]> = {
-  pg_dump: ['--version'], age: ['--version'], rclone: ['version'], restic: ['version'], openssl: ['version'], gzip: ['--version'], tar: ['--version'],
-  pgcopydb: ['--version'], pgbackrest: ['version'],
+  pg_dump: ['--version'],
+  age: ['--version'],
+  rclone: ['version'],
+  restic: ['version'],
+  openssl: ['version'],
+  gzip: ['--version'],
+  tar: ['--version'],
+  pgcopydb: ['--version'],
+  pgbackrest: ['version'],
 }
 
 export function describeMachine(path: string): Machine {
@@ -18,10 +25,20 @@ export function describeMachine(path: string): Machine {
     return status === 0 && version !== undefined ? [{ name, version }] : []
   })
   // Built by Go from its module, it does not know its own version; the build information in it does.
-  const built = spawnSync('sh', ['-c', 'go version -m "$(command -v versitygw)"'], { env: { ...process.env, PATH: path }, encoding: 'utf8' }).stdout
+  const built = spawnSync('sh', ['-c', 'go version -m "$(command -v versitygw)"'], {
+    env: { ...process.env, PATH: path },
+    encoding: 'utf8',
+  }).stdout
   const gateway = /\tmod\t\S+\tv(\S+)/.exec(built)?.[1]
   return {
-    cpu: processors[0]?.model ?? 'unknown', cores: processors.length, memory: totalmem(), kernel: `${type()} ${release()}`,
-    tools: [{ name: 'node', version: process.version }, { name: 'versitygw', version: gateway ?? 'of unknown version' }, ...tools],
+    cpu: processors[0]?.model ?? 'unknown',
+    cores: processors.length,
+    memory: totalmem(),
+    kernel: `${type()} ${release()}`,
+    tools: [
+      { name: 'node', version: process.version },
+      { name: 'versitygw', version: gateway ?? 'of unknown version' },
+      ...tools,
+    ],
   }
 }

@@ -23,13 +23,19 @@ export function watch(pid: number, folder: string): { stop(): Peaks } {
   const lookAtMemory = (): void => {
     const sum = tree(pid).reduce((total, each) => total + residentBytes(each), 0)
     peaks.treeMemory = Math.max(peaks.treeMemory, sum)
-    peaks.ownMemory = Math.max(peaks.ownMemory, Number(/^VmHWM:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0) * 1024)
+    peaks.ownMemory = Math.max(
+      peaks.ownMemory,
+      Number(/^VmHWM:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0) * 1024,
+    )
   }
   const lookAtDisk = (): void => {
     peaks.disk = Math.max(peaks.disk, bytesIn(folder))
   }
   lookAtMemory()
-  const timers = [setInterval(lookAtMemory, lookEvery.memory), setInterval(lookAtDisk, lookEvery.disk)]
+  const timers = [
+    setInterval(lookAtMemory, lookEvery.memory),
+    setInterval(lookAtDisk, lookEvery.disk),
+  ]
   return {
     stop() {
       timers.forEach(clearInterval)
@@ -47,7 +53,14 @@ export function cpuOfEndedChildren(): number {
 
 /** Milliseconds of CPU of living processes, what they started, and those of theirs that have ended. */
 export function cpuOf(pids: readonly number[]): number {
-  const ticks = pids.flatMap(tree).reduce((sum, pid) => sum + statFields(pid).slice(11, 15).reduce((own, value) => own + Number(value), 0), 0)
+  const ticks = pids.flatMap(tree).reduce(
+    (sum, pid) =>
+      sum +
+      statFields(pid)
+        .slice(11, 15)
+        .reduce((own, value) => own + Number(value), 0),
+    0,
+  )
   return ticks * millisecondsPerTick
 }
 
@@ -70,7 +83,8 @@ function tree(pid: number): number[] {
   const found = [pid]
   for (const parent of found) {
     for (const thread of list(`/proc/${parent}/task`)) {
-      for (const child of read(`/proc/${parent}/task/${thread}/children`).split(' ')) if (child !== '') found.push(Number(child))
+      for (const child of read(`/proc/${parent}/task/${thread}/children`).split(' '))
+        if (child !== '') found.push(Number(child))
     }
   }
   return found

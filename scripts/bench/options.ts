@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 
 export const parts = ['backup', 'restore', 'start-up'] as const
-export type Part = typeof parts[number]
+export type Part = (typeof parts)[number]
 
 export interface Options {
   /** Gigabytes (10^9 bytes) of tables. */
@@ -38,29 +38,58 @@ export function readOptions(args: string[]): Options {
   const { values } = parseArgs({
     args,
     options: {
-      size: { type: 'string', default: '1' }, rounds: { type: 'string', default: '3' }, seed: { type: 'string', default: '1' }, jobs: { type: 'string', default: '2' },
-      only: { type: 'string' }, peers: { type: 'string' }, postgres: { type: 'string' },
-      results: { type: 'string', default: join(tmpdir(), 'holdfast-bench.json') }, out: { type: 'string', default: 'docs/benchmarks.md' },
+      size: { type: 'string', default: '1' },
+      rounds: { type: 'string', default: '3' },
+      seed: { type: 'string', default: '1' },
+      jobs: { type: 'string', default: '2' },
+      only: { type: 'string' },
+      peers: { type: 'string' },
+      postgres: { type: 'string' },
+      results: { type: 'string', default: join(tmpdir(), 'holdfast-bench.json') },
+      out: { type: 'string', default: 'docs/benchmarks.md' },
       write: { type: 'boolean', default: false },
     },
   })
-  const number = (name: 'size' | 'rounds' | 'seed' | 'jobs' | 'postgres', least: number, whole = true): number => {
+  const number = (
+    name: 'size' | 'rounds' | 'seed' | 'jobs' | 'postgres',
+    least: number,
+    whole = true,
+  ): number => {
     const value = Number(values[name])
-    if (!Number.isFinite(value) || value < least || (whole && !Number.isInteger(value))) throw new Error(`--${name} must be a ${whole ? 'whole ' : ''}number of ${least} or more, not ${values[name]}.`)
+    if (!Number.isFinite(value) || value < least || (whole && !Number.isInteger(value)))
+      throw new Error(
+        `--${name} must be a ${whole ? 'whole ' : ''}number of ${least} or more, not ${values[name]}.`,
+      )
     return value
   }
   const only = list(values.only)
-  for (const part of only) if (!(parts as readonly string[]).includes(part)) throw new Error(`--only must be one of ${parts.join(', ')}, not ${part}.`)
+  for (const part of only)
+    if (!(parts as readonly string[]).includes(part))
+      throw new Error(`--only must be one of ${parts.join(', ')}, not ${part}.`)
   return {
-    size: number('size', 0.01, false), rounds: number('rounds', 1), seed: number('seed', 0), jobs: number('jobs', 1),
-    only: only.length > 0 ? only as Part[] : [...parts],
+    size: number('size', 0.01, false),
+    rounds: number('rounds', 1),
+    seed: number('seed', 0),
+    jobs: number('jobs', 1),
+    only: only.length > 0 ? (only as Part[]) : [...parts],
     peers: list(values.peers),
     ...(values.postgres === undefined ? {} : { postgres: number('postgres', 15) }),
-    results: values.results, out: values.out, write: values.write,
-    typed: shaping.flatMap((name) => values[name] === undefined || (name === 'seed' && values[name] === '1') ? [] : [`--${name} ${values[name]}`]).join(' '),
+    results: values.results,
+    out: values.out,
+    write: values.write,
+    typed: shaping
+      .flatMap((name) =>
+        values[name] === undefined || (name === 'seed' && values[name] === '1')
+          ? []
+          : [`--${name} ${values[name]}`],
+      )
+      .join(' '),
   }
 }
 
 function list(text: string | undefined): string[] {
-  return (text ?? '').split(',').map((each) => each.trim()).filter((each) => each !== '')
+  return (text ?? '')
+    .split(',')
+    .map((each) => each.trim())
+    .filter((each) => each !== '')
 }

@@ -18,7 +18,14 @@ export interface Call {
 }
 
 /** Its exit code, what it said, what it gave out. When the signal fires, it is cancelled as a runner would. */
-export async function call({ name, inputs, env, folder, signal, onStart }: Call): Promise<Pick<ActionRun, 'code' | 'log' | 'outputs' | 'ms'>> {
+export async function call({
+  name,
+  inputs,
+  env,
+  folder,
+  signal,
+  onStart,
+}: Call): Promise<Pick<ActionRun, 'code' | 'log' | 'outputs' | 'ms'>> {
   signal.throwIfAborted()
   let main: ChildProcess | undefined
   const onChild = (message: unknown): void => {
@@ -35,7 +42,9 @@ export async function call({ name, inputs, env, folder, signal, onStart }: Call)
   signal.addEventListener('abort', onAbort)
   try {
     // By the environment and not as inputs: an older action.yml does not know all of them, and then they mean nothing.
-    const variables = Object.fromEntries(Object.entries(inputs).map(([input, value]) => [`INPUT_${input.toUpperCase()}`, value]))
+    const variables = Object.fromEntries(
+      Object.entries(inputs).map(([input, value]) => [`INPUT_${input.toUpperCase()}`, value]),
+    )
     const run = await runAction(name, {}, { env: { ...variables, ...env }, folder, timeout: limit })
     signal.throwIfAborted()
     return run

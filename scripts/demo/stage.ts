@@ -4,7 +4,18 @@
  */
 import { type ChildProcess, execFileSync } from 'node:child_process'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { accessSync, chmodSync, constants, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs'
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -39,7 +50,8 @@ export interface Stage {
 /** Starts everything and loads the sample into `atlas`. When `signal` fires, the action that runs is stopped as a runner would. */
 export async function openStage(signal: AbortSignal): Promise<Stage> {
   const [newest, ...older] = findPostgres(process.env)
-  if (newest === undefined) throw new Error('No PostgreSQL was found. Type: npm run demo (it says what to install).')
+  if (newest === undefined)
+    throw new Error('No PostgreSQL was found. Type: npm run demo (it says what to install).')
   const outside = process.env.TMPDIR
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'demo-')))
   // The server's own user, which is not root, has to walk through.
@@ -57,19 +69,35 @@ export async function openStage(signal: AbortSignal): Promise<Stage> {
     if (outside === undefined) delete process.env.TMPDIR
     else process.env.TMPDIR = outside
     rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
-    const failed = stopped.flatMap((each) => each.status === 'rejected' ? [messageOf(each.reason)] : [])
+    const failed = stopped.flatMap((each) =>
+      each.status === 'rejected' ? [messageOf(each.reason)] : [],
+    )
     return [...failed, ...processesIn(folder), ...(existsSync(folder) ? [folder] : [])]
   }
   try {
     process.env.TMPDIR = place('servers')
-    const [temporary, runs, backups, workspace] = [place('temporary'), place('runs'), place('backups'), place('workspace')]
+    const [temporary, runs, backups, workspace] = [
+      place('temporary'),
+      place('runs'),
+      place('backups'),
+      place('workspace'),
+    ]
     const { major, version, bindir } = newest
-    cluster = await startCluster({ directory: bindir, major, version }, { superuser: 'atlas_admin' }, quietWork(signal))
+    cluster = await startCluster(
+      { directory: bindir, major, version },
+      { superuser: 'atlas_admin' },
+      quietWork(signal),
+    )
     s3 = await startS3(['backups'], chooseS3())
     const { connection } = cluster
     const env = { ...s3.env, TMPDIR: temporary, PATH: [bindir, process.env.PATH].join(delimiter) }
     const stage: Stage = {
-      postgres: { version, bindir }, others: older.map((each) => each.version), s3, backups, workspace, close,
+      postgres: { version, bindir },
+      others: older.map((each) => each.version),
+      s3,
+      backups,
+      workspace,
+      close,
       url: (database) => connectionUrl(withDatabase(connection, database)),
       query: async (database, sql) => {
         const client = new Client({ connectionString: stage.url(database) })
@@ -82,7 +110,11 @@ export async function openStage(signal: AbortSignal): Promise<Stage> {
       },
       act: async (name, inputs) => {
         signal.throwIfAborted()
-        const run = await runAction(name, { 'postgres-bin': bindir, ...inputs }, { env, folder: runs, workspace })
+        const run = await runAction(
+          name,
+          { 'postgres-bin': bindir, ...inputs },
+          { env, folder: runs, workspace },
+        )
         signal.throwIfAborted()
         return run
       },
@@ -110,13 +142,17 @@ function chooseS3(): S3Server {
       return false
     }
   })
-  return program === undefined || program === '' ? { kind: 'stand-in' } : { kind: 'versitygw', program }
+  return program === undefined || program === ''
+    ? { kind: 'stand-in' }
+    : { kind: 'versitygw', program }
 }
 
 /** Processes whose command line names a folder: the servers that run in it. */
 function processesIn(folder: string): string[] {
   const lines = existsSync('/proc/self/cmdline')
-    ? readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map((pid) => `${pid} ${commandLine(pid)}`)
+    ? readdirSync('/proc')
+        .filter((name) => /^\d+$/.test(name))
+        .map((pid) => `${pid} ${commandLine(pid)}`)
     : execFileSync('ps', ['-Ao', 'pid=,args='], { encoding: 'utf8' }).split('\n')
   return lines.filter((line) => line.includes(folder)).map((line) => `process ${line.trim()}`)
 }
@@ -151,7 +187,11 @@ function watchChildren(signal: AbortSignal): { close(): void } {
 /** As a runner cancels: SIGINT, then with patience SIGTERM, then SIGKILL. The post step after it is let be: it cleans up. */
 async function stopAction(child: ChildProcess): Promise<void> {
   if (!child.spawnargs.some((argument) => argument.endsWith('/main.js'))) return
-  for (const [name, patience] of [['SIGINT', 7500], ['SIGTERM', 2500], ['SIGKILL', 0]] as const) {
+  for (const [name, patience] of [
+    ['SIGINT', 7500],
+    ['SIGTERM', 2500],
+    ['SIGKILL', 0],
+  ] as const) {
     if (child.exitCode !== null || child.signalCode !== null) return
     child.kill(name)
     await sleep(patience, undefined, { ref: false })

@@ -36,7 +36,12 @@ export class Story {
   summary({ summary }: ActionRun): void {
     const edge = paint('┃ ', 'dim', this.#screen)
     const text = renderMarkdown(summary.trim(), { ...this.#screen, width: this.#screen.width - 2 })
-    this.#write(`${text.split('\n').map((line) => `${edge}${line}`.trimEnd()).join('\n')}\n\n`)
+    this.#write(
+      `${text
+        .split('\n')
+        .map((line) => `${edge}${line}`.trimEnd())
+        .join('\n')}\n\n`,
+    )
   }
 
   /** Holds what was seen against what should be. If it holds, it is among the proven; if not, the demo ends, with the action's log. */

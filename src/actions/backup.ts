@@ -11,7 +11,9 @@ export async function backupStep({ env, work, secrets, output, report }: Step): 
   const { storage, ...inputs } = readBackupInputs(env)
   const url = runUrl(env)
   const options = { ...inputs, ...(url ? { runUrl: url } : {}) }
-  const result = await withStorages(storage, env, (destinations) => makeBackup({ ...options, destinations }, work))
+  const result = await withStorages(storage, env, (destinations) =>
+    makeBackup({ ...options, destinations }, work),
+  )
   output('backup-id', result.id)
   output('location', result.locations[0]?.location ?? '')
   output('bytes', result.bytes)

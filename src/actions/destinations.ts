@@ -3,7 +3,11 @@ import { openStorage } from '../storage/open.ts'
 import type { Storage } from '../storage/storage.ts'
 
 /** Opens the storages, has the body use them, closes them however it ends. A wrong URL throws before any is asked for anything. */
-export async function withStorages<T>(urls: readonly string[], env: Env, body: (storages: Storage[]) => Promise<T>): Promise<T> {
+export async function withStorages<T>(
+  urls: readonly string[],
+  env: Env,
+  body: (storages: Storage[]) => Promise<T>,
+): Promise<T> {
   const storages: Storage[] = []
   try {
     for (const url of urls) storages.push(openStorage(url, { env }))

@@ -20,8 +20,11 @@ export async function post(): Promise<void> {
   try {
     await endEarlierStep(held)
     const { storage, servers } = readSweepInputs(process.env)
-    const cleaned = await withStorages(storage, process.env, (destinations) => sweep(held, { destinations, servers }, runner.work))
-    for (const sentence of cleaned) log[sentence.startsWith('Could not') ? 'warning' : 'info'](sentence)
+    const cleaned = await withStorages(storage, process.env, (destinations) =>
+      sweep(held, { destinations, servers }, runner.work),
+    )
+    for (const sentence of cleaned)
+      log[sentence.startsWith('Could not') ? 'warning' : 'info'](sentence)
   } catch (error) {
     const hint = error instanceof UserError ? ` ${error.hint}` : ''
     log.warning(`Cleaning up after the step failed: ${messageOf(error)}${hint}`)

@@ -10,7 +10,11 @@ import { statusReport } from '../report/status.ts'
 import { status } from '../repository/status.ts'
 import type { KnownFacts } from '../restore/options.ts'
 import { restore as restoreBackup, type TaskResults } from '../restore/restore.ts'
-import { type RestoreExternalResult, type RestoreExternalOptions, restoreExternalDump } from '../restore/swap/external-dump.ts'
+import {
+  type RestoreExternalResult,
+  type RestoreExternalOptions,
+  restoreExternalDump,
+} from '../restore/swap/external-dump.ts'
 import { withStorages } from './destinations.ts'
 import { fileInputs, type FileInputs, namesFile } from './restore-file.ts'
 import { run, type Step } from './run.ts'
@@ -22,7 +26,13 @@ export async function restoreStep({ env, work, secrets, output, report }: Step):
   if (task === 'list') return listBackups(storage, inputs, { env, work, secrets, report })
   // what is known is an output even when the step fails later
   const known = ({ id, safetyBackup, database, previousDatabase, lost }: KnownFacts): void => {
-    const facts = { 'backup-id': id, 'safety-backup-id': safetyBackup, database, 'previous-database': previousDatabase, 'lost-ms': lost }
+    const facts = {
+      'backup-id': id,
+      'safety-backup-id': safetyBackup,
+      database,
+      'previous-database': previousDatabase,
+      'lost-ms': lost,
+    }
     for (const [name, value] of Object.entries(facts)) if (value !== undefined) output(name, value)
   }
   output('previous-database', '')
@@ -30,7 +40,9 @@ export async function restoreStep({ env, work, secrets, output, report }: Step):
   const more = { environment: migrationEnvironment(env), known, ...(url ? { runUrl: url } : {}) }
   const result = namesFile({ task, ...inputs })
     ? await fromFile(storage, fileInputs(inputs), more, { env, work })
-    : await withStorages(storage, env, (sources) => restoreBackup({ ...inputs, ...more, task, sources }, work))
+    : await withStorages(storage, env, (sources) =>
+        restoreBackup({ ...inputs, ...more, task, sources }, work),
+      )
   if (result.task === 'restore' && result.part) output('schema', result.part.schemas.join('\n'))
   output('duration-ms', Math.round(result.timings.total))
   const shown = secrets.redactAll(result)
@@ -40,22 +52,45 @@ export async function restoreStep({ env, work, secrets, output, report }: Step):
   if (obstacle) throw new UserError(obstacle.code, obstacle.message, obstacle.hint)
   const command = shown.task === 'clean' ? undefined : shown.postCommand
   if (command?.failed !== undefined)
-    throw new UserError('post-command-failed', `${verdict} But the post-command ${command.failed}.`, 'What was restored is restored all the same, and the job summary says what can be done about it. Run the command again by hand.')
+    throw new UserError(
+      'post-command-failed',
+      `${verdict} But the post-command ${command.failed}.`,
+      'What was restored is restored all the same, and the job summary says what can be done about it. Run the command again by hand.',
+    )
   work.log.info(verdict)
 }
 
 /** From a file that another tool made; its path is one in the workspace. */
-function fromFile(storage: readonly string[], inputs: FileInputs, more: Pick<RestoreExternalOptions, 'environment' | 'known' | 'runUrl'>, { env, work }: Pick<Step, 'env' | 'work'>): Promise<RestoreExternalResult> {
-  return withStorages(storage, env, (sources) => restoreExternalDump({ ...inputs, ...more, sources, workspace: env['GITHUB_WORKSPACE'] || '.' }, work))
+function fromFile(
+  storage: readonly string[],
+  inputs: FileInputs,
+  more: Pick<RestoreExternalOptions, 'environment' | 'known' | 'runUrl'>,
+  { env, work }: Pick<Step, 'env' | 'work'>,
+): Promise<RestoreExternalResult> {
+  return withStorages(storage, env, (sources) =>
+    restoreExternalDump(
+      { ...inputs, ...more, sources, workspace: env['GITHUB_WORKSPACE'] || '.' },
+      work,
+    ),
+  )
 }
 
 /** What there is to restore from. */
-async function listBackups(storage: readonly string[], { label, target }: { label?: string; target: { database: string } }, { env, work, secrets, report }: Pick<Step, 'env' | 'work' | 'secrets' | 'report'>): Promise<void> {
-  const result = await withStorages(storage, env, (sources) => status({ sources, label: label ?? target.database }, work))
+async function listBackups(
+  storage: readonly string[],
+  { label, target }: { label?: string; target: { database: string } },
+  { env, work, secrets, report }: Pick<Step, 'env' | 'work' | 'secrets' | 'report'>,
+): Promise<void> {
+  const result = await withStorages(storage, env, (sources) =>
+    status({ sources, label: label ?? target.database }, work),
+  )
   report(statusReport(secrets.redactAll(result)))
 }
 
-function told(result: TaskResults[keyof TaskResults] | RestoreExternalResult): { markdown: string; verdict: string } {
+function told(result: TaskResults[keyof TaskResults] | RestoreExternalResult): {
+  markdown: string
+  verdict: string
+} {
   switch (result.task) {
     case 'undo':
       return { markdown: undoReport(result), verdict: undoVerdict(result) }

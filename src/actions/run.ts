@@ -31,7 +31,8 @@ export async function run(action: string, handler: (step: Step) => Promise<void>
   const env: Env = process.env
   const secrets = maskSecrets(env)
   const runner = startWork(env, secrets.redact)
-  for (const { text, notable } of secrets.warnings) runner.work.log[notable ? 'warning' : 'info'](text)
+  for (const { text, notable } of secrets.warnings)
+    runner.work.log[notable ? 'warning' : 'info'](text)
   const outputs = new Map<string, string | number | boolean>()
   let reported = false
   const step: Step = {
@@ -42,7 +43,8 @@ export async function run(action: string, handler: (step: Step) => Promise<void>
     annotate,
     report(markdown) {
       reported = true
-      if (!writeSummary(secrets.redact(markdown), env)) runner.work.log.info('There is no room for a job summary here; the report is left out.')
+      if (!writeSummary(secrets.redact(markdown), env))
+        runner.work.log.info('There is no room for a job summary here; the report is left out.')
     },
   }
   try {
@@ -50,7 +52,9 @@ export async function run(action: string, handler: (step: Step) => Promise<void>
     outputs.set('outcome', 'success').set('error-code', '')
   } catch (thrown) {
     const failure = failureOf(thrown, runner.cancelledBy())
-    outputs.set('outcome', failure.cancelled ? 'cancelled' : 'failure').set('error-code', failure.code)
+    outputs
+      .set('outcome', failure.cancelled ? 'cancelled' : 'failure')
+      .set('error-code', failure.code)
     process.exitCode = failure.exitCode
     const message = secrets.redact(failure.message)
     const hint = secrets.redact(failure.hint)
@@ -76,11 +80,31 @@ export function failureOf(thrown: unknown, signal: NodeJS.Signals | undefined): 
   // children that are stopped, and connections that are cut, fail in many ways; the signal is why
   if (signal || thrown instanceof Cancelled) {
     const message = signal ? `The run was cancelled (${signal}).` : messageOf(thrown)
-    return { cancelled: true, code: 'cancelled', message, hint: '', exitCode: 128 + constants.signals[signal ?? 'SIGINT'] }
+    return {
+      cancelled: true,
+      code: 'cancelled',
+      message,
+      hint: '',
+      exitCode: 128 + constants.signals[signal ?? 'SIGINT'],
+    }
   }
-  if (thrown instanceof UserError) return { cancelled: false, code: thrown.code, message: thrown.message, hint: thrown.hint, exitCode: 1 }
-  const hint = 'This is a fault of the action itself. Please report it with the stack below, and with a log of a run with debug logging on.'
-  return { cancelled: false, code: 'internal', message: `Unexpected error: ${messageOf(thrown)}`, hint, exitCode: 1 }
+  if (thrown instanceof UserError)
+    return {
+      cancelled: false,
+      code: thrown.code,
+      message: thrown.message,
+      hint: thrown.hint,
+      exitCode: 1,
+    }
+  const hint =
+    'This is a fault of the action itself. Please report it with the stack below, and with a log of a run with debug logging on.'
+  return {
+    cancelled: false,
+    code: 'internal',
+    message: `Unexpected error: ${messageOf(thrown)}`,
+    hint,
+    exitCode: 1,
+  }
 }
 
 function say(action: string, thrown: unknown, failure: StepFailure, work: Work): void {
@@ -89,7 +113,13 @@ function say(action: string, thrown: unknown, failure: StepFailure, work: Work):
     work.log.debug(stacks(thrown))
     return
   }
-  annotate([{ severity: 'error', title: `${action} failed`, message: `${failure.message}\n${failure.hint}`.trim() }])
+  annotate([
+    {
+      severity: 'error',
+      title: `${action} failed`,
+      message: `${failure.message}\n${failure.hint}`.trim(),
+    },
+  ])
   if (thrown instanceof UserError) work.log.debug(stacks(thrown))
   else work.log.info(stacks(thrown))
 }

@@ -11,10 +11,21 @@ import { run, type Step } from './run.ts'
 
 export const testMigration = (): Promise<void> => run('test-migration', testMigrationStep)
 
-export async function testMigrationStep({ env, work, secrets, output, report, annotate }: Step): Promise<void> {
+export async function testMigrationStep({
+  env,
+  work,
+  secrets,
+  output,
+  report,
+  annotate,
+}: Step): Promise<void> {
   const { storage, token, ...inputs } = readTestMigrationInputs(env)
   const environment = migrationEnvironment(env)
-  const result = secrets.redactAll(await withStorages(storage, env, (sources) => rehearse({ ...inputs, sources, environment }, work)))
+  const result = secrets.redactAll(
+    await withStorages(storage, env, (sources) =>
+      rehearse({ ...inputs, sources, environment }, work),
+    ),
+  )
   output('verdict', result.verdict)
   const file = join(work.temporary, `holdfast-rehearsal-${result.id}-${process.pid}.json`)
   writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`)
@@ -22,14 +33,27 @@ export async function testMigrationStep({ env, work, secrets, output, report, an
   const markdown = secrets.redact(rehearsalReport(result))
   report(markdown)
   const comment = await postComment(markdown, result.label, token, env)
-  if (comment.posted === 'no') annotate([{ severity: comment.broken ? 'warning' : 'note', message: secrets.redact(comment.why) }])
-  else work.log.info(`The report is a comment of the pull request (${comment.posted}): ${comment.url}`)
+  if (comment.posted === 'no')
+    annotate([
+      { severity: comment.broken ? 'warning' : 'note', message: secrets.redact(comment.why) },
+    ])
+  else
+    work.log.info(`The report is a comment of the pull request (${comment.posted}): ${comment.url}`)
   annotate(
     result.findings
       .filter((finding) => finding.severity !== 'note')
-      .map((finding) => ({ severity: finding.severity, title: `${finding.object}: ${finding.code}`, message: `${finding.evidence} ${finding.remedy}` })),
+      .map((finding) => ({
+        severity: finding.severity,
+        title: `${finding.object}: ${finding.code}`,
+        message: `${finding.evidence} ${finding.remedy}`,
+      })),
   )
-  if (result.verdict === 'fail') throw new UserError(errorCode(result), rehearsalVerdict(result), 'The job summary shows every finding and what the command wrote.')
+  if (result.verdict === 'fail')
+    throw new UserError(
+      errorCode(result),
+      rehearsalVerdict(result),
+      'The job summary shows every finding and what the command wrote.',
+    )
   work.log.info(rehearsalVerdict(result))
 }
 

@@ -14,11 +14,28 @@ export const verify = (): Promise<void> => run('verify', verifyStep)
 export async function verifyStep(step: Step): Promise<void> {
   const { env, work, secrets, output, report } = step
   // a step that reads them after a failure must not meet an empty word
-  for (const [name, value] of [['backup-id', ''], ['level', 'none'], ['proven', false], ['checked', 0], ['valid', 0], ['age-ms', ''], ['restore-ms', '']] as const) output(name, value)
+  for (const [name, value] of [
+    ['backup-id', ''],
+    ['level', 'none'],
+    ['proven', false],
+    ['checked', 0],
+    ['valid', 0],
+    ['age-ms', ''],
+    ['restore-ms', ''],
+  ] as const)
+    output(name, value)
   const given = readVerifyInputs(env)
   const which = parseSelector(given.backup)
   if (which.kind === 'file' || which.kind === 'store') return verifyFile(which, given, step)
-  const { storage, checkCommand, workingDirectory, maxAge, maxRestoreTime, maxSizeChange, ...inputs } = given
+  const {
+    storage,
+    checkCommand,
+    workingDirectory,
+    maxAge,
+    maxRestoreTime,
+    maxSizeChange,
+    ...inputs
+  } = given
   const url = runUrl(env)
   const objectives = {
     ...(maxAge === undefined ? {} : { maxAge }),
@@ -27,11 +44,22 @@ export async function verifyStep(step: Step): Promise<void> {
   }
   const options = {
     ...inputs,
-    ...(checkCommand ? { checkCommand: { command: checkCommand, workingDirectory, timeout: inputs.timeout, environment: migrationEnvironment(env) } } : {}),
+    ...(checkCommand
+      ? {
+          checkCommand: {
+            command: checkCommand,
+            workingDirectory,
+            timeout: inputs.timeout,
+            environment: migrationEnvironment(env),
+          },
+        }
+      : {}),
     objectives,
     ...(url ? { runUrl: url } : {}),
   }
-  const result = await withStorages(storage, env, (sources) => verifyBatch({ ...options, sources }, work))
+  const result = await withStorages(storage, env, (sources) =>
+    verifyBatch({ ...options, sources }, work),
+  )
   const sum = sumOf(result)
   output('backup-id', result.backups[0]?.id ?? '')
   output('level', sum.level ?? '')
@@ -44,6 +72,9 @@ export async function verifyStep(step: Step): Promise<void> {
   report(batchReport(shown))
   const failure = batchFailure(shown)
   if (failure) throw new UserError(failure.code, failure.message, failure.hint)
-  const limited = shown.backups.some(({ result: one }) => one !== undefined && !one.proven && one.limit !== undefined && one.asked === undefined)
+  const limited = shown.backups.some(
+    ({ result: one }) =>
+      one !== undefined && !one.proven && one.limit !== undefined && one.asked === undefined,
+  )
   work.log[limited ? 'warning' : 'info'](batchVerdict(shown))
 }

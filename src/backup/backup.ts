@@ -5,7 +5,11 @@ import { type Depth, type Fingerprint, inOrder } from '../postgres/fingerprint/f
 import type { SchemaPrint } from '../postgres/fingerprint/schema.ts'
 import { readSequences } from '../postgres/fingerprint/sequences.ts'
 import { type Table, tableName } from '../postgres/fingerprint/tables.ts'
-import { withUniqueApplicationName, type Waiter, watchWaiters } from '../postgres/pg-dump/lock-waiters.ts'
+import {
+  withUniqueApplicationName,
+  type Waiter,
+  watchWaiters,
+} from '../postgres/pg-dump/lock-waiters.ts'
 import { Drift } from '../postgres/pg-dump/snapshot.ts'
 import { folderOf, locationOf, newId } from '../repository/ids.ts'
 import { assertManifest, type Manifest, writeManifest } from '../repository/manifest.ts'
@@ -91,17 +95,30 @@ export async function backup(options: BackupOptions, work: Work): Promise<Backup
   for (let attempt = 1; ; attempt++) {
     let preflightResult: PreflightResult | undefined
     try {
-      preflightResult = await preflight({ ...options, database: withUniqueApplicationName(options.database) }, work)
-      const made = await attemptBackup({ ...options, database: preflightResult.database, label }, preflightResult, started, work)
+      preflightResult = await preflight(
+        { ...options, database: withUniqueApplicationName(options.database) },
+        work,
+      )
+      const made = await attemptBackup(
+        { ...options, database: preflightResult.database, label },
+        preflightResult,
+        started,
+        work,
+      )
       made.attempts += attempt - 1
-      made.removed = options.keep === undefined ? [] : await pruneAll(options.destinations, label, options.keep, made.warnings, work)
+      made.removed =
+        options.keep === undefined
+          ? []
+          : await pruneAll(options.destinations, label, options.keep, made.warnings, work)
       made.timings.total = Date.now() - started
       return made
     } catch (error) {
       const taken = error instanceof Drift ? error : await conflictOf(error, options.database, work)
       if (!taken) throw error
       if (attempt === maxAttempts) throw errorOfLastAttempt(taken, options.database.input)
-      work.log.info(`${taken.message}; starting again with a new snapshot (${attempt} of ${maxAttempts - 1})`)
+      work.log.info(
+        `${taken.message}; starting again with a new snapshot (${attempt} of ${maxAttempts - 1})`,
+      )
       await pauseFor(1000 * 2 ** attempt * (0.5 + Math.random()), work)
     } finally {
       await preflightResult?.session.end()
@@ -110,7 +127,12 @@ export async function backup(options: BackupOptions, work: Work): Promise<Backup
 }
 
 /** One attempt of a backup, under an id of its own: credentials that may only create could not write the same objects again. */
-async function attemptBackup(options: BackupOptions & { label: string }, preflightResult: PreflightResult, started: number, work: Work): Promise<BackupResult> {
+async function attemptBackup(
+  options: BackupOptions & { label: string },
+  preflightResult: PreflightResult,
+  started: number,
+  work: Work,
+): Promise<BackupResult> {
   const { database, destinations, recipients, label } = options
   const { session, programs } = preflightResult
   const warnings = [...preflightResult.warnings]
@@ -122,7 +144,9 @@ async function attemptBackup(options: BackupOptions & { label: string }, preflig
   let streams: Promise<unknown> | undefined
   let waiters: Waiter[] = []
   try {
-    work.log.info(`Backing up "${database.database}" (PostgreSQL ${session.version}) as ${label}/${id}`)
+    work.log.info(
+      `Backing up "${database.database}" (PostgreSQL ${session.version}) as ${label}/${id}`,
+    )
     const reading = new DumpProgress()
     consistent = await openConsistentSnapshot(
       {
@@ -139,7 +163,10 @@ async function attemptBackup(options: BackupOptions & { label: string }, preflig
     work.hold(held)
     const locked = consistent
     const { dumps, snapshot, tables } = consistent
-    reading.plan(dumps.map(({ plan }) => plan), options.fingerprint === 'none' ? [] : tables)
+    reading.plan(
+      dumps.map(({ plan }) => plan),
+      options.fingerprint === 'none' ? [] : tables,
+    )
     const clock = { dump: 0, fingerprint: 0 }
     const timed = async <T>(name: 'dump' | 'fingerprint', body: Promise<T>): Promise<T> => {
       const from = Date.now()
@@ -148,34 +175,50 @@ async function attemptBackup(options: BackupOptions & { label: string }, preflig
       return value
     }
     const watch = watchWaiters(database, work)
-    const lost = Promise.race([consistent.lost, watch.conflict]).then((error) => Promise.reject(error))
+    const lost = Promise.race([consistent.lost, watch.conflict]).then((error) =>
+      Promise.reject(error),
+    )
     lost.catch(() => {}) // after the reading nobody waits for it
-    const [measured, objects] = await work.log.group(`Reading ${dumps.length === 1 ? 'one archive' : `${dumps.length} archives, ${Math.min(options.jobs, dumps.length)} at a time`}`, async () => {
-      const done = reading.tell(session, database, work.log)
-      try {
-        const store = { folder, recipients, destinations, jobs: options.jobs, onStored: (archive: string) => reading.finish(archive) }
-        let measuring: ReturnType<ConsistentSnapshot['measure']> | undefined
-        const both = runBoth(
-          (fail) => (measuring = timed('fingerprint', locked.measure((bytes) => reading.measured(bytes), fail))),
-          async (fail) => {
-            if (locked.lean) await measuring
-            return timed('dump', storeArchives(dumps, { ...store, onFailure: fail }, work))
-          },
-          () => void locked.end(),
-        )
-        streams = both
-        return await Promise.race([both, lost])
-      } finally {
-        done()
-        waiters = await watch.stop()
-      }
-    })
+    const [measured, objects] = await work.log.group(
+      `Reading ${dumps.length === 1 ? 'one archive' : `${dumps.length} archives, ${Math.min(options.jobs, dumps.length)} at a time`}`,
+      async () => {
+        const done = reading.tell(session, database, work.log)
+        try {
+          const store = {
+            folder,
+            recipients,
+            destinations,
+            jobs: options.jobs,
+            onStored: (archive: string) => reading.finish(archive),
+          }
+          let measuring: ReturnType<ConsistentSnapshot['measure']> | undefined
+          const both = runBoth(
+            (fail) =>
+              (measuring = timed(
+                'fingerprint',
+                locked.measure((bytes) => reading.measured(bytes), fail),
+              )),
+            async (fail) => {
+              if (locked.lean) await measuring
+              return timed('dump', storeArchives(dumps, { ...store, onFailure: fail }, work))
+            },
+            () => void locked.end(),
+          )
+          streams = both
+          return await Promise.race([both, lost])
+        } finally {
+          done()
+          waiters = await watch.stop()
+        }
+      },
+    )
     // without our locks first: whoever holds a sequence may wait for one of them
     await consistent.end()
     await session.query("SET lock_timeout = '5min'")
     const after = await readSequences(session)
     const sequences: Fingerprint['sequences'] = {}
-    for (const [name, value] of Object.entries(snapshot.sequences)) sequences[name] = { before: value, after: after[name] ?? value }
+    for (const [name, value] of Object.entries(snapshot.sequences))
+      sequences[name] = { before: value, after: after[name] ?? value }
     for (const dump of dumps) warnings.push(...dump.warnings())
     const fingerprint: Fingerprint = {
       kind: options.fingerprint,
@@ -210,7 +253,11 @@ async function attemptBackup(options: BackupOptions & { label: string }, preflig
       warnings,
     }
     const instructions = recoveryGuide(draft)
-    objects.push({ name: 'RECOVER.md', kind: 'recovery-guide', ...(await storeText(instructions, `${folder}RECOVER.md`, destinations, work)) })
+    objects.push({
+      name: 'RECOVER.md',
+      kind: 'recovery-guide',
+      ...(await storeText(instructions, `${folder}RECOVER.md`, destinations, work)),
+    })
     const manifest = writeManifest(draft)
     assertManifest(manifest)
     for (const destination of destinations) {
@@ -224,12 +271,17 @@ async function attemptBackup(options: BackupOptions & { label: string }, preflig
       database: database.database,
       server: session.version,
       snapshotAt: snapshot.at,
-      locations: destinations.map((destination) => ({ url: destination.url, location: locationOf(destination, label, id) })),
+      locations: destinations.map((destination) => ({
+        url: destination.url,
+        location: locationOf(destination, label, id),
+      })),
       objects: objects.map(({ name, bytes }) => ({ name, bytes })),
       bytes: objects.reduce((sum, { bytes }) => sum + bytes, 0),
       archives: dumps.length,
       fingerprint: options.fingerprint,
-      ...(options.fingerprint === 'none' ? {} : { rows: fingerprint.tables.reduce((sum, { rows }) => sum + rows, 0) }),
+      ...(options.fingerprint === 'none'
+        ? {}
+        : { rows: fingerprint.tables.reduce((sum, { rows }) => sum + rows, 0) }),
       tables: tables.length,
       largest: largest(tables, fingerprint.tables),
       databaseBytes: preflightResult.bytes,
@@ -245,7 +297,11 @@ async function attemptBackup(options: BackupOptions & { label: string }, preflig
     const error = work.signal.aborted ? (work.signal.reason as Error) : cause
     await consistent?.end().catch(() => {})
     await streams?.catch(() => {}) // what is on its way is taken back before what is left is swept
-    const clean = await discard(destinations.filter((destination) => !committed.has(destination)), folder, work)
+    const clean = await discard(
+      destinations.filter((destination) => !committed.has(destination)),
+      folder,
+      work,
+    )
     if (clean && committed.size === 0) work.release(held)
     throw error
   }
@@ -253,7 +309,11 @@ async function attemptBackup(options: BackupOptions & { label: string }, preflig
 
 /** Entries of the database itself are not compared with a copy's, and a setting may be a secret that its hash would let guess. */
 function withoutDatabase(schema: SchemaPrint): SchemaPrint {
-  return Object.fromEntries(Object.entries(schema).filter(([entry]) => !/^DATABASE|^(ACL|COMMENT|SECURITY LABEL) DATABASE$/.test(entry)))
+  return Object.fromEntries(
+    Object.entries(schema).filter(
+      ([entry]) => !/^DATABASE|^(ACL|COMMENT|SECURITY LABEL) DATABASE$/.test(entry),
+    ),
+  )
 }
 
 type Fail = (error: unknown) => void
@@ -262,7 +322,11 @@ type Fail = (error: unknown) => void
  * Runs both; at the first failure calls `stop`, so that the other ends too, waits for it, and throws that first failure. A body may tell of its
  * failure before it ends.
  */
-async function runBoth<A, B>(a: (fail: Fail) => Promise<A>, b: (fail: Fail) => Promise<B>, stop: () => void): Promise<[A, B]> {
+async function runBoth<A, B>(
+  a: (fail: Fail) => Promise<A>,
+  b: (fail: Fail) => Promise<B>,
+  stop: () => void,
+): Promise<[A, B]> {
   const failures: unknown[] = []
   const fail = (error: unknown): void => {
     failures.push(error)
@@ -275,17 +339,30 @@ async function runBoth<A, B>(a: (fail: Fail) => Promise<A>, b: (fail: Fail) => P
 }
 
 /** Removes what a failed backup left, also when the work was cancelled: so by a signal of its own. False when something may still be there. */
-async function discard(destinations: readonly Storage[], folder: string, work: Work): Promise<boolean> {
-  const outcomes = await Promise.allSettled(destinations.map((destination) => removeBackup(destination, folder, AbortSignal.timeout(5000))))
+async function discard(
+  destinations: readonly Storage[],
+  folder: string,
+  work: Work,
+): Promise<boolean> {
+  const outcomes = await Promise.allSettled(
+    destinations.map((destination) => removeBackup(destination, folder, AbortSignal.timeout(5000))),
+  )
   for (const [i, outcome] of outcomes.entries())
-    if (outcome.status === 'rejected') work.log.debug(`could not clean up ${folder} in ${destinations[i]?.url}: ${messageOf(outcome.reason)}`)
+    if (outcome.status === 'rejected')
+      work.log.debug(
+        `could not clean up ${folder} in ${destinations[i]?.url}: ${messageOf(outcome.reason)}`,
+      )
   return outcomes.every(({ status }) => status === 'fulfilled')
 }
 
 function largest(tables: readonly Table[], prints: readonly TablePrint[]): BackupResult['largest'] {
   const rows = new Map(prints.map((print) => [print.table, print.rows]))
   return tables
-    .map((table) => ({ table: tableName(table), bytes: table.bytes, ...(rows.has(tableName(table)) ? { rows: rows.get(tableName(table)) as number } : {}) }))
+    .map((table) => ({
+      table: tableName(table),
+      bytes: table.bytes,
+      ...(rows.has(tableName(table)) ? { rows: rows.get(tableName(table)) as number } : {}),
+    }))
     .sort((a, b) => b.bytes - a.bytes || (b.rows ?? 0) - (a.rows ?? 0))
     .slice(0, 10)
 }

@@ -2,12 +2,26 @@ import type { Programs } from '../postgres/programs/find-programs.ts'
 import type { Connection } from '../postgres/connection/connection.ts'
 import { emptyPrint, joined, type TablePrint } from '../postgres/fingerprint/content.ts'
 import { type Dump, startDump } from '../postgres/pg-dump/pg-dump.ts'
-import { splitWork, type Depth, type Fingerprint, readSupplement, type Supplement } from '../postgres/fingerprint/fingerprint.ts'
+import {
+  splitWork,
+  type Depth,
+  type Fingerprint,
+  readSupplement,
+  type Supplement,
+} from '../postgres/fingerprint/fingerprint.ts'
 import { freeConnections, maxArchives, planArchives } from '../postgres/pg-dump/archive-plan.ts'
 import { countLargeObjects, measureLargeObjects } from '../postgres/fingerprint/large-objects.ts'
 import { listTables, type Table } from '../postgres/fingerprint/tables.ts'
 import { printSchema, type SchemaPrint } from '../postgres/fingerprint/schema.ts'
-import { asDrift, Drift, lockWait, openReader, type Reader, type Snapshot, takeSnapshot } from '../postgres/pg-dump/snapshot.ts'
+import {
+  asDrift,
+  Drift,
+  lockWait,
+  openReader,
+  type Reader,
+  type Snapshot,
+  takeSnapshot,
+} from '../postgres/pg-dump/snapshot.ts'
 import type { Session } from '../postgres/connection/session.ts'
 import { messageOf, UserError } from '../errors.ts'
 import type { Work } from '../work.ts'
@@ -55,7 +69,10 @@ const snapshotTimeout = 5 * 60_000
  * to be had at once, lets go of all and starts over after a while: nothing of ours ever waits in a queue of locks that
  * waits for us.
  */
-export async function openConsistentSnapshot(options: ConsistentSnapshotOptions, work: Work): Promise<ConsistentSnapshot> {
+export async function openConsistentSnapshot(
+  options: ConsistentSnapshotOptions,
+  work: Work,
+): Promise<ConsistentSnapshot> {
   const deadline = Date.now() + snapshotTimeout
   for (let attempts = 1; ; attempts++) {
     try {
@@ -64,21 +81,36 @@ export async function openConsistentSnapshot(options: ConsistentSnapshotOptions,
       work.signal.throwIfAborted()
       if (!(error instanceof Drift)) throw error
       if (Date.now() > deadline)
-        throw new UserError('tables-in-motion', `In ${snapshotTimeout / 60_000} minutes and ${attempts} attempts there was no moment in which all tables stood still: ${messageOf(error)}`, 'Something holds or takes exclusive locks all the time: a migration, VACUUM FULL, or a job that truncates. Run the backup at another time.', { cause: error })
+        throw new UserError(
+          'tables-in-motion',
+          `In ${snapshotTimeout / 60_000} minutes and ${attempts} attempts there was no moment in which all tables stood still: ${messageOf(error)}`,
+          'Something holds or takes exclusive locks all the time: a migration, VACUUM FULL, or a job that truncates. Run the backup at another time.',
+          { cause: error },
+        )
       const pause = Math.min(200 * 1.4 ** attempts, 15_000) * (0.5 + Math.random())
-      work.log.info(`Attempt ${attempts}: ${messageOf(error)}; starting over with a new snapshot (this is tried for ${snapshotTimeout / 60_000} minutes)`)
+      work.log.info(
+        `Attempt ${attempts}: ${messageOf(error)}; starting over with a new snapshot (this is tried for ${snapshotTimeout / 60_000} minutes)`,
+      )
       await pauseFor(pause, work)
     }
   }
 }
 
-async function attempt(options: ConsistentSnapshotOptions, attempts: number, work: Work): Promise<ConsistentSnapshot> {
+async function attempt(
+  options: ConsistentSnapshotOptions,
+  attempts: number,
+  work: Work,
+): Promise<ConsistentSnapshot> {
   const { connection, programs, encoding, depth } = options
   const snapshot = await takeSnapshot(connection, work)
   const readers: Reader[] = []
   const dumps: Dump[] = []
   const end = async (): Promise<void> => {
-    await Promise.allSettled([...dumps.map((dump) => dump.stop()), ...readers.map((reader) => reader.end()), snapshot.end()])
+    await Promise.allSettled([
+      ...dumps.map((dump) => dump.stop()),
+      ...readers.map((reader) => reader.end()),
+      snapshot.end(),
+    ])
   }
   try {
     const all = await listTables(snapshot.session).catch(asDrift)
@@ -88,15 +120,30 @@ async function attempt(options: ConsistentSnapshotOptions, attempts: number, wor
     const capacity = await lockCapacity(snapshot.session)
     const lean = 3 * tables.length > capacity / 2
     const free = await freeConnections(snapshot.session)
-    const buckets = depth === 'none' ? [] : splitWork(tables, Math.max(1, Math.min(options.jobs, Math.floor(free / 3))))
+    const buckets =
+      depth === 'none'
+        ? []
+        : splitWork(tables, Math.max(1, Math.min(options.jobs, Math.floor(free / 3))))
     // each archive is a reading of the whole catalogue: twice as many as are read at a time keep all busy to the end, beside the base archive and large objects
-    const archives = Math.max(1, Math.min(maxArchives, 2 + Math.max(4, 2 * options.jobs), free - buckets.length - 1))
-    const plans = await planArchives(snapshot.session, all, { largeTable: options.largeTable, archives, encoding })
+    const archives = Math.max(
+      1,
+      Math.min(maxArchives, 2 + Math.max(4, 2 * options.jobs), free - buckets.length - 1),
+    )
+    const plans = await planArchives(snapshot.session, all, {
+      largeTable: options.largeTable,
+      archives,
+      encoding,
+    })
     // each one is noted at once, so that `end` finds it also when another one fails
     const open = (): Promise<void> =>
       settled(
         buckets.map(async (bucket) => {
-          const reader = await openReader(snapshot, bucket, { lockFirst: !lean, depth: depth === 'counts' ? depth : 'content' }, work)
+          const reader = await openReader(
+            snapshot,
+            bucket,
+            { lockFirst: !lean, depth: depth === 'counts' ? depth : 'content' },
+            work,
+          )
           readers.push(reader)
         }),
       )
@@ -104,17 +151,30 @@ async function attempt(options: ConsistentSnapshotOptions, attempts: number, wor
       settled(
         plans.map(async (plan) => {
           const onTable = (table: string): void => options.onTable(plan.name, table)
-          const dump = await startDump(programs, connection, { snapshot: snapshot.id, encoding, plan, onTable }, work)
+          const dump = await startDump(
+            programs,
+            connection,
+            { snapshot: snapshot.id, encoding, plan, onTable },
+            work,
+          )
           dumps.push(dump)
         }),
       )
     let schema: SchemaPrint = {}
     const print = async (): Promise<void> => {
-      if (depth !== 'none') schema = await printSchema(programs, connection, { snapshot: snapshot.id, lockWait, encoding }, work).catch(asDriftByWords)
+      if (depth !== 'none')
+        schema = await printSchema(
+          programs,
+          connection,
+          { snapshot: snapshot.id, lockWait, encoding },
+          work,
+        ).catch(asDriftByWords)
     }
     if (lean) {
       // a lock table that many tables would fill: one pg_dump that locks all after the other
-      work.log.info(`${tables.length} tables, and room for some ${capacity} locks: the fingerprint locks them some at a time, to spare the server's lock table`)
+      work.log.info(
+        `${tables.length} tables, and room for some ${capacity} locks: the fingerprint locks them some at a time, to spare the server's lock table`,
+      )
       await print()
       await begin()
       await open()
@@ -122,12 +182,21 @@ async function attempt(options: ConsistentSnapshotOptions, attempts: number, wor
     dumps.sort((a, b) => plans.indexOf(a.plan) - plans.indexOf(b.plan))
     const supplement = await readSupplement(snapshot.session)
     const moved = await snapshot.moved()
-    if (moved.length) throw new Drift(`${moved.slice(0, 3).join(', ')}${moved.length > 3 ? ` and ${moved.length - 3} more` : ''} moved while the snapshot was taken`)
+    if (moved.length)
+      throw new Drift(
+        `${moved.slice(0, 3).join(', ')}${moved.length > 3 ? ` and ${moved.length - 3} more` : ''} moved while the snapshot was taken`,
+      )
     const { lost } = snapshot.session
     const measure: ConsistentSnapshot['measure'] = async (onRead, onFailure) => {
       if (depth === 'none') return { tables: [] }
       const measured = await read(snapshot, readers, depth, onRead, onFailure)
-      return { ...measured, tables: [...measured.tables, ...all.filter((table) => table.unreadable).map((table) => emptyPrint(table, depth))] }
+      return {
+        ...measured,
+        tables: [
+          ...measured.tables,
+          ...all.filter((table) => table.unreadable).map((table) => emptyPrint(table, depth)),
+        ],
+      }
     }
     return { snapshot, dumps, tables: all, schema, supplement, lean, attempts, lost, measure, end }
   } catch (error) {
@@ -147,7 +216,10 @@ async function read(
   const measured: Measured = { tables }
   const bodies = [
     ...readers.map(async (reader) => tables.push(...(await reader.measure(onRead)))),
-    (async () => (measured.largeObjects = await (depth === 'content' ? measureLargeObjects(snapshot.session) : countLargeObjects(snapshot.session))))(),
+    (async () =>
+      (measured.largeObjects = await (depth === 'content'
+        ? measureLargeObjects(snapshot.session)
+        : countLargeObjects(snapshot.session))))(),
   ]
   for (const body of bodies as Promise<unknown>[]) body.catch(onFailure)
   await settled(bodies)
@@ -156,7 +228,8 @@ async function read(
 
 /** Waits for all, so that none goes on after a failure of another was told; then throws the first failure, if there is one. */
 async function settled(all: readonly Promise<unknown>[]): Promise<void> {
-  for (const outcome of await Promise.allSettled(all)) if (outcome.status === 'rejected') throw outcome.reason
+  for (const outcome of await Promise.allSettled(all))
+    if (outcome.status === 'rejected') throw outcome.reason
 }
 
 /** How many locks the server has room for, by its settings. */
@@ -169,7 +242,12 @@ async function lockCapacity(session: Session): Promise<number> {
 
 /** The same of pg_dump's words. */
 function asDriftByWords(error: unknown): never {
-  if (/lock timeout|statement timeout|does not exist|cache lookup failed|could not open relation/.test(messageOf(error))) throw new Drift(messageOf(error).replace(/\s+/g, ' ').slice(0, 300))
+  if (
+    /lock timeout|statement timeout|does not exist|cache lookup failed|could not open relation/.test(
+      messageOf(error),
+    )
+  )
+    throw new Drift(messageOf(error).replace(/\s+/g, ' ').slice(0, 300))
   throw error
 }
 

@@ -3,7 +3,14 @@ import { checkPooler } from '../postgres/connection/pooler.ts'
 import { withEnglishMessages } from '../postgres/connection/session-options.ts'
 import { connect, type Session } from '../postgres/connection/session.ts'
 import { findPrograms, type Programs } from '../postgres/programs/find-programs.ts'
-import { checkReadable, type Locale, readLocale, readRoles, readSystem, readTablespaces } from '../postgres/server/database.ts'
+import {
+  checkReadable,
+  type Locale,
+  readLocale,
+  readRoles,
+  readSystem,
+  readTablespaces,
+} from '../postgres/server/database.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { Work } from '../work.ts'
 
@@ -24,7 +31,10 @@ export interface PreflightResult {
 }
 
 /** Everything that can be known to fail before a byte is read. The session it gives is the caller's to end. */
-export async function preflight(options: { database: Connection; destinations: readonly Storage[]; bindirs: string[] }, work: Work): Promise<PreflightResult> {
+export async function preflight(
+  options: { database: Connection; destinations: readonly Storage[]; bindirs: string[] },
+  work: Work,
+): Promise<PreflightResult> {
   const session = await connect(options.database, work)
   try {
     await checkPooler(session, work)
@@ -34,10 +44,24 @@ export async function preflight(options: { database: Connection; destinations: r
     const roles = await readRoles(session)
     const tablespaces = await readTablespaces(session)
     const system = await readSystem(session)
-    const [size] = await session.query<{ bytes: string }>('SELECT pg_catalog.pg_database_size(pg_catalog.current_database())::pg_catalog.text AS bytes')
-    await Promise.all(options.destinations.map((destination) => destination.probe({ signal: work.signal })))
+    const [size] = await session.query<{ bytes: string }>(
+      'SELECT pg_catalog.pg_database_size(pg_catalog.current_database())::pg_catalog.text AS bytes',
+    )
+    await Promise.all(
+      options.destinations.map((destination) => destination.probe({ signal: work.signal })),
+    )
     const database = await withEnglishMessages(session, options.database)
-    return { session, database, programs, locale, roles, tablespaces, ...(system ? { system } : {}), bytes: Number(size?.bytes ?? 0), warnings }
+    return {
+      session,
+      database,
+      programs,
+      locale,
+      roles,
+      tablespaces,
+      ...(system ? { system } : {}),
+      bytes: Number(size?.bytes ?? 0),
+      warnings,
+    }
   } catch (error) {
     await session.end()
     throw error

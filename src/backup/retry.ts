@@ -9,13 +9,19 @@ import type { Work } from '../work.ts'
 export const maxAttempts = 4
 
 /** A standby's conflict; also one of which no more was heard than that the connection was gone, which is all that an idle session may hear. */
-export async function conflictOf(error: unknown, database: Connection, work: Work): Promise<StandbyConflict | undefined> {
+export async function conflictOf(
+  error: unknown,
+  database: Connection,
+  work: Work,
+): Promise<StandbyConflict | undefined> {
   if (error instanceof StandbyConflict) return error
   if (!(error instanceof UserError && error.code === 'connection-lost')) return undefined
   try {
     const session = await connect(database, work)
     try {
-      const [row] = await session.query<{ standby: boolean }>('SELECT pg_catalog.pg_is_in_recovery() AS standby')
+      const [row] = await session.query<{ standby: boolean }>(
+        'SELECT pg_catalog.pg_is_in_recovery() AS standby',
+      )
       return row?.standby ? new StandbyConflict(error.message, { cause: error }) : undefined
     } finally {
       await session.end()
@@ -28,6 +34,16 @@ export async function conflictOf(error: unknown, database: Connection, work: Wor
 /** The error of a backup that was begun often enough. */
 export function errorOfLastAttempt(error: Drift | StandbyConflict, input: string): UserError {
   if (error instanceof StandbyConflict)
-    return new UserError('standby-conflict', `${input}: in ${maxAttempts} attempts this standby ended what was being read, because its replay needed it: ${error.message}`, 'Set hot_standby_feedback = on at the standby, or raise max_standby_streaming_delay there above the time that a backup takes; or back up from the primary.', { cause: error })
-  return new UserError('tables-in-motion', `${input}: in ${maxAttempts} attempts tables changed while they were being read: ${error.message}`, 'Run the backup again, best when no migration runs.', { cause: error })
+    return new UserError(
+      'standby-conflict',
+      `${input}: in ${maxAttempts} attempts this standby ended what was being read, because its replay needed it: ${error.message}`,
+      'Set hot_standby_feedback = on at the standby, or raise max_standby_streaming_delay there above the time that a backup takes; or back up from the primary.',
+      { cause: error },
+    )
+  return new UserError(
+    'tables-in-motion',
+    `${input}: in ${maxAttempts} attempts tables changed while they were being read: ${error.message}`,
+    'Run the backup again, best when no migration runs.',
+    { cause: error },
+  )
 }

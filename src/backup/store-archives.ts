@@ -25,8 +25,15 @@ export async function storeArchives(
   const store = async (dump: Dump, own: Work): Promise<void> => {
     const { plan, archive, compressed } = dump
     try {
-      const object = await storeArchive(archive, { ...options, name: plan.name, kind: plan.kind, compressed }, own)
-      stored.set(dump, { ...object, ...(plan.kind === 'rows' ? { tables: namesOf(plan.tables) } : {}) })
+      const object = await storeArchive(
+        archive,
+        { ...options, name: plan.name, kind: plan.kind, compressed },
+        own,
+      )
+      stored.set(dump, {
+        ...object,
+        ...(plan.kind === 'rows' ? { tables: namesOf(plan.tables) } : {}),
+      })
       options.onStored(plan.name)
     } catch (error) {
       options.onFailure(error)

@@ -17,7 +17,14 @@ import type { Held, Work } from '../work.ts'
  * objects of a backup that has no manifest. Only what was noted as ours, and still is what was noted, is touched. Gives a
  * sentence for each thing done or not possible.
  */
-export async function sweep(held: Held[], options: { destinations: Storage[]; servers: Partial<Record<'scratch-url' | 'target-url', Connection>> }, work: Work): Promise<string[]> {
+export async function sweep(
+  held: Held[],
+  options: {
+    destinations: Storage[]
+    servers: Partial<Record<'scratch-url' | 'target-url', Connection>>
+  },
+  work: Work,
+): Promise<string[]> {
   const said: string[] = []
   for (const one of inSweepOrder(held)) {
     try {
@@ -36,7 +43,11 @@ export function inSweepOrder(held: readonly Held[]): Held[] {
   return [...held].sort((a, b) => rank(a) - rank(b))
 }
 
-async function sweepOne(held: Held, options: Parameters<typeof sweep>[1], work: Work): Promise<string | undefined> {
+async function sweepOne(
+  held: Held,
+  options: Parameters<typeof sweep>[1],
+  work: Work,
+): Promise<string | undefined> {
   switch (held.kind) {
     case 'process': {
       // the same pid with another start is somebody else's process
@@ -48,7 +59,8 @@ async function sweepOne(held: Held, options: Parameters<typeof sweep>[1], work: 
       return (await sweepCluster(held.directory)) ? `Removed ${nameOf(held)}.` : undefined
     case 'folder':
       // no other folder is ever ours; the state is a text that a later step of the job might have written
-      if (/\/holdfast-restore-[0-9a-f]{12}$/.test(held.directory)) rmSync(held.directory, { recursive: true, force: true })
+      if (/\/holdfast-restore-[0-9a-f]{12}$/.test(held.directory))
+        rmSync(held.directory, { recursive: true, force: true })
       return undefined
     case 'database': {
       const server = options.servers[held.input]
@@ -77,11 +89,16 @@ async function sweepOne(held: Held, options: Parameters<typeof sweep>[1], work: 
       const folder = folderOf(held.label, held.id)
       const swept: string[] = []
       for (const destination of options.destinations) {
-        if ((await destination.size(`${folder}manifest.json`, { signal: work.signal })) !== undefined) continue
+        if (
+          (await destination.size(`${folder}manifest.json`, { signal: work.signal })) !== undefined
+        )
+          continue
         await removeBackup(destination, folder, work.signal)
         swept.push(destination.url)
       }
-      return swept.length ? `Removed what ${nameOf(held)} had left in ${swept.join(' and ')}.` : undefined
+      return swept.length
+        ? `Removed what ${nameOf(held)} had left in ${swept.join(' and ')}.`
+        : undefined
     }
   }
 }

@@ -23,11 +23,17 @@ import { startWork } from './work.ts'
  * runner, and is the one place where an error of it ends. Exit codes are the actions'.
  */
 export async function cli(argv: readonly string[], env: Env): Promise<void> {
-  const options: TerminalOptions = { json: argv.includes('--json'), debug: false, plain: Boolean(env['NO_COLOR']) || env['TERM'] === 'dumb', redact: findSecrets(env).redact }
+  const options: TerminalOptions = {
+    json: argv.includes('--json'),
+    debug: false,
+    plain: Boolean(env['NO_COLOR']) || env['TERM'] === 'dumb',
+    redact: findSecrets(env).redact,
+  }
   let command = 'holdfast'
   try {
     const asked = readArguments(argv)
-    if ('help' in asked) return openTerminal({ ...options, json: false }).report(helpText(asked.help))
+    if ('help' in asked)
+      return openTerminal({ ...options, json: false }).report(helpText(asked.help))
     command = asked.command
     const early = openTerminal(options)
     const stepEnv = stepEnvironment(asked, env, (text) => early.log.warning(text))
@@ -35,7 +41,10 @@ export async function cli(argv: readonly string[], env: Env): Promise<void> {
   } catch (error) {
     // before there is any work: a word misspelt, an input missing
     fail(command, error, undefined, openTerminal(options), new Map())
-    if (options.json) openTerminal(options).result(JSON.stringify({ outcome: 'failure', 'error-code': failureOf(error, undefined).code }))
+    if (options.json)
+      openTerminal(options).result(
+        JSON.stringify({ outcome: 'failure', 'error-code': failureOf(error, undefined).code }),
+      )
   }
 }
 
@@ -47,11 +56,22 @@ const names = inputs.map(({ name }) => name)
 async function perform(asked: Asked, env: Env, options: TerminalOptions): Promise<void> {
   const { command } = asked
   const secrets = findSecrets(env)
-  const terminal = openTerminal({ ...options, json: asked.json, debug: asked.debug, redact: secrets.redact })
+  const terminal = openTerminal({
+    ...options,
+    json: asked.json,
+    debug: asked.debug,
+    redact: secrets.redact,
+  })
   for (const { text, notable } of secrets.warnings) if (notable) terminal.log.warning(text)
   const folder = stateFolder(env)
-  const servers = Object.fromEntries(serversOf(env).map((connection) => [connection.input, placeOf(connection)]))
-  const held = heldInFile(folder, { command, started: new Date().toISOString(), storage: inputLines(env, 'storage'), servers }, terminal.log)
+  const servers = Object.fromEntries(
+    serversOf(env).map((connection) => [connection.input, placeOf(connection)]),
+  )
+  const held = heldInFile(
+    folder,
+    { command, started: new Date().toISOString(), storage: inputLines(env, 'storage'), servers },
+    terminal.log,
+  )
   const running = startWork(env, terminal.log, held)
   const outputs: Outputs = new Map()
   const step: Step = {
@@ -77,7 +97,10 @@ async function perform(asked: Asked, env: Env, options: TerminalOptions): Promis
   setTimeout(() => process.exit(), 1000).unref()
 }
 
-const handlers: Record<Asked['command'], (step: Step, terminal: Terminal, outputs: Outputs) => Promise<void>> = {
+const handlers: Record<
+  Asked['command'],
+  (step: Step, terminal: Terminal, outputs: Outputs) => Promise<void>
+> = {
   backup: backupStep,
   verify: verifyStep,
   'test-migration': testMigrationStep,
@@ -85,13 +108,28 @@ const handlers: Record<Asked['command'], (step: Step, terminal: Terminal, output
   status: (step, _, outputs) => statusStep(step, (name, value) => outputs.set(name, value)),
 }
 
-function fail(command: string, thrown: unknown, signal: NodeJS.Signals | undefined, terminal: Terminal, outputs: Outputs): void {
+function fail(
+  command: string,
+  thrown: unknown,
+  signal: NodeJS.Signals | undefined,
+  terminal: Terminal,
+  outputs: Outputs,
+): void {
   const failure = failureOf(thrown, signal)
   process.exitCode = failure.exitCode
-  outputs.set('outcome', failure.cancelled ? 'cancelled' : 'failure').set('error-code', failure.code)
+  outputs
+    .set('outcome', failure.cancelled ? 'cancelled' : 'failure')
+    .set('error-code', failure.code)
   if (failure.code === 'internal') terminal.log.warning(stacks(thrown))
   else terminal.log.debug(stacks(thrown))
-  terminal.failure(failureReport({ action: command, ...failure, message: inFlags(failure.message, names), hint: inFlags(failure.hint, names) }))
+  terminal.failure(
+    failureReport({
+      action: command,
+      ...failure,
+      message: inFlags(failure.message, names),
+      hint: inFlags(failure.hint, names),
+    }),
+  )
 }
 
 function tell(outputs: Outputs, { json }: Asked, terminal: Terminal): void {
@@ -99,6 +137,7 @@ function tell(outputs: Outputs, { json }: Asked, terminal: Terminal): void {
   for (const [name, value] of outputs) {
     if (name === 'outcome' || name === 'error-code' || value === '') continue
     // lists are for other programs; a report has shown them
-    if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') terminal.print(`${name}: ${value}`)
+    if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
+      terminal.print(`${name}: ${value}`)
   }
 }

@@ -24,14 +24,22 @@ const namePattern = /^(\d+)-(\d*)-[0-9a-f]+\.json$/
 
 /** Where runs note what they hold (XDG Base Directory Specification). */
 export function stateFolder(env: Env): string {
-  return join(env['XDG_STATE_HOME'] || join(env['HOME'] || homedir(), '.local', 'state'), 'holdfast', 'runs')
+  return join(
+    env['XDG_STATE_HOME'] || join(env['HOME'] || homedir(), '.local', 'state'),
+    'holdfast',
+    'runs',
+  )
 }
 
 /**
  * The list of held things of this run, in a file of its own: written at every change, before a thing exists, and gone when
  * nothing is held any more. Where no file can be written, work goes on, and a warning says what that means.
  */
-export function heldInFile(folder: string, about: Omit<Note, 'held'>, log: Log): Pick<Work, 'hold' | 'release'> {
+export function heldInFile(
+  folder: string,
+  about: Omit<Note, 'held'>,
+  log: Log,
+): Pick<Work, 'hold' | 'release'> {
   const file = join(folder, ownName())
   let held: Held[] = []
   let able = true
@@ -42,7 +50,9 @@ export function heldInFile(folder: string, about: Omit<Note, 'held'>, log: Log):
       else writeNote(folder, file, { ...about, held })
     } catch (error) {
       able = false
-      log.warning(`What this run holds cannot be noted in ${folder} (${messageOf(error)}): if it is killed, nothing cleans up after it.`)
+      log.warning(
+        `What this run holds cannot be noted in ${folder} (${messageOf(error)}): if it is killed, nothing cleans up after it.`,
+      )
     }
   }
   return {
@@ -106,8 +116,16 @@ function writeNote(folder: string, file: string, note: Note): void {
 function readNote(file: string): Note | undefined {
   try {
     const note = JSON.parse(readFileSync(file, 'utf8')) as Partial<Note>
-    const held = Array.isArray(note.held) ? note.held.filter((one) => typeof (one as { kind?: unknown } | null)?.kind === 'string') : []
-    return { command: note.command ?? 'a command', started: note.started ?? '', storage: note.storage ?? [], servers: note.servers ?? {}, held }
+    const held = Array.isArray(note.held)
+      ? note.held.filter((one) => typeof (one as { kind?: unknown } | null)?.kind === 'string')
+      : []
+    return {
+      command: note.command ?? 'a command',
+      started: note.started ?? '',
+      storage: note.storage ?? [],
+      servers: note.servers ?? {},
+      held,
+    }
   } catch {
     return undefined
   }

@@ -6,13 +6,25 @@ import { inputAge, inputLines, inputText } from '../github/inputs/input.ts'
 import { statusReport, tooOld } from '../report/status.ts'
 
 /** The command `status`. With `max-age`, a backup that is older (or none) is a failure, so that a scheduler notices. */
-export async function statusStep({ env, work, secrets, report }: Step, output: (name: string, value: unknown) => void): Promise<void> {
+export async function statusStep(
+  { env, work, secrets, report }: Step,
+  output: (name: string, value: unknown) => void,
+): Promise<void> {
   const maxAge = inputAge(env, 'max-age')
   const label = inputText(env, 'label')
-  const result = secrets.redactAll(await withStorages(inputLines(env, 'storage'), env, (sources) => status({ sources, ...(label ? { label } : {}) }, work)))
+  const result = secrets.redactAll(
+    await withStorages(inputLines(env, 'storage'), env, (sources) =>
+      status({ sources, ...(label ? { label } : {}) }, work),
+    ),
+  )
   output('labels', result.labels)
   output('warnings', result.warnings)
   report(statusReport(result, maxAge))
   const late = tooOld(result, maxAge)
-  if (late.length > 0) throw new UserError('backup-too-old', late.join(' '), 'Look why the scheduled backup did not run or failed, and run backup now.')
+  if (late.length > 0)
+    throw new UserError(
+      'backup-too-old',
+      late.join(' '),
+      'Look why the scheduled backup did not run or failed, and run backup now.',
+    )
 }

@@ -31,7 +31,10 @@ export function openTerminal({ json, debug, plain, redact }: TerminalOptions): T
   const [stdin, stdout, stderr] = [process.stdin, process.stdout, process.stderr]
   const out = json ? stderr : stdout
   for (const stream of [stdout, stderr]) stream.on('error', () => {}) // whoever read it has gone (`| head`, a terminal that closed): that ends no restore
-  const screenOf = (stream: NodeJS.WriteStream): Screen => ({ width: Math.max(40, Math.min(stream.columns || 110, 130)), colour: stream.isTTY && !plain })
+  const screenOf = (stream: NodeJS.WriteStream): Screen => ({
+    width: Math.max(40, Math.min(stream.columns || 110, 130)),
+    colour: stream.isTTY && !plain,
+  })
   let drawn = false
   const write = (stream: NodeJS.WriteStream, text: string): void => {
     // what is drawn of the progress makes room
@@ -39,8 +42,10 @@ export function openTerminal({ json, debug, plain, redact }: TerminalOptions): T
     drawn = false
     stream.write(`${text}\n`)
   }
-  const line = (stream: NodeJS.WriteStream, text: string): void => write(stream, harmless(redact(text)))
-  const show = (stream: NodeJS.WriteStream, markdown: string): void => write(stream, `\n${renderMarkdown(harmless(redact(markdown)).trim(), screenOf(stream))}\n`)
+  const line = (stream: NodeJS.WriteStream, text: string): void =>
+    write(stream, harmless(redact(text)))
+  const show = (stream: NodeJS.WriteStream, markdown: string): void =>
+    write(stream, `\n${renderMarkdown(harmless(redact(markdown)).trim(), screenOf(stream))}\n`)
   const warning = (text: string): void => line(stderr, `⚠ ${text}`)
   const log: Log = {
     info: (text) => line(out, text),
@@ -55,7 +60,9 @@ export function openTerminal({ json, debug, plain, redact }: TerminalOptions): T
     ...(stderr.isTTY
       ? {
           progress(text: string, share: number) {
-            stderr.write(`\r\u001b[2K${drawProgress(harmless(redact(text)), share, (stderr.columns || 80) - 1)}`)
+            stderr.write(
+              `\r\u001b[2K${drawProgress(harmless(redact(text)), share, (stderr.columns || 80) - 1)}`,
+            )
             drawn = true
           },
         }

@@ -18,18 +18,20 @@ export function inFlags(text: string, names: readonly string[]): string {
 /** A report: as above where it is set as code, and its blocks of inputs become flags that can be pasted; no charts. */
 export function reportInFlags(markdown: string, names: readonly string[]): string {
   const name = `(?:${names.toSorted((a, b) => b.length - a.length).join('|')})`
-  return markdown
-    // only GitHub draws them; the figures stand beside them
-    .replace(/```mermaid\n.*?\n```\n*/gs, '')
-    .replace(/```yaml\n(.*?)\n```/gs, (block: string, body: string) => {
-      const lines = body.split('\n').map((line) => new RegExp(`^(${name}): (.*)$`).exec(line))
-      if (!lines.every((line) => line !== null)) return block
-      return `\`\`\`sh\n${lines.map(([, flag = '', value = '']) => (value === 'true' ? `--${flag}` : `--${flag} ${shellValue(value)}`)).join(' ')}\n\`\`\``
-    })
-    .replace(/with `dry-run: false` and `confirm: /g, 'without `--dry-run`, and with `confirm: ')
-    .replace(new RegExp(`\`(${name}): true\``, 'g'), '`--$1`')
-    .replace(new RegExp(`\`(${name}): ([^\`]+)\``, 'g'), '`--$1 $2`')
-    .replace(new RegExp(`\`(${name})\``, 'g'), '`--$1`')
+  return (
+    markdown
+      // only GitHub draws them; the figures stand beside them
+      .replace(/```mermaid\n.*?\n```\n*/gs, '')
+      .replace(/```yaml\n(.*?)\n```/gs, (block: string, body: string) => {
+        const lines = body.split('\n').map((line) => new RegExp(`^(${name}): (.*)$`).exec(line))
+        if (!lines.every((line) => line !== null)) return block
+        return `\`\`\`sh\n${lines.map(([, flag = '', value = '']) => (value === 'true' ? `--${flag}` : `--${flag} ${shellValue(value)}`)).join(' ')}\n\`\`\``
+      })
+      .replace(/with `dry-run: false` and `confirm: /g, 'without `--dry-run`, and with `confirm: ')
+      .replace(new RegExp(`\`(${name}): true\``, 'g'), '`--$1`')
+      .replace(new RegExp(`\`(${name}): ([^\`]+)\``, 'g'), '`--$1 $2`')
+      .replace(new RegExp(`\`(${name})\``, 'g'), '`--$1`')
+  )
 }
 
 function shellValue(yaml: string): string {

@@ -26,7 +26,8 @@ export function startWork(env: Env, log: Log, state: Pick<Work, 'hold' | 'releas
     came ??= signal
     times++
     if (times === 1) log.warning(`Received ${signal}: stopping, and cleaning up.`)
-    else if (times === 2) log.warning('Still cleaning up. Once more ends it at once; the next run will then clean up.')
+    else if (times === 2)
+      log.warning('Still cleaning up. Once more ends it at once; the next run will then clean up.')
     else process.exit(128 + constants.signals[came])
     controller.abort(new Cancelled(`The run was cancelled (${came}).`))
   }
@@ -34,7 +35,14 @@ export function startWork(env: Env, log: Log, state: Pick<Work, 'hold' | 'releas
   const temporary = env['TMPDIR'] || tmpdir()
   mkdirSync(temporary, { recursive: true })
   return {
-    work: { signal: controller.signal, log, env: childEnvironment(env), temporary, hold: state.hold, release: state.release },
+    work: {
+      signal: controller.signal,
+      log,
+      env: childEnvironment(env),
+      temporary,
+      hold: state.hold,
+      release: state.release,
+    },
     cancelledBy: () => came,
     close() {
       for (const signal of signals) process.off(signal, stop)

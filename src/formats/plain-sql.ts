@@ -37,12 +37,28 @@ export function plainSqlReader(seen: DumpFacts, { forPsql = true } = {}): Transf
     }
     const text = line.toString('latin1').replace(/\r?\n$/, '')
     if (inside === undefined && statement.trim() === '') {
-      if (/^\\(connect|restrict|unrestrict)\b/.test(text) || /^(CREATE|DROP|ALTER) DATABASE .*;$|^COMMENT ON DATABASE .*;$|^(GRANT|REVOKE) .* ON DATABASE .*;$/.test(text)) return undefined
+      if (
+        /^\\(connect|restrict|unrestrict)\b/.test(text) ||
+        /^(CREATE|DROP|ALTER) DATABASE .*;$|^COMMENT ON DATABASE .*;$|^(GRANT|REVOKE) .* ON DATABASE .*;$/.test(
+          text,
+        )
+      )
+        return undefined
       if (text.startsWith('--')) noteComment(text, seen)
     }
-    if (forPsql && changesStrings(text)) throw new UserError('file-refused', `The dump names standard_conforming_strings: ${text.slice(0, 60)}`, 'With it off, strings cannot be told from commands for psql, so only pg_dump’s own line, which puts it on, is taken. Dump that database as a custom archive (pg_dump -Fc).')
+    if (forPsql && changesStrings(text))
+      throw new UserError(
+        'file-refused',
+        `The dump names standard_conforming_strings: ${text.slice(0, 60)}`,
+        'With it off, strings cannot be told from commands for psql, so only pg_dump’s own line, which puts it on, is taken. Dump that database as a custom archive (pg_dump -Fc).',
+      )
     const end = scan(text, inside)
-    if (end.backslash) throw new UserError('file-refused', `The dump has a command for psql itself: ${text.slice(0, 60)}`, 'psql would run it on this machine, so it is not given to psql. Such lines are none of pg_dump’s: ask whoever made the file.')
+    if (end.backslash)
+      throw new UserError(
+        'file-refused',
+        `The dump has a command for psql itself: ${text.slice(0, 60)}`,
+        'psql would run it on this machine, so it is not given to psql. Such lines are none of pg_dump’s: ask whoever made the file.',
+      )
     inside = end.inside
     statement += `${end.code} `
     if (inside === undefined && /;\s*$/.test(end.code)) {
@@ -98,9 +114,10 @@ function scan(line: string, begin: Inside): { inside: Inside; code: string; back
     if (inside && 'comment' in inside) {
       const mark = next(/\*\/|\/\*/g)
       if (mark === '/*') inside = { comment: inside.comment + 1 }
-      else if (mark === '*/') inside = inside.comment > 1 ? { comment: inside.comment - 1 } : undefined
+      else if (mark === '*/')
+        inside = inside.comment > 1 ? { comment: inside.comment - 1 } : undefined
     } else if (inside?.escapes) {
-      if (next(/\\.|''|'/gs) === '\'') inside = undefined
+      if (next(/\\.|''|'/gs) === "'") inside = undefined
     } else if (inside) {
       const end = line.indexOf(inside.until, at)
       at = end < 0 ? line.length : end + inside.until.length
@@ -117,8 +134,10 @@ function scan(line: string, begin: Inside): { inside: Inside; code: string; back
       }
       if (found === '\\') return { inside, code, backslash: true }
       if (found === '/*') inside = { comment: 1 }
-      else if (found === '\'' || found === '"') inside = { until: found, escapes: found === '\'' && /(^|[^\w$\x80-\xff])[eE]$/.test(before) }
-      else if (found.length > 1 && found.startsWith('$') && !/[\w$\x80-\xff]$/.test(before)) inside = { until: found, escapes: false }
+      else if (found === "'" || found === '"')
+        inside = { until: found, escapes: found === "'" && /(^|[^\w$\x80-\xff])[eE]$/.test(before) }
+      else if (found.length > 1 && found.startsWith('$') && !/[\w$\x80-\xff]$/.test(before))
+        inside = { until: found, escapes: false }
       else if (found.length > 1 && found.startsWith('$')) at -= found.length - 1 // no quote within a name
       code += found.startsWith('$') || found === '/*' ? ' ' : found
     }
@@ -130,7 +149,11 @@ const token = /[^'"\\$/-]+|--|\/\*|\$(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?\$|[^]
 
 /** Names the setting that says what a backslash in a string is, in whatever way, but for pg_dump's own line and in a comment. */
 function changesStrings(line: string): boolean {
-  return /standard_conforming_strings/i.test(line) && line !== 'SET standard_conforming_strings = on;' && !/^--[^\r]*$/.test(line)
+  return (
+    /standard_conforming_strings/i.test(line) &&
+    line !== 'SET standard_conforming_strings = on;' &&
+    !/^--[^\r]*$/.test(line)
+  )
 }
 
 function noteComment(text: string, seen: DumpFacts): void {
@@ -145,7 +168,9 @@ const one = '(?:"(?:[^"]|"")+"|[\\w$\\x80-\\uffff]+)'
 const name = `(${one})`
 const named = [
   new RegExp(` OWNER TO ${name};`),
-  new RegExp(`^(?:GRANT|REVOKE|ALTER DEFAULT PRIVILEGES) .* (?:TO|FROM) ${name}(?: WITH GRANT OPTION)?(?: GRANTED BY .*)?;`),
+  new RegExp(
+    `^(?:GRANT|REVOKE|ALTER DEFAULT PRIVILEGES) .* (?:TO|FROM) ${name}(?: WITH GRANT OPTION)?(?: GRANTED BY .*)?;`,
+  ),
   new RegExp(`^ALTER DEFAULT PRIVILEGES FOR ROLE ${name}`),
   new RegExp(`^CREATE POLICY .* TO (${one}(?:, ${one})*)`),
   new RegExp(`^CREATE USER MAPPING FOR ${name}`),

@@ -22,5 +22,7 @@ export function annotate(annotations: readonly Annotation[]): void {
 
 /** To the length that an annotation can have. */
 function shorten(message: string): string {
-  return message.length <= longest ? message : `${message.slice(0, longest - 60)} … (cut; the whole of it is in the job summary)`
+  return message.length <= longest
+    ? message
+    : `${message.slice(0, longest - 60)} … (cut; the whole of it is in the job summary)`
 }

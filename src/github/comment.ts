@@ -7,7 +7,8 @@ import type { Env } from './inputs/input.ts'
 export const commentLimit = 65_536
 
 /** What became of the comment; `why` is a sentence for the log. `broken`: not a matter of rights, and so worth a warning. */
-export type CommentResult = { posted: 'created' | 'updated'; url: string } | { posted: 'no'; why: string; broken: boolean }
+export type CommentResult =
+  { posted: 'created' | 'updated'; url: string } | { posted: 'no'; why: string; broken: boolean }
 
 interface PullRequest {
   owner: string
@@ -20,18 +21,32 @@ interface PullRequest {
  * Puts the report into the pull request's one comment of this label: found by a hidden marker, made when there is none. It
  * never throws: a verdict does not depend on whether it could be posted, and the job summary has it too.
  */
-export async function postComment(markdown: string, label: string, token: string, env: Env): Promise<CommentResult> {
+export async function postComment(
+  markdown: string,
+  label: string,
+  token: string,
+  env: Env,
+): Promise<CommentResult> {
   const no = (why: string, broken = false): CommentResult => ({ posted: 'no', why, broken })
   try {
     const pull = pullRequestOf(env)
-    if (!pull) return no('There is no comment: this run is not for a pull request. The report is in the job summary.')
-    if (!token) return no('There is no comment: github-token is empty. The report is in the job summary.')
+    if (!pull)
+      return no(
+        'There is no comment: this run is not for a pull request. The report is in the job summary.',
+      )
+    if (!token)
+      return no('There is no comment: github-token is empty. The report is in the job summary.')
     return await post(pull, markdown, marker(label), token, env)
   } catch (error) {
     const status = statusOf(error)
     const fork = safely(() => pullRequestOf(env)?.fork) ?? false
-    if (status === 401) return no('There is no comment: GitHub does not accept github-token. The report is in the job summary.', true)
-    if (status !== 403 && status !== 404) return no(`There is no comment: ${messageOf(error)}. The report is in the job summary.`, true)
+    if (status === 401)
+      return no(
+        'There is no comment: GitHub does not accept github-token. The report is in the job summary.',
+        true,
+      )
+    if (status !== 403 && status !== 404)
+      return no(`There is no comment: ${messageOf(error)}. The report is in the job summary.`, true)
     return no(
       fork
         ? 'There is no comment: the pull request comes from a fork, where the token may only read. The report is in the job summary.'
@@ -40,15 +55,30 @@ export async function postComment(markdown: string, label: string, token: string
   }
 }
 
-async function post(pull: PullRequest, markdown: string, mark: string, token: string, env: Env): Promise<CommentResult> {
+async function post(
+  pull: PullRequest,
+  markdown: string,
+  mark: string,
+  token: string,
+  env: Env,
+): Promise<CommentResult> {
   const { getOctokit } = await import('@actions/github')
-  const { rest, paginate } = getOctokit(token, env['GITHUB_API_URL'] ? { baseUrl: env['GITHUB_API_URL'] } : {})
+  const { rest, paginate } = getOctokit(
+    token,
+    env['GITHUB_API_URL'] ? { baseUrl: env['GITHUB_API_URL'] } : {},
+  )
   const { owner, repo, number } = pull
   const body = `${mark}\n${truncate(markdown, commentLimit - mark.length - 1, 'characters')}`
   const marked: { id: number; login: string; bot: boolean }[] = []
-  for await (const page of paginate.iterator(rest.issues.listComments, { owner, repo, issue_number: number, per_page: 100 })) {
+  for await (const page of paginate.iterator(rest.issues.listComments, {
+    owner,
+    repo,
+    issue_number: number,
+    per_page: 100,
+  })) {
     for (const each of page.data) {
-      if (each.body?.startsWith(mark)) marked.push({ id: each.id, login: each.user?.login ?? '', bot: each.user?.type === 'Bot' })
+      if (each.body?.startsWith(mark))
+        marked.push({ id: each.id, login: each.user?.login ?? '', bot: each.user?.type === 'Bot' })
     }
   }
   // anybody can write the marker; who wrote a comment can also change it, so ours is never put into somebody else's
@@ -82,8 +112,16 @@ function pullRequestOf(env: Env): PullRequest | undefined {
   const number = pull?.number ?? (event?.issue?.pull_request ? event.issue.number : undefined)
   if (number === undefined) return undefined
   // the head of a fork that was deleted is null
-  const fork = pull !== undefined && pull.head?.repo?.full_name !== undefined && pull.head.repo.full_name !== `${owner}/${repo}`
-  return { owner, repo, number, fork: fork || (pull?.head !== undefined && pull.head.repo === null) }
+  const fork =
+    pull !== undefined &&
+    pull.head?.repo?.full_name !== undefined &&
+    pull.head.repo.full_name !== `${owner}/${repo}`
+  return {
+    owner,
+    repo,
+    number,
+    fork: fork || (pull?.head !== undefined && pull.head.repo === null),
+  }
 }
 
 interface PullRequestEvent {
@@ -92,7 +130,12 @@ interface PullRequestEvent {
 }
 
 function statusOf(error: unknown): number | undefined {
-  return typeof error === 'object' && error !== null && 'status' in error && typeof error.status === 'number' ? error.status : undefined
+  return typeof error === 'object' &&
+    error !== null &&
+    'status' in error &&
+    typeof error.status === 'number'
+    ? error.status
+    : undefined
 }
 
 function safely<T>(read: () => T): T | undefined {

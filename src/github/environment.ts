@@ -23,5 +23,9 @@ export function migrationEnvironment(env: Env): Record<string, string> {
 }
 
 function kept(env: Env, wanted: (name: string) => boolean): Record<string, string> {
-  return Object.fromEntries(Object.entries(env).flatMap(([name, value]) => (value !== undefined && wanted(name) ? [[name, value]] : [])))
+  return Object.fromEntries(
+    Object.entries(env).flatMap(([name, value]) =>
+      value !== undefined && wanted(name) ? [[name, value]] : [],
+    ),
+  )
 }

@@ -14,7 +14,9 @@ export interface Secrets {
 
 /** Masking one of these would blank the word in every line of the job, and drop every output that holds it. */
 const commonWords = new Set(
-  'postgres postgresql password passw0rd secret admin root user username test testing example default database docker changeme letmein welcome public master production staging development localhost runner github true false null'.split(' '),
+  'postgres postgresql password passw0rd secret admin root user username test testing example default database docker changeme letmein welcome public master production staging development localhost runner github true false null'.split(
+    ' ',
+  ),
 )
 const shortest = 6
 
@@ -27,9 +29,12 @@ export function findSecrets(env: Env): Secrets {
   const warnings: Secrets['warnings'][number][] = []
   const passwords = (found: readonly string[], origin: string): void => {
     const pairs = found.map((raw) => ({ raw, plain: decoded(raw) }))
-    const strong = pairs.filter(({ plain }) => plain.length >= shortest && !commonWords.has(plain.toLowerCase()))
+    const strong = pairs.filter(
+      ({ plain }) => plain.length >= shortest && !commonWords.has(plain.toLowerCase()),
+    )
     for (const { raw, plain } of strong) {
-      for (const form of [raw, plain, encodeURIComponent(plain), strictlyEncoded(plain)]) values.add(form)
+      for (const form of [raw, plain, encodeURIComponent(plain), strictlyEncoded(plain)])
+        values.add(form)
     }
     if (found.length === 0 || strong.length > 0) return
     warnings.push({
@@ -46,14 +51,29 @@ export function findSecrets(env: Env): Secrets {
   }
   for (const line of inputLines(env, 'storage')) passwords(passwordsIn(line), 'storage')
   if (env['PGPASSWORD']) passwords([encodeURIComponent(env['PGPASSWORD'])], 'PGPASSWORD')
-  for (const line of inputLines(env, 'decrypt-with', { comments: true })) if (!/^age1/.test(line)) values.add(line)
-  for (const line of inputLines(env, 'encrypt-to')) for (const [key] of line.matchAll(/AGE-(SECRET-KEY|PLUGIN)-\S+/gi)) values.add(key)
-  for (const name of ['AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'ACTIONS_RUNTIME_TOKEN', 'ACTIONS_ID_TOKEN_REQUEST_TOKEN']) values.add(env[name]?.trim() ?? '')
+  for (const line of inputLines(env, 'decrypt-with', { comments: true }))
+    if (!/^age1/.test(line)) values.add(line)
+  for (const line of inputLines(env, 'encrypt-to'))
+    for (const [key] of line.matchAll(/AGE-(SECRET-KEY|PLUGIN)-\S+/gi)) values.add(key)
+  for (const name of [
+    'AWS_SECRET_ACCESS_KEY',
+    'AWS_SESSION_TOKEN',
+    'ACTIONS_RUNTIME_TOKEN',
+    'ACTIONS_ID_TOKEN_REQUEST_TOKEN',
+  ])
+    values.add(env[name]?.trim() ?? '')
   values.add(inputText(env, 'github-token'))
   values.delete('')
-  const longestFirst = [...values].filter((value) => value.length >= 4).sort((a, b) => b.length - a.length)
+  const longestFirst = [...values]
+    .filter((value) => value.length >= 4)
+    .sort((a, b) => b.length - a.length)
   const redactText = (text: string): string => redact(text, longestFirst)
-  return { values: longestFirst, warnings, redact: redactText, redactAll: (value) => mapTexts(value, redactText) }
+  return {
+    values: longestFirst,
+    warnings,
+    redact: redactText,
+    redactAll: (value) => mapTexts(value, redactText),
+  }
 }
 
 /** Has the runner blank every secret from here on. Comes before anything else that could print one. */
@@ -73,7 +93,9 @@ function mapTexts<T>(value: T, map: (text: string) => string): T {
   if (typeof value === 'string') return map(value) as T
   if (Array.isArray(value)) return value.map((each: unknown) => mapTexts(each, map)) as T
   if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, mapTexts<unknown>(each, map)])) as T
+  return Object.fromEntries(
+    Object.entries(value).map(([key, each]) => [key, mapTexts<unknown>(each, map)]),
+  ) as T
 }
 
 /**
@@ -82,11 +104,15 @@ function mapTexts<T>(value: T, map: (text: string) => string): T {
  */
 function passwordsIn(text: string): string[] {
   const found = new Set<string>()
-  for (const pattern of [/^[a-z][a-z0-9+.-]*:\/\/[^:/?#]*:([^/?#]+)@/i, /^postgres(?:ql)?:\/\/[^:/?#]*:(\S+)@/i]) {
+  for (const pattern of [
+    /^[a-z][a-z0-9+.-]*:\/\/[^:/?#]*:([^/?#]+)@/i,
+    /^postgres(?:ql)?:\/\/[^:/?#]*:(\S+)@/i,
+  ]) {
     const password = pattern.exec(text)?.[1]
     if (password) found.add(password)
   }
-  const parameter = /(?:^|[?&\s])(?:password|secret|secret_?access_?key|session_?token|token)=([^&\s]+)/gi
+  const parameter =
+    /(?:^|[?&\s])(?:password|secret|secret_?access_?key|session_?token|token)=([^&\s]+)/gi
   for (const [, value] of text.matchAll(parameter)) if (value) found.add(value)
   return [...found]
 }
@@ -101,5 +127,8 @@ function decoded(raw: string): string {
 
 /** With the characters encoded too that encodeURIComponent leaves (RFC 3986's sub-delims). */
 function strictlyEncoded(plain: string): string {
-  return encodeURIComponent(plain).replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)
+  return encodeURIComponent(plain).replace(
+    /[!'()*]/g,
+    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
+  )
 }

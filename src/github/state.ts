@@ -10,7 +10,9 @@ const key = 'held'
  * cancel and after a crash too. Written at once, so that what is noted before a thing exists is there if it does. The runner
  * takes the last value of a key.
  */
-export function heldInState(save: (name: string, value: string) => void = saveState): Pick<Work, 'hold' | 'release'> {
+export function heldInState(
+  save: (name: string, value: string) => void = saveState,
+): Pick<Work, 'hold' | 'release'> {
   let held: Held[] = []
   return {
     hold(thing) {
@@ -37,5 +39,7 @@ export function heldBefore(env: Env): Held[] {
 }
 
 function isHeld(thing: unknown): thing is Held {
-  return typeof thing === 'object' && thing !== null && 'kind' in thing && typeof thing.kind === 'string'
+  return (
+    typeof thing === 'object' && thing !== null && 'kind' in thing && typeof thing.kind === 'string'
+  )
 }

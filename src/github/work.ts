@@ -24,7 +24,11 @@ const signals = ['SIGINT', 'SIGTERM'] as const
  * The Work of this process, as the runner's step. The process itself is the first thing held: in a container job the runner's
  * signals do not arrive, and `post` may begin while this still runs.
  */
-export function startWork(env: Env, redact: Redact, state: Pick<Work, 'hold' | 'release'> = heldInState()): RunnerWork {
+export function startWork(
+  env: Env,
+  redact: Redact,
+  state: Pick<Work, 'hold' | 'release'> = heldInState(),
+): RunnerWork {
   const temporary = env['RUNNER_TEMP'] || tmpdir()
   mkdirSync(temporary, { recursive: true })
   const log = runnerLog(redact)
@@ -40,7 +44,14 @@ export function startWork(env: Env, redact: Redact, state: Pick<Work, 'hold' | '
   const self: Held = { kind: 'process', pid: process.pid, startTicks: startTicks(process.pid) }
   state.hold(self)
   return {
-    work: { signal: controller.signal, log, env: childEnvironment(env), temporary, hold: state.hold, release: state.release },
+    work: {
+      signal: controller.signal,
+      log,
+      env: childEnvironment(env),
+      temporary,
+      hold: state.hold,
+      release: state.release,
+    },
     cancelledBy: () => came,
     close() {
       for (const signal of signals) process.off(signal, stop)

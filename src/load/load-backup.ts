@@ -33,9 +33,21 @@ export async function restoreInto(
   return withFolder(work, async (folder) => {
     const base = join(folder, 'base.dump')
     await fetchArchive(backup, baseOf(backup), identities, base, work)
-    const total = archivesOf(backup.manifest).reduce((sum, { bytes, plain }) => sum + (plain?.bytes ?? bytes), 0)
+    const total = archivesOf(backup.manifest).reduce(
+      (sum, { bytes, plain }) => sum + (plain?.bytes ?? bytes),
+      0,
+    )
     const loaded: Counter = { name: 'loaded', done: 0, total }
-    const target: Target = { ...options, backup, identities, programs, connection, folder, base, loaded }
+    const target: Target = {
+      ...options,
+      backup,
+      identities,
+      programs,
+      connection,
+      folder,
+      base,
+      loaded,
+    }
     const contents = await readContents(programs, base, work)
     const { otherData, postData, grants, views } = contents
     const { jobs, owner = 'keep', rows: withRows = true } = options
@@ -43,20 +55,43 @@ export async function restoreInto(
     work.log.info('Restoring types, tables and functions')
     expectNone(await load(programs, connection, base, { ...how, preData: true }, work), connection)
     const nothing: Awaited<ReturnType<typeof loadRows>> = { late: [], indexes: new Set() }
-    const rows = !withRows ? nothing : await work.log.group(`Restoring rows, ${jobs === 1 ? 'one archive' : `up to ${jobs} archives`} at a time`, async () => {
-      const done = tellProgress(work.log, [loaded])
-      return loadRows(target, contents, work).finally(done)
-    })
+    const rows = !withRows
+      ? nothing
+      : await work.log.group(
+          `Restoring rows, ${jobs === 1 ? 'one archive' : `up to ${jobs} archives`} at a time`,
+          async () => {
+            const done = tellProgress(work.log, [loaded])
+            return loadRows(target, contents, work).finally(done)
+          },
+        )
     // archives of rows may have values of sequences too, read at another time
-    if (withRows && otherData.length) expectNone(await load(programs, connection, base, { ...how, only: { ids: otherData, folder } }, work), connection)
+    if (withRows && otherData.length)
+      expectNone(
+        await load(programs, connection, base, { ...how, only: { ids: otherData, folder } }, work),
+        connection,
+      )
     work.log.info('Restoring indexes, constraints and grants')
     const rest = postData.filter((id) => !rows.indexes.has(id))
-    if (rest.length) await loadAtOnce(programs, connection, base, { ...how, jobs, only: { ids: rest, folder } }, work)
-    if (grants.length) expectNone(await load(programs, connection, base, { ...how, only: { ids: grants, folder } }, work), connection)
-    if (owner !== 'keep' && owner !== 'drop') await giveOwners(programs, connection, base, owner, work)
+    if (rest.length)
+      await loadAtOnce(
+        programs,
+        connection,
+        base,
+        { ...how, jobs, only: { ids: rest, folder } },
+        work,
+      )
+    if (grants.length)
+      expectNone(
+        await load(programs, connection, base, { ...how, only: { ids: grants, folder } }, work),
+        connection,
+      )
+    if (owner !== 'keep' && owner !== 'drop')
+      await giveOwners(programs, connection, base, owner, work)
     if (withRows) await computeViews(target, views, work)
     if (rows.late.length === 0) return []
-    return [`Rows of ${rows.late.join(', ')} were loaded in another pass, after the rest: a check of theirs reads other tables. Stock pg_restore goes by the archive's order, and may stop there; run it again for these tables.`]
+    return [
+      `Rows of ${rows.late.join(', ')} were loaded in another pass, after the rest: a check of theirs reads other tables. Stock pg_restore goes by the archive's order, and may stop there; run it again for these tables.`,
+    ]
   })
 }
 
@@ -83,13 +118,21 @@ async function computeViews(target: Target, views: readonly number[], work: Work
   const how = rowOptions(target)
   if (jobs > 1 && views.length > 1) {
     try {
-      return await loadAtOnce(programs, connection, base, { ...how, jobs, only: { ids: views, folder } }, work)
+      return await loadAtOnce(
+        programs,
+        connection,
+        base,
+        { ...how, jobs, only: { ids: views, folder } },
+        work,
+      )
     } catch (error) {
       if (!(error instanceof UserError && error.code === 'restore-failed')) throw error
-      work.log.debug(`computing materialized views one after the other, since at once it failed: ${error.message}`)
+      work.log.debug(
+        `computing materialized views one after the other, since at once it failed: ${error.message}`,
+      )
     }
   }
-  for (let ids = views; ids.length; ) {
+  for (let ids = views; ids.length;) {
     const failed = await load(programs, connection, base, { ...how, only: { ids, folder } }, work)
     if (failed.length >= ids.length) throw whyStillFailed(failed, connection)
     ids = failed.map(({ id }) => id)

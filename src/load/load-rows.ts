@@ -48,7 +48,9 @@ interface LargeIndex extends TableIndex {
 }
 
 /** `bytes`: stored ones, about. */
-type Step = { bytes: number } & ({ part: Part; index?: never } | { part?: never; index: LargeIndex })
+type Step = { bytes: number } & (
+  { part: Part; index?: never } | { part?: never; index: LargeIndex }
+)
 
 /**
  * Loads all rows and large objects, the largest archives first, and makes the indexes and keys of large tables as soon as their rows are there: pg_restore
@@ -57,10 +59,19 @@ type Step = { bytes: number } & ({ part: Part; index?: never } | { part?: never;
  * Rows that are refused because others were not there yet come once more after the rest, as long as each pass brings more in. Gives the tables that took
  * another pass, and the ids of the indexes.
  */
-export async function loadRows(target: Target, contents: Contents, work: Work): Promise<{ late: string[]; indexes: ReadonlySet<number> }> {
+export async function loadRows(
+  target: Target,
+  contents: Contents,
+  work: Work,
+): Promise<{ late: string[]; indexes: ReadonlySet<number> }> {
   const { backup, connection, jobs } = target
-  const others = dataArchivesOf(backup.manifest).map((archive): Step => ({ part: { archive }, bytes: archive.bytes }))
-  const steps = [...baseParts(target, contents), ...others, ...largeIndexes(backup, contents)].sort(inOrder)
+  const others = dataArchivesOf(backup.manifest).map((archive): Step => ({
+    part: { archive },
+    bytes: archive.bytes,
+  }))
+  const steps = [...baseParts(target, contents), ...others, ...largeIndexes(backup, contents)].sort(
+    inOrder,
+  )
   const loaded = new Set<string>()
   const tried = new Set<string>()
   const indexes = new Set<number>()
@@ -79,7 +90,11 @@ export async function loadRows(target: Target, contents: Contents, work: Work): 
     return failed
   }
   const mayJoin = ({ index }: Step, running: readonly Step[]): boolean =>
-    !index || (tried.has(index.rowsIn) && !running.some((other) => other.index?.table === index.table && (other.index.alone || index.alone)))
+    !index ||
+    (tried.has(index.rowsIn) &&
+      !running.some(
+        (other) => other.index?.table === index.table && (other.index.alone || index.alone),
+      ))
   let failed = await mapConcurrent(steps, jobs, take, work, mayJoin)
   let parts = steps
   const late = new Set<string>()
@@ -87,8 +102,14 @@ export async function loadRows(target: Target, contents: Contents, work: Work): 
     const entries = failed.flat()
     if (entries.length === 0) return { late: [...late], indexes }
     for (const { what } of entries) late.add(what.replace(/^TABLE DATA /, ''))
-    work.log.info(`Loading once more what came before what it rests on: ${entries.map(({ what }) => what).join(', ')}`)
-    parts = parts.flatMap((step, i) => (step.part && failed[i]?.length ? [{ ...step, part: { ...step.part, only: failed[i].map(({ id }) => id) } }] : []))
+    work.log.info(
+      `Loading once more what came before what it rests on: ${entries.map(({ what }) => what).join(', ')}`,
+    )
+    parts = parts.flatMap((step, i) =>
+      step.part && failed[i]?.length
+        ? [{ ...step, part: { ...step.part, only: failed[i].map(({ id }) => id) } }]
+        : [],
+    )
     failed = await mapConcurrent(parts, jobs, take, work)
     if (failed.flat().length >= entries.length) throw whyStillFailed(failed.flat(), connection)
   }
@@ -106,26 +127,59 @@ function inOrder(a: Step, b: Step): number {
  */
 function baseParts(target: Target, { rows }: Contents): Step[] {
   const { bytes } = baseOf(target.backup)
-  const count = Math.max(1, Math.min(rows.length, 4 * target.jobs, Math.max(Math.floor(bytes / (4 * 1024 * 1024)), Math.floor(rows.length / 500))))
-  const dealt = Array.from({ length: count }, (_, hand) => rows.filter((_id, i) => i % count === hand))
-  return dealt.filter((only) => only.length > 0).map((only) => ({ part: { archive: 'base', only }, bytes: bytes / count }))
+  const count = Math.max(
+    1,
+    Math.min(
+      rows.length,
+      4 * target.jobs,
+      Math.max(Math.floor(bytes / (4 * 1024 * 1024)), Math.floor(rows.length / 500)),
+    ),
+  )
+  const dealt = Array.from({ length: count }, (_, hand) =>
+    rows.filter((_id, i) => i % count === hand),
+  )
+  return dealt
+    .filter((only) => only.length > 0)
+    .map((only) => ({ part: { archive: 'base', only }, bytes: bytes / count }))
 }
 
 async function loadPart(target: Target, part: Part, work: Work): Promise<Entry[]> {
   const { backup, identities, programs, connection, folder, base } = target
-  const loading = { ...rowOptions(target), ...(part.only ? { only: { ids: part.only, folder } } : {}) }
+  const loading = {
+    ...rowOptions(target),
+    ...(part.only ? { only: { ids: part.only, folder } } : {}),
+  }
   if (part.archive === 'base') return load(programs, connection, base, loading, work)
   const count = (bytes: number): void => void (target.loaded.done += bytes)
-  return withArchive(backup, part.archive, identities, (archive) => load(programs, connection, archive, loading, work), work, count)
+  return withArchive(
+    backup,
+    part.archive,
+    identities,
+    (archive) => load(programs, connection, archive, loading, work),
+    work,
+    count,
+  )
 }
 
 async function makeIndex(target: Target, { id }: LargeIndex, work: Work): Promise<void> {
   const { programs, connection, base, folder } = target
-  expectNone(await load(programs, connection, base, { ...rowOptions(target), only: { ids: [id], folder } }, work), connection)
+  expectNone(
+    await load(
+      programs,
+      connection,
+      base,
+      { ...rowOptions(target), only: { ids: [id], folder } },
+      work,
+    ),
+    connection,
+  )
 }
 
 /** What holds for each pg_restore of a restore. */
-export function rowOptions({ tablespaces, owner = 'keep' }: RestoreInto): Pick<Loading, 'tablespaces' | 'owners'> {
+export function rowOptions({
+  tablespaces,
+  owner = 'keep',
+}: RestoreInto): Pick<Loading, 'tablespaces' | 'owners'> {
   return { tablespaces, owners: owner === 'keep' }
 }
 
@@ -138,8 +192,15 @@ function largeIndexes({ manifest }: FoundBackup, { indexes }: Contents): Step[] 
   const archives = manifest.objects.filter(({ tables }) => tables?.length)
   const total = archives.reduce((sum, { bytes }) => sum + bytes, 0)
   const all = archives.flatMap(({ name, bytes, tables = [] }) =>
-    tables.map((table) => ({ table: plainName(table), rowsIn: name, bytes: bytes / tables.length })))
-  const large = new Map(all.filter(({ bytes }) => bytes * 100 >= total).map((one) => [one.table, one]))
+    tables.map((table) => ({
+      table: plainName(table),
+      rowsIn: name,
+      bytes: bytes / tables.length,
+    })),
+  )
+  const large = new Map(
+    all.filter(({ bytes }) => bytes * 100 >= total).map((one) => [one.table, one]),
+  )
   return indexes.flatMap((index) => {
     const found = ofTable(large, index.table)
     return found ? [{ index: { ...index, rowsIn: found.rowsIn }, bytes: found.bytes }] : []

@@ -6,7 +6,13 @@ import { jobsOf } from './options.ts'
 import type { Scratch } from './scratch.ts'
 
 /** Measures a restored copy as closely as its source was measured. */
-export async function measure(scratch: Pick<Scratch, 'connection' | 'programs'>, { source, fingerprint }: FoundBackup['manifest'], work: Work, jobs = jobsOf({}), depth: Depth = fingerprint.kind): Promise<Fingerprint> {
+export async function measure(
+  scratch: Pick<Scratch, 'connection' | 'programs'>,
+  { source, fingerprint }: FoundBackup['manifest'],
+  work: Work,
+  jobs = jobsOf({}),
+  depth: Depth = fingerprint.kind,
+): Promise<Fingerprint> {
   const measured: Counter = { name: 'measured', done: 0, total: 0 }
   const onRead = (bytes: number, total: number): void => {
     measured.done += bytes

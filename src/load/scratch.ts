@@ -25,19 +25,42 @@ export interface Scratch {
 
 /** What a copy needs of the server that it is made on; of a backup, its manifest tells. */
 export interface ScratchRequirements {
-  manifest: { source: Pick<Manifest['source'], 'major' | 'server' | 'roles' | 'locale'>; fingerprint: { supplement: Pick<Manifest['fingerprint']['supplement'], 'extensions'> } }
+  manifest: {
+    source: Pick<Manifest['source'], 'major' | 'server' | 'roles' | 'locale'>
+    fingerprint: { supplement: Pick<Manifest['fingerprint']['supplement'], 'extensions'> }
+  }
 }
 
 /** Opens a scratch database with the backup's locale and roles: on the given server, or on a cluster that we start and destroy. */
-export async function openScratch(backup: ScratchRequirements, options: Pick<CopyOptions, 'scratch' | 'bindirs'>, work: Work): Promise<Scratch> {
+export async function openScratch(
+  backup: ScratchRequirements,
+  options: Pick<CopyOptions, 'scratch' | 'bindirs'>,
+  work: Work,
+): Promise<Scratch> {
   const { major, roles } = backup.manifest.source
   const name = `holdfast_scratch_${randomBytes(6).toString('hex')}`
   if (options.scratch) return openDatabase(backup, options.scratch, name, options.bindirs, work)
-  const programs = await findPrograms(major, ['postgres', 'initdb', 'pg_restore', 'pg_dump'], options.bindirs, work)
-  const settings = preloadSettings(programs.directory, Object.keys(backup.manifest.fingerprint.supplement.extensions), name)
+  const programs = await findPrograms(
+    major,
+    ['postgres', 'initdb', 'pg_restore', 'pg_dump'],
+    options.bindirs,
+    work,
+  )
+  const settings = preloadSettings(
+    programs.directory,
+    Object.keys(backup.manifest.fingerprint.supplement.extensions),
+    name,
+  )
   const cluster = await startCluster(programs, { superuser: roles.superuser, settings }, work)
   try {
-    const scratch = await openDatabase(backup, cluster.connection, name, [programs.directory, ...options.bindirs], work, true)
+    const scratch = await openDatabase(
+      backup,
+      cluster.connection,
+      name,
+      [programs.directory, ...options.bindirs],
+      work,
+      true,
+    )
     return { ...scratch, close: () => cluster.stop() }
   } catch (error) {
     await cluster.stop()
@@ -45,7 +68,14 @@ export async function openScratch(backup: ScratchRequirements, options: Pick<Cop
   }
 }
 
-async function openDatabase(backup: ScratchRequirements, server: Connection, name: string, bindirs: string[], work: Work, own = false): Promise<Scratch> {
+async function openDatabase(
+  backup: ScratchRequirements,
+  server: Connection,
+  name: string,
+  bindirs: string[],
+  work: Work,
+  own = false,
+): Promise<Scratch> {
   const { source, fingerprint } = backup.manifest
   const session = await connect(server, work)
   const held = { kind: 'database', name, input: 'scratch-url' } as const
@@ -55,11 +85,30 @@ async function openDatabase(backup: ScratchRequirements, server: Connection, nam
     if (roles) await dropHeldRoles(server, roles, work)
   }
   try {
-    if (session.major < source.major) throw new UserError('server-older', `The scratch server is PostgreSQL ${session.version}, older than the backup's ${source.server}.`, `Use the same major version, for example the image postgres:${source.major}.`)
+    if (session.major < source.major)
+      throw new UserError(
+        'server-older',
+        `The scratch server is PostgreSQL ${session.version}, older than the backup's ${source.server}.`,
+        `Use the same major version, for example the image postgres:${source.major}.`,
+      )
     const lacking = await lackingExtensions(session, Object.keys(fingerprint.supplement.extensions))
-    if (lacking.length) throw extensionMissing(own ? `PostgreSQL ${session.version} on this machine` : 'The scratch server', lacking, session.major, own ? ' Or give a scratch-url whose image has them.' : ' This says nothing against the backup.')
+    if (lacking.length)
+      throw extensionMissing(
+        own ? `PostgreSQL ${session.version} on this machine` : 'The scratch server',
+        lacking,
+        session.major,
+        own
+          ? ' Or give a scratch-url whose image has them.'
+          : ' This says nothing against the backup.',
+      )
     const archive = await findPrograms(source.major, ['pg_restore', 'pg_dump'], bindirs, work)
-    const programs = { archive, server: session.major === source.major ? archive : await findPrograms(session.major, ['pg_dump'], bindirs, work) }
+    const programs = {
+      archive,
+      server:
+        session.major === source.major
+          ? archive
+          : await findPrograms(session.major, ['pg_dump'], bindirs, work),
+    }
     const missing = own ? [] : await missingRoles(session, source.roles.names)
     if (!own) work.hold(held)
     if (missing.length) work.hold((roles = { kind: 'roles', names: missing, input: 'scratch-url' }))

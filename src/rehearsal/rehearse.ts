@@ -4,9 +4,18 @@ import { openScratch, type Scratch } from '../load/scratch.ts'
 import { connect, type Session } from '../postgres/connection/session.ts'
 import { readStates, type TableState } from '../postgres/fingerprint/columns.ts'
 import { measureLargeObjects } from '../postgres/fingerprint/large-objects.ts'
-import { compareSchemaPrints, printSchema, type SchemaPrint } from '../postgres/fingerprint/schema.ts'
+import {
+  compareSchemaPrints,
+  printSchema,
+  type SchemaPrint,
+} from '../postgres/fingerprint/schema.ts'
 import { readSequences } from '../postgres/fingerprint/sequences.ts'
-import { type Command, type CommandEnd, endOf, runCommand } from '../postgres/programs/user-command.ts'
+import {
+  type Command,
+  type CommandEnd,
+  endOf,
+  runCommand,
+} from '../postgres/programs/user-command.ts'
 import { dropUserMappings } from '../postgres/server/isolate.ts'
 import { findReadable } from '../repository/open.ts'
 import type { Work } from '../work.ts'
@@ -52,10 +61,20 @@ export async function rehearse(options: RehearseOptions, work: Work): Promise<Re
   const scratch = await openScratch(backup, options, work)
   try {
     const how = { tablespaces: false, jobs: jobsOf(options) }
-    const warnings = await restoreInto(backup, options.identities, scratch.programs.archive, scratch.connection, how, work)
+    const warnings = await restoreInto(
+      backup,
+      options.identities,
+      scratch.programs.archive,
+      scratch.connection,
+      how,
+      work,
+    )
     const session = await connect(scratch.connection, work)
     try {
-      for (const what of await dropUserMappings(session)) warnings.push(`Not in the copy: ${what}, so that nothing run there can reach other systems.`)
+      for (const what of await dropUserMappings(session))
+        warnings.push(
+          `Not in the copy: ${what}, so that nothing run there can reach other systems.`,
+        )
       await session.query('ANALYZE')
       const restored = Date.now()
       const look = (): Promise<Seen> => see(session, scratch, encoding, work)
@@ -66,13 +85,22 @@ export async function rehearse(options: RehearseOptions, work: Work): Promise<Re
       const changes = compareStates(before.states, after.states)
       const schema = compareSchemaPrints(before.schema, after.schema)
       const weight = ({ severity }: Finding): number => order.indexOf(severity)
-      const seen = [...commandFindings(options, ran), ...changes.findings, ...compareOutside(before, after), ...droppedViews(schema.removed)]
+      const seen = [
+        ...commandFindings(options, ran),
+        ...changes.findings,
+        ...compareOutside(before, after),
+        ...droppedViews(schema.removed),
+      ]
       const findings = seen.sort((a, b) => weight(a) - weight(b))
       return {
         id: manifest.id,
         label: manifest.label,
         snapshotAt: manifest.snapshot.at,
-        server: { backup: manifest.source.server, scratch: scratch.server.version, own: scratch.server.own },
+        server: {
+          backup: manifest.source.server,
+          scratch: scratch.server.version,
+          own: scratch.server.own,
+        },
         verdict: findings.some(({ severity }) => severity === 'error') ? 'fail' : 'pass',
         command: options.command,
         exitCode: ran.exitCode,
@@ -98,18 +126,28 @@ interface Seen extends Outside {
   schema: SchemaPrint
 }
 
-async function see(session: Session, scratch: Scratch, encoding: string, work: Work): Promise<Seen> {
+async function see(
+  session: Session,
+  scratch: Scratch,
+  encoding: string,
+  work: Work,
+): Promise<Seen> {
   const states = await readStates(session)
   const sequences = await readSequences(session)
   await session.query('BEGIN')
   const largeObjects = await measureLargeObjects(session)
   await session.query('ROLLBACK')
-  return { states, sequences, largeObjects, schema: await printSchema(scratch.programs.server, scratch.connection, { encoding }, work) }
+  return {
+    states,
+    sequences,
+    largeObjects,
+    schema: await printSchema(scratch.programs.server, scratch.connection, { encoding }, work),
+  }
 }
 
 /** Ends what the command left running on the server: a statement whose client is gone goes on, and holds its locks. */
 async function endOthers(session: Session): Promise<void> {
-  for (const deadline = Date.now() + 15_000; Date.now() < deadline; ) {
+  for (const deadline = Date.now() + 15_000; Date.now() < deadline;) {
     const [row] = await session.query<{ count: number }>(
       'SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid))::int4 AS count FROM pg_catalog.pg_stat_activity WHERE datname = pg_catalog.current_database() AND pid <> pg_catalog.pg_backend_pid()',
     )
@@ -123,9 +161,28 @@ const order = ['error', 'warning', 'note']
 function commandFindings(options: Command, end: CommandEnd): Finding[] {
   const object = 'migrate-command'
   const evidence = `The command ${endOf(end, options)}.`
-  if (end.timedOut) return [{ code: 'migration-timed-out', severity: 'error', object, evidence, remedy: 'If it takes that long on a copy, it takes that long on production: make it shorter, or raise timeout if that is acceptable.' }]
+  if (end.timedOut)
+    return [
+      {
+        code: 'migration-timed-out',
+        severity: 'error',
+        object,
+        evidence,
+        remedy:
+          'If it takes that long on a copy, it takes that long on production: make it shorter, or raise timeout if that is acceptable.',
+      },
+    ]
   if (end.exitCode === 0) return []
-  return [{ code: 'migration-failed', severity: 'error', object, evidence, remedy: 'Its whole output is in the report; DATABASE_URL and PG* point at the copy while it runs.' }]
+  return [
+    {
+      code: 'migration-failed',
+      severity: 'error',
+      object,
+      evidence,
+      remedy:
+        'Its whole output is in the report; DATABASE_URL and PG* point at the copy while it runs.',
+    },
+  ]
 }
 
 function rowsOf(states: ReadonlyMap<number, TableState>): number {

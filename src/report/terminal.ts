@@ -8,12 +8,17 @@ export interface Screen {
 
 type Style = 'bold' | 'code' | 'dim'
 /** Text in one style. A line is a list of them. */
-interface Run { text: string; style?: Style }
+interface Run {
+  text: string
+  style?: Style
+}
 
 const codes: Record<Style, string> = { bold: '1', code: '36', dim: '2' }
 
 export function paint(text: string, style: Style | undefined, { colour }: Screen): string {
-  return colour && style !== undefined && text !== '' ? `\u001b[${codes[style]}m${text}\u001b[0m` : text
+  return colour && style !== undefined && text !== ''
+    ? `\u001b[${codes[style]}m${text}\u001b[0m`
+    : text
 }
 
 /** The whole of a summary, as lines for this screen. */
@@ -48,11 +53,17 @@ function renderBlocks(lines: string[], screen: Screen): string[] {
 
 function renderLine(line: string, screen: Screen): string[] {
   const heading = /^#{1,6} (.*)$/.exec(line)
-  if (heading) return wrap(inline(heading[1] ?? '').map(({ text }): Run => ({ text, style: 'bold' })), screen.width).map((runs) => paintRuns(runs, screen))
+  if (heading)
+    return wrap(
+      inline(heading[1] ?? '').map(({ text }): Run => ({ text, style: 'bold' })),
+      screen.width,
+    ).map((runs) => paintRuns(runs, screen))
   const [, mark = '', rest = ''] = /^(\s*(?:- |> ?|\d+\. )?)(.*)$/.exec(line) ?? []
   const first = mark.replace('- ', '• ').replace(/^> ?/, '│ ')
   const next = mark.startsWith('>') ? '│ ' : ' '.repeat(first.length)
-  return wrap(inline(rest), screen.width - first.length).map((runs, i) => `${i === 0 ? first : next}${paintRuns(runs, screen)}`.trimEnd())
+  return wrap(inline(rest), screen.width - first.length).map((runs, i) =>
+    `${i === 0 ? first : next}${paintRuns(runs, screen)}`.trimEnd(),
+  )
 }
 
 /** A diagram is drawn by GitHub only; here its title says what it shows. */
@@ -66,26 +77,53 @@ function renderFence(language: string, lines: string[], screen: Screen): string[
 function renderDetails(lines: string[], screen: Screen): string[] {
   const title = /<summary>(.*)<\/summary>/.exec(lines[0] ?? '')?.[1] ?? ''
   const body = lines.slice(1).join('\n').trim().split('\n')
-  return [`▸ ${inline(title).map(({ text }) => text).join('')}`, ...renderBlocks(body, { ...screen, width: screen.width - 2 }).map((line) => `  ${line}`.trimEnd())]
+  return [
+    `▸ ${inline(title)
+      .map(({ text }) => text)
+      .join('')}`,
+    ...renderBlocks(body, { ...screen, width: screen.width - 2 }).map((line) =>
+      `  ${line}`.trimEnd(),
+    ),
+  ]
 }
 
 function renderTable(lines: string[], screen: Screen): string[] {
-  const [head = [], rule = [], ...rows] = lines.map((line) => line.slice(1, -1).split('|').map((cell) => cell.trim()))
+  const [head = [], rule = [], ...rows] = lines.map((line) =>
+    line
+      .slice(1, -1)
+      .split('|')
+      .map((cell) => cell.trim()),
+  )
   const right = rule.map((cell) => cell.endsWith(':'))
-  const cells = [head.map((cell) => inline(cell).map(({ text }): Run => ({ text, style: 'bold' }))), ...rows.map((row) => head.map((_, i) => inline(row[i] ?? '')))]
-  const widths = fit(head.map((_, i) => Math.max(1, ...cells.map((row) => widthOf(row[i] ?? [])))), screen.width - 2 * (head.length - 1))
+  const cells = [
+    head.map((cell) => inline(cell).map(({ text }): Run => ({ text, style: 'bold' }))),
+    ...rows.map((row) => head.map((_, i) => inline(row[i] ?? ''))),
+  ]
+  const widths = fit(
+    head.map((_, i) => Math.max(1, ...cells.map((row) => widthOf(row[i] ?? [])))),
+    screen.width - 2 * (head.length - 1),
+  )
   const drawn = cells.map((row) => {
     const wrapped = row.map((cell, i) => wrap(cell, widths[i] ?? 1))
     const height = Math.max(...wrapped.map((cell) => cell.length))
-    return Array.from({ length: height }, (_, y) => wrapped.map((cell, i) => {
-      const space = ' '.repeat(Math.max(0, (widths[i] ?? 1) - widthOf(cell[y] ?? [])))
-      const text = paintRuns(cell[y] ?? [], screen)
-      return right[i] ? space + text : text + space
-    }).join('  ').trimEnd())
+    return Array.from({ length: height }, (_, y) =>
+      wrapped
+        .map((cell, i) => {
+          const space = ' '.repeat(Math.max(0, (widths[i] ?? 1) - widthOf(cell[y] ?? [])))
+          const text = paintRuns(cell[y] ?? [], screen)
+          return right[i] ? space + text : text + space
+        })
+        .join('  ')
+        .trimEnd(),
+    )
   })
   const [title = [], ...body] = drawn
   if (head.every((cell) => cell === '')) return body.flat()
-  return [...title, paint(widths.map((width) => '─'.repeat(width)).join('  '), 'dim', screen), ...body.flat()]
+  return [
+    ...title,
+    paint(widths.map((width) => '─'.repeat(width)).join('  '), 'dim', screen),
+    ...body.flat(),
+  ]
 }
 
 /** Takes from the widest columns until all fit. A column keeps at least six. */
@@ -102,14 +140,17 @@ function fit(natural: number[], room: number): number[] {
 /** Bold, code, links (their text only), and characters written as references. */
 function inline(markdown: string): Run[] {
   const runs: Run[] = []
-  const pattern = /\*\*(?<bold>.+?)\*\*|`(?<tick>[^`]+)`|<code>(?<code>.*?)<\/code>|\[(?<link>[^\]]+)\]\([^)]*\)|(?<other><br>)/g
+  const pattern =
+    /\*\*(?<bold>.+?)\*\*|`(?<tick>[^`]+)`|<code>(?<code>.*?)<\/code>|\[(?<link>[^\]]+)\]\([^)]*\)|(?<other><br>)/g
   let at = 0
   for (const match of markdown.matchAll(pattern)) {
     runs.push({ text: plain(markdown.slice(at, match.index)) })
     at = match.index + match[0].length
     const { bold, tick, code, link } = match.groups ?? {}
-    if (bold !== undefined) runs.push(...inline(bold).map(({ text, style }): Run => ({ text, style: style ?? 'bold' })))
-    else if (tick !== undefined || code !== undefined) runs.push({ text: tick ?? plain(code ?? ''), style: 'code' })
+    if (bold !== undefined)
+      runs.push(...inline(bold).map(({ text, style }): Run => ({ text, style: style ?? 'bold' })))
+    else if (tick !== undefined || code !== undefined)
+      runs.push({ text: tick ?? plain(code ?? ''), style: 'code' })
     else runs.push({ text: plain(link ?? ' ') })
   }
   runs.push({ text: plain(markdown.slice(at)) })
@@ -117,7 +158,12 @@ function inline(markdown: string): Run[] {
 }
 
 function plain(text: string): string {
-  return text.replaceAll('\u200b', '').replace(/<\/?\w+>/g, '').replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&')
+  return text
+    .replaceAll('\u200b', '')
+    .replace(/<\/?\w+>/g, '')
+    .replaceAll('&lt;', '<')
+    .replaceAll('&gt;', '>')
+    .replaceAll('&amp;', '&')
     .replace(/&#(\d+);/g, (_, number: string) => String.fromCodePoint(Number(number)))
 }
 
@@ -163,7 +209,8 @@ function pieces(word: string, width: number): string[] {
 }
 
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' })
-const wide = /\p{Emoji_Presentation}|\ufe0f|[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|[\u{20000}-\u{3fffd}]/u
+const wide =
+  /\p{Emoji_Presentation}|\ufe0f|[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|[\u{20000}-\u{3fffd}]/u
 
 function widthOfText(text: string): number {
   let width = 0

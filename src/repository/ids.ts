@@ -22,20 +22,28 @@ export function timeOf(id: string): string {
 
 /** A new id: UTC to the second, then milliseconds and chance in base 36, and its kind where it is no ordinary one. Ids sort by time. */
 export function newId(now: Date, kind?: 'pre-restore'): string {
-  const second = now.toISOString().replace(/[-:]/g, '').replace(/\.\d+Z$/, 'Z')
-  return `${second}-${now.getUTCMilliseconds().toString(36).padStart(2, '0')}${randomInt(36 ** 4).toString(36).padStart(4, '0')}${kind ? `-${kind}` : ''}`
+  const second = now
+    .toISOString()
+    .replace(/[-:]/g, '')
+    .replace(/\.\d+Z$/, 'Z')
+  return `${second}-${now.getUTCMilliseconds().toString(36).padStart(2, '0')}${randomInt(36 ** 4)
+    .toString(36)
+    .padStart(4, '0')}${kind ? `-${kind}` : ''}`
 }
 
 /** A label as one segment of a key: what a key cannot hold is written `=XX`, byte by byte. */
 export function labelKey(label: string): string {
-  const encode = (bytes: Buffer): string => [...bytes].map((byte) => `=${byte.toString(16).toUpperCase().padStart(2, '0')}`).join('')
+  const encode = (bytes: Buffer): string =>
+    [...bytes].map((byte) => `=${byte.toString(16).toUpperCase().padStart(2, '0')}`).join('')
   const key = label.replace(/[^A-Za-z0-9._-]/gu, (character) => encode(Buffer.from(character)))
   return /^\.\.?$/.test(key) ? key.replaceAll('.', '=2E') : key
 }
 
 /** The label that `labelKey` made a key of. */
 export function labelOf(key: string): string {
-  const bytes = [...key.matchAll(/=([0-9A-F]{2})|(.)/g)].map(([, hex, plain]) => (hex === undefined ? (plain ?? '').charCodeAt(0) : Number.parseInt(hex, 16)))
+  const bytes = [...key.matchAll(/=([0-9A-F]{2})|(.)/g)].map(([, hex, plain]) =>
+    hex === undefined ? (plain ?? '').charCodeAt(0) : Number.parseInt(hex, 16),
+  )
   return Buffer.from(bytes).toString('utf8')
 }
 

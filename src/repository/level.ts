@@ -1,5 +1,13 @@
 /** How far a backup was proven, each level named for what was seen; each includes those before it. `accepted`: checks of the user's own passed, too. */
-export const levels = ['none', 'stored', 'readable', 'restored', 'counted', 'identical', 'accepted'] as const
+export const levels = [
+  'none',
+  'stored',
+  'readable',
+  'restored',
+  'counted',
+  'identical',
+  'accepted',
+] as const
 export type Level = (typeof levels)[number]
 
 /** Whether a level is at least another one. */
@@ -7,7 +15,16 @@ export function reaches(level: Level, other: Level): boolean {
   return levels.indexOf(level) >= levels.indexOf(other)
 }
 
-export const differenceKinds = ['rows', 'content', 'schema', 'sequence', 'large-objects', 'extension', 'index', 'matview'] as const
+export const differenceKinds = [
+  'rows',
+  'content',
+  'schema',
+  'sequence',
+  'large-objects',
+  'extension',
+  'index',
+  'matview',
+] as const
 
 /** What one comparison saw. `expected` is the fingerprint's side, `found` the copy's; short texts, never row data. */
 export interface Difference {
@@ -36,7 +53,8 @@ export interface Seen {
 export function verdictOf(seen: Seen): Verdict {
   if (seen.stoppedBy !== undefined && !seen.proven) return 'bad'
   if (seen.checks.some(({ passed }) => !passed)) return 'check-failed'
-  if (seen.asked !== undefined) return reaches(seen.level, seen.asked) ? (seen.proven ? 'proven' : 'reached') : 'short'
+  if (seen.asked !== undefined)
+    return reaches(seen.level, seen.asked) ? (seen.proven ? 'proven' : 'reached') : 'short'
   return seen.proven ? 'proven' : 'limited'
 }
 

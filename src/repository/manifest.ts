@@ -32,7 +32,12 @@ const fingerprintSchema = v.object({
   schema: v.record(v.string(), v.string()),
   sequences: v.record(v.string(), v.object({ before: sequenceValue, after: sequenceValue })),
   largeObjects: v.exactOptional(
-    v.object({ count, bytes: v.exactOptional(count), hash: v.exactOptional(integerText), attributes: v.exactOptional(integerText) }),
+    v.object({
+      count,
+      bytes: v.exactOptional(count),
+      hash: v.exactOptional(integerText),
+      attributes: v.exactOptional(integerText),
+    }),
   ),
   supplement: v.object({
     extensions: v.record(v.string(), v.string()),
@@ -72,18 +77,27 @@ const manifestSchema = v.object({
   /** The pg_dump that wrote the archives, for example `17.11`. */
   client: v.string(),
   run: v.exactOptional(v.string()),
-  encryption: v.union([v.literal('none'), v.object({ recipients: v.pipe(v.array(v.string()), v.minLength(1)) })]),
+  encryption: v.union([
+    v.literal('none'),
+    v.object({ recipients: v.pipe(v.array(v.string()), v.minLength(1)) }),
+  ]),
   objects: v.pipe(
     v.array(
       v.object({
-        name: v.pipe(v.string(), v.regex(/^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/), v.check((name) => !name.split('/').some((part) => /^\.\.?$/.test(part)))),
+        name: v.pipe(
+          v.string(),
+          v.regex(/^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/),
+          v.check((name) => !name.split('/').some((part) => /^\.\.?$/.test(part))),
+        ),
         kind: v.picklist(['base', 'rows', 'large-objects', 'recovery-guide']),
         /** For `rows`: the tables whose rows it holds, as in the fingerprint. The base archive holds those of all others. */
         tables: v.exactOptional(v.array(v.string())),
         bytes: count,
         sha256,
         /** Before encryption; for archives. `compression` is ours, around the archive; pg_dump's own is inside it. */
-        plain: v.exactOptional(v.object({ bytes: count, sha256, compression: v.picklist(['none', 'zstd']) })),
+        plain: v.exactOptional(
+          v.object({ bytes: count, sha256, compression: v.picklist(['none', 'zstd']) }),
+        ),
       }),
     ),
     v.minLength(1),
@@ -97,7 +111,11 @@ export type Manifest = v.InferOutput<typeof manifestSchema>
 export type StoredArchive = Manifest['objects'][number]
 
 /** What a backup holds in all: stored bytes, and the rows and tables that were measured. */
-export function totalsOf({ objects, fingerprint }: Pick<Manifest, 'objects' | 'fingerprint'>): { bytes: number; rows: number; tables: number } {
+export function totalsOf({ objects, fingerprint }: Pick<Manifest, 'objects' | 'fingerprint'>): {
+  bytes: number
+  rows: number
+  tables: number
+} {
   return {
     bytes: objects.reduce((sum, { bytes }) => sum + bytes, 0),
     rows: fingerprint.tables.reduce((sum, { rows }) => sum + rows, 0),
@@ -116,20 +134,35 @@ export function writeManifest(manifest: Omit<Manifest, 'sha256'>): string {
 /** Reads and checks a manifest. `where` is its place, for messages. Throws UserErrors `newer-format` and `manifest-damaged`. */
 export function readManifest(text: string, where: string): Manifest {
   const damaged = (how: string, cause?: unknown): UserError =>
-    new UserError('manifest-damaged', `The manifest ${where} is damaged: ${how}.`, 'Nothing in this backup can be trusted without it. Read the backup from another destination, or take another backup.', { cause })
+    new UserError(
+      'manifest-damaged',
+      `The manifest ${where} is damaged: ${how}.`,
+      'Nothing in this backup can be trusted without it. Read the backup from another destination, or take another backup.',
+      { cause },
+    )
   let data: unknown
   try {
     data = JSON.parse(text)
   } catch (cause) {
     throw damaged(text.trim() ? 'it is not whole JSON' : 'it is empty', cause)
   }
-  const format = typeof data === 'object' && data !== null && 'format' in data ? data.format : undefined
+  const format =
+    typeof data === 'object' && data !== null && 'format' in data ? data.format : undefined
   if (typeof format === 'number' && Number.isInteger(format) && format > formatVersion)
-    throw new UserError('newer-format', `The manifest ${where} has format ${format}; this version of Holdfast reads up to ${formatVersion}.`, 'Use the version of Holdfast that made the backup, or a newer one. RECOVER.md beside the manifest tells how to restore with plain tools.')
+    throw new UserError(
+      'newer-format',
+      `The manifest ${where} has format ${format}; this version of Holdfast reads up to ${formatVersion}.`,
+      'Use the version of Holdfast that made the backup, or a newer one. RECOVER.md beside the manifest tells how to restore with plain tools.',
+    )
   const checked = v.safeParse(manifestSchema, data)
-  if (!checked.success) throw damaged(checked.issues.map((issue) => `${v.getDotPath(issue) ?? 'it'}: ${issue.message}`)[0] ?? 'it has another shape')
+  if (!checked.success)
+    throw damaged(
+      checked.issues.map((issue) => `${v.getDotPath(issue) ?? 'it'}: ${issue.message}`)[0] ??
+        'it has another shape',
+    )
   const { sha256 } = checked.output
-  if (createHash('sha256').update(withDigest(text, zeros)).digest('hex') !== sha256) throw damaged('its digest does not match its text')
+  if (createHash('sha256').update(withDigest(text, zeros)).digest('hex') !== sha256)
+    throw damaged('its digest does not match its text')
   return checked.output
 }
 
@@ -144,6 +177,8 @@ export function assertManifest(text: string): void {
   try {
     readManifest(text, 'just written')
   } catch (error) {
-    throw new Error(`wrote a manifest that does not read back: ${messageOf(error)}`, { cause: error })
+    throw new Error(`wrote a manifest that does not read back: ${messageOf(error)}`, {
+      cause: error,
+    })
   }
 }

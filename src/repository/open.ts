@@ -26,12 +26,24 @@ export async function findReadable(options: BackupSelection, work: Work): Promis
 }
 
 /** Throws `key-missing` or `wrong-key` unless one of the identities belongs to a key that the manifest names. */
-export async function checkKeys({ manifest }: FoundBackup, identities: readonly string[]): Promise<void> {
+export async function checkKeys(
+  { manifest }: FoundBackup,
+  identities: readonly string[],
+): Promise<void> {
   const { encryption } = manifest
   if (encryption === 'none') return
   const keys = `It was encrypted to ${encryption.recipients.join(', ')}.`
-  if (identities.length === 0) throw new UserError('key-missing', `The backup ${manifest.id} is encrypted, and decrypt-with is empty.`, `${keys} Give the age identity that belongs to one of them.`)
+  if (identities.length === 0)
+    throw new UserError(
+      'key-missing',
+      `The backup ${manifest.id} is encrypted, and decrypt-with is empty.`,
+      `${keys} Give the age identity that belongs to one of them.`,
+    )
   const own = await recipientsOf(identities)
   if (!own.some((recipient) => encryption.recipients.includes(recipient)))
-    throw new UserError('wrong-key', `No identity in decrypt-with opens the backup ${manifest.id}.`, `${keys} The ${own.length === 1 ? 'identity' : 'identities'} given belong${own.length === 1 ? 's' : ''} to ${own.join(', ')}.`)
+    throw new UserError(
+      'wrong-key',
+      `No identity in decrypt-with opens the backup ${manifest.id}.`,
+      `${keys} The ${own.length === 1 ? 'identity' : 'identities'} given belong${own.length === 1 ? 's' : ''} to ${own.join(', ')}.`,
+    )
 }

@@ -2,7 +2,12 @@ import * as v from 'valibot'
 import { differenceKinds, type Level, levels } from './level.ts'
 
 const level = v.picklist(levels)
-const difference = v.object({ kind: v.picklist(differenceKinds), object: v.string(), expected: v.string(), found: v.string() })
+const difference = v.object({
+  kind: v.picklist(differenceKinds),
+  object: v.string(),
+  expected: v.string(),
+  found: v.string(),
+})
 
 /** The record of a verification, stored beside the backup below `proofs/`. Never changed; the newest counts. */
 const proofSchema = v.object({
@@ -27,13 +32,25 @@ const proofSchema = v.object({
   /** The user's own, in their order. `outcome`: what it gave, when it did not pass. */
   checks: v.array(v.object({ name: v.string(), passed: v.boolean(), outcome: v.string() })),
   /** Those that were set. `met` is left out where it could not be measured. */
-  objectives: v.array(v.object({ name: v.string(), limit: v.number(), found: v.exactOptional(v.number()), met: v.exactOptional(v.boolean()) })),
+  objectives: v.array(
+    v.object({
+      name: v.string(),
+      limit: v.number(),
+      found: v.exactOptional(v.number()),
+      met: v.exactOptional(v.boolean()),
+    }),
+  ),
   /** Left out where nothing was restored. */
   scratch: v.exactOptional(v.object({ server: v.string(), own: v.boolean() })),
   /** Versions of what read it: this project, and pg_restore where it was needed. */
   versions: v.object({ holdfast: v.string(), client: v.exactOptional(v.string()) }),
   /** Milliseconds; those of steps that were not come to are left out. */
-  timings: v.object({ restore: v.exactOptional(v.number()), compare: v.exactOptional(v.number()), checks: v.exactOptional(v.number()), total: v.number() }),
+  timings: v.object({
+    restore: v.exactOptional(v.number()),
+    compare: v.exactOptional(v.number()),
+    checks: v.exactOptional(v.number()),
+    total: v.number(),
+  }),
   run: v.exactOptional(v.string()),
 })
 

@@ -15,7 +15,12 @@ import type { Manifest, StoredArchive } from './manifest.ts'
 /** The archive with the schema, and the rows of all tables that no other archive has. */
 export function baseOf(backup: FoundBackup): StoredArchive {
   const base = backup.manifest.objects.find(({ kind }) => kind === 'base')
-  if (!base) throw new UserError('manifest-damaged', `The manifest of ${backup.location} names no archive.`, 'Read the backup from another destination, or take another backup.')
+  if (!base)
+    throw new UserError(
+      'manifest-damaged',
+      `The manifest of ${backup.location} names no archive.`,
+      'Read the backup from another destination, or take another backup.',
+    )
   return base
 }
 
@@ -26,7 +31,9 @@ export function archivesOf({ objects }: Pick<Manifest, 'objects'>): StoredArchiv
 
 /** The archives beside the base archive, which hold data alone; the largest first. */
 export function dataArchivesOf({ objects }: Pick<Manifest, 'objects'>): StoredArchive[] {
-  return objects.filter(({ kind }) => kind === 'rows' || kind === 'large-objects').sort((a, b) => b.bytes - a.bytes)
+  return objects
+    .filter(({ kind }) => kind === 'rows' || kind === 'large-objects')
+    .sort((a, b) => b.bytes - a.bytes)
 }
 
 /**
@@ -41,7 +48,9 @@ export async function withArchive<T>(
   work: Work,
   onBytes: (bytes: number) => void = () => {},
 ): Promise<T> {
-  const opened = await openArchive(backup, object, identities, work).catch(asMissing(`${backup.location}: ${object.name}`))
+  const opened = await openArchive(backup, object, identities, work).catch(
+    asMissing(`${backup.location}: ${object.name}`),
+  )
   const archive = new Transform({
     transform(chunk: Buffer, _encoding, done) {
       onBytes(chunk.length)
@@ -49,10 +58,16 @@ export async function withArchive<T>(
     },
   })
   const fed = pipeline([opened.source, ...opened.stages, archive], { signal: work.signal })
-  const [used, flowed] = await Promise.allSettled([use(archive).finally(() => archive.destroy()), fed])
+  const [used, flowed] = await Promise.allSettled([
+    use(archive).finally(() => archive.destroy()),
+    fed,
+  ])
   work.signal.throwIfAborted()
   // damage goes before what it made pg_restore say
-  const damage = flowed.status === 'rejected' ? damageOf(flowed.reason, `${backup.location}: ${object.name}`) : undefined
+  const damage =
+    flowed.status === 'rejected'
+      ? damageOf(flowed.reason, `${backup.location}: ${object.name}`)
+      : undefined
   if (damage) throw damage
   if (flowed.status === 'fulfilled') opened.check()
   if (used.status === 'rejected') throw used.reason
@@ -68,30 +83,63 @@ export async function withHead<T>(
   use: (archive: Readable) => Promise<T>,
   work: Work,
 ): Promise<T> {
-  const opened = await openArchive(backup, object, identities, work).catch(asMissing(`${backup.location}: ${object.name}`))
+  const opened = await openArchive(backup, object, identities, work).catch(
+    asMissing(`${backup.location}: ${object.name}`),
+  )
   const archive = new PassThrough()
   const fed = pipeline([opened.source, ...opened.stages, archive], { signal: work.signal })
-  const [used, flowed] = await Promise.allSettled([use(archive).finally(() => archive.destroy()), fed])
+  const [used, flowed] = await Promise.allSettled([
+    use(archive).finally(() => archive.destroy()),
+    fed,
+  ])
   work.signal.throwIfAborted()
   if (used.status === 'fulfilled') return used.value
-  throw flowed.status === 'rejected' && flowed.reason instanceof UserError ? damageOf(flowed.reason, `${backup.location}: ${object.name}`) : used.reason
+  throw flowed.status === 'rejected' && flowed.reason instanceof UserError
+    ? damageOf(flowed.reason, `${backup.location}: ${object.name}`)
+    : used.reason
 }
 
 /** What a store that has no such object means for a backup. */
 export function asMissing(name: string): (error: unknown) => never {
   return (error) => {
-    if (error instanceof ObjectMissing) throw new UserError('object-missing', `${name} is missing.`, 'The backup is not whole. Read it from another destination, or use another backup.', { cause: error })
+    if (error instanceof ObjectMissing)
+      throw new UserError(
+        'object-missing',
+        `${name} is missing.`,
+        'The backup is not whole. Read it from another destination, or use another backup.',
+        { cause: error },
+      )
     throw error
   }
 }
 
 /** Puts an archive, opened, into a new file that nobody else may read. When this returns, every digest was right. */
-export async function fetchArchive(backup: FoundBackup, object: StoredArchive, identities: readonly string[], file: string, work: Work): Promise<void> {
+export async function fetchArchive(
+  backup: FoundBackup,
+  object: StoredArchive,
+  identities: readonly string[],
+  file: string,
+  work: Work,
+): Promise<void> {
   try {
-    await withArchive(backup, object, identities, (archive) => pipeline(archive, createWriteStream(file, { flags: 'wx', mode: 0o600 }), { signal: work.signal }), work)
+    await withArchive(
+      backup,
+      object,
+      identities,
+      (archive) =>
+        pipeline(archive, createWriteStream(file, { flags: 'wx', mode: 0o600 }), {
+          signal: work.signal,
+        }),
+      work,
+    )
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
-    throw new UserError('disk-full', `The disk of this machine is full: ${object.name} does not fit into ${work.temporary}.`, 'The base archive of a backup is kept there, decrypted, while it is restored. Free some space, or use a larger runner.', { cause: error })
+    throw new UserError(
+      'disk-full',
+      `The disk of this machine is full: ${object.name} does not fit into ${work.temporary}.`,
+      'The base archive of a backup is kept there, decrypted, while it is restored. Free some space, or use a larger runner.',
+      { cause: error },
+    )
   }
 }
 
@@ -101,11 +149,20 @@ export async function fetchArchive(backup: FoundBackup, object: StoredArchive, i
  */
 function damageOf(error: unknown, where: string): UserError | undefined {
   const { code = '', message } = error as Error & { code?: string }
-  const damaged = (how: string): UserError => new UserError('object-damaged', `${where}: ${how}${how.endsWith('.') ? '' : '.'}`, 'Read the backup from another destination, or take another backup.', { cause: error })
+  const damaged = (how: string): UserError =>
+    new UserError(
+      'object-damaged',
+      `${where}: ${how}${how.endsWith('.') ? '' : '.'}`,
+      'Read the backup from another destination, or take another backup.',
+      { cause: error },
+    )
   if (/^(ZSTD_|Z_)/.test(code)) return damaged(`damaged: it does not decompress (${message})`)
   if (!(error instanceof UserError)) return undefined
-  if (code === 'wrong-key') return damaged('damaged: its header does not open with the key that it was encrypted to')
-  return code === 'object-damaged' ? damaged(message.replace(/^The encrypted object is /, '')) : error
+  if (code === 'wrong-key')
+    return damaged('damaged: its header does not open with the key that it was encrypted to')
+  return code === 'object-damaged'
+    ? damaged(message.replace(/^The encrypted object is /, ''))
+    : error
 }
 
 /** An archive on its way from the store: `stages` check and open it as it flows; `check` throws unless every digest and size was the manifest's. */
@@ -115,7 +172,12 @@ export interface OpenedArchive {
   check(): void
 }
 
-export async function openArchive(backup: FoundBackup, object: StoredArchive, identities: readonly string[], work: Work): Promise<OpenedArchive> {
+export async function openArchive(
+  backup: FoundBackup,
+  object: StoredArchive,
+  identities: readonly string[],
+  work: Work,
+): Promise<OpenedArchive> {
   const stored = digesting()
   const plain = digesting()
   const encrypted = backup.manifest.encryption !== 'none'
@@ -123,20 +185,27 @@ export async function openArchive(backup: FoundBackup, object: StoredArchive, id
   return {
     source,
     stages: [
-      encrypted ? decrypting(identities, { before: stored, after: plain }) : gathering({ before: stored }),
+      encrypted
+        ? decrypting(identities, { before: stored, after: plain })
+        : gathering({ before: stored }),
       ...(object.plain?.compression === 'zstd' ? [decompressing()] : []),
     ],
     check() {
       const where = `${backup.location}: ${object.name}`
       const asStored = stored.result()
       compare(asStored, object, `${where}, as stored`)
-      if (object.plain) compare(encrypted ? plain.result() : asStored, object.plain, `${where}, decrypted`)
+      if (object.plain)
+        compare(encrypted ? plain.result() : asStored, object.plain, `${where}, decrypted`)
     },
   }
 }
 
 /** Reads an object to its end and throws unless it is what the manifest says. */
-export async function checkObject(backup: FoundBackup, object: StoredArchive, work: Work): Promise<void> {
+export async function checkObject(
+  backup: FoundBackup,
+  object: StoredArchive,
+  work: Work,
+): Promise<void> {
   const digest = digesting()
   const source = await backup.storage.read(backup.folder + object.name, { signal: work.signal })
   const sink = new Writable({
@@ -152,6 +221,13 @@ export async function checkObject(backup: FoundBackup, object: StoredArchive, wo
 
 function compare(found: Digest, expected: Digest, where: string): void {
   if (found.bytes === expected.bytes && found.sha256 === expected.sha256) return
-  const how = found.bytes === expected.bytes ? 'its SHA-256 is another' : `it has ${found.bytes} bytes where there were ${expected.bytes}`
-  throw new UserError('object-damaged', `${where}: damaged: ${how} than the manifest says.`, 'Read the backup from another destination, or take another backup.')
+  const how =
+    found.bytes === expected.bytes
+      ? 'its SHA-256 is another'
+      : `it has ${found.bytes} bytes where there were ${expected.bytes}`
+  throw new UserError(
+    'object-damaged',
+    `${where}: damaged: ${how} than the manifest says.`,
+    'Read the backup from another destination, or take another backup.',
+  )
 }

@@ -6,13 +6,22 @@ import type { Manifest, StoredArchive } from './manifest.ts'
  * RECOVER.md, stored in each backup's folder: how to restore it with stock tools alone, on a day when this project is gone.
  * Names no secret; every command in it is run by a test.
  */
-export function recoveryGuide(manifest: Pick<Manifest, 'id' | 'label' | 'source' | 'snapshot' | 'client' | 'encryption' | 'objects'>): string {
+export function recoveryGuide(
+  manifest: Pick<
+    Manifest,
+    'id' | 'label' | 'source' | 'snapshot' | 'client' | 'encryption' | 'objects'
+  >,
+): string {
   const { source, snapshot, encryption } = manifest
   const base = manifest.objects.find(({ kind }) => kind === 'base')
   if (!base) throw new Error('a recovery guide needs a base archive')
   const others = dataArchivesOf(manifest)
   const encrypted = encryption !== 'none'
-  const tools = [...(encrypted ? ['age'] : []), ...(base.plain?.compression === 'zstd' ? ['zstd'] : []), `pg_restore ${source.major} (pg_dump ${manifest.client} wrote it)`]
+  const tools = [
+    ...(encrypted ? ['age'] : []),
+    ...(base.plain?.compression === 'zstd' ? ['zstd'] : []),
+    `pg_restore ${source.major} (pg_dump ${manifest.client} wrote it)`,
+  ]
   return `# Backup ${manifest.id} of "${manifest.label}"
 
 The database "${source.database}" of a PostgreSQL ${source.server} server, as it was at ${snapshot.at} (write-ahead log ${snapshot.lsn}).
@@ -28,7 +37,10 @@ Then create the roles that the database names, where they are missing (an error 
 
 \`\`\`sh
 psql -d postgres <<'SQL'
-${source.roles.names.filter((name) => !/[\r\n]/.test(name)).map((name) => `CREATE ROLE ${quoteName(name)} NOLOGIN;`).join('\n')}
+${source.roles.names
+  .filter((name) => !/[\r\n]/.test(name))
+  .map((name) => `CREATE ROLE ${quoteName(name)} NOLOGIN;`)
+  .join('\n')}
 CREATE DATABASE restored ${localeOptions(source)};
 SQL
 \`\`\`
@@ -51,7 +63,11 @@ ${shell(piped(base, encrypted, `${restore} --exit-on-error`))}`
 }
 
 /** Several: the base archive without rows, all rows, and then what needs the rows. Grants go where pg_restore itself puts them. */
-function inStages(base: StoredArchive, others: readonly StoredArchive[], encrypted: boolean): string {
+function inStages(
+  base: StoredArchive,
+  others: readonly StoredArchive[],
+  encrypted: boolean,
+): string {
   const file = 'base.dump'
   const opened = base.name === file
   return `The backup has several archives. First types, tables and functions, from the base archive${opened ? '' : ', which is read several times and so becomes a file'}:
@@ -76,7 +92,11 @@ ${shell(
 
 /** An archive of the folder through what opens it, and into a command. */
 function piped({ name, plain }: StoredArchive, encrypted: boolean, command?: string): string {
-  const steps = [...(encrypted ? ['age -d -i key.txt'] : []), ...(plain?.compression === 'zstd' ? ['zstd -dc'] : []), ...(command ? [command] : [])]
+  const steps = [
+    ...(encrypted ? ['age -d -i key.txt'] : []),
+    ...(plain?.compression === 'zstd' ? ['zstd -dc'] : []),
+    ...(command ? [command] : []),
+  ]
   const [first = '', ...rest] = steps
   return [`${first} ${first === command ? '< ' : ''}${name}`, ...rest].join(' \\\n  | ')
 }
@@ -93,7 +113,9 @@ function localeOptions(source: Manifest['source']): string {
     `LC_COLLATE '${locale.collate}'`,
     `LC_CTYPE '${locale.ctype}'`,
     ...(source.major >= 15 ? [`LOCALE_PROVIDER ${locale.provider}`] : []),
-    ...(locale.locale ? [`${locale.provider === 'icu' ? 'ICU_LOCALE' : 'BUILTIN_LOCALE'} '${locale.locale}'`] : []),
+    ...(locale.locale
+      ? [`${locale.provider === 'icu' ? 'ICU_LOCALE' : 'BUILTIN_LOCALE'} '${locale.locale}'`]
+      : []),
     ...(locale.icuRules ? [`ICU_RULES ${quoteText(locale.icuRules)}`] : []),
   ]
   return options.join(' ')

@@ -14,23 +14,37 @@ import { newestProof } from './newest-proof.ts'
  * Of a backup, the manifest goes first: a removal that is cut off leaves no backup that looks whole and is not.
  * Gives the ids that were removed.
  */
-export async function prune(storage: Storage, label: string, keep: number, work: Work): Promise<string[]> {
-  const found = (await listStored(storage, label, work)).get(label) ?? new Map<string, StoredBackup>()
+export async function prune(
+  storage: Storage,
+  label: string,
+  keep: number,
+  work: Work,
+): Promise<string[]> {
+  const found =
+    (await listStored(storage, label, work)).get(label) ?? new Map<string, StoredBackup>()
   const ids = selectableIds(found).reverse()
   const kept = ids.slice(0, Math.max(1, keep))
   let candidates = ids.slice(kept.length)
   // one that was good once and was found bad since is not; and what cannot be read of proofs stops it all
   const newestProven = async (some: readonly string[]): Promise<string | undefined> => {
-    for (const id of some) if ((await newestProof(id, [found.get(id) as StoredBackup], work))?.proven) return id
+    for (const id of some)
+      if ((await newestProof(id, [found.get(id) as StoredBackup], work))?.proven) return id
     return undefined
   }
   if (candidates.length > 0 && !(await newestProven(kept))) {
     const proven = await newestProven(candidates)
-    if (proven) work.log.info(`Keeping ${proven} beyond keep: ${keep}, since it is the newest backup that has been proven.`)
+    if (proven)
+      work.log.info(
+        `Keeping ${proven} beyond keep: ${keep}, since it is the newest backup that has been proven.`,
+      )
     candidates = candidates.filter((id) => id !== proven)
   }
   const oldest = ids.findLast((id) => !candidates.includes(id))
-  const outlived = [...found].filter(([id, { finished }]) => finished && isPreRestore(id) && oldest !== undefined && id < oldest).map(([id]) => id)
+  const outlived = [...found]
+    .filter(
+      ([id, { finished }]) => finished && isPreRestore(id) && oldest !== undefined && id < oldest,
+    )
+    .map(([id]) => id)
   const removed = [...candidates, ...outlived.sort().reverse()]
   for (const id of removed) {
     await removeBackup(storage, folderOf(label, id), work.signal)
@@ -39,7 +53,11 @@ export async function prune(storage: Storage, label: string, keep: number, work:
 }
 
 /** Removes a backup, or what there is of one, the manifest first. */
-export async function removeBackup(storage: Storage, folder: string, signal: AbortSignal): Promise<void> {
+export async function removeBackup(
+  storage: Storage,
+  folder: string,
+  signal: AbortSignal,
+): Promise<void> {
   await storage.remove([`${folder}manifest.json`], { signal })
   await storage.sweep(folder, { signal })
 }
@@ -59,7 +77,9 @@ export async function pruneAll(
       if (ids.length) removed.push({ url: destination.url, ids })
     } catch (error) {
       work.signal.throwIfAborted()
-      warnings.push(`The backup is stored, but old ones could not be removed from ${destination.url}: ${messageOf(error)}`)
+      warnings.push(
+        `The backup is stored, but old ones could not be removed from ${destination.url}: ${messageOf(error)}`,
+      )
     }
   }
   return removed

@@ -105,7 +105,8 @@ export async function status(options: StatusOptions, work: Work): Promise<Status
     try {
       for (const [label, found] of await listStored(storage, options.label, work)) {
         const backups = labels.get(label) ?? new Map<string, Backup>()
-        for (const [id, at] of found) backups.set(id, { id, at: [...(backups.get(id)?.at ?? []), at] })
+        for (const [id, at] of found)
+          backups.set(id, { id, at: [...(backups.get(id)?.at ?? []), at] })
         labels.set(label, backups)
       }
     } catch (error) {
@@ -114,18 +115,33 @@ export async function status(options: StatusOptions, work: Work): Promise<Status
       warnings.push(`${storage.url} could not be read: ${messageOf(error)}`)
     }
   }
-  if (failures.length > 0 && (failures.length === options.sources.length || labels.size === 0)) throw failures[0]
+  if (failures.length > 0 && (failures.length === options.sources.length || labels.size === 0))
+    throw failures[0]
   if (labels.size === 0) {
     const where = options.sources.map(({ url }) => url).join(' and ')
-    const what = options.label === undefined ? 'No backup, nor any part of one,' : `No backup of "${options.label}", nor any part of one,`
-    throw new UserError('no-backup', `${what} was found in ${where}.`, 'Check storage (a folder that does not exist, or a prefix that is misspelt, looks like an empty one) and label, or run backup now.')
+    const what =
+      options.label === undefined
+        ? 'No backup, nor any part of one,'
+        : `No backup of "${options.label}", nor any part of one,`
+    throw new UserError(
+      'no-backup',
+      `${what} was found in ${where}.`,
+      'Check storage (a folder that does not exist, or a prefix that is misspelt, looks like an empty one) and label, or run backup now.',
+    )
   }
-  const result: StatusResult = { sources: options.sources.map(({ url }) => url), labels: [], warnings }
+  const result: StatusResult = {
+    sources: options.sources.map(({ url }) => url),
+    labels: [],
+    warnings,
+  }
   for (const label of [...labels.keys()].sort()) {
     const one = await labelStatus(label, [...(labels.get(label)?.values() ?? [])], work)
     result.labels.push(one)
     const { newest } = one
-    if (newest && newest.locations.length < options.sources.length - failures.length) warnings.push(`The newest backup of ${label} is in ${newest.locations.length} of ${options.sources.length} destinations only.`)
+    if (newest && newest.locations.length < options.sources.length - failures.length)
+      warnings.push(
+        `The newest backup of ${label} is in ${newest.locations.length} of ${options.sources.length} destinations only.`,
+      )
   }
   return result
 }
@@ -143,17 +159,28 @@ async function labelStatus(label: string, found: Backup[], work: Work): Promise<
     bytes: all.reduce((sum, { at }) => sum + bytesOf(at), 0),
     all: all.map(({ id, at }) => {
       const proof = proofs.get(id)
-      return { id, snapshotAt: timeOf(id), bytes: bytesOf(at), kind: isPreRestore(id) ? 'pre-restore' : 'backup', ...(proof ? { level: proof.level } : {}), ...(proof?.proven ? { provenAt: proof.at } : {}) }
+      return {
+        id,
+        snapshotAt: timeOf(id),
+        bytes: bytesOf(at),
+        kind: isPreRestore(id) ? 'pre-restore' : 'backup',
+        ...(proof ? { level: proof.level } : {}),
+        ...(proof?.proven ? { provenAt: proof.at } : {}),
+      }
     }),
     unproven: finished.filter(({ id }) => isOpen(proofs.get(id))).map(({ id }) => id),
     limited: notProven.filter(({ stoppedBy }) => stoppedBy === undefined).map(saidBy),
     failed: notProven.filter(({ stoppedBy }) => stoppedBy !== undefined).map(saidBy),
     damaged: [],
-    unfinished: byAge.flatMap(({ id, at }) => at.filter((each) => !each.finished && each.bytes > 0).map((each) => begunAt(label, id, each))),
-    preRestore: all.filter(({ id }) => isPreRestore(id)).flatMap(({ id, at }) => {
-      const first = at.find((each) => each.finished)
-      return first ? [begunAt(label, id, first)] : []
-    }),
+    unfinished: byAge.flatMap(({ id, at }) =>
+      at.filter((each) => !each.finished && each.bytes > 0).map((each) => begunAt(label, id, each)),
+    ),
+    preRestore: all
+      .filter(({ id }) => isPreRestore(id))
+      .flatMap(({ id, at }) => {
+        const first = at.find((each) => each.finished)
+        return first ? [begunAt(label, id, first)] : []
+      }),
   }
   for (const backup of finished) {
     if (one.newest && one.proven) break
@@ -165,7 +192,10 @@ async function labelStatus(label: string, found: Backup[], work: Work): Promise<
     if (proof?.proven && !one.proven) {
       const { level, at, timings } = proof
       const restore = timings.restore === undefined ? {} : { restore: timings.restore }
-      one.proven = { ...backupStatus(label, backup, read), proof: { level, at, age: Date.now() - Date.parse(at), ...restore } }
+      one.proven = {
+        ...backupStatus(label, backup, read),
+        proof: { level, at, age: Date.now() - Date.parse(at), ...restore },
+      }
     }
   }
   return one
@@ -186,16 +216,25 @@ function backupStatus(label: string, { id, at }: Backup, manifest: Manifest): Ba
     ...(manifest.fingerprint.kind === 'none' ? {} : { tables, rows }),
     server: manifest.source.server,
     encrypted: manifest.encryption !== 'none',
-    locations: at.filter(({ finished }) => finished).map(({ storage }) => locationOf(storage, label, id)),
+    locations: at
+      .filter(({ finished }) => finished)
+      .map(({ storage }) => locationOf(storage, label, id)),
   }
 }
 
 /** From the first destination where it can be read; if there is none, it is noted as damaged. */
-async function manifestOf(label: string, { id, at }: Backup, damaged: LabelStatus['damaged'], work: Work): Promise<Manifest | undefined> {
+async function manifestOf(
+  label: string,
+  { id, at }: Backup,
+  damaged: LabelStatus['damaged'],
+  work: Work,
+): Promise<Manifest | undefined> {
   let why = 'it was removed meanwhile'
   for (const { storage } of at.filter(({ finished }) => finished)) {
     try {
-      const stored = await text(await storage.read(`${folderOf(label, id)}manifest.json`, { signal: work.signal }))
+      const stored = await text(
+        await storage.read(`${folderOf(label, id)}manifest.json`, { signal: work.signal }),
+      )
       const manifest = readManifest(stored, `of ${locationOf(storage, label, id)}`)
       if (manifest.id === id && manifest.label === label) return manifest
       why = 'it is the manifest of another backup'
@@ -208,9 +247,19 @@ async function manifestOf(label: string, { id, at }: Backup, damaged: LabelStatu
   return undefined
 }
 
-function begunAt(label: string, id: string, { storage, bytes }: StoredBackup): LabelStatus['unfinished'][number] {
+function begunAt(
+  label: string,
+  id: string,
+  { storage, bytes }: StoredBackup,
+): LabelStatus['unfinished'][number] {
   const startedAt = timeOf(id)
-  return { id, startedAt, age: Date.now() - Date.parse(startedAt), bytes, location: locationOf(storage, label, id) }
+  return {
+    id,
+    startedAt,
+    age: Date.now() - Date.parse(startedAt),
+    bytes,
+    location: locationOf(storage, label, id),
+  }
 }
 
 function saidBy({ backup, level, at }: Proof): { id: string; level: Level; at: string } {

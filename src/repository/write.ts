@@ -11,7 +11,13 @@ import type { Work } from '../work.ts'
 import type { StoredArchive } from './manifest.ts'
 
 /** Sends one stream to every destination under one key, at the pace of the slowest. It is at all of them, whole, or the call fails. */
-export async function storeEverywhere(source: Readable, stages: Transform[], key: string, destinations: readonly Storage[], work: Work): Promise<void> {
+export async function storeEverywhere(
+  source: Readable,
+  stages: Transform[],
+  key: string,
+  destinations: readonly Storage[],
+  work: Work,
+): Promise<void> {
   const [sent, readers] = sending(source, stages, destinations.length, work.signal)
   const creates = destinations.map(async (destination, i) => {
     const reader = readers[i] as Readable
@@ -24,24 +30,40 @@ export async function storeEverywhere(source: Readable, stages: Transform[], key
   })
   const outcomes = await Promise.allSettled([sent, ...creates])
   work.signal.throwIfAborted()
-  const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as Error] : []))
+  const failures = outcomes.flatMap((outcome) =>
+    outcome.status === 'rejected' ? [outcome.reason as Error] : [],
+  )
   // the first cause goes before what it caused elsewhere: an aborted branch, a stream that closed too early
-  const cause = failures.find((failure) => failure instanceof UserError) ?? failures.find((failure) => !isConsequence(failure)) ?? failures[0]
+  const cause =
+    failures.find((failure) => failure instanceof UserError) ??
+    failures.find((failure) => !isConsequence(failure)) ??
+    failures[0]
   if (cause) throw cause
 }
 
 /** Sets a stream going: how it ends, and one to read from for each reader. A single one reads from the last stage itself. */
-function sending(source: Readable, stages: Transform[], readers: number, signal: AbortSignal): [Promise<void>, Readable[]] {
+function sending(
+  source: Readable,
+  stages: Transform[],
+  readers: number,
+  signal: AbortSignal,
+): [Promise<void>, Readable[]] {
   if (readers === 1) {
     const last = stages.at(-1)
-    return last ? [pipeline([source, ...stages], { signal }), [last]] : [Promise.resolve(), [source]]
+    return last
+      ? [pipeline([source, ...stages], { signal }), [last]]
+      : [Promise.resolve(), [source]]
   }
   const { sink, branches } = tee(readers)
   return [pipeline([source, ...stages, sink], { signal }), branches]
 }
 
 function isConsequence(error: Error & { code?: string }): boolean {
-  return error.name === 'AbortError' || error.code === 'ERR_STREAM_PREMATURE_CLOSE' || error.code === 'ERR_STREAM_DESTROYED'
+  return (
+    error.name === 'AbortError' ||
+    error.code === 'ERR_STREAM_PREMATURE_CLOSE' ||
+    error.code === 'ERR_STREAM_DESTROYED'
+  )
 }
 
 export interface ArchiveOptions {
@@ -59,24 +81,40 @@ export interface ArchiveOptions {
  * Stores a pg_dump archive: compressed if it is not yet, encrypted if there are recipients. Gives the manifest's entry. What the
  * archive's stream gives has to be ours alone, as what is read from a child is: its memory is freed as it is stored.
  */
-export async function storeArchive(archive: Readable, options: ArchiveOptions, work: Work): Promise<StoredArchive> {
+export async function storeArchive(
+  archive: Readable,
+  options: ArchiveOptions,
+  work: Work,
+): Promise<StoredArchive> {
   const plain = digesting()
   const stored = digesting()
   const { recipients, compressed, kind = 'base' } = options
   const name = `${options.name}${compressed ? '' : '.zst'}${recipients === 'none' ? '' : '.age'}`
   const stages = [
     ...(compressed ? [] : [compressing()]),
-    recipients === 'none' ? gathering({ after: stored, owned: true }) : await encrypting(recipients, { before: plain, after: stored, owned: true }),
+    recipients === 'none'
+      ? gathering({ after: stored, owned: true })
+      : await encrypting(recipients, { before: plain, after: stored, owned: true }),
   ]
   await storeEverywhere(archive, stages, options.folder + name, options.destinations, work)
   const after: Digest = stored.result()
   const before = recipients === 'none' ? after : plain.result()
-  if (before.bytes === 0) throw new UserError('dump-failed', 'pg_dump ended well and wrote nothing.', 'Nothing was stored. Run the backup again; if it stays so, the pg_dump on this machine is broken.')
+  if (before.bytes === 0)
+    throw new UserError(
+      'dump-failed',
+      'pg_dump ended well and wrote nothing.',
+      'Nothing was stored. Run the backup again; if it stays so, the pg_dump on this machine is broken.',
+    )
   return { name, kind, ...after, plain: { ...before, compression: compressed ? 'none' : 'zstd' } }
 }
 
 /** Stores a small text object. */
-export async function storeText(text: string, key: string, destinations: readonly Storage[], work: Work): Promise<Digest> {
+export async function storeText(
+  text: string,
+  key: string,
+  destinations: readonly Storage[],
+  work: Work,
+): Promise<Digest> {
   await storeEverywhere(Readable.from([Buffer.from(text)]), [], key, destinations, work)
   return digestOf(text)
 }

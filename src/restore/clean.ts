@@ -1,7 +1,11 @@
 import { messageOf, UserError } from '../errors.ts'
 import { quoteName, type Session } from '../postgres/connection/session.ts'
 import { connectToMaintenanceDatabase } from '../postgres/server/maintenance-session.ts'
-import { isPreviousName, type PreviousDatabase, listPreviousDatabases } from '../postgres/server/previous-databases.ts'
+import {
+  isPreviousName,
+  type PreviousDatabase,
+  listPreviousDatabases,
+} from '../postgres/server/previous-databases.ts'
 import { swapObstacles } from '../postgres/server/swap.ts'
 import type { Work } from '../work.ts'
 import { confirmOf, type RestoreOptions } from './options.ts'
@@ -30,19 +34,42 @@ export interface CleanResult extends Cleaned {
 }
 
 /** Drops what restores of this target replaced, and what was kept long enough. Touches nothing else. */
-export async function clean(options: Omit<RestoreOptions, 'task'>, work: Work): Promise<CleanResult> {
+export async function clean(
+  options: Omit<RestoreOptions, 'task'>,
+  work: Work,
+): Promise<CleanResult> {
   const started = Date.now()
   const { environmentName, dryRun, keepPrevious } = options
   const target = options.target.database
-  if (keepPrevious === undefined) throw new UserError('bad-input', 'clean is true, and keep-previous is empty.', 'Say how long replaced databases are kept, for example keep-previous: 24h.')
+  if (keepPrevious === undefined)
+    throw new UserError(
+      'bad-input',
+      'clean is true, and keep-previous is empty.',
+      'Say how long replaced databases are kept, for example keep-previous: 24h.',
+    )
   const session = await connectToMaintenanceDatabase(options.target, target, work)
   try {
     await lockTarget(session, target)
-    const there = await session.query('SELECT FROM pg_catalog.pg_database WHERE datname = $1', [target])
+    const there = await session.query('SELECT FROM pg_catalog.pg_database WHERE datname = $1', [
+      target,
+    ])
     // whoever lost it will want what was kept
-    if (there.length === 0) throw new UserError('database-missing', `There is no database "${target}" on that server, so nothing that was kept of it was dropped.`, 'If it was dropped by mistake, put back what was kept: undo: true. If the name is misspelt, correct target-url.')
+    if (there.length === 0)
+      throw new UserError(
+        'database-missing',
+        `There is no database "${target}" on that server, so nothing that was kept of it was dropped.`,
+        'If it was dropped by mistake, put back what was kept: undo: true. If the name is misspelt, correct target-url.',
+      )
     const cleaned = await dropPreviousDatabases(session, target, keepPrevious, { dryRun }, work)
-    return { task: 'clean', target, confirm: confirmOf(options), ...(environmentName ? { environmentName } : {}), dryRun, ...cleaned, timings: { total: Date.now() - started } }
+    return {
+      task: 'clean',
+      target,
+      confirm: confirmOf(options),
+      ...(environmentName ? { environmentName } : {}),
+      dryRun,
+      ...cleaned,
+      timings: { total: Date.now() - started },
+    }
   } finally {
     await session.end()
   }
@@ -62,13 +89,18 @@ export async function dropPreviousDatabases(
   const cleaned: Cleaned = { olderThan, dropped: [], left: [], kept: [] }
   for (const kept of await listPreviousDatabases(session, target)) {
     work.signal.throwIfAborted()
-    const { name: database, mark: { until }, bytes } = kept
+    const {
+      name: database,
+      mark: { until },
+      bytes,
+    } = kept
     const one = { database, until, ...(bytes === undefined ? {} : { bytes }) }
     if (database === except || Date.now() - Date.parse(until) < olderThan) {
       cleaned.kept.push(one)
       continue
     }
-    const why = (await whyLeft(session, target, kept)) ?? (dryRun ? undefined : await drop(session, database))
+    const why =
+      (await whyLeft(session, target, kept)) ?? (dryRun ? undefined : await drop(session, database))
     if (why === undefined) cleaned.dropped.push(one)
     else cleaned.left.push({ ...one, why })
     if (why === undefined && !dryRun) work.log.info(`Dropped "${database}", kept since ${until}`)
@@ -76,9 +108,14 @@ export async function dropPreviousDatabases(
   return cleaned
 }
 
-async function whyLeft(session: Session, target: string, { name, sessions }: PreviousDatabase): Promise<string | undefined> {
+async function whyLeft(
+  session: Session,
+  target: string,
+  { name, sessions }: PreviousDatabase,
+): Promise<string | undefined> {
   if (!isPreviousName(name, target)) return 'it was renamed, so somebody wants to keep it'
-  if (sessions > 0) return `${sessions} ${sessions === 1 ? 'session is' : 'sessions are'} connected to it`
+  if (sessions > 0)
+    return `${sessions} ${sessions === 1 ? 'session is' : 'sessions are'} connected to it`
   const [first] = await swapObstacles(session, undefined, name)
   return first === undefined ? undefined : `it has ${first}`
 }
@@ -91,6 +128,8 @@ async function drop(session: Session, database: string): Promise<string | undefi
     const { code } = error as { code?: string }
     if (code === '3D000') return undefined
     if (code === undefined || !/^[0-9A-Z]{5}$/.test(code)) throw error
-    return code === '55006' ? 'somebody connected to it' : `it could not be dropped: ${messageOf(error)}`
+    return code === '55006'
+      ? 'somebody connected to it'
+      : `it could not be dropped: ${messageOf(error)}`
   }
 }

@@ -61,14 +61,25 @@ export interface KnownFacts {
 }
 
 /** What must be typed: the database's name, after its environment's where that is given. */
-export function confirmOf({ target, environmentName }: Pick<RestoreOptions, 'target' | 'environmentName'>): string {
+export function confirmOf({
+  target,
+  environmentName,
+}: Pick<RestoreOptions, 'target' | 'environmentName'>): string {
   return environmentName ? `${environmentName}/${target.database}` : target.database
 }
 
 /** Nothing begins without it. */
-export function checkConfirm(options: Pick<RestoreOptions, 'target' | 'environmentName' | 'confirm' | 'dryRun'>): void {
+export function checkConfirm(
+  options: Pick<RestoreOptions, 'target' | 'environmentName' | 'confirm' | 'dryRun'>,
+): void {
   const wanted = confirmOf(options)
   if (options.dryRun || options.confirm === wanted) return
   const what = `the database is "${options.target.database}"${options.environmentName ? ` of "${options.environmentName}"` : ''}`
-  throw new UserError('confirm-mismatch', options.confirm ? `confirm is "${options.confirm}", and ${what}.` : `confirm is empty, and ${what}.`, `If you mean it: confirm: ${wanted}`)
+  throw new UserError(
+    'confirm-mismatch',
+    options.confirm
+      ? `confirm is "${options.confirm}", and ${what}.`
+      : `confirm is empty, and ${what}.`,
+    `If you mean it: confirm: ${wanted}`,
+  )
 }

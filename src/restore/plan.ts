@@ -18,25 +18,49 @@ const compared = {
   none: 'sequences and extensions (nothing else was measured: fingerprint: none)',
 }
 
-export function planOf(backup: FoundBackup, target: string, previous: string | undefined, contents: 'all' | 'schema' | 'data' = 'all'): Steps {
+export function planOf(
+  backup: FoundBackup,
+  target: string,
+  previous: string | undefined,
+  contents: 'all' | 'schema' | 'data' = 'all',
+): Steps {
   const { manifest } = backup
   const { kind } = manifest.fingerprint
   const { rows, tables } = totalsOf(manifest)
   const schema = contents === 'schema'
-  const held = schema ? 'definitions alone, ' : kind === 'none' ? '' : `${tables} ${tables === 1 ? 'table' : 'tables'}, ${rows.toLocaleString('en-US')} rows, `
+  const held = schema
+    ? 'definitions alone, '
+    : kind === 'none'
+      ? ''
+      : `${tables} ${tables === 1 ? 'table' : 'tables'}, ${rows.toLocaleString('en-US')} rows, `
   return {
-    create: step(`Create an empty database beside "${target}", with the backup's encoding and locale`),
-    load: step(`Restore ${manifest.id} of "${manifest.source.database}" (label ${manifest.label}) into it: ${held}as of ${manifest.snapshot.at}`),
-    compare: step(`Compare it with the fingerprint: ${schema ? (kind === 'none' ? 'extensions (the schema was not measured: fingerprint: none)' : 'schema and extensions') : compared[kind]}`),
+    create: step(
+      `Create an empty database beside "${target}", with the backup's encoding and locale`,
+    ),
+    load: step(
+      `Restore ${manifest.id} of "${manifest.source.database}" (label ${manifest.label}) into it: ${held}as of ${manifest.snapshot.at}`,
+    ),
+    compare: step(
+      `Compare it with the fingerprint: ${schema ? (kind === 'none' ? 'extensions (the schema was not measured: fingerprint: none)' : 'schema and extensions') : compared[kind]}`,
+    ),
     ...lastSteps(target, previous),
   }
 }
 
 /** How a new database beside the target gets ready and takes its name, whatever is in it. */
-export function lastSteps(target: string, previous: string | undefined): Pick<Steps, 'settings' | 'swap'> {
+export function lastSteps(
+  target: string,
+  previous: string | undefined,
+): Pick<Steps, 'settings' | 'swap'> {
   return {
-    settings: step(`ANALYZE it${previous === undefined ? '' : `, and give it the owner, grants and settings of "${target}"`}`),
-    swap: step(previous === undefined ? `Name it "${target}"` : `In one transaction: rename "${target}" to "${previous}" (kept), and the new database to "${target}"; sessions are ended for it`),
+    settings: step(
+      `ANALYZE it${previous === undefined ? '' : `, and give it the owner, grants and settings of "${target}"`}`,
+    ),
+    swap: step(
+      previous === undefined
+        ? `Name it "${target}"`
+        : `In one transaction: rename "${target}" to "${previous}" (kept), and the new database to "${target}"; sessions are ended for it`,
+    ),
   }
 }
 
@@ -45,7 +69,18 @@ export function step(text: string): PlanStep {
   return { step: text, done: false }
 }
 
-const order = ['safety', 'create', 'load', 'compare', 'settings', 'cut', 'prepare', 'swap', 'command', 'clean'] as const
+const order = [
+  'safety',
+  'create',
+  'load',
+  'compare',
+  'settings',
+  'cut',
+  'prepare',
+  'swap',
+  'command',
+  'clean',
+] as const
 
 export type StepName = (typeof order)[number]
 
@@ -53,9 +88,14 @@ export type StepName = (typeof order)[number]
 export type AllSteps = Steps & Partial<Record<StepName, PlanStep>>
 
 /** Puts the further steps of this restore between those of the plan. */
-export function withSteps(steps: Steps, more: Partial<Record<Exclude<StepName, keyof Steps>, string | undefined>>): AllSteps {
-  const added = Object.entries(more).flatMap(([name, text]) => (text === undefined ? [] : [[name, { step: text, done: false }]]))
-  return { ...steps, ...Object.fromEntries(added) as Partial<Record<StepName, PlanStep>> }
+export function withSteps(
+  steps: Steps,
+  more: Partial<Record<Exclude<StepName, keyof Steps>, string | undefined>>,
+): AllSteps {
+  const added = Object.entries(more).flatMap(([name, text]) =>
+    text === undefined ? [] : [[name, { step: text, done: false }]],
+  )
+  return { ...steps, ...(Object.fromEntries(added) as Partial<Record<StepName, PlanStep>>) }
 }
 
 export function inOrder(steps: Partial<AllSteps>): PlanStep[] {
@@ -63,11 +103,21 @@ export function inOrder(steps: Partial<AllSteps>): PlanStep[] {
 }
 
 /** The sentences for what follows the swap, and for `prepare`. */
-export function stepsAsked({ prepare, postCommand, keepPrevious }: RestoreOptions): Record<'prepare' | 'command' | 'clean', string | undefined> {
+export function stepsAsked({
+  prepare,
+  postCommand,
+  keepPrevious,
+}: RestoreOptions): Record<'prepare' | 'command' | 'clean', string | undefined> {
   return {
-    prepare: prepare === undefined ? undefined : `Run the SQL of prepare in it, as one transaction (${lines(prepare)}); what it changes is no longer what the backup has`,
+    prepare:
+      prepare === undefined
+        ? undefined
+        : `Run the SQL of prepare in it, as one transaction (${lines(prepare)}); what it changes is no longer what the backup has`,
     command: postCommand === undefined ? undefined : 'Run the post-command',
-    clean: keepPrevious === undefined ? undefined : 'Drop the databases that earlier restores replaced, and that were kept long enough',
+    clean:
+      keepPrevious === undefined
+        ? undefined
+        : 'Drop the databases that earlier restores replaced, and that were kept long enough',
   }
 }
 

@@ -15,13 +15,21 @@ import type { Manifest } from '../repository/manifest.ts'
  */
 export async function lockTarget(session: Session, target: string): Promise<void> {
   const key = [`holdfast restore ${target}`]
-  const [row] = await session.query<{ locked: boolean }>('SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended($1, 0)) AS locked', key)
+  const [row] = await session.query<{ locked: boolean }>(
+    'SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended($1, 0)) AS locked',
+    key,
+  )
   const others = await session.query(
     `SELECT FROM pg_catalog.pg_locks l, pg_catalog.hashtextextended($1, 0) AS k(key)
      WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.classid::int8 = ((k.key >> 32) & 4294967295) AND l.objid::int8 = (k.key & 4294967295) AND l.pid <> pg_catalog.pg_backend_pid()`,
     key,
   )
-  if (!row?.locked || others.length) throw new UserError('restore-running', `Another restore of "${target}" is running.`, 'Wait until it has ended, and look at its result first.')
+  if (!row?.locked || others.length)
+    throw new UserError(
+      'restore-running',
+      `Another restore of "${target}" is running.`,
+      'Wait until it has ended, and look at its result first.',
+    )
 }
 
 /** What a restore needs of the server; of a backup, its manifest tells. `bytes` undefined: nobody knows how much. */
@@ -60,9 +68,18 @@ export async function findObstacles(guarded: RestoreCheck, work: Work): Promise<
   ]
 }
 
-export function versionObstacles(session: Session, source: ServerRequirements['manifest']['source']): UserError[] {
+export function versionObstacles(
+  session: Session,
+  source: ServerRequirements['manifest']['source'],
+): UserError[] {
   if (session.major >= source.major) return []
-  return [new UserError('server-older', `The target server is PostgreSQL ${session.version}, older than the backup's ${source.server}.`, 'A backup restores into its own major version or a newer one.')]
+  return [
+    new UserError(
+      'server-older',
+      `The target server is PostgreSQL ${session.version}, older than the backup's ${source.server}.`,
+      'A backup restores into its own major version or a newer one.',
+    ),
+  ]
 }
 
 /** What the role may not do that it will have to. */
@@ -74,8 +91,24 @@ async function powerObstacles(session: Session, target: Connection): Promise<Use
   )
   const user = quoteName(target.user)
   return [
-    ...(may?.create ? [] : [new UserError('no-permission', `"${target.user}" may not create databases, and a restore makes one beside the target.`, `Run on the server: ALTER ROLE ${user} CREATEDB; Where nobody may, write mode: in-place.`)]),
-    ...(may?.replace ? [] : [new UserError('no-permission', `"${target.user}" does not own "${target.database}", and cannot rename it.`, `Restore as its owner, or a role that is a member of its owner: GRANT its owner TO ${user};`)]),
+    ...(may?.create
+      ? []
+      : [
+          new UserError(
+            'no-permission',
+            `"${target.user}" may not create databases, and a restore makes one beside the target.`,
+            `Run on the server: ALTER ROLE ${user} CREATEDB; Where nobody may, write mode: in-place.`,
+          ),
+        ]),
+    ...(may?.replace
+      ? []
+      : [
+          new UserError(
+            'no-permission',
+            `"${target.user}" does not own "${target.database}", and cannot rename it.`,
+            `Restore as its owner, or a role that is a member of its owner: GRANT its owner TO ${user};`,
+          ),
+        ]),
   ]
 }
 
@@ -83,34 +116,78 @@ async function powerObstacles(session: Session, target: Connection): Promise<Use
  * Roles that what is restored will name; with `owner: drop` it names none but in policies, which the restore itself finds out. `mapped`: whether this
  * restore can give it to others.
  */
-export async function roleObstacles(session: Session, source: ServerRequirements['manifest']['source'], owner: OwnerChoice, { mapped = true } = {}): Promise<UserError[]> {
+export async function roleObstacles(
+  session: Session,
+  source: ServerRequirements['manifest']['source'],
+  owner: OwnerChoice,
+  { mapped = true } = {},
+): Promise<UserError[]> {
   if (owner === 'drop') return []
-  const unknown = owner === 'keep' ? [] : Object.keys(owner).filter((role) => !source.roles.names.includes(role))
-  const wanted = source.roles.names.filter((name) => name !== source.roles.superuser || (owner !== 'keep' && Object.hasOwn(owner, name))).map((name) => (owner === 'keep' ? name : (owner[name] ?? name)))
+  const unknown =
+    owner === 'keep' ? [] : Object.keys(owner).filter((role) => !source.roles.names.includes(role))
+  const wanted = source.roles.names
+    .filter(
+      (name) => name !== source.roles.superuser || (owner !== 'keep' && Object.hasOwn(owner, name)),
+    )
+    .map((name) => (owner === 'keep' ? name : (owner[name] ?? name)))
   const missing = await missingRoles(session, [...new Set(wanted)])
   const [one, it] = missing.length === 1 ? ['a role', 'it'] : ['roles', 'them']
   return [
-    ...(unknown.length ? [new UserError('bad-input', `owner maps ${unknown.join(', ')}, which the backup does not name.`, `The roles that it names: ${source.roles.names.join(', ')}.`)] : []),
-    ...(missing.length ? [new UserError('role-missing', `The target server lacks ${one} that the backup names: ${missing.join(', ')}.`, `Create ${it} first: ${missing.map((role) => `CREATE ROLE ${quoteName(role)} NOLOGIN;`).join(' ')} Passwords, LOGIN and memberships are in no backup of a database: pg_dumpall --globals-only of the old server has them. Or give everything to ${mapped ? 'other roles: owner: old: new, or to ' : ''}yours: owner: drop.`)] : []),
+    ...(unknown.length
+      ? [
+          new UserError(
+            'bad-input',
+            `owner maps ${unknown.join(', ')}, which the backup does not name.`,
+            `The roles that it names: ${source.roles.names.join(', ')}.`,
+          ),
+        ]
+      : []),
+    ...(missing.length
+      ? [
+          new UserError(
+            'role-missing',
+            `The target server lacks ${one} that the backup names: ${missing.join(', ')}.`,
+            `Create ${it} first: ${missing.map((role) => `CREATE ROLE ${quoteName(role)} NOLOGIN;`).join(' ')} Passwords, LOGIN and memberships are in no backup of a database: pg_dumpall --globals-only of the old server has them. Or give everything to ${mapped ? 'other roles: owner: old: new, or to ' : ''}yours: owner: drop.`,
+          ),
+        ]
+      : []),
   ]
 }
 
-export async function extensionObstacles(session: Session, names: readonly string[]): Promise<UserError[]> {
+export async function extensionObstacles(
+  session: Session,
+  names: readonly string[],
+): Promise<UserError[]> {
   const lacking = await lackingExtensions(session, names)
   return lacking.length ? [extensionMissing('The target server', lacking, session.major)] : []
 }
 
 /** Extensions that no database beside the target can have. */
 function boundObstacles(names: readonly string[]): UserError[] {
-  return names.includes('pg_cron') ? [new UserError('extension-refused', 'The backup has pg_cron, which can be in one database of a server only: it cannot be made in a new one beside that.', 'Restore inside the database that cron.database_name names: mode: in-place.')] : []
+  return names.includes('pg_cron')
+    ? [
+        new UserError(
+          'extension-refused',
+          'The backup has pg_cron, which can be in one database of a server only: it cannot be made in a new one beside that.',
+          'Restore inside the database that cron.database_name names: mode: in-place.',
+        ),
+      ]
+    : []
 }
 
 /** A new database beside the old one needs room; less than the source took is surely too little. */
 async function spaceObstacles(session: Session, needed: number | undefined): Promise<UserError[]> {
   const free = await freeSpace(session)
   if (free === undefined || needed === undefined || free > needed) return []
-  const size = (bytes: number): string => `${Math.ceil(bytes / 1024 ** 2).toLocaleString('en-US')} MiB`
-  return [new UserError('disk-full', `The server has ${size(free)} free where it keeps its data, and the restored database takes about ${size(needed)}.`, 'Give it more space, or drop databases that were kept by earlier restores.')]
+  const size = (bytes: number): string =>
+    `${Math.ceil(bytes / 1024 ** 2).toLocaleString('en-US')} MiB`
+  return [
+    new UserError(
+      'disk-full',
+      `The server has ${size(free)} free where it keeps its data, and the restored database takes about ${size(needed)}.`,
+      'Give it more space, or drop databases that were kept by earlier restores.',
+    ),
+  ]
 }
 
 /** What the change of names would break. */
@@ -119,7 +196,13 @@ async function breakage(session: Session, target: Connection, work: Work): Promi
   try {
     const obstacles = await swapObstacles(session, inside, target.database)
     if (obstacles.length === 0) return []
-    return [new UserError('swap-unsafe', `A swap of "${target.database}" would break: ${obstacles.join('; ')}.`, 'Remove them first, and make them anew after the restore.')]
+    return [
+      new UserError(
+        'swap-unsafe',
+        `A swap of "${target.database}" would break: ${obstacles.join('; ')}.`,
+        'Remove them first, and make them anew after the restore.',
+      ),
+    ]
   } finally {
     await inside.end()
   }

@@ -22,7 +22,10 @@ export type Task = keyof TaskResults
  * Puts a database back as a backup has it, or takes that back, or drops what was kept for that; by `task`, and by `mode`. Each is a story of its
  * own. They share this: nothing begins without the right `confirm`; whatever takes long happens beside the target; what was there is kept.
  */
-export async function restore<T extends Task = 'restore'>(options: Omit<RestoreOptions, 'task'> & { task?: T }, work: Work): Promise<TaskResults[T]> {
+export async function restore<T extends Task = 'restore'>(
+  options: Omit<RestoreOptions, 'task'> & { task?: T },
+  work: Work,
+): Promise<TaskResults[T]> {
   checkConfirm(options)
   const { task = 'restore', ...rest } = options
   if (task === 'undo') return (await undo(rest, work)) as TaskResults[T]
@@ -37,7 +40,9 @@ async function restoreByMode(options: RestoreOptions, work: Work): Promise<Resto
   // the name of a database to be made is nobody's label: the one label that there is, unless it is told
   const label = options.label ?? (!part && mode === 'new' ? undefined : options.target.database)
   const backup = await findReadable({ ...options, ...(label === undefined ? {} : { label }) }, work)
-  if (!part && mode === 'swap') return restoreBySwap(fromBackup(backup, started, options, work), options, work)
-  if (!part && mode === 'new') return restoreAsNew(fromBackup(backup, started, options, work), options, work)
+  if (!part && mode === 'swap')
+    return restoreBySwap(fromBackup(backup, started, options, work), options, work)
+  if (!part && mode === 'new')
+    return restoreAsNew(fromBackup(backup, started, options, work), options, work)
   return part ? restoreTables(backup, options, work) : restoreInPlace(backup, options, work)
 }

@@ -39,7 +39,15 @@ export interface Restored {
   rows: number
   tables: number
   /** Milliseconds. The swap is the only time that the target was away. */
-  timings: { safety?: number; restore: number; compare: number; prepare?: number; swap: number; command?: number; total: number }
+  timings: {
+    safety?: number
+    restore: number
+    compare: number
+    prepare?: number
+    swap: number
+    command?: number
+    total: number
+  }
   warnings: string[]
   /** Of a dry run: what there is, and what stands in the way. */
   facts?: TargetFacts
@@ -63,7 +71,13 @@ export interface RestoreResult extends Restored {
 }
 
 /** A result of restoring a backup to which nothing has happened yet. */
-export function emptyResult(mode: RestoreResult['mode'], options: RestoreOptions, { manifest, location }: FoundBackup, session: Session, steps: Partial<AllSteps>): RestoreResult {
+export function emptyResult(
+  mode: RestoreResult['mode'],
+  options: RestoreOptions,
+  { manifest, location }: FoundBackup,
+  session: Session,
+  steps: Partial<AllSteps>,
+): RestoreResult {
   const { source, label } = manifest
   const target = options.target.database
   const other = mode !== 'new' && source.database !== target
@@ -79,12 +93,19 @@ export function emptyResult(mode: RestoreResult['mode'], options: RestoreOptions
     server: { backup: source.server, target: session.version },
     ...totalsOf(manifest),
     ...(options.contents === 'schema' ? { rows: 0, definitionsOnly: true } : {}),
-    warnings: other ? [`This is a backup of the database "${source.database}" (label ${label}), and it goes in the place of "${target}".`] : [],
+    warnings: other
+      ? [
+          `This is a backup of the database "${source.database}" (label ${label}), and it goes in the place of "${target}".`,
+        ]
+      : [],
   }
 }
 
 /** A result to which nothing has happened yet, without what tells whence it came. */
-export function emptyRestored({ target, environmentName, dryRun, keepPrevious }: RestoreOptions, steps: Partial<AllSteps>): Omit<Restored, 'server' | 'bytes' | 'rows' | 'tables'> {
+export function emptyRestored(
+  { target, environmentName, dryRun, keepPrevious }: RestoreOptions,
+  steps: Partial<AllSteps>,
+): Omit<Restored, 'server' | 'bytes' | 'rows' | 'tables'> {
   return {
     target: target.database,
     confirm: confirmOf({ target, ...(environmentName ? { environmentName } : {}) }),

@@ -5,7 +5,16 @@ import { connect, quoteName, type Session } from '../postgres/connection/session
 import { findPrograms } from '../postgres/programs/find-programs.ts'
 import { readDatabaseSettings } from '../postgres/server/database-settings.ts'
 import { connectToMaintenanceDatabase } from '../postgres/server/maintenance-session.ts'
-import { nextFreeTimestamp, isPreviousName, type PreviousDatabase, listPreviousDatabases, readMarks, previousName, readMark, withMark } from '../postgres/server/previous-databases.ts'
+import {
+  nextFreeTimestamp,
+  isPreviousName,
+  type PreviousDatabase,
+  listPreviousDatabases,
+  readMarks,
+  previousName,
+  readMark,
+  withMark,
+} from '../postgres/server/previous-databases.ts'
 import { swapDatabases, swapObstacles } from '../postgres/server/swap.ts'
 import type { Work } from '../work.ts'
 import { confirmOf, type RestoreOptions } from './options.ts'
@@ -58,16 +67,25 @@ export async function undo(options: Omit<RestoreOptions, 'task'>, work: Work): P
     const ours = named.filter(({ owner }) => there === undefined || owner === there.owner)
     const strange = marked.filter((one) => !ours.includes(one))
     const [kept, ...older] = ours
-    if (!kept) throw await nothingToUndo(session, target, strange.filter((one) => named.includes(one)))
+    if (!kept)
+      throw await nothingToUndo(
+        session,
+        target,
+        strange.filter((one) => named.includes(one)),
+      )
     const inUse = await readMarks(session, target)
     const until = await nextFreeTimestamp(session, target)
     const previous = there ? previousName(target, until) : undefined
     await guardUndo(session, options, [...(there ? [target] : []), kept.name], work)
     const step: PlanStep = {
-      step: previous === undefined ? `Name "${kept.name}" "${target}" again` : `In one transaction: rename "${target}" to "${previous}" (kept), and "${kept.name}" to "${target}"; sessions of both are ended for it`,
+      step:
+        previous === undefined
+          ? `Name "${kept.name}" "${target}" again`
+          : `In one transaction: rename "${target}" to "${previous}" (kept), and "${kept.name}" to "${target}"; sessions of both are ended for it`,
       done: false,
     }
-    const after: PlanStep | undefined = options.postCommand === undefined ? undefined : { step: 'Run the post-command', done: false }
+    const after: PlanStep | undefined =
+      options.postCommand === undefined ? undefined : { step: 'Run the post-command', done: false }
     const result: UndoResult = {
       task: 'undo',
       target,
@@ -84,21 +102,48 @@ export async function undo(options: Omit<RestoreOptions, 'task'>, work: Work): P
       sessionsEnded: 0,
       timings: { swap: 0, total: 0 },
       warnings: [
-        ...(kept.sessions > 0 ? [`${kept.sessions === 1 ? 'Somebody is' : `${kept.sessions} sessions are`} connected to "${kept.name}".`] : []),
-        ...strange.map((one) => `"${one.name}" bears the mark too, but ${named.includes(one) ? `belongs to "${one.owner}", not to the owner of "${target}"` : 'was renamed, so somebody keeps it for something else'}: it was left out.`),
+        ...(kept.sessions > 0
+          ? [
+              `${kept.sessions === 1 ? 'Somebody is' : `${kept.sessions} sessions are`} connected to "${kept.name}".`,
+            ]
+          : []),
+        ...strange.map(
+          (one) =>
+            `"${one.name}" bears the mark too, but ${named.includes(one) ? `belongs to "${one.owner}", not to the owner of "${target}"` : 'was renamed, so somebody keeps it for something else'}: it was left out.`,
+        ),
       ],
     }
     if (!dryRun) {
       const from = Date.now()
-      const mark = there && withMark(readMark(there.comment).comment, { database: target, until, by: `"${kept.name.replaceAll('\n', ' ')}" was put back` })
+      const mark =
+        there &&
+        withMark(readMark(there.comment).comment, {
+          database: target,
+          until,
+          by: `"${kept.name.replaceAll('\n', ' ')}" was put back`,
+        })
       const comments = { ...(mark === undefined ? {} : { previous: mark }), target: kept.comment }
-      result.sessionsEnded = await swapDatabases(session, { target, side: kept.name, previous, comments }, work)
+      result.sessionsEnded = await swapDatabases(
+        session,
+        { target, side: kept.name, previous, comments },
+        work,
+      )
       result.timings.swap = Date.now() - from
       step.done = true
       work.log.info(`Done: ${step.step}`)
       if (previous !== undefined) result.previousDatabase = previous
-      options.known?.({ database: target, ...(previous === undefined ? {} : { previousDatabase: previous }) })
-      const ran = options.postCommand === undefined ? undefined : await runPostCommand(options, await findPrograms(session.major, ['pg_dump'], options.bindirs, work), work)
+      options.known?.({
+        database: target,
+        ...(previous === undefined ? {} : { previousDatabase: previous }),
+      })
+      const ran =
+        options.postCommand === undefined
+          ? undefined
+          : await runPostCommand(
+              options,
+              await findPrograms(session.major, ['pg_dump'], options.bindirs, work),
+              work,
+            )
       if (ran) {
         result.postCommand = ran
         result.timings.command = ran.took
@@ -112,14 +157,32 @@ export async function undo(options: Omit<RestoreOptions, 'task'>, work: Work): P
   }
 }
 
-async function nothingToUndo(session: Session, target: string, strange: readonly PreviousDatabase[]): Promise<UserError> {
+async function nothingToUndo(
+  session: Session,
+  target: string,
+  strange: readonly PreviousDatabase[],
+): Promise<UserError> {
   const [first] = strange
-  if (first) return new UserError('nothing-to-undo', `"${first.name}" is marked as kept, but belongs to "${first.owner}", and "${target}" does not.`, `If that is right, and the owner was changed since: ALTER DATABASE ${quoteName(first.name)} OWNER TO the owner of ${quoteName(target)};`)
-  const rows = await session.query<{ name: string }>(`SELECT datname AS name FROM pg_catalog.pg_database WHERE datname ~ '_before_\\d{8}T\\d{6}$' ORDER BY 1`)
+  if (first)
+    return new UserError(
+      'nothing-to-undo',
+      `"${first.name}" is marked as kept, but belongs to "${first.owner}", and "${target}" does not.`,
+      `If that is right, and the owner was changed since: ALTER DATABASE ${quoteName(first.name)} OWNER TO the owner of ${quoteName(target)};`,
+    )
+  const rows = await session.query<{ name: string }>(
+    `SELECT datname AS name FROM pg_catalog.pg_database WHERE datname ~ '_before_\\d{8}T\\d{6}$' ORDER BY 1`,
+  )
   // a long name is cut in it
-  const alike = rows.map(({ name }) => name).filter((name) => target.startsWith(name.replace(/_before_\d{8}T\d{6}$/, '')))
+  const alike = rows
+    .map(({ name }) => name)
+    .filter((name) => target.startsWith(name.replace(/_before_\d{8}T\d{6}$/, '')))
   const what = `No database that a restore of "${target}" replaced is kept on this server.`
-  if (alike.length === 0) return new UserError('nothing-to-undo', what, 'It was dropped, or nothing was restored here. The safety backup of that restore (its id ends with -pre-restore) can be restored like any other.')
+  if (alike.length === 0)
+    return new UserError(
+      'nothing-to-undo',
+      what,
+      'It was dropped, or nothing was restored here. The safety backup of that restore (its id ends with -pre-restore) can be restored like any other.',
+    )
   return new UserError(
     'nothing-to-undo',
     `${what} ${alike.join(', ')} ${alike.length === 1 ? 'is called so, and has' : 'are called so, and have'} no mark of ours in the comment: a name alone is not enough.`,
@@ -128,7 +191,12 @@ async function nothingToUndo(session: Session, target: string, strange: readonly
 }
 
 /** What would make the renames fail, or break: found before, on a dry run too. */
-async function guardUndo(session: Session, { target }: Pick<RestoreOptions, 'target'>, databases: string[], work: Work): Promise<void> {
+async function guardUndo(
+  session: Session,
+  { target }: Pick<RestoreOptions, 'target'>,
+  databases: string[],
+  work: Work,
+): Promise<void> {
   const user = quoteName(target.user)
   const [may] = await session.query<{ create: boolean; others: string[] }>(
     `SELECT r.rolsuper OR r.rolcreatedb AS create,
@@ -136,13 +204,31 @@ async function guardUndo(session: Session, { target }: Pick<RestoreOptions, 'tar
      FROM pg_catalog.pg_roles r WHERE r.rolname = current_user`,
     [databases],
   )
-  if (!may?.create) throw new UserError('no-permission', `"${target.user}" may not rename databases.`, `Run on the server: ALTER ROLE ${user} CREATEDB;`)
-  if (may.others.length) throw new UserError('no-permission', `"${target.user}" does not own ${may.others.map(quoteName).join(' and ')}, and cannot rename ${may.others.length === 1 ? 'it' : 'them'}.`, `Undo as the owner, or a role that is a member of the owner: GRANT its owner TO ${user};`)
+  if (!may?.create)
+    throw new UserError(
+      'no-permission',
+      `"${target.user}" may not rename databases.`,
+      `Run on the server: ALTER ROLE ${user} CREATEDB;`,
+    )
+  if (may.others.length)
+    throw new UserError(
+      'no-permission',
+      `"${target.user}" does not own ${may.others.map(quoteName).join(' and ')}, and cannot rename ${may.others.length === 1 ? 'it' : 'them'}.`,
+      `Undo as the owner, or a role that is a member of the owner: GRANT its owner TO ${user};`,
+    )
   for (const database of databases) {
-    const inside = await connect(await withEventTriggersOff(session, withDatabase(target, database)), work)
+    const inside = await connect(
+      await withEventTriggersOff(session, withDatabase(target, database)),
+      work,
+    )
     try {
       const obstacles = await swapObstacles(session, inside, database)
-      if (obstacles.length) throw new UserError('swap-unsafe', `A swap of "${database}" would break: ${obstacles.join('; ')}.`, 'Remove them first, and make them anew after the undo.')
+      if (obstacles.length)
+        throw new UserError(
+          'swap-unsafe',
+          `A swap of "${database}" would break: ${obstacles.join('; ')}.`,
+          'Remove them first, and make them anew after the undo.',
+        )
     } finally {
       await inside.end()
     }

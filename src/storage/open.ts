@@ -23,7 +23,11 @@ export function openStorage(url: string, options: OpenOptions = {}): Storage {
   if (scheme === undefined) throw notAUrl(text)
   const open = Object.hasOwn(schemes, scheme) ? schemes[scheme] : undefined
   if (open === undefined) {
-    throw new UserError('storage-scheme-unknown', `storage: the scheme ${scheme}:// is not one that backups can be kept in.`, schemesThatExist)
+    throw new UserError(
+      'storage-scheme-unknown',
+      `storage: the scheme ${scheme}:// is not one that backups can be kept in.`,
+      schemesThatExist,
+    )
   }
   if (/^[^:]+:\/*[^/?#]*@/.test(text)) {
     throw new UserError(
@@ -35,11 +39,13 @@ export function openStorage(url: string, options: OpenOptions = {}): Storage {
   return open(text, options)
 }
 
-const schemesThatExist = 'Storage is one URL a line: s3://bucket/prefix?endpoint=…&region=… or file:///absolute/path.'
+const schemesThatExist =
+  'Storage is one URL a line: s3://bucket/prefix?endpoint=…&region=… or file:///absolute/path.'
 
 /** Shows the text only when it is plainly a path: anything else might be a secret that was pasted into the wrong input. */
 function notAUrl(text: string): UserError {
-  if (text === '') return new UserError('storage-url-invalid', 'storage: no URL was given.', schemesThatExist)
+  if (text === '')
+    return new UserError('storage-url-invalid', 'storage: no URL was given.', schemesThatExist)
   const path = /^(\/|\.{1,2}\/|~\/)[^@:]*$/.test(text)
   return new UserError(
     'storage-url-invalid',

@@ -71,6 +71,11 @@ export class ObjectMissing extends Error {
 
 /** Throws unless the key is one that every backend can hold and that cannot walk out of the destination. */
 export function checkKey(key: string): string {
-  if (key.split('/').every((segment) => /^[A-Za-z0-9._=-]+$/.test(segment) && segment !== '.' && segment !== '..')) return key
+  if (
+    key
+      .split('/')
+      .every((segment) => /^[A-Za-z0-9._=-]+$/.test(segment) && segment !== '.' && segment !== '..')
+  )
+    return key
   throw new Error(`not a storage key: ${JSON.stringify(key)}`)
 }

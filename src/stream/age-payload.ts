@@ -1,4 +1,10 @@
-import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
+import {
+  createCipheriv,
+  createDecipheriv,
+  createSecretKey,
+  hkdfSync,
+  type KeyObject,
+} from 'node:crypto'
 import { free } from './pieces.ts'
 
 /**
@@ -19,7 +25,13 @@ export function payloadKey(fileKey: Uint8Array, nonce: Uint8Array): KeyObject {
 }
 
 /** Seals one chunk into `room`, which is `tagSize` bytes longer. */
-export function sealChunk(key: KeyObject, counter: number, last: boolean, plain: Buffer, room: Buffer): void {
+export function sealChunk(
+  key: KeyObject,
+  counter: number,
+  last: boolean,
+  plain: Buffer,
+  room: Buffer,
+): void {
   const cipher = createCipheriv(cipherName, key, chunkNonce(counter, last), options)
   const sealed = cipher.update(plain)
   cipher.final()
@@ -29,7 +41,12 @@ export function sealChunk(key: KeyObject, counter: number, last: boolean, plain:
 }
 
 /** Opens one chunk. Undefined when it is not what was sealed as that chunk under this key. The buffer is the caller's alone. */
-export function openChunk(key: KeyObject, counter: number, last: boolean, sealed: Buffer): Buffer | undefined {
+export function openChunk(
+  key: KeyObject,
+  counter: number,
+  last: boolean,
+  sealed: Buffer,
+): Buffer | undefined {
   const decipher = createDecipheriv(cipherName, key, chunkNonce(counter, last), options)
   const end = sealed.length - tagSize
   decipher.setAuthTag(sealed.subarray(end))

@@ -14,7 +14,10 @@ const sealedSize = chunkSize + tagSize
  * A stage that decrypts with age identities (`AGE-SECRET-KEY-…`) what any `age` has sealed. It fails with a UserError `wrong-key` when
  * none of them opens the header, and `object-damaged` when anything was changed, cut or added; what it has given until then was authentic.
  */
-export function decrypting(identities: readonly string[], { before, after, owned = false }: Passing = {}): Transform {
+export function decrypting(
+  identities: readonly string[],
+  { before, after, owned = false }: Passing = {},
+): Transform {
   let header: Buffer = Buffer.alloc(0)
   let key: KeyObject | undefined
   let counter = 0
@@ -26,9 +29,13 @@ export function decrypting(identities: readonly string[], { before, after, owned
     stage.push(piece)
   })
   const open = (key: KeyObject, sealed: Buffer, last: boolean): void => {
-    if (sealed.length < tagSize || (last && counter > 0 && sealed.length === tagSize)) throw damaged('it ends too early')
+    if (sealed.length < tagSize || (last && counter > 0 && sealed.length === tagSize))
+      throw damaged('it ends too early')
     const plain = openChunk(key, counter++, last, sealed)
-    if (!plain) throw damaged(last ? 'its end was changed or cut' : `it was changed near byte ${counter * chunkSize}`)
+    if (!plain)
+      throw damaged(
+        last ? 'its end was changed or cut' : `it was changed near byte ${counter * chunkSize}`,
+      )
     plain.copy(out.room(plain.length))
     free(plain)
   }
@@ -53,7 +60,8 @@ export function decrypting(identities: readonly string[], { before, after, owned
     header = Buffer.concat([header, data])
     const end = headerEnd(header)
     if (end === undefined) {
-      if (header.length > longestHeader || !looksLikeAge(header)) throw damaged('it does not begin as an age file')
+      if (header.length > longestHeader || !looksLikeAge(header))
+        throw damaged('it does not begin as an age file')
       return
     }
     if (header.length < end + nonceSize) return
@@ -66,10 +74,12 @@ export function decrypting(identities: readonly string[], { before, after, owned
     transform(data: Buffer, _encoding, done) {
       before?.add(data)
       if (!key) {
-        openHeader(data).then((rest) => {
-          if (key && rest) openPayload(key, rest)
-          release(data, owned)
-        }).then(() => done(), done)
+        openHeader(data)
+          .then((rest) => {
+            if (key && rest) openPayload(key, rest)
+            release(data, owned)
+          })
+          .then(() => done(), done)
         return
       }
       try {
@@ -111,7 +121,12 @@ async function fileKeyOf(header: Buffer, identities: readonly string[]): Promise
 }
 
 function damaged(how: string, cause?: unknown): UserError {
-  return new UserError('object-damaged', `The encrypted object is damaged: ${how}.`, 'Use another copy of this backup, or another backup.', { cause })
+  return new UserError(
+    'object-damaged',
+    `The encrypted object is damaged: ${how}.`,
+    'Use another copy of this backup, or another backup.',
+    { cause },
+  )
 }
 
 function headerEnd(data: Buffer): number | undefined {

@@ -10,7 +10,10 @@ import { Gatherer, givesPieces, type Passing, release } from './gather.ts'
  * what this writes. The `age-encryption` package makes the header, whatever the kind of recipient. The payload is sealed by node:crypto,
  * which is several times as fast, and digested on both sides in the same step, while it is in the processor's cache.
  */
-export async function encrypting(recipients: readonly string[], { before, after, owned = false }: Passing = {}): Promise<Transform> {
+export async function encrypting(
+  recipients: readonly string[],
+  { before, after, owned = false }: Passing = {},
+): Promise<Transform> {
   const { header, fileKey } = await headerFor(recipients)
   const nonce = randomBytes(nonceSize)
   const key = payloadKey(fileKey, nonce)
@@ -52,7 +55,9 @@ export async function encrypting(recipients: readonly string[], { before, after,
   return stage
 }
 
-async function headerFor(recipients: readonly string[]): Promise<{ header: Uint8Array; fileKey: Uint8Array }> {
+async function headerFor(
+  recipients: readonly string[],
+): Promise<{ header: Uint8Array; fileKey: Uint8Array }> {
   let fileKey: Uint8Array | undefined
   const encrypter = new Encrypter()
   for (const recipient of recipients) encrypter.addRecipient(recipient)
@@ -97,7 +102,9 @@ export function checkIdentities(identities: readonly string[], input: string): v
     try {
       new Decrypter().addIdentity(identity)
     } catch (cause) {
-      const what = /^age1/.test(identity) ? 'a public key, which cannot decrypt' : 'not an age identity'
+      const what = /^age1/.test(identity)
+        ? 'a public key, which cannot decrypt'
+        : 'not an age identity'
       throw new UserError(
         'bad-identity',
         `${input}: line ${i + 1} is ${what}.`,

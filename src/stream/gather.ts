@@ -51,7 +51,11 @@ export interface Passing {
 }
 
 /** The settings of a stage that gives pieces: each is one object, so that no reader makes a copy to put several together. */
-export const givesPieces = { writableHighWaterMark: pieceSize, readableObjectMode: true, readableHighWaterMark: 4 }
+export const givesPieces = {
+  writableHighWaterMark: pieceSize,
+  readableObjectMode: true,
+  readableHighWaterMark: 4,
+}
 
 /** A stage that changes no byte, and puts small pieces together into large ones. */
 export function gathering({ before, after, owned = false }: Passing): Transform {

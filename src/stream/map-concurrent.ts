@@ -24,11 +24,17 @@ export async function mapConcurrent<T, R>(
       failures.push(error)
       stop.abort(new Error('stopped since another failed'))
     }
-    const ended: Promise<void> = Promise.resolve(thing).then((given) => body(given, own)).then(done, failed).finally(() => running.delete(ended))
+    const ended: Promise<void> = Promise.resolve(thing)
+      .then((given) => body(given, own))
+      .then(done, failed)
+      .finally(() => running.delete(ended))
     running.set(ended, thing)
   }
   while (waiting.length + running.size > 0) {
-    const next = running.size < width && failures.length === 0 ? waiting.findIndex(({ thing }) => mayJoin(thing, [...running.values()])) : -1
+    const next =
+      running.size < width && failures.length === 0
+        ? waiting.findIndex(({ thing }) => mayJoin(thing, [...running.values()]))
+        : -1
     const [found] = next < 0 ? [] : waiting.splice(next, 1)
     if (found) begin(found)
     else if (running.size > 0) await Promise.race(running.keys())

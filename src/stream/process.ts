@@ -48,7 +48,12 @@ export interface StartOptions {
 const keptStderr = 256 * 1024
 
 /** Starts a program in a process group of its own; it is stopped when the work's signal fires. */
-export function start(program: string, args: readonly string[], options: StartOptions, work: Work): Child {
+export function start(
+  program: string,
+  args: readonly string[],
+  options: StartOptions,
+  work: Work,
+): Child {
   if (work.signal.aborted) throw asError(work.signal.reason)
   const name = program.slice(program.lastIndexOf('/') + 1)
   work.log.debug(`$ ${[program, ...args].map(quoteArgument).join(' ')}`)
@@ -59,7 +64,10 @@ export function start(program: string, args: readonly string[], options: StartOp
     stdio: [options.stdin ?? 'ignore', options.stdout ?? 'ignore', options.stderr ?? 'pipe'],
     ...(options.user ?? {}),
   })
-  const held = child.pid === undefined ? undefined : { kind: 'process' as const, pid: child.pid, startTicks: startTicks(child.pid) }
+  const held =
+    child.pid === undefined
+      ? undefined
+      : { kind: 'process' as const, pid: child.pid, startTicks: startTicks(child.pid) }
   if (held) work.hold(held)
   let stderr = ''
   let line = ''
@@ -80,7 +88,10 @@ export function start(program: string, args: readonly string[], options: StartOp
       child.once('exit', () => {
         if (child.pid !== undefined) signalGroup(child.pid, 'SIGKILL')
         // what has left the group may hold the output for as long as it lives: it is not waited for
-        late = setTimeout(() => [child.stdout, child.stderr].forEach((stream) => stream?.destroy()), 1000)
+        late = setTimeout(
+          () => [child.stdout, child.stderr].forEach((stream) => stream?.destroy()),
+          1000,
+        )
       })
     child.once('close', (code, signal) => {
       clearTimeout(late)
@@ -93,11 +104,24 @@ export function start(program: string, args: readonly string[], options: StartOp
   })
   exit.catch(() => {}) // whoever awaits `exit` sees the failure; nobody awaiting it yet is no crash
   child.stdin?.on('error', () => {}) // EPIPE: the exit code says why
-  return { name, pid: child.pid ?? -1, stdin: child.stdin, stdout: child.stdout, exit, stderr: () => stderr, stop }
+  return {
+    name,
+    pid: child.pid ?? -1,
+    stdin: child.stdin,
+    stdout: child.stdout,
+    exit,
+    stderr: () => stderr,
+    stop,
+  }
 }
 
 /** Runs a program to its end and gives what it wrote to stdout, as text. For small outputs. */
-export async function capture(program: string, args: readonly string[], options: StartOptions, work: Work): Promise<Exit & { stdout: string }> {
+export async function capture(
+  program: string,
+  args: readonly string[],
+  options: StartOptions,
+  work: Work,
+): Promise<Exit & { stdout: string }> {
   const child = start(program, args, { ...options, stdout: 'pipe' }, work)
   const pieces: Buffer[] = []
   child.stdout?.on('data', (piece: Buffer) => pieces.push(piece))

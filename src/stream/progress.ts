@@ -17,7 +17,11 @@ export interface Counter {
  * Says every few seconds how far some work has come, until the function it gives is called: nothing at all for work that takes less. The first
  * counter's speed tells the time left; it is measured over the last half minute, since a large table goes faster than many small ones.
  */
-export function tellProgress(log: Pick<Log, 'info' | 'progress'>, counters: readonly Counter[], look?: () => Promise<void>): () => void {
+export function tellProgress(
+  log: Pick<Log, 'info' | 'progress'>,
+  counters: readonly Counter[],
+  look?: () => Promise<void>,
+): () => void {
   const seen: { at: number; done: number }[] = [{ at: Date.now(), done: 0 }]
   const tell = (): void => {
     const [main] = counters

@@ -7,7 +7,10 @@ import { shareAmong } from './pieces.ts'
  * nobody takes a part for the whole.
  */
 export function tee(count: number): { sink: Writable; branches: PassThrough[] } {
-  const branches = Array.from({ length: count }, () => new PassThrough({ ...givesPieces, writableObjectMode: true, writableHighWaterMark: 1 }))
+  const branches = Array.from(
+    { length: count },
+    () => new PassThrough({ ...givesPieces, writableObjectMode: true, writableHighWaterMark: 1 }),
+  )
   const sink = new Writable({
     objectMode: true,
     highWaterMark: 1,

@@ -21,7 +21,9 @@ export interface NotChecked {
   hint: string
 }
 
-export type Looked = { id: string } & ({ result: VerifyResult; failure?: never } | { result?: never; failure: NotChecked })
+export type Looked = { id: string } & (
+  { result: VerifyResult; failure?: never } | { result?: never; failure: NotChecked }
+)
 
 export interface VerifyBatch {
   label: string
@@ -50,17 +52,32 @@ export async function verifyBatch(options: VerifyOptions, work: Work): Promise<V
   if (selector.kind === 'file' || selector.kind === 'store') throw foreign(options.backup)
   checkIdentities(options.identities, 'decrypt-with')
   const index = await openBackupIndex(options.sources, options.label, work)
-  const run: VerifyBatch = { label: index.label, asked: options.backup, several: !isSingle(selector), there: index.ids.length, backups: [], age: [], took: 0 }
+  const run: VerifyBatch = {
+    label: index.label,
+    asked: options.backup,
+    several: !isSingle(selector),
+    there: index.ids.length,
+    backups: [],
+    age: [],
+    took: 0,
+  }
   if (isSingle(selector)) {
     const backup = await findInIndex(index, selector, work)
     warnOf(index, work)
-    run.backups.push({ id: backup.manifest.id, result: await proveBackup(backup, index, options, work) })
+    run.backups.push({
+      id: backup.manifest.id,
+      result: await proveBackup(backup, index, options, work),
+    })
   } else {
     const ids = await selectIds(index, selector, work)
     warnOf(index, work)
-    work.log.info(`${ids.length} of ${index.ids.length} backups of ${index.label} are to be verified (${options.backup})`)
+    work.log.info(
+      `${ids.length} of ${index.ids.length} backups of ${index.label} are to be verified (${options.backup})`,
+    )
     for (const [i, id] of ids.entries()) {
-      const looked = await work.log.group(`Backup ${i + 1} of ${ids.length}: ${id}`, () => look(id, index, options, work))
+      const looked = await work.log.group(`Backup ${i + 1} of ${ids.length}: ${id}`, () =>
+        look(id, index, options, work),
+      )
       run.backups.push(looked)
       work.log.info(`${id}: ${inWords(looked)}`)
     }
@@ -71,11 +88,17 @@ export async function verifyBatch(options: VerifyOptions, work: Work): Promise<V
 }
 
 function warnOf({ failures }: BackupIndex, work: Work): void {
-  for (const failure of failures) work.log.warning(`One destination could not be read: ${messageOf(failure)}`)
+  for (const failure of failures)
+    work.log.warning(`One destination could not be read: ${messageOf(failure)}`)
 }
 
 /** One of several. Only a cancel, or a fault of ours, is thrown. */
-async function look(id: string, index: BackupIndex, options: VerifyOptions, work: Work): Promise<Looked> {
+async function look(
+  id: string,
+  index: BackupIndex,
+  options: VerifyOptions,
+  work: Work,
+): Promise<Looked> {
   let snapshotAt = timeOf(id)
   try {
     const backup = await openBackup(index, id, work)
@@ -85,13 +108,27 @@ async function look(id: string, index: BackupIndex, options: VerifyOptions, work
     work.signal.throwIfAborted()
     if (!(error instanceof UserError)) throw error
     const { code, message, hint } = error
-    return { id, failure: { snapshotAt, age: Date.now() - Date.parse(snapshotAt), bad: code === 'manifest-damaged', code, message, hint } }
+    return {
+      id,
+      failure: {
+        snapshotAt,
+        age: Date.now() - Date.parse(snapshotAt),
+        bad: code === 'manifest-damaged',
+        code,
+        message,
+        hint,
+      },
+    }
   }
 }
 
 function inWords({ result, failure }: Looked): string {
   if (failure) return failure.bad ? `BAD: ${failure.message}` : `not checked: ${failure.message}`
   const verdict = verdictOf(result)
-  const word = { short: 'below the level that was asked for', 'check-failed': 'a check failed', bad: 'BAD' }
+  const word = {
+    short: 'below the level that was asked for',
+    'check-failed': 'a check failed',
+    bad: 'BAD',
+  }
   return `${isPassing(verdict) ? 'good' : word[verdict as keyof typeof word]}, level "${result.level}"${result.stoppedBy === undefined ? '' : `: ${result.stoppedBy}`}`
 }

@@ -1,5 +1,10 @@
 import { UserError } from '../errors.ts'
-import { type ExternalDump, type ExternalFormat, type ExternalDumpOptions, openExternalDump } from '../formats/detect.ts'
+import {
+  type ExternalDump,
+  type ExternalFormat,
+  type ExternalDumpOptions,
+  openExternalDump,
+} from '../formats/detect.ts'
 import { newestPrograms, readExternalDump, loadExternalDump } from '../formats/load-external.ts'
 import type { CopyOptions } from '../load/options.ts'
 import { openScratch } from '../load/scratch.ts'
@@ -32,7 +37,8 @@ export interface ExternalDumpResult {
   timings: { restore?: number; total: number }
 }
 
-const limit = 'Nothing tells what the database held when this file was made, so that it restores is all that can be shown. Whether these are all its tables and rows is for you to judge.'
+const limit =
+  'Nothing tells what the database held when this file was made, so that it restores is all that can be shown. Whether these are all its tables and rows is for you to judge.'
 const faults = ['file-damaged', 'restore-failed']
 
 /**
@@ -49,7 +55,18 @@ export async function verifyExternalDump(
   const asked = options.level ?? 'restored'
   const file = await openExternalDump(which, options, work)
   const { name, format, layers, bytes } = file
-  const result: ExternalDumpResult = { name, format, layers, level: 'stored', limit, bytes, versions: {}, roles: [], warnings: [], timings: { total: 0 } }
+  const result: ExternalDumpResult = {
+    name,
+    format,
+    layers,
+    level: 'stored',
+    limit,
+    bytes,
+    versions: {},
+    roles: [],
+    warnings: [],
+    timings: { total: 0 },
+  }
   try {
     if (reaches(asked, 'readable')) await runLevels(file, asked, options, result, work)
   } catch (error) {
@@ -62,32 +79,72 @@ export async function verifyExternalDump(
   return result
 }
 
-async function runLevels(file: ExternalDump, asked: Level, options: Pick<CopyOptions, 'scratch' | 'bindirs'>, result: ExternalDumpResult, work: Work): Promise<void> {
+async function runLevels(
+  file: ExternalDump,
+  asked: Level,
+  options: Pick<CopyOptions, 'scratch' | 'bindirs'>,
+  result: ExternalDumpResult,
+  work: Work,
+): Promise<void> {
   const reader = await newestPrograms(['pg_restore', 'psql'], options.bindirs, work)
   work.log.info(`Reading ${file.name} to its end (${[...file.layers, file.format].join(', ')})`)
   const seen = await readExternalDump(file, reader, work)
   const { server, client } = seen
-  result.versions = { ...(server === undefined ? {} : { server }), ...(client === undefined ? {} : { client }) }
+  result.versions = {
+    ...(server === undefined ? {} : { server }),
+    ...(client === undefined ? {} : { client }),
+  }
   result.roles = [...seen.roles].sort()
   result.level = 'readable'
   if (!reaches(asked, 'restored')) return
   // what pg_dump wrote is in the language of its own major, whatever the server's was
   const major = Number.parseInt(client ?? server ?? `${reader.major}`, 10)
-  const own = options.scratch ? ['pg_restore', 'psql', 'pg_dump'] : ['postgres', 'initdb', 'pg_restore', 'psql', 'pg_dump']
-  const programs = await findPrograms(major, own, options.bindirs, work).catch(() => newestPrograms(own, options.bindirs, work, major))
-  const locale = { encoding: 'UTF8', provider: 'libc', collate: 'C.UTF-8', ctype: 'C.UTF-8' } as const
-  const source = { major: programs.major, server: client ?? programs.version, roles: { superuser: 'postgres', names: result.roles }, locale }
+  const own = options.scratch
+    ? ['pg_restore', 'psql', 'pg_dump']
+    : ['postgres', 'initdb', 'pg_restore', 'psql', 'pg_dump']
+  const programs = await findPrograms(major, own, options.bindirs, work).catch(() =>
+    newestPrograms(own, options.bindirs, work, major),
+  )
+  const locale = {
+    encoding: 'UTF8',
+    provider: 'libc',
+    collate: 'C.UTF-8',
+    ctype: 'C.UTF-8',
+  } as const
+  const source = {
+    major: programs.major,
+    server: client ?? programs.version,
+    roles: { superuser: 'postgres', names: result.roles },
+    locale,
+  }
   const needs = { manifest: { source, fingerprint: { supplement: { extensions: {} } } } }
-  const scratch = await openScratch(needs, { ...options, bindirs: [programs.directory, ...options.bindirs] }, work)
+  const scratch = await openScratch(
+    needs,
+    { ...options, bindirs: [programs.directory, ...options.bindirs] },
+    work,
+  )
   try {
     const from = Date.now()
-    result.warnings.push(...(await loadExternalDump(file, scratch.connection, programs, work)).warnings)
+    result.warnings.push(
+      ...(await loadExternalDump(file, scratch.connection, programs, work)).warnings,
+    )
     result.timings.restore = Date.now() - from
     result.versions.scratch = scratch.server.version
-    const print = await measureCopy(scratch.programs.server, scratch.connection, { encoding: locale.encoding, readers: 2, depth: 'counts' }, work)
+    const print = await measureCopy(
+      scratch.programs.server,
+      scratch.connection,
+      { encoding: locale.encoding, readers: 2, depth: 'counts' },
+      work,
+    )
     const rows = print.tables.reduce((sum, table) => sum + table.rows, 0)
-    result.found = { tables: print.tables.length, rows, largeObjects: print.largeObjects?.count ?? 0 }
-    if (result.found.tables === 0) result.stoppedBy = 'It restores, and holds no table: an empty dump. pg_dump of the wrong database, or of a role that sees nothing, makes such a file.'
+    result.found = {
+      tables: print.tables.length,
+      rows,
+      largeObjects: print.largeObjects?.count ?? 0,
+    }
+    if (result.found.tables === 0)
+      result.stoppedBy =
+        'It restores, and holds no table: an empty dump. pg_dump of the wrong database, or of a role that sees nothing, makes such a file.'
     else result.level = 'restored'
   } finally {
     await scratch.close()

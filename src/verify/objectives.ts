@@ -18,7 +18,14 @@ export type ObjectiveResult =
   /** Milliseconds. Of the label's newest backup, whichever was verified. */
   | { name: 'max-age'; limit: number; found: number; met: boolean; newest: string }
   /** Milliseconds. Left out: nothing was restored. `fills`: the size on the server whose restore takes just the limit, at the speed measured on `bytes`. */
-  | { name: 'max-restore-time'; limit: number; found?: number; met?: boolean; bytes?: number; fills?: number }
+  | {
+      name: 'max-restore-time'
+      limit: number
+      found?: number
+      met?: boolean
+      bytes?: number
+      fills?: number
+    }
   /** Shares. Left out: there was nothing to compare with. */
   | { name: 'max-size-change'; limit: number; found?: number; met?: boolean; changes: SizeChange[] }
 
@@ -49,7 +56,12 @@ const known = new WeakMap<BackupIndex, Map<string, Promise<Figures | undefined>>
 async function figuresOf(index: BackupIndex, id: string, work: Work): Promise<Figures | undefined> {
   const read = known.get(index) ?? new Map<string, Promise<Figures | undefined>>()
   known.set(index, read)
-  const found = read.get(id) ?? openBackup(index, id, work).then(({ manifest }) => figuresIn(manifest), () => undefined)
+  const found =
+    read.get(id) ??
+    openBackup(index, id, work).then(
+      ({ manifest }) => figuresIn(manifest),
+      () => undefined,
+    )
   read.set(id, found)
   const figures = await found
   work.signal.throwIfAborted()
@@ -58,11 +70,19 @@ async function figuresOf(index: BackupIndex, id: string, work: Work): Promise<Fi
 
 function figuresIn(manifest: Manifest): Figures {
   const { bytes, rows } = totalsOf(manifest)
-  return { snapshotAt: manifest.snapshot.at, bytes, ...(manifest.fingerprint.kind === 'none' ? {} : { rows }) }
+  return {
+    snapshotAt: manifest.snapshot.at,
+    bytes,
+    ...(manifest.fingerprint.kind === 'none' ? {} : { rows }),
+  }
 }
 
 /** Whether the label's newest backup is new enough. */
-export async function judgeAge(index: BackupIndex, { maxAge }: Objectives, work: Work): Promise<ObjectiveResult[]> {
+export async function judgeAge(
+  index: BackupIndex,
+  { maxAge }: Objectives,
+  work: Work,
+): Promise<ObjectiveResult[]> {
   const newest = index.ids.at(-1)
   if (maxAge === undefined || newest === undefined) return []
   const at = (await figuresOf(index, newest, work))?.snapshotAt ?? timeOf(newest)
@@ -71,11 +91,24 @@ export async function judgeAge(index: BackupIndex, { maxAge }: Objectives, work:
 }
 
 /** `took`: milliseconds that the whole restore took; undefined: there was none. */
-export function judgeRestoreTime(manifest: Pick<Manifest, 'source'>, took: number | undefined, { maxRestoreTime }: Objectives): ObjectiveResult[] {
+export function judgeRestoreTime(
+  manifest: Pick<Manifest, 'source'>,
+  took: number | undefined,
+  { maxRestoreTime }: Objectives,
+): ObjectiveResult[] {
   if (maxRestoreTime === undefined) return []
   if (took === undefined) return [{ name: 'max-restore-time', limit: maxRestoreTime }]
   const { bytes } = manifest.source
-  return [{ name: 'max-restore-time', limit: maxRestoreTime, found: took, met: took <= maxRestoreTime, bytes, fills: Math.round((bytes / Math.max(1, took)) * maxRestoreTime) }]
+  return [
+    {
+      name: 'max-restore-time',
+      limit: maxRestoreTime,
+      found: took,
+      met: took <= maxRestoreTime,
+      bytes,
+      fills: Math.round((bytes / Math.max(1, took)) * maxRestoreTime),
+    },
+  ]
 }
 
 /**
@@ -99,11 +132,16 @@ export async function judgeSize(
     // from nothing to something is no share of anything
     return now === undefined || !median ? [] : [{ of, now, median, before: values.length }]
   })
-  if (maxSizeChange === undefined) return { results: [], fallen: changes.filter((change) => shareOf(change) < -worthAWarning) }
-  if (changes.length === 0) return { results: [{ name: 'max-size-change', limit: maxSizeChange, changes }], fallen: [] }
+  if (maxSizeChange === undefined)
+    return { results: [], fallen: changes.filter((change) => shareOf(change) < -worthAWarning) }
+  if (changes.length === 0)
+    return { results: [{ name: 'max-size-change', limit: maxSizeChange, changes }], fallen: [] }
   const found = Math.max(...changes.map((change) => Math.abs(shareOf(change))))
   const met = found <= maxSizeChange && !changes.some(({ of, now }) => of === 'rows' && now === 0)
-  return { results: [{ name: 'max-size-change', limit: maxSizeChange, found, met, changes }], fallen: [] }
+  return {
+    results: [{ name: 'max-size-change', limit: maxSizeChange, found, met, changes }],
+    fallen: [],
+  }
 }
 
 function shareOf({ now, median }: SizeChange): number {
@@ -114,5 +152,7 @@ function medianOf(values: readonly number[]): number | undefined {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length >> 1
   const [low, high] = [sorted[middle - 1], sorted[middle]]
-  return sorted.length % 2 === 1 || low === undefined || high === undefined ? high : (low + high) / 2
+  return sorted.length % 2 === 1 || low === undefined || high === undefined
+    ? high
+    : (low + high) / 2
 }

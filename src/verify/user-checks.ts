@@ -39,7 +39,11 @@ export const commandCheck = 'check-command'
  * Runs all checks on a restored copy, whatever the ones before outcome: queries first, then the command, which may change the copy. The copy's ties to
  * the outside are cut beforehand. A check that does not pass is a result; a server that fails is a UserError.
  */
-export async function runChecks({ checks, command, timeout }: Checks, scratch: Pick<Scratch, 'connection' | 'programs'>, work: Work): Promise<CheckResult[]> {
+export async function runChecks(
+  { checks, command, timeout }: Checks,
+  scratch: Pick<Scratch, 'connection' | 'programs'>,
+  work: Work,
+): Promise<CheckResult[]> {
   if (checks.length === 0 && !command) return []
   return work.log.group('Running checks on the copy', async () => {
     const session = await connect(scratch.connection, work)
@@ -53,20 +57,40 @@ export async function runChecks({ checks, command, timeout }: Checks, scratch: P
     if (command) {
       const end = await runCommand(command, scratch.connection, scratch.programs.server, work)
       const passed = end.exitCode === 0 && !end.timedOut
-      note({ name: commandCheck, passed, outcome: passed ? 'ended with exit code 0' : shortened(endOf(end, command), 300), stored: endOf({ ...end, output: '' }, command), took: end.took, output: end.output })
+      note({
+        name: commandCheck,
+        passed,
+        outcome: passed ? 'ended with exit code 0' : shortened(endOf(end, command), 300),
+        stored: endOf({ ...end, output: '' }, command),
+        took: end.took,
+        output: end.output,
+      })
     }
     return results
   })
 }
 
 /** Each has a session of its own: what one sets, or breaks, is not the next one's. */
-async function runCheck({ name, sql }: Check, timeout: number, connection: Connection, work: Work): Promise<CheckResult> {
+async function runCheck(
+  { name, sql }: Check,
+  timeout: number,
+  connection: Connection,
+  work: Work,
+): Promise<CheckResult> {
   const session = await connect(connection, work)
   const from = Date.now()
   try {
-    const answer = await ask(session, sql, timeout).catch((error: unknown) => whatItSaid(error, Date.now() - from, timeout))
+    const answer = await ask(session, sql, timeout).catch((error: unknown) =>
+      whatItSaid(error, Date.now() - from, timeout),
+    )
     const { outcome, stored } = typeof answer === 'string' ? { outcome: answer } : answer
-    return { name, passed: outcome === passing, outcome, ...(stored === undefined ? {} : { stored }), took: Date.now() - from }
+    return {
+      name,
+      passed: outcome === passing,
+      outcome,
+      ...(stored === undefined ? {} : { stored }),
+      took: Date.now() - from,
+    }
   } finally {
     await session.end()
   }
@@ -83,9 +107,15 @@ type Answer = string | { outcome: string; stored: string }
  */
 async function ask(session: ClientSession, sql: string, timeout: number): Promise<Answer> {
   await session.query('RESET ALL')
-  await session.query(`SELECT pg_catalog.set_config(name, value, false) FROM json_each_text($1) AS s(name, value) WHERE name IN (SELECT lower(name) FROM pg_catalog.pg_settings)`, [
-    JSON.stringify({ statement_timeout: String(timeout), client_connection_check_interval: '1000' }),
-  ])
+  await session.query(
+    `SELECT pg_catalog.set_config(name, value, false) FROM json_each_text($1) AS s(name, value) WHERE name IN (SELECT lower(name) FROM pg_catalog.pg_settings)`,
+    [
+      JSON.stringify({
+        statement_timeout: String(timeout),
+        client_connection_check_interval: '1000',
+      }),
+    ],
+  )
   await session.query('BEGIN READ ONLY')
   await session.single(`DECLARE holdfast_check NO SCROLL CURSOR FOR\n${sql}`)
   const { columns, rows } = await session.single('FETCH 2 FROM holdfast_check')
@@ -97,7 +127,10 @@ async function ask(session: ClientSession, sql: string, timeout: number): Promis
   if (value === true) return passing
   if (value === false) return 'gave false'
   if (value === null || value === undefined) return 'gave NULL'
-  return { outcome: `gave the value ${shortened(valueText(value), 60)}, which is not true`, stored: 'gave another value than true' }
+  return {
+    outcome: `gave the value ${shortened(valueText(value), 60)}, which is not true`,
+    stored: 'gave another value than true',
+  }
 }
 
 function valueText(value: unknown): string {
@@ -106,10 +139,16 @@ function valueText(value: unknown): string {
 
 /** What an error means for a check. One of the server's or the network's own is thrown: nothing was found out. */
 function whatItSaid(error: unknown, took: number, timeout: number): Answer {
-  if (error instanceof UserError && error.code === 'query-cancelled') return took >= timeout ? `was still running after its timeout of ${timeout / 1000} s, and was stopped` : 'was cancelled on the server'
+  if (error instanceof UserError && error.code === 'query-cancelled')
+    return took >= timeout
+      ? `was still running after its timeout of ${timeout / 1000} s, and was stopped`
+      : 'was cancelled on the server'
   const { code, message } = error as { code?: string; message: string }
   if (error instanceof UserError || !/^[0-9A-Z]{5}$/.test(code ?? '')) throw error
-  return { outcome: `failed: ${shortened(message, 200)}`, stored: `failed with SQLSTATE ${code ?? ''}` }
+  return {
+    outcome: `failed: ${shortened(message, 200)}`,
+    stored: `failed with SQLSTATE ${code ?? ''}`,
+  }
 }
 
 function shortened(text: string, most: number): string {
@@ -119,7 +158,12 @@ function shortened(text: string, most: number): string {
 
 /** The results as a proof says them. */
 export function storable(results: readonly CheckResult[]): CheckResult[] {
-  return results.map(({ name, passed, outcome, stored, took }) => ({ name, passed, outcome: stored ?? outcome, took }))
+  return results.map(({ name, passed, outcome, stored, took }) => ({
+    name,
+    passed,
+    outcome: stored ?? outcome,
+    took,
+  }))
 }
 
 /** What failed, in one sentence; undefined when all passed. */
@@ -128,5 +172,7 @@ export function whatFailed(results: readonly CheckResult[]): string | undefined 
   const [first] = failed
   if (!first) return undefined
   const one = `"${first.name}" ${first.outcome}.`
-  return failed.length === 1 ? `The check ${one}` : `${failed.length} of ${results.length} checks failed, the first: ${one}`
+  return failed.length === 1
+    ? `The check ${one}`
+    : `${failed.length} of ${results.length} checks failed, the first: ${one}`
 }

@@ -19,8 +19,22 @@ import { digestOf } from '../stream/digest.ts'
 import { checkIdentities } from '../stream/encrypt.ts'
 import { version } from '../version.ts'
 import type { Work } from '../work.ts'
-import { checkContents, checkReadable, checkRecoveryGuide, checkStored, isFault, levelBelow } from './archive-checks.ts'
-import { judgeAge, judgeRestoreTime, judgeSize, type ObjectiveResult, type Objectives, type SizeChange } from './objectives.ts'
+import {
+  checkContents,
+  checkReadable,
+  checkRecoveryGuide,
+  checkStored,
+  isFault,
+  levelBelow,
+} from './archive-checks.ts'
+import {
+  judgeAge,
+  judgeRestoreTime,
+  judgeSize,
+  type ObjectiveResult,
+  type Objectives,
+  type SizeChange,
+} from './objectives.ts'
 import { type Check, type CheckResult, runChecks, storable, whatFailed } from './user-checks.ts'
 
 export type { CopyOptions } from '../load/options.ts'
@@ -89,16 +103,24 @@ export async function verify(options: VerifyOptions, work: Work): Promise<Verify
   checkIdentities(options.identities, 'decrypt-with')
   const index = await openBackupIndex(options.sources, options.label, work)
   const backup = await findInIndex(index, selector, work)
-  for (const failure of index.failures) work.log.warning(`One destination could not be read: ${messageOf(failure)}`)
+  for (const failure of index.failures)
+    work.log.warning(`One destination could not be read: ${messageOf(failure)}`)
   return proveBackup(backup, index, options, work)
 }
 
 /** The same for a backup that was found already. */
-export async function proveBackup(backup: FoundBackup, index: BackupIndex, options: VerifyOptions, work: Work): Promise<VerifyResult> {
+export async function proveBackup(
+  backup: FoundBackup,
+  index: BackupIndex,
+  options: VerifyOptions,
+  work: Work,
+): Promise<VerifyResult> {
   const started = Date.now()
   const { manifest } = backup
   const { level: asked, objectives = {} } = options
-  work.log.info(`Verifying ${backup.location} (PostgreSQL ${manifest.source.server}, snapshot of ${manifest.snapshot.at})`)
+  work.log.info(
+    `Verifying ${backup.location} (PostgreSQL ${manifest.source.server}, snapshot of ${manifest.snapshot.at})`,
+  )
   if (asked !== 'stored') await checkKeys(backup, options.identities)
   const { server, allowed, timings, ...outcome } = await prove(backup, options, work)
   const proven = reaches(outcome.level, 'identical')
@@ -110,7 +132,11 @@ export async function proveBackup(backup: FoundBackup, index: BackupIndex, optio
     proven,
     ...(asked === undefined ? {} : { asked }),
     ...outcome,
-    objectives: [...(await judgeAge(index, objectives, work)), ...judgeRestoreTime(manifest, timings.restore, objectives), ...size.results],
+    objectives: [
+      ...(await judgeAge(index, objectives, work)),
+      ...judgeRestoreTime(manifest, timings.restore, objectives),
+      ...size.results,
+    ],
     fallen: size.fallen,
     snapshotAt: manifest.snapshot.at,
     age: Date.now() - Date.parse(manifest.snapshot.at),
@@ -124,7 +150,10 @@ export async function proveBackup(backup: FoundBackup, index: BackupIndex, optio
   return result
 }
 
-interface Outcome extends Pick<VerifyResult, 'level' | 'stoppedBy' | 'limit' | 'partial' | 'differences' | 'checks' | 'allowed'> {
+interface Outcome extends Pick<
+  VerifyResult,
+  'level' | 'stoppedBy' | 'limit' | 'partial' | 'differences' | 'checks' | 'allowed'
+> {
   server: Omit<VerifyResult['server'], 'backup'>
   timings: Omit<VerifyResult['timings'], 'total'>
 }
@@ -135,23 +164,41 @@ async function prove(backup: FoundBackup, options: VerifyOptions, work: Work): P
   const { level: asked = 'accepted', identities } = options
   const jobs = jobsOf(options)
   const nothing = { differences: [], checks: [], allowed: [], timings: {}, server: {} }
-  if (asked === 'stored') return { ...nothing, ...(await runLevels([['stored', () => checkStored(backup, jobs, work)]])) }
+  if (asked === 'stored')
+    return { ...nothing, ...(await runLevels([['stored', () => checkStored(backup, jobs, work)]])) }
   if (asked === 'readable') {
-    const programs = await findPrograms(manifest.source.major, ['pg_restore'], options.bindirs, work)
+    const programs = await findPrograms(
+      manifest.source.major,
+      ['pg_restore'],
+      options.bindirs,
+      work,
+    )
     const reading = { identities, programs, jobs }
-    const steps = [['stored', () => checkStored(backup, jobs, work)], ['readable', () => checkReadable(backup, reading, work)]] as const
+    const steps = [
+      ['stored', () => checkStored(backup, jobs, work)],
+      ['readable', () => checkReadable(backup, reading, work)],
+    ] as const
     return { ...nothing, ...(await runLevels(steps)), server: { client: programs.version } }
   }
   const scratch = await openScratch(backup, options, work)
   try {
     const outcome = await proveCopy(backup, scratch, options, work)
-    return { ...outcome, server: { scratch: scratch.server.version, own: scratch.server.own, client: scratch.programs.archive.version } }
+    return {
+      ...outcome,
+      server: {
+        scratch: scratch.server.version,
+        own: scratch.server.own,
+        client: scratch.programs.archive.version,
+      },
+    }
   } finally {
     await scratch.close()
   }
 }
 
-async function runLevels(steps: readonly (readonly [Level, () => Promise<void>])[]): Promise<Pick<Outcome, 'level' | 'stoppedBy'>> {
+async function runLevels(
+  steps: readonly (readonly [Level, () => Promise<void>])[],
+): Promise<Pick<Outcome, 'level' | 'stoppedBy'>> {
   let reached: Level = 'none'
   for (const [level, step] of steps) {
     try {
@@ -165,7 +212,12 @@ async function runLevels(steps: readonly (readonly [Level, () => Promise<void>])
   return { level: reached }
 }
 
-async function proveCopy(backup: FoundBackup, scratch: Scratch, options: VerifyOptions, work: Work): Promise<Omit<Outcome, 'server'>> {
+async function proveCopy(
+  backup: FoundBackup,
+  scratch: Scratch,
+  options: VerifyOptions,
+  work: Work,
+): Promise<Omit<Outcome, 'server'>> {
   const { level: asked = 'accepted', identities } = options
   const jobs = jobsOf(options)
   const reading = { identities, programs: scratch.programs.archive, jobs }
@@ -174,22 +226,59 @@ async function proveCopy(backup: FoundBackup, scratch: Scratch, options: VerifyO
   const from = Date.now()
   try {
     await checkRecoveryGuide(backup, work)
-    allowed.push(...(await restoreInto(backup, identities, scratch.programs.archive, scratch.connection, { tablespaces: false, jobs }, work)))
+    allowed.push(
+      ...(await restoreInto(
+        backup,
+        identities,
+        scratch.programs.archive,
+        scratch.connection,
+        { tablespaces: false, jobs },
+        work,
+      )),
+    )
   } catch (error) {
     if (!isFault(error)) throw error
-    return { stoppedBy: error.message, ...(await levelBelow(backup, reading, work)), differences: [], checks: [], allowed, timings }
+    return {
+      stoppedBy: error.message,
+      ...(await levelBelow(backup, reading, work)),
+      differences: [],
+      checks: [],
+      allowed,
+      timings,
+    }
   }
   timings.restore = Date.now() - from
   const compared = await compareCopy(backup, scratch, asked, { jobs, timings }, work)
   // every digest was right as it flowed; whether each archive has the tables that a restore of some would look for in it, its restore does not show
   const below = await runLevels([['readable', () => checkContents(backup, reading, work)]])
-  const { level, stoppedBy, ...rest } = below.stoppedBy === undefined ? compared : { ...compared, level: 'stored' as const, stoppedBy: below.stoppedBy }
+  const { level, stoppedBy, ...rest } =
+    below.stoppedBy === undefined
+      ? compared
+      : { ...compared, level: 'stored' as const, stoppedBy: below.stoppedBy }
   const checking = Date.now()
-  const checks = asked === 'accepted' ? await runChecks({ checks: options.checks ?? [], ...(options.checkCommand ? { command: options.checkCommand } : {}), timeout: options.timeout ?? 30 * 60_000 }, scratch, work) : []
+  const checks =
+    asked === 'accepted'
+      ? await runChecks(
+          {
+            checks: options.checks ?? [],
+            ...(options.checkCommand ? { command: options.checkCommand } : {}),
+            timeout: options.timeout ?? 30 * 60_000,
+          },
+          scratch,
+          work,
+        )
+      : []
   if (checks.length > 0) timings.checks = Date.now() - checking
   const failed = level === 'identical' ? whatFailed(checks) : undefined
   const stopped = stoppedBy ?? failed
-  return { ...rest, level: level === 'identical' && checks.length > 0 && !failed ? 'accepted' : level, ...(stopped === undefined ? {} : { stoppedBy: stopped }), checks, allowed, timings }
+  return {
+    ...rest,
+    level: level === 'identical' && checks.length > 0 && !failed ? 'accepted' : level,
+    ...(stopped === undefined ? {} : { stoppedBy: stopped }),
+    checks,
+    allowed,
+    timings,
+  }
 }
 
 /** What a copy shows that was restored without an error, as far as was asked. */
@@ -205,48 +294,95 @@ async function compareCopy(
   const from = Date.now()
   const counting = asked === 'counted'
   const sameMajor = scratch.programs.server.major === source.major
-  const found = await measure(scratch, backup.manifest, work, jobs, counting && fingerprint.kind === 'content' ? 'counts' : fingerprint.kind)
-  const all = counting ? compareCounts(fingerprint, found) : compareFingerprints(fingerprint, found, sameMajor)
+  const found = await measure(
+    scratch,
+    backup.manifest,
+    work,
+    jobs,
+    counting && fingerprint.kind === 'content' ? 'counts' : fingerprint.kind,
+  )
+  const all = counting
+    ? compareCounts(fingerprint, found)
+    : compareFingerprints(fingerprint, found, sameMajor)
   const differences = all.filter((each) => !isOtherVersion(each))
   timings.compare = Date.now() - from
-  const level = levelOf(all, counting && fingerprint.kind === 'content' ? 'counts' : fingerprint.kind)
+  const level = levelOf(
+    all,
+    counting && fingerprint.kind === 'content' ? 'counts' : fingerprint.kind,
+  )
   const known = counting && fingerprint.kind !== 'none' ? undefined : limits[fingerprint.kind]
-  const unlike = counting || fingerprint.kind === 'none' ? [] : unlikeSource(source, scratch.server.version, sameMajor, all.filter(isOtherVersion))
+  const unlike =
+    counting || fingerprint.kind === 'none'
+      ? []
+      : unlikeSource(source, scratch.server.version, sameMajor, all.filter(isOtherVersion))
   const [first] = differences
   // what is known of a backup without a fault is not so of one with a difference
   const said = [...(known && !first ? [known] : []), ...unlike]
   const limit = said.length ? { limit: said.join(' ') } : {}
-  if (first) return { level, differences, ...limit, stoppedBy: `${differences.length === 1 ? 'One difference' : `${differences.length} differences`} from the fingerprint, the first: ${first.object}: expected ${first.expected}, found ${first.found}.` }
-  return unlike.length ? { level: 'counted', differences, ...limit, partial: true } : { level, differences, ...limit }
+  if (first)
+    return {
+      level,
+      differences,
+      ...limit,
+      stoppedBy: `${differences.length === 1 ? 'One difference' : `${differences.length} differences`} from the fingerprint, the first: ${first.object}: expected ${first.expected}, found ${first.found}.`,
+    }
+  return unlike.length
+    ? { level: 'counted', differences, ...limit, partial: true }
+    : { level, differences, ...limit }
 }
 
 /** What cannot be compared on this scratch server, and what would show it: a sentence for each. Empty where it is like the backup's own. */
-function unlikeSource(source: Manifest['source'], server: string, sameMajor: boolean, versions: readonly Difference[]): string[] {
+function unlikeSource(
+  source: Manifest['source'],
+  server: string,
+  sameMajor: boolean,
+  versions: readonly Difference[],
+): string[] {
   const [first] = versions
   const others = versions.length > 1 ? ` (and ${versions.length - 1} more)` : ''
   return [
-    ...(sameMajor ? [] : [`Definitions were not compared: the scratch server is PostgreSQL ${server}, the backup is of ${source.server}, and the text of two majors differs where nothing else does. Verify it on a scratch server of its own major (${source.major}), or without scratch-url, to see the rest.`]),
-    ...(first ? [`The scratch server gave the extension ${first.object}${others} another version than the database had (${first.expected}; here ${first.found}), so this was not compared. Verify it on a scratch server that has that version, to see the rest.`] : []),
+    ...(sameMajor
+      ? []
+      : [
+          `Definitions were not compared: the scratch server is PostgreSQL ${server}, the backup is of ${source.server}, and the text of two majors differs where nothing else does. Verify it on a scratch server of its own major (${source.major}), or without scratch-url, to see the rest.`,
+        ]),
+    ...(first
+      ? [
+          `The scratch server gave the extension ${first.object}${others} another version than the database had (${first.expected}; here ${first.found}), so this was not compared. Verify it on a scratch server that has that version, to see the rest.`,
+        ]
+      : []),
   ]
 }
 
 /** What a fingerprint of each depth leaves open. */
 const limits: Record<Depth, string | undefined> = {
   content: undefined,
-  counts: 'Every table has its rows, and the schema is the same; whether their content is was not compared, since the backup was taken with fingerprint: counts.',
+  counts:
+    'Every table has its rows, and the schema is the same; whether their content is was not compared, since the backup was taken with fingerprint: counts.',
   none: 'It restores without an error; whether every row is there was not compared, since the backup was taken with fingerprint: none.',
 }
 
-const measured = (found?: number, met?: boolean): { found?: number; met?: boolean } => (found === undefined || met === undefined ? {} : { found, met })
+const measured = (found?: number, met?: boolean): { found?: number; met?: boolean } =>
+  found === undefined || met === undefined ? {} : { found, met }
 
-async function storeProof(backup: FoundBackup, result: VerifyResult, runUrl: string | undefined, work: Work): Promise<void> {
+async function storeProof(
+  backup: FoundBackup,
+  result: VerifyResult,
+  runUrl: string | undefined,
+  work: Work,
+): Promise<void> {
   const at = new Date()
   const { server, differences } = result
   // what is stored is in the clear: nothing of a row, and nothing that a command wrote
   const checks = storable(result.checks)
   // of a proven backup, nothing but its checks stops it
   const stoppedBy = result.proven ? whatFailed(checks) : result.stoppedBy
-  const early = result.partial && result.stoppedBy === undefined ? result.level : verdictOf(result) === 'reached' ? result.asked : undefined
+  const early =
+    result.partial && result.stoppedBy === undefined
+      ? result.level
+      : verdictOf(result) === 'reached'
+        ? result.asked
+        : undefined
   const proof = writeProof({
     format: 1,
     backup: result.id,
@@ -260,18 +396,31 @@ async function storeProof(backup: FoundBackup, result: VerifyResult, runUrl: str
     ...(early === undefined ? {} : { partial: true }),
     differences: { count: differences.length, first: differences.slice(0, maxDifferences) },
     checks: checks.map(({ name, passed, outcome }) => ({ name, passed, outcome })),
-    objectives: result.objectives.map(({ name, limit, found, met }) => ({ name, limit, ...measured(found, met) })),
-    ...(server.scratch === undefined ? {} : { scratch: { server: server.scratch, own: server.own ?? false } }),
-    versions: { holdfast: version, ...(server.client === undefined ? {} : { client: server.client }) },
+    objectives: result.objectives.map(({ name, limit, found, met }) => ({
+      name,
+      limit,
+      ...measured(found, met),
+    })),
+    ...(server.scratch === undefined
+      ? {}
+      : { scratch: { server: server.scratch, own: server.own ?? false } }),
+    versions: {
+      holdfast: version,
+      ...(server.client === undefined ? {} : { client: server.client }),
+    },
     timings: result.timings,
     ...(runUrl ? { run: runUrl } : {}),
   })
   const name = proofName(at, randomBytes(3).toString('hex'), early)
   try {
     await storeText(proof, backup.folder + name, [backup.storage], work)
-    work.log.info(`Proof stored as ${backup.folder}${name} (sha256 ${digestOf(proof).sha256.slice(0, 12)}…)`)
+    work.log.info(
+      `Proof stored as ${backup.folder}${name} (sha256 ${digestOf(proof).sha256.slice(0, 12)}…)`,
+    )
   } catch (error) {
     work.signal.throwIfAborted()
-    result.warnings.push(`The proof could not be stored beside the backup: ${messageOf(error)} Retention cannot know of it; give this job the right to write there.`)
+    result.warnings.push(
+      `The proof could not be stored beside the backup: ${messageOf(error)} Retention cannot know of it; give this job the right to write there.`,
+    )
   }
 }

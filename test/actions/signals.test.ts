@@ -11,7 +11,13 @@ import { type FaultyProxy, startFaultyProxy } from '../support/faulty-proxy.ts'
 import { type OwnServer, startOwnServer } from '../support/own-server.ts'
 import { type RunningS3, startS3 } from '../support/s3.ts'
 import { quietWork } from '../support/start-servers.ts'
-import { assertNoSecret, newFolder, processesOf, watchedRun, type WatchedRun } from './watched-run.ts'
+import {
+  assertNoSecret,
+  newFolder,
+  processesOf,
+  watchedRun,
+  type WatchedRun,
+} from './watched-run.ts'
 
 /**
  * A run that is cancelled (SIGINT, SIGTERM) or killed leaves nothing: no process, no database, no folder, no half backup, no session;
@@ -48,9 +54,16 @@ before(async () => {
   await server.create('slow', slow)
   await server.create('quick', 'CREATE TABLE t AS SELECT g AS id FROM generate_series(1, 1000) g')
   // hardly to be compressed: several parts of an upload
-  await server.create('large', `CREATE TABLE fat AS SELECT g AS id, (SELECT string_agg(md5((g * 100 + i)::text), '') FROM generate_series(1, 40) i) AS v FROM generate_series(1, 40000) g`)
+  await server.create(
+    'large',
+    `CREATE TABLE fat AS SELECT g AS id, (SELECT string_agg(md5((g * 100 + i)::text), '') FROM generate_series(1, 40) i) AS v FROM generate_series(1, 40000) g`,
+  )
   for (const name of ['slow', 'quick']) {
-    const made = await watchedRun('backup', { 'database-url': server.url(name), storage: `file://${store}`, 'encrypt-to': recipient })
+    const made = await watchedRun('backup', {
+      'database-url': server.url(name),
+      storage: `file://${store}`,
+      'encrypt-to': recipient,
+    })
     assert.equal(made.code, 0, made.log)
   }
 })
@@ -64,10 +77,19 @@ beforeEach(() => {
 })
 
 const sessions = async (): Promise<unknown[]> =>
-  server.query('postgres', `SELECT datname, application_name, query FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()`)
-const copies = async (): Promise<string[]> => (await server.databases()).filter((name) => name.startsWith('holdfast'))
+  server.query(
+    'postgres',
+    `SELECT datname, application_name, query FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()`,
+  )
+const copies = async (): Promise<string[]> =>
+  (await server.databases()).filter((name) => name.startsWith('holdfast'))
 const busy = async (database: RegExp, query: RegExp): Promise<boolean> =>
-  (await server.query('postgres', 'SELECT datname, query FROM pg_stat_activity WHERE datname IS NOT NULL')).some((row) => database.test(String(row['datname'])) && query.test(String(row['query'])))
+  (
+    await server.query(
+      'postgres',
+      'SELECT datname, query FROM pg_stat_activity WHERE datname IS NOT NULL',
+    )
+  ).some((row) => database.test(String(row['datname'])) && query.test(String(row['query'])))
 
 async function world(): Promise<unknown> {
   const bucket = bucketOf(s3, 'backups')
@@ -94,10 +116,17 @@ async function ended(
   options: { env?: Record<string, string> } = {},
 ): Promise<WatchedRun> {
   const was = await world()
-  const ran = await watchedRun(action, inputs, { ...options, env: { RUNNER_DEBUG: '1', ...options.env }, cancel: { name, when } })
+  const ran = await watchedRun(action, inputs, {
+    ...options,
+    env: { RUNNER_DEBUG: '1', ...options.env },
+    cancel: { name, when },
+  })
   assert.deepEqual(ran.left, { processes: [], files: [] }, ran.log)
   assert.equal(ran.leftOpen, false)
-  assert.ok(ran.endedAfter !== undefined && ran.endedAfter < patience[name], `ended ${ran.endedAfter} ms after ${name}:\n${ran.log}`)
+  assert.ok(
+    ran.endedAfter !== undefined && ran.endedAfter < patience[name],
+    `ended ${ran.endedAfter} ms after ${name}:\n${ran.log}`,
+  )
   assert.equal(ran.postCode, 0)
   assertNoSecret(ran, [server.password, identity])
   if (name === 'SIGKILL') {
@@ -105,9 +134,16 @@ async function ended(
     assert.deepEqual(ran.outputs, {})
   } else {
     assert.equal(ran.code, name === 'SIGINT' ? 130 : 143)
-    assert.deepEqual([ran.outputs['outcome'], ran.outputs['error-code']], ['cancelled', 'cancelled'], ran.log)
+    assert.deepEqual(
+      [ran.outputs['outcome'], ran.outputs['error-code']],
+      ['cancelled', 'cancelled'],
+      ran.log,
+    )
     assert.equal(ran.state['held'], '[]', 'it cleaned up by itself')
-    assert.deepEqual(ran.annotations.filter(({ level }) => level === 'error'), [])
+    assert.deepEqual(
+      ran.annotations.filter(({ level }) => level === 'error'),
+      [],
+    )
     assert.doesNotMatch(ran.log, /could not be dropped|Could not clean up/i)
     assert.match(ran.summary, /cancelled/)
   }
@@ -124,17 +160,35 @@ describe('backup', () => {
       proxy.rules.push({ method: 'PUT', url: /partNumber=2/, fault: halfway, times: 1000 })
       const storage = `${s3.url('half').replace(encodeURIComponent(s3.endpoint), encodeURIComponent(proxy.endpoint))}\nfile://${store}`
       const bytesOf = (folder: string): number =>
-        globSync('large/**/*', { cwd: folder, withFileTypes: true })
-          .reduce((sum, entry) => sum + (entry.isFile() ? statSync(join(entry.parentPath, entry.name)).size : 0), 0)
-      const when = (): boolean => proxy.seen.some((request) => /^PUT .*partNumber=2/.test(request)) && bytesOf(store) > 0
-      await ended('backup', { 'database-url': server.url('large'), storage, 'encrypt-to': recipient }, name, when, { env: s3.env })
+        globSync('large/**/*', { cwd: folder, withFileTypes: true }).reduce(
+          (sum, entry) =>
+            sum + (entry.isFile() ? statSync(join(entry.parentPath, entry.name)).size : 0),
+          0,
+        )
+      const when = (): boolean =>
+        proxy.seen.some((request) => /^PUT .*partNumber=2/.test(request)) && bytesOf(store) > 0
+      await ended(
+        'backup',
+        { 'database-url': server.url('large'), storage, 'encrypt-to': recipient },
+        name,
+        when,
+        { env: s3.env },
+      )
     })
 
     test(`${name} when the archive is stored, and the manifest is not`, async () => {
       proxy.rules.push({ method: 'PUT', url: /RECOVER/, fault: halfway, times: 1000 })
       const storage = `${s3.url('nearly').replace(encodeURIComponent(s3.endpoint), encodeURIComponent(proxy.endpoint))}\nfile://${store}`
-      const when = (): boolean => proxy.seen.some((request) => /^PUT .*RECOVER/.test(request)) && globSync('large/*/RECOVER*', { cwd: store }).length > 0
-      await ended('backup', { 'database-url': server.url('large'), storage, 'encrypt-to': recipient }, name, when, { env: s3.env })
+      const when = (): boolean =>
+        proxy.seen.some((request) => /^PUT .*RECOVER/.test(request)) &&
+        globSync('large/*/RECOVER*', { cwd: store }).length > 0
+      await ended(
+        'backup',
+        { 'database-url': server.url('large'), storage, 'encrypt-to': recipient },
+        name,
+        when,
+        { env: s3.env },
+      )
     })
 
     test(`${name} while the backup waits for a lock that somebody else holds`, async () => {
@@ -143,8 +197,14 @@ describe('backup', () => {
         await holder.query('BEGIN')
         await holder.query('LOCK TABLE public.t IN ACCESS EXCLUSIVE MODE')
         const was = await server.databases()
-        const waits = async (): Promise<boolean> => (await server.query('quick', 'SELECT FROM pg_locks WHERE NOT granted')).length > 0
-        const inputs = { 'database-url': server.url('quick'), storage: `file://${store}`, label: 'locked', 'encrypt-to': recipient }
+        const waits = async (): Promise<boolean> =>
+          (await server.query('quick', 'SELECT FROM pg_locks WHERE NOT granted')).length > 0
+        const inputs = {
+          'database-url': server.url('quick'),
+          storage: `file://${store}`,
+          label: 'locked',
+          'encrypt-to': recipient,
+        }
         const ran = await watchedRun('backup', inputs, { cancel: { name, when: waits } })
         assert.notEqual(ran.code, 0)
         assert.deepEqual(ran.left, { processes: [], files: [] })
@@ -158,36 +218,61 @@ describe('backup', () => {
     })
 
     test(`${name} at the very start`, () =>
-      ended('backup', { 'database-url': server.url('large'), storage: `file://${store}`, 'encrypt-to': recipient }, name, () => true).then(() => {}))
+      ended(
+        'backup',
+        {
+          'database-url': server.url('large'),
+          storage: `file://${store}`,
+          'encrypt-to': recipient,
+        },
+        name,
+        () => true,
+      ).then(() => {}))
   }
 
   test('and the next backup is whole', async () => {
-    const ran = await watchedRun('backup', { 'database-url': server.url('large'), storage: `file://${newFolder()}`, 'encrypt-to': recipient })
+    const ran = await watchedRun('backup', {
+      'database-url': server.url('large'),
+      storage: `file://${newFolder()}`,
+      'encrypt-to': recipient,
+    })
     assert.equal(ran.code, 0, ran.log)
   })
 })
 
 describe('verify', () => {
-  const reading = (): Record<string, string> => ({ storage: `file://${store}`, label: 'slow', 'decrypt-with': identity })
+  const reading = (): Record<string, string> => ({
+    storage: `file://${store}`,
+    label: 'slow',
+    'decrypt-with': identity,
+  })
   /** Watches for a process of the run, by what it has as its arguments. */
-  const running = (what: RegExp) => (): boolean => commandsOfChildren().some((command) => what.test(command))
+  const running = (what: RegExp) => (): boolean =>
+    commandsOfChildren().some((command) => what.test(command))
   for (const name of signals) {
-    test(`${name} while its own server is being made`, () => ended('verify', reading(), name, running(/initdb .*hf-/)).then(() => {}))
-    test(`${name} while its own server restores`, () => ended('verify', reading(), name, running(/^postgres: .*holdfast_scratch.* COPY/)).then(() => {}))
+    test(`${name} while its own server is being made`, () =>
+      ended('verify', reading(), name, running(/initdb .*hf-/)).then(() => {}))
+    test(`${name} while its own server restores`, () =>
+      ended('verify', reading(), name, running(/^postgres: .*holdfast_scratch.* COPY/)).then(
+        () => {},
+      ))
     test(`${name} while a given server restores`, async () => {
-      await ended('verify', { ...reading(), 'scratch-url': server.url('postgres') }, name, () => busy(/^holdfast_scratch/, /^COPY/))
+      await ended('verify', { ...reading(), 'scratch-url': server.url('postgres') }, name, () =>
+        busy(/^holdfast_scratch/, /^COPY/),
+      )
     })
   }
 })
 
 /** Command lines of all processes; those of other tests do not look like what is looked for here. */
-const commandsOfChildren = (): string[] => globSync('/proc/[0-9]*/cmdline').flatMap((file) => {
-  try {
-    return [readFileSync(file, 'utf8').replaceAll('\0', ' ').trim()]
-  } catch {
-    return []
-  }
-})
+const commandsOfChildren = (): string[] =>
+  globSync('/proc/[0-9]*/cmdline').flatMap((file) => {
+    try {
+      return [readFileSync(file, 'utf8').replaceAll('\0', ' ').trim()]
+    } catch {
+      return []
+    }
+  })
 
 describe('test-migration', () => {
   const commands: Record<string, string> = {
@@ -199,12 +284,30 @@ describe('test-migration', () => {
       for (const scratch of ['given', 'own'])
         test(`${name} while the command runs, one ${what}, on ${scratch === 'own' ? 'a server of its own' : 'a given server'}`, async () => {
           const workspace = newFolder()
-          const inputs = { storage: `file://${store}`, label: 'quick', 'decrypt-with': identity, 'migrate-command': command, 'working-directory': workspace, ...(scratch === 'given' ? { 'scratch-url': server.url('postgres') } : {}) }
-          await ended('test-migration', inputs, name, () => globSync(join(workspace, 'started')).length > 0)
+          const inputs = {
+            storage: `file://${store}`,
+            label: 'quick',
+            'decrypt-with': identity,
+            'migrate-command': command,
+            'working-directory': workspace,
+            ...(scratch === 'given' ? { 'scratch-url': server.url('postgres') } : {}),
+          }
+          await ended(
+            'test-migration',
+            inputs,
+            name,
+            () => globSync(join(workspace, 'started')).length > 0,
+          )
         })
 
   test('SIGINT while the command has the copy locked and busy', async () => {
-    const inputs = { storage: `file://${store}`, label: 'quick', 'decrypt-with': identity, 'scratch-url': server.url('postgres'), 'migrate-command': `psql -c 'LOCK TABLE t' -c 'SELECT pg_sleep(300)'` }
+    const inputs = {
+      storage: `file://${store}`,
+      label: 'quick',
+      'decrypt-with': identity,
+      'scratch-url': server.url('postgres'),
+      'migrate-command': `psql -c 'LOCK TABLE t' -c 'SELECT pg_sleep(300)'`,
+    }
     await ended('test-migration', inputs, 'SIGINT', () => busy(/^holdfast_scratch/, /pg_sleep/))
   })
 })
@@ -212,7 +315,14 @@ describe('test-migration', () => {
 describe('restore', () => {
   for (const name of signals)
     test(`${name} before the swap: the target is unharmed, and nothing stands beside it`, async () => {
-      const inputs = { storage: `file://${store}`, label: 'slow', 'decrypt-with': identity, 'target-url': server.url('quick'), confirm: 'quick', 'safety-backup': 'false' }
+      const inputs = {
+        storage: `file://${store}`,
+        label: 'slow',
+        'decrypt-with': identity,
+        'target-url': server.url('quick'),
+        confirm: 'quick',
+        'safety-backup': 'false',
+      }
       await ended('restore', inputs, name, () => busy(/^holdfast_side/, /^COPY/))
       assert.deepEqual(await copies(), [])
     })
@@ -220,16 +330,30 @@ describe('restore', () => {
 
 test('a kill without a post step, as when the machine dies: the server frees what it held by itself, and no manifest is there', async () => {
   proxy.rules.push({ method: 'PUT', url: /partNumber=2/, fault: { kind: 'stall' }, times: 1000 })
-  const storage = s3.url('died').replace(encodeURIComponent(s3.endpoint), encodeURIComponent(proxy.endpoint))
-  const ran = await watchedRun('backup', { 'database-url': server.url('large'), storage, 'encrypt-to': recipient }, {
-    env: s3.env, post: false, cancel: { name: 'SIGKILL', when: () => proxy.seen.some((request) => /^PUT .*partNumber=2/.test(request)) },
-  })
+  const storage = s3
+    .url('died')
+    .replace(encodeURIComponent(s3.endpoint), encodeURIComponent(proxy.endpoint))
+  const ran = await watchedRun(
+    'backup',
+    { 'database-url': server.url('large'), storage, 'encrypt-to': recipient },
+    {
+      env: s3.env,
+      post: false,
+      cancel: {
+        name: 'SIGKILL',
+        when: () => proxy.seen.some((request) => /^PUT .*partNumber=2/.test(request)),
+      },
+    },
+  )
   assert.equal(ran.code, 137)
   for (let i = 0; i < 200 && (await sessions()).length > 0; i++) await sleep(50)
   assert.deepEqual(await sessions(), [])
   const bucket = bucketOf(s3, 'backups')
   try {
-    assert.deepEqual((await bucket.everything()).filter((key) => key.endsWith('manifest.json')), [])
+    assert.deepEqual(
+      (await bucket.everything()).filter((key) => key.endsWith('manifest.json')),
+      [],
+    )
   } finally {
     bucket.close()
   }

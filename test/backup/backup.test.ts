@@ -15,10 +15,19 @@ import { freshDatabase, newestServer, query } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
 
 const server = newestServer()
-const thousand = { name: 'thousand', sql: 'CREATE TABLE t AS SELECT g AS id, md5(g::text) AS v FROM generate_series(1, 1000) g; CREATE TABLE u (a int); INSERT INTO u VALUES (1)' }
-const large = { name: 'large', sql: `CREATE TABLE fat AS SELECT g AS id, repeat(md5(g::text), 20) AS v FROM generate_series(1, 60000) g` }
+const thousand = {
+  name: 'thousand',
+  sql: 'CREATE TABLE t AS SELECT g AS id, md5(g::text) AS v FROM generate_series(1, 1000) g; CREATE TABLE u (a int); INSERT INTO u VALUES (1)',
+}
+const large = {
+  name: 'large',
+  sql: `CREATE TABLE fat AS SELECT g AS id, repeat(md5(g::text), 20) AS v FROM generate_series(1, 60000) g`,
+}
 const manifests = (folder: string): string[] => globSync('**/manifest.json', { cwd: folder })
-const everything = (folder: string): string[] => globSync('**/*', { cwd: folder, withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) => entry.name)
+const everything = (folder: string): string[] =>
+  globSync('**/*', { cwd: folder, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => entry.name)
 
 /** Work whose debug lines are watched, for doing something at the moment a child is started. */
 function watching(onChild: (command: string) => void, signal?: AbortSignal): Work {
@@ -30,7 +39,11 @@ test('a pg_dump that is killed half way leaves no manifest, nothing else either,
   const { connection } = await freshDatabase(server, large)
   const store = await newStore()
   const running = new Set<Held>()
-  const work = { ...quietWork(), hold: (held: Held) => void running.add(held), release: (held: Held) => void running.delete(held) }
+  const work = {
+    ...quietWork(),
+    hold: (held: Held) => void running.add(held),
+    release: (held: Held) => void running.delete(held),
+  }
   const slow = openStorage(`file://${store.folder}`)
   let killed = false
   const create: typeof slow.create = async (key, source, options) => {
@@ -40,7 +53,10 @@ test('a pg_dump that is killed half way leaves no manifest, nothing else either,
     })
     return store.storage.create(key, source, options)
   }
-  await assert.rejects(store.backup(connection, { destinations: [{ ...slow, create }] }, work), (error: UserError) => error.code === 'dump-failed' && /SIGKILL/.test(error.message))
+  await assert.rejects(
+    store.backup(connection, { destinations: [{ ...slow, create }] }, work),
+    (error: UserError) => error.code === 'dump-failed' && /SIGKILL/.test(error.message),
+  )
   assert.ok(killed)
   assert.deepEqual(everything(store.folder), [])
 })
@@ -49,7 +65,10 @@ test('a cancelled backup leaves nothing, and no session on the server', async ()
   const { name, connection } = await freshDatabase(server, large)
   const store = await newStore()
   const stop = new AbortController()
-  const work = watching((command) => void (/-Fc/.test(command) && setTimeout(() => stop.abort(new Cancelled()), 150)), stop.signal)
+  const work = watching(
+    (command) => void (/-Fc/.test(command) && setTimeout(() => stop.abort(new Cancelled()), 150)),
+    stop.signal,
+  )
   await assert.rejects(store.backup(connection, {}, work), Cancelled)
   assert.deepEqual(everything(store.folder), [])
   for (let i = 0; i < 60 && (await sessions(name)) > 0; i++) await sleep(50)
@@ -57,7 +76,11 @@ test('a cancelled backup leaves nothing, and no session on the server', async ()
 })
 
 async function sessions(database: string): Promise<number> {
-  const [row] = await query(server, 'postgres', `SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = '${database}'`)
+  const [row] = await query(
+    server,
+    'postgres',
+    `SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = '${database}'`,
+  )
   return Number(row?.['n'])
 }
 
@@ -70,7 +93,13 @@ test('a table truncated and filled again between snapshot and locks is never sto
   const work = watching((command) => {
     if (!/pg_dump -Fc/.test(command) || truncations === 2) return
     truncations++
-    pending.push(query(server, name, 'BEGIN; TRUNCATE t; INSERT INTO t SELECT g, md5(g::text) FROM generate_series(1, 1000) g; COMMIT'))
+    pending.push(
+      query(
+        server,
+        name,
+        'BEGIN; TRUNCATE t; INSERT INTO t SELECT g, md5(g::text) FROM generate_series(1, 1000) g; COMMIT',
+      ),
+    )
   })
   // whether the truncation or the first lock comes first is chance: until it was the truncation
   let made = await store.backup(connection, {}, work)
@@ -100,25 +129,44 @@ test('behind a lock that is held, the backup lets the holder go first, and never
   await holder.end()
   const made = await running
   assert.ok(made.attempts >= 2)
-  assert.equal((await query(server, name, `SELECT count(*)::int AS n FROM pg_locks WHERE NOT granted`))[0]?.['n'], 0)
+  assert.equal(
+    (await query(server, name, `SELECT count(*)::int AS n FROM pg_locks WHERE NOT granted`))[0]?.[
+      'n'
+    ],
+    0,
+  )
 })
 
 test('two backups at once both end well, and each verifies', async () => {
   const { connection } = await freshDatabase(server, thousand)
   const store = await newStore()
   const both = await Promise.all([store.backup(connection), store.backup(connection)])
-  for (const { id } of both) assert.equal((await verify({ ...store.reading, backup: id }, quietWork())).level, 'identical')
+  for (const { id } of both)
+    assert.equal((await verify({ ...store.reading, backup: id }, quietWork())).level, 'identical')
 })
 
 test('several destinations hold the same bytes; when one fails, none has a manifest', async () => {
   const { connection } = await freshDatabase(server, thousand)
   const store = await newStore()
   const second = temporaryFolder()
-  const made = await store.backup(connection, { destinations: [store.storage, openStorage(`file://${second}`)] })
-  for (const { name } of made.objects) assert.deepEqual(readFileSync(join(store.folder, 'test', made.id, name)), readFileSync(join(second, 'test', made.id, name)), name)
+  const made = await store.backup(connection, {
+    destinations: [store.storage, openStorage(`file://${second}`)],
+  })
+  for (const { name } of made.objects)
+    assert.deepEqual(
+      readFileSync(join(store.folder, 'test', made.id, name)),
+      readFileSync(join(second, 'test', made.id, name)),
+      name,
+    )
   const broken = openStorage(`file://${temporaryFolder()}`)
-  const failing = { ...broken, create: async () => Promise.reject(new UserError('disk-full', 'no space', 'make some')) }
-  await assert.rejects(store.backup(connection, { destinations: [store.storage, failing] }), /no space/)
+  const failing = {
+    ...broken,
+    create: async () => Promise.reject(new UserError('disk-full', 'no space', 'make some')),
+  }
+  await assert.rejects(
+    store.backup(connection, { destinations: [store.storage, failing] }),
+    /no space/,
+  )
   assert.equal(manifests(store.folder).length, 1)
 })
 
@@ -127,7 +175,10 @@ test('a destination that refuses at once ends the backup, however much is still 
   const store = await newStore()
   const second = temporaryFolder()
   writeFileSync(join(second, 'test'), 'a file where the label’s folder belongs')
-  await assert.rejects(store.backup(connection, { destinations: [store.storage, openStorage(`file://${second}`)] }), UserError)
+  await assert.rejects(
+    store.backup(connection, { destinations: [store.storage, openStorage(`file://${second}`)] }),
+    UserError,
+  )
   assert.deepEqual(everything(store.folder), [])
 })
 
@@ -138,30 +189,63 @@ test('keep removes the oldest, never the newest, and never the last one that was
   const proven = await store.backup(connection)
   assert.equal((await verify(store.reading, quietWork())).proven, true)
   const third = await store.backup(connection, { keep: 1 })
-  assert.deepEqual(third.removed.flatMap(({ ids }) => ids), [first.id])
-  assert.deepEqual(await listBackups(store.storage, 'test', quietWork()), [proven.id, third.id].sort())
+  assert.deepEqual(
+    third.removed.flatMap(({ ids }) => ids),
+    [first.id],
+  )
+  assert.deepEqual(
+    await listBackups(store.storage, 'test', quietWork()),
+    [proven.id, third.id].sort(),
+  )
   assert.equal((await verify(store.reading, quietWork())).proven, true)
   const fourth = await store.backup(connection, { keep: 2 })
-  assert.deepEqual(fourth.removed.flatMap(({ ids }) => ids), [proven.id], 'the third is proven and kept, so the second may go')
-  assert.ok(!existsSync(join(store.folder, 'test', proven.id)), 'its folder is gone with all objects')
+  assert.deepEqual(
+    fourth.removed.flatMap(({ ids }) => ids),
+    [proven.id],
+    'the third is proven and kept, so the second may go',
+  )
+  assert.ok(
+    !existsSync(join(store.folder, 'test', proven.id)),
+    'its folder is gone with all objects',
+  )
 })
 
 test('a backup that is not encrypted says so, and restores', async () => {
   const { connection } = await freshDatabase(server, thousand)
   const store = await newStore()
   const made = await store.backup(connection, { recipients: 'none' })
-  assert.deepEqual(made.objects.map(({ name }) => name), ['base.dump', 'RECOVER.md'])
+  assert.deepEqual(
+    made.objects.map(({ name }) => name),
+    ['base.dump', 'RECOVER.md'],
+  )
   assert.equal((await verify({ ...store.reading, identities: [] }, quietWork())).level, 'identical')
 })
 
 test('rows that the role may not see stop the backup before it starts, with the table’s name and what to type', async () => {
   const { name, connection } = await freshDatabase(server, thousand)
-  await query(server, name, `DO $$ BEGIN CREATE ROLE reader_of_little LOGIN PASSWORD 'pw'; EXCEPTION WHEN duplicate_object THEN END $$; GRANT SELECT ON u TO reader_of_little`)
+  await query(
+    server,
+    name,
+    `DO $$ BEGIN CREATE ROLE reader_of_little LOGIN PASSWORD 'pw'; EXCEPTION WHEN duplicate_object THEN END $$; GRANT SELECT ON u TO reader_of_little`,
+  )
   const reader = { ...connection, user: 'reader_of_little', password: 'pw' }
   const store = await newStore()
-  await assert.rejects(store.backup(reader), (error: UserError) => error.code === 'no-permission' && /may not read public\.t\./.test(error.message) && /GRANT pg_read_all_data/.test(error.hint))
-  await query(server, name, 'GRANT SELECT ON t TO reader_of_little; ALTER TABLE t ENABLE ROW LEVEL SECURITY')
-  await assert.rejects(store.backup(reader), (error: UserError) => error.code === 'row-security' && /public\.t/.test(error.message))
+  await assert.rejects(
+    store.backup(reader),
+    (error: UserError) =>
+      error.code === 'no-permission' &&
+      /may not read public\.t\./.test(error.message) &&
+      /GRANT pg_read_all_data/.test(error.hint),
+  )
+  await query(
+    server,
+    name,
+    'GRANT SELECT ON t TO reader_of_little; ALTER TABLE t ENABLE ROW LEVEL SECURITY',
+  )
+  await assert.rejects(
+    store.backup(reader),
+    (error: UserError) => error.code === 'row-security' && /public\.t/.test(error.message),
+  )
   await query(server, name, 'ALTER TABLE t DISABLE ROW LEVEL SECURITY')
   assert.equal((await store.backup(reader)).rows, 1001)
 })
@@ -170,26 +254,62 @@ test('a server whose major has no programs here is refused with their name and h
   const { connection } = await freshDatabase(server, thousand)
   const folder = temporaryFolder()
   mkdirSync(join(folder, 'bin'))
-  writeFileSync(join(folder, 'bin/pg_dump'), '#!/bin/sh\necho "pg_dump (PostgreSQL) 9.6.1"\n', { mode: 0o755 })
+  writeFileSync(join(folder, 'bin/pg_dump'), '#!/bin/sh\necho "pg_dump (PostgreSQL) 9.6.1"\n', {
+    mode: 0o755,
+  })
   const store = await newStore()
   const { findPrograms } = await import('../../src/postgres/programs/find-programs.ts')
-  await assert.rejects(findPrograms(96, ['pg_dump'], [join(folder, 'bin')], quietWork()), (error: UserError) => error.code === 'client-missing' && /9\.6 in/.test(error.message) && /postgresql-client-96/.test(error.hint))
+  await assert.rejects(
+    findPrograms(96, ['pg_dump'], [join(folder, 'bin')], quietWork()),
+    (error: UserError) =>
+      error.code === 'client-missing' &&
+      /9\.6 in/.test(error.message) &&
+      /postgresql-client-96/.test(error.hint),
+  )
   // an old one that comes first is passed over, not used
   assert.equal((await store.backup(connection, { bindirs: [join(folder, 'bin')] })).rows, 1001)
 })
 
 test('validation comes before the first connection', async () => {
-  const nowhere = { host: '127.0.0.1', port: 1, user: 'x', database: 'x', settings: {}, input: 'database-url' }
+  const nowhere = {
+    host: '127.0.0.1',
+    port: 1,
+    user: 'x',
+    database: 'x',
+    settings: {},
+    input: 'database-url',
+  }
   const store = await newStore()
-  await assert.rejects(backup({ database: nowhere, destinations: [store.storage], recipients: ['age1x'], bindirs: [], jobs: 2, largeTable: 16 << 20, fingerprint: 'content' as const }, quietWork()), /encrypt-to holds/)
+  await assert.rejects(
+    backup(
+      {
+        database: nowhere,
+        destinations: [store.storage],
+        recipients: ['age1x'],
+        bindirs: [],
+        jobs: 2,
+        largeTable: 16 << 20,
+        fingerprint: 'content' as const,
+      },
+      quietWork(),
+    ),
+    /encrypt-to holds/,
+  )
   await assert.rejects(store.backup(nowhere), (error: UserError) => error.code === 'unreachable')
 })
 
 /** More than all pipes and buffers on the way hold, compressed: its pg_dump stands still while nothing is taken. */
-const dense = { name: 'dense', sql: `CREATE TABLE fat AS SELECT g AS id, ${Array.from('abcdefgh', (letter) => `md5('${letter}' || g)`).join(' || ')} AS v FROM generate_series(1, 60000) g` }
+const dense = {
+  name: 'dense',
+  sql: `CREATE TABLE fat AS SELECT g AS id, ${Array.from('abcdefgh', (letter) => `md5('${letter}' || g)`).join(' || ')} AS v FROM generate_series(1, 60000) g`,
+}
 
 /** A destination that takes nothing until it is let: a backup stands still with all its locks held. */
-function gatedStore(store: Store): { storage: Store['storage']; open: () => void; reading: Promise<void> } {
+function gatedStore(store: Store): {
+  storage: Store['storage']
+  open: () => void
+  reading: Promise<void>
+} {
   let open = (): void => {}
   const gate = new Promise<void>((resolve) => (open = resolve))
   let begun = (): void => {}
@@ -210,7 +330,11 @@ test('who waits behind the locks of a long backup is told, as is its progress, w
   const { storage, open, reading } = gatedStore(store)
   const said: string[] = []
   const work = quietWork()
-  const running = store.backup(connection, { destinations: [storage], fingerprint: 'none' }, { ...work, log: { ...work.log, info: (text) => void said.push(text) } })
+  const running = store.backup(
+    connection,
+    { destinations: [storage], fingerprint: 'none' },
+    { ...work, log: { ...work.log, info: (text) => void said.push(text) } },
+  )
   await reading
   const altering = query(server, name, 'ALTER TABLE fat ADD COLUMN told int')
   await sleep(300)
@@ -219,11 +343,21 @@ test('who waits behind the locks of a long backup is told, as is its progress, w
   open()
   const made = await running
   await Promise.all([altering, selecting])
-  assert.deepEqual(made.waiters.map(({ kind, table, mode, behind }) => [kind, table, mode, behind]), [['ALTER TABLE', 'public.fat', 'ACCESS EXCLUSIVE', 1]])
+  assert.deepEqual(
+    made.waiters.map(({ kind, table, mode, behind }) => [kind, table, mode, behind]),
+    [['ALTER TABLE', 'public.fat', 'ACCESS EXCLUSIVE', 1]],
+  )
   assert.ok((made.waiters[0]?.waited ?? 0) >= 3000)
-  const progress = said.map((line) => /^(\d+) of (\d+) MB read \((\d+) %\), \d+ MB\/s/.exec(line)).find(Boolean)
+  const progress = said
+    .map((line) => /^(\d+) of (\d+) MB read \((\d+) %\), \d+ MB\/s/.exec(line))
+    .find(Boolean)
   assert.ok(progress, `long work says how far it has come: ${said.join('\n')}`)
-  assert.ok(Number(progress[1]) > 0 && Number(progress[1]) < Number(progress[2]) && Number(progress[3]) < 100, progress[0])
+  assert.ok(
+    Number(progress[1]) > 0 &&
+      Number(progress[1]) < Number(progress[2]) &&
+      Number(progress[3]) < 100,
+    progress[0],
+  )
 })
 
 test('when the session that holds the snapshot is ended, so is the backup, and it says why', async () => {
@@ -231,9 +365,17 @@ test('when the session that holds the snapshot is ended, so is the backup, and i
   const store = await newStore()
   const { storage, open, reading } = gatedStore(store)
   const running = store.backup(connection, { destinations: [storage] })
-  const outcome = assert.rejects(running, (error: UserError) => error.code === 'connection-lost' && /administrator command/.test(error.message))
+  const outcome = assert.rejects(
+    running,
+    (error: UserError) =>
+      error.code === 'connection-lost' && /administrator command/.test(error.message),
+  )
   await reading
-  await query(server, 'postgres', `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}' AND application_name LIKE 'holdfast-%' AND backend_xmin IS NOT NULL AND query NOT LIKE 'COPY%' ORDER BY backend_start LIMIT 1`)
+  await query(
+    server,
+    'postgres',
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}' AND application_name LIKE 'holdfast-%' AND backend_xmin IS NOT NULL AND query NOT LIKE 'COPY%' ORDER BY backend_start LIMIT 1`,
+  )
   await sleep(200)
   open()
   await outcome

@@ -17,7 +17,9 @@ function dataOf(bindir: string, archive: Buffer): string[] {
   // it reads the archive's head, and lets go of the rest
   const listed = spawnSync(join(bindir, 'pg_restore'), ['-l'], { input: archive, encoding: 'utf8' })
   assert.deepEqual([listed.status, listed.stderr], [0, ''])
-  return [...listed.stdout.matchAll(/^\d+; \d+ \d+ ((?:TABLE DATA|BLOBS?) .*)$/gm)].map(([, entry = '']) => entry)
+  return [...listed.stdout.matchAll(/^\d+; \d+ \d+ ((?:TABLE DATA|BLOBS?) .*)$/gm)].map(
+    ([, entry = '']) => entry,
+  )
 }
 
 for (const server of servers()) {
@@ -30,15 +32,30 @@ for (const server of servers()) {
       const { manifest } = await store.found()
       const archives = manifest.objects.filter(({ kind }) => kind !== 'recovery-guide')
       assert.deepEqual([made.archives, archives.length], [16, 16])
-      assert.deepEqual([...new Set(archives.map(({ kind }) => kind))], ['base', 'rows', 'large-objects'])
+      assert.deepEqual(
+        [...new Set(archives.map(({ kind }) => kind))],
+        ['base', 'rows', 'large-objects'],
+      )
       const held = archives.flatMap((object) => {
         const stored = readFileSync(join(store.folder, 'test', made.id, object.name))
-        return dataOf(server.bindir, object.plain?.compression === 'zstd' ? zstdDecompressSync(stored) : stored)
+        return dataOf(
+          server.bindir,
+          object.plain?.compression === 'zstd' ? zstdDecompressSync(stored) : stored,
+        )
       })
-      const whole = execFileSync(join(server.bindir, 'pg_dump'), ['-Fc'], { env: { ...process.env, ...libpqEnvironment(connection) }, maxBuffer: 1 << 30 })
+      const whole = execFileSync(join(server.bindir, 'pg_dump'), ['-Fc'], {
+        env: { ...process.env, ...libpqEnvironment(connection) },
+        maxBuffer: 1 << 30,
+      })
       assert.deepEqual(held.sort(), dataOf(server.bindir, whole).sort())
       const named = archives.flatMap(({ tables }) => tables ?? [])
-      assert.deepEqual(named.filter((table) => !manifest.fingerprint.tables.some((print) => print.table === table)), [], 'the manifest names them as the fingerprint does')
+      assert.deepEqual(
+        named.filter(
+          (table) => !manifest.fingerprint.tables.some((print) => print.table === table),
+        ),
+        [],
+        'the manifest names them as the fingerprint does',
+      )
       assert.ok(named.length > 80 && new Set(named).size === named.length)
     } finally {
       await dropOddSubscription(server, name)
@@ -47,15 +64,26 @@ for (const server of servers()) {
 }
 
 const server = newestServer()
-const sizes = 'CREATE TABLE small AS SELECT 1 AS a; CREATE TABLE middle AS SELECT g, repeat(md5(g::text), 10) AS v FROM generate_series(1, 3000) g; CREATE TABLE big AS SELECT g, repeat(md5(g::text), 10) AS v FROM generate_series(1, 30000) g'
+const sizes =
+  'CREATE TABLE small AS SELECT 1 AS a; CREATE TABLE middle AS SELECT g, repeat(md5(g::text), 10) AS v FROM generate_series(1, 3000) g; CREATE TABLE big AS SELECT g, repeat(md5(g::text), 10) AS v FROM generate_series(1, 30000) g'
 
 test('tables leave the base archive from the given size on, also when they were never vacuumed', async () => {
   const { connection } = await freshDatabase(server, { name: 'sizes', sql: sizes })
   const store = await newStore()
   await store.backup(connection, { largeTable: 5 << 20 })
-  assert.deepEqual((await store.found()).manifest.objects.map(({ kind, tables }) => [kind, tables]), [['base', undefined], ['rows', ['public.big']], ['recovery-guide', undefined]])
+  assert.deepEqual(
+    (await store.found()).manifest.objects.map(({ kind, tables }) => [kind, tables]),
+    [
+      ['base', undefined],
+      ['rows', ['public.big']],
+      ['recovery-guide', undefined],
+    ],
+  )
   await store.backup(connection, { largeTable: 500 << 10 })
-  assert.deepEqual((await store.found()).manifest.objects.flatMap(({ tables = [] }) => tables), ['public.big', 'public.middle'])
+  assert.deepEqual(
+    (await store.found()).manifest.objects.flatMap(({ tables = [] }) => tables),
+    ['public.big', 'public.middle'],
+  )
   assert.equal((await store.backup(connection)).archives, 1)
 })
 
@@ -68,7 +96,9 @@ test('where connections are few, the fleet is smaller, and leaves half of them t
   let running = true
   const watching = (async () => {
     for (; running; await sleep(5)) {
-      const [row] = await other.query<{ n: number }>('SELECT count(*)::int4 AS n FROM pg_catalog.pg_stat_activity WHERE datname = pg_catalog.current_database()')
+      const [row] = await other.query<{ n: number }>(
+        'SELECT count(*)::int4 AS n FROM pg_catalog.pg_stat_activity WHERE datname = pg_catalog.current_database()',
+      )
       most = Math.max(most, row?.n ?? 0)
     }
   })()
@@ -90,8 +120,18 @@ test('counts has rows and no hashes, none has neither, and both say so', async (
   const counted = await store.backup(connection, { fingerprint: 'counts' })
   assert.equal(counted.rows, 33_001)
   const { fingerprint } = (await store.found()).manifest
-  assert.deepEqual(fingerprint.tables.map(({ table, rows, hash }) => [table, rows, hash]), [['public.big', 30_000, undefined], ['public.middle', 3000, undefined], ['public.small', 1, undefined]])
+  assert.deepEqual(
+    fingerprint.tables.map(({ table, rows, hash }) => [table, rows, hash]),
+    [
+      ['public.big', 30_000, undefined],
+      ['public.middle', 3000, undefined],
+      ['public.small', 1, undefined],
+    ],
+  )
   const bare = await store.backup(connection, { fingerprint: 'none' })
   assert.equal(bare.rows, undefined)
-  assert.deepEqual({ ...(await store.found()).manifest.fingerprint, supplement: undefined }, { kind: 'none', tables: [], schema: {}, sequences: {}, supplement: undefined })
+  assert.deepEqual(
+    { ...(await store.found()).manifest.fingerprint, supplement: undefined },
+    { kind: 'none', tables: [], schema: {}, sequences: {}, supplement: undefined },
+  )
 })

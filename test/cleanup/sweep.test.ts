@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
-import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
@@ -27,29 +35,39 @@ function sleeper(script = 'sleep 500 & sleep 501'): { pid: number; gone: Promise
   return { pid: child.pid ?? 0, gone: new Promise((resolve) => child.once('close', resolve)) }
 }
 const alive = (pid: number): boolean => startTicks(pid) !== ''
-const groupOf = (pid: number): number[] => globSync('/proc/[0-9]*/stat').flatMap((file) => {
-  try {
-    const text = readFileSync(file, 'utf8')
-    const [state, , group] = text.slice(text.lastIndexOf(')') + 2).split(' ')
-    return Number(group) === pid && state !== 'Z' ? [Number.parseInt(text, 10)] : []
-  } catch {
-    return []
-  }
-})
+const groupOf = (pid: number): number[] =>
+  globSync('/proc/[0-9]*/stat').flatMap((file) => {
+    try {
+      const text = readFileSync(file, 'utf8')
+      const [state, , group] = text.slice(text.lastIndexOf(')') + 2).split(' ')
+      return Number(group) === pid && state !== 'Z' ? [Number.parseInt(text, 10)] : []
+    } catch {
+      return []
+    }
+  })
 
 describe('a process', { skip: linux ? false : 'NOT SHOWN: processes are known by /proc' }, () => {
   test('is ended with its group, and a sentence says so', async () => {
     const { pid, gone } = sleeper()
     while (groupOf(pid).length < 3) await new Promise((resolve) => setTimeout(resolve, 20))
-    const said = await sweep([{ kind: 'process', pid, startTicks: startTicks(pid) }], none, quietWork())
+    const said = await sweep(
+      [{ kind: 'process', pid, startTicks: startTicks(pid) }],
+      none,
+      quietWork(),
+    )
     await gone
     assert.deepEqual(said, [`Ended the process ${pid}.`])
-    for (let i = 0; i < 40 && groupOf(pid).length > 0; i++) await new Promise((resolve) => setTimeout(resolve, 25))
+    for (let i = 0; i < 40 && groupOf(pid).length > 0; i++)
+      await new Promise((resolve) => setTimeout(resolve, 25))
     assert.deepEqual(groupOf(pid), [])
   })
   test('of the same id that started at another time is somebody else’s, and lives on', async () => {
     const { pid, gone } = sleeper()
-    for (const ticks of [String(Number(startTicks(pid)) - 1), '', 'x']) assert.deepEqual(await sweep([{ kind: 'process', pid, startTicks: ticks }], none, quietWork()), [])
+    for (const ticks of [String(Number(startTicks(pid)) - 1), '', 'x'])
+      assert.deepEqual(
+        await sweep([{ kind: 'process', pid, startTicks: ticks }], none, quietWork()),
+        [],
+      )
     assert.ok(alive(pid))
     process.kill(-pid, 'SIGKILL')
     await gone
@@ -58,7 +76,10 @@ describe('a process', { skip: linux ? false : 'NOT SHOWN: processes are known by
     const { pid, gone } = sleeper('exit 0')
     const ticks = startTicks(pid)
     await gone
-    assert.deepEqual(await sweep([{ kind: 'process', pid, startTicks: ticks || '1' }], none, quietWork()), [])
+    assert.deepEqual(
+      await sweep([{ kind: 'process', pid, startTicks: ticks || '1' }], none, quietWork()),
+      [],
+    )
   })
 })
 
@@ -67,13 +88,26 @@ describe('a scratch cluster', () => {
     const [found] = findPostgres(process.env)
     assert.ok(found)
     let directory = ''
-    const work = { ...quietWork(), hold: (held: Held) => void (held.kind === 'cluster' && (directory = held.directory)) }
-    await startCluster({ directory: found.bindir, major: found.major, version: found.version }, {}, work)
+    const work = {
+      ...quietWork(),
+      hold: (held: Held) => void (held.kind === 'cluster' && (directory = held.directory)),
+    }
+    await startCluster(
+      { directory: found.bindir, major: found.major, version: found.version },
+      {},
+      work,
+    )
     const pid = Number(readFileSync(join(directory, 'data/postmaster.pid'), 'utf8').split('\n')[0])
     assert.ok(alive(pid))
-    assert.deepEqual(await sweep([{ kind: 'cluster', directory }], none, quietWork()), [`Removed the scratch cluster in ${directory}.`])
+    assert.deepEqual(await sweep([{ kind: 'cluster', directory }], none, quietWork()), [
+      `Removed the scratch cluster in ${directory}.`,
+    ])
     assert.ok(!alive(pid) && !existsSync(directory))
-    assert.deepEqual(await sweep([{ kind: 'cluster', directory }], none, quietWork()), [], 'twice is no error')
+    assert.deepEqual(
+      await sweep([{ kind: 'cluster', directory }], none, quietWork()),
+      [],
+      'twice is no error',
+    )
   })
   test('of which only files are left, is removed; a pid in them that is another process now is not ended', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'holdfast-cluster-'))
@@ -88,7 +122,12 @@ describe('a scratch cluster', () => {
     await gone
   })
   test('in a folder that no cluster of ours can be in, is left alone', async () => {
-    for (const name of ['data', 'holdfast-abcdef', 'holdfast-cluster-x', 'holdfast-cluster-abcdef-more']) {
+    for (const name of [
+      'data',
+      'holdfast-abcdef',
+      'holdfast-cluster-x',
+      'holdfast-cluster-abcdef-more',
+    ]) {
       const directory = join(temporaryFolder(), name)
       mkdirSync(directory)
       writeFileSync(join(directory, 'precious'), '')
@@ -107,9 +146,24 @@ test('a folder that a restore made is removed, and one that is gone is no error;
     return directory
   }
   const directory = make('holdfast-restore-0123456789ab')
-  assert.deepEqual(await sweep([{ kind: 'folder', directory }, { kind: 'folder', directory }], none, quietWork()), [])
+  assert.deepEqual(
+    await sweep(
+      [
+        { kind: 'folder', directory },
+        { kind: 'folder', directory },
+      ],
+      none,
+      quietWork(),
+    ),
+    [],
+  )
   assert.ok(!existsSync(directory))
-  for (const name of ['data', 'holdfast-restore-', 'holdfast-restore-0123456789abc', 'xholdfast-restore-0123456789ab']) {
+  for (const name of [
+    'data',
+    'holdfast-restore-',
+    'holdfast-restore-0123456789abc',
+    'xholdfast-restore-0123456789ab',
+  ]) {
     const other = make(name)
     await sweep([{ kind: 'folder', directory: other }], none, quietWork())
     assert.ok(existsSync(join(other, 'x')), name)
@@ -119,44 +173,91 @@ test('a folder that a restore made is removed, and one that is gone is no error;
 describe('a database', () => {
   const name = 'holdfast_scratch_0123456789ab'
   const side = 'holdfast_side_0123456789ab'
-  const servers = { 'scratch-url': { ...server.to('postgres'), input: 'scratch-url' }, 'target-url': { ...server.to('no_longer_there'), input: 'target-url' } }
+  const servers = {
+    'scratch-url': { ...server.to('postgres'), input: 'scratch-url' },
+    'target-url': { ...server.to('no_longer_there'), input: 'target-url' },
+  }
   test('is dropped on its own server, also with somebody connected, and when the target itself is gone', async () => {
     for (const one of [name, side]) await server.create(one, 'CREATE TABLE t (a int)')
     const busy = server.query(name, 'SELECT pg_sleep(60)').catch(() => {})
-    const held: Held[] = [{ kind: 'database', name, input: 'scratch-url' }, { kind: 'database', name: side, input: 'target-url' }]
-    assert.deepEqual(await sweep(held, { destinations: [], servers }, quietWork()), [`Dropped the database "${name}".`, `Dropped the database "${side}".`])
+    const held: Held[] = [
+      { kind: 'database', name, input: 'scratch-url' },
+      { kind: 'database', name: side, input: 'target-url' },
+    ]
+    assert.deepEqual(await sweep(held, { destinations: [], servers }, quietWork()), [
+      `Dropped the database "${name}".`,
+      `Dropped the database "${side}".`,
+    ])
     await busy
     assert.deepEqual(await server.databases(), ['postgres'])
   })
   test('with a name that is not one of ours is never dropped', async () => {
-    const names = ['app', 'holdfast_scratch_app', 'holdfast_side_0123456789abc', 'xholdfast_side_0123456789ab']
+    const names = [
+      'app',
+      'holdfast_scratch_app',
+      'holdfast_side_0123456789abc',
+      'xholdfast_side_0123456789ab',
+    ]
     for (const one of names) await server.create(one, 'SELECT 1')
-    assert.deepEqual(await sweep(names.map((one): Held => ({ kind: 'database', name: one, input: 'scratch-url' })), { destinations: [], servers }, quietWork()), [])
+    assert.deepEqual(
+      await sweep(
+        names.map((one): Held => ({ kind: 'database', name: one, input: 'scratch-url' })),
+        { destinations: [], servers },
+        quietWork(),
+      ),
+      [],
+    )
     assert.deepEqual(await server.databases(), [...names, 'postgres'].sort())
     for (const one of names) await server.query('postgres', `DROP DATABASE ${one}`)
   })
   test('goes before the roles that were made for it; one that may log in, or that something rests on, stays', async () => {
-    await server.query('postgres', 'CREATE ROLE made NOLOGIN; CREATE ROLE used NOLOGIN; CREATE ROLE person LOGIN')
+    await server.query(
+      'postgres',
+      'CREATE ROLE made NOLOGIN; CREATE ROLE used NOLOGIN; CREATE ROLE person LOGIN',
+    )
     await server.create(name, 'CREATE TABLE t (a int); ALTER TABLE t OWNER TO made')
     await server.create('theirs', 'CREATE TABLE t (a int); ALTER TABLE t OWNER TO used')
-    const held: Held[] = [{ kind: 'roles', names: ['made', 'used', 'person', 'gone'], input: 'scratch-url' }, { kind: 'database', name, input: 'scratch-url' }]
-    assert.deepEqual(await sweep(held, { destinations: [], servers }, quietWork()), [`Dropped the database "${name}".`, 'Dropped the roles made.'])
+    const held: Held[] = [
+      { kind: 'roles', names: ['made', 'used', 'person', 'gone'], input: 'scratch-url' },
+      { kind: 'database', name, input: 'scratch-url' },
+    ]
+    assert.deepEqual(await sweep(held, { destinations: [], servers }, quietWork()), [
+      `Dropped the database "${name}".`,
+      'Dropped the roles made.',
+    ])
     await server.query('postgres', 'DROP DATABASE theirs')
     await server.query('postgres', 'DROP ROLE used')
     await server.query('postgres', 'DROP ROLE person')
   })
   test('that cannot be reached is told, and the rest is cleaned up all the same', async () => {
     await server.create(name, 'SELECT 1')
-    const wrong = { ...servers, 'target-url': { ...server.to('postgres'), password: 'not-the-password', input: 'target-url' } }
-    const said = await sweep([{ kind: 'database', name: side, input: 'target-url' }, { kind: 'database', name, input: 'scratch-url' }], { destinations: [], servers: wrong }, quietWork())
-    assert.match(said[0] ?? '', new RegExp(`^Could not clean up the database "${side}": target-url: .*password`))
+    const wrong = {
+      ...servers,
+      'target-url': { ...server.to('postgres'), password: 'not-the-password', input: 'target-url' },
+    }
+    const said = await sweep(
+      [
+        { kind: 'database', name: side, input: 'target-url' },
+        { kind: 'database', name, input: 'scratch-url' },
+      ],
+      { destinations: [], servers: wrong },
+      quietWork(),
+    )
+    assert.match(
+      said[0] ?? '',
+      new RegExp(`^Could not clean up the database "${side}": target-url: .*password`),
+    )
     assert.equal(said[1], `Dropped the database "${name}".`)
     assert.ok(!said.join().includes('not-the-password'))
   })
 })
 
 describe('an unfinished backup', () => {
-  const files = (folder: string): string[] => globSync('**/*', { cwd: folder, withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) => entry.name).sort()
+  const files = (folder: string): string[] =>
+    globSync('**/*', { cwd: folder, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => entry.name)
+      .sort()
   test('is removed where it has no manifest, and left where it has one', async () => {
     const store = await newStore()
     await server.create('app', 'CREATE TABLE t (a int)')
@@ -168,8 +269,14 @@ describe('an unfinished backup', () => {
     const whole = files(store.folder)
     assert.ok(whole.includes('manifest.json'))
     const held: Held = { kind: 'backup', label: 'test', id: made.id }
-    const said = await sweep([held], { destinations: [store.storage, openStorage(`file://${other}`)], servers: {} }, quietWork())
-    assert.deepEqual(said, [`Removed what the unfinished backup test/${made.id} had left in file://${other}.`])
+    const said = await sweep(
+      [held],
+      { destinations: [store.storage, openStorage(`file://${other}`)], servers: {} },
+      quietWork(),
+    )
+    assert.deepEqual(said, [
+      `Removed what the unfinished backup test/${made.id} had left in file://${other}.`,
+    ])
     assert.deepEqual([files(store.folder), files(other)], [whole, []])
   })
   test('another one beside it is not touched', async () => {
@@ -178,8 +285,14 @@ describe('an unfinished backup', () => {
       mkdirSync(join(folder, 'test', id), { recursive: true })
       writeFileSync(join(folder, 'test', id, 'base.dump.age'), 'x')
     }
-    await sweep([{ kind: 'backup', label: 'test', id: '20260101T000000Z-aaaaaa' }], { destinations: [openStorage(`file://${folder}`)], servers: {} }, quietWork())
-    assert.deepEqual(globSync('test/*/base.dump.age', { cwd: folder }), ['test/20260101T000000Z-aaaaaab/base.dump.age'])
+    await sweep(
+      [{ kind: 'backup', label: 'test', id: '20260101T000000Z-aaaaaa' }],
+      { destinations: [openStorage(`file://${folder}`)], servers: {} },
+      quietWork(),
+    )
+    assert.deepEqual(globSync('test/*/base.dump.age', { cwd: folder }), [
+      'test/20260101T000000Z-aaaaaab/base.dump.age',
+    ])
     rmSync(folder, { recursive: true, force: true })
   })
 })
@@ -187,12 +300,31 @@ describe('an unfinished backup', () => {
 describe('a schema in a database that lives on', () => {
   test('is dropped with all that is in it, if its name is one of ours', async () => {
     await server.create('lived', 'CREATE SCHEMA holdfast_part_0123456789ab')
-    await server.query('lived', 'CREATE TABLE holdfast_part_0123456789ab.t1 (a int); CREATE SCHEMA holdfast_part_mine')
-    const held = (name: string): Held => ({ kind: 'schema', database: 'lived', name, input: 'target-url' })
+    await server.query(
+      'lived',
+      'CREATE TABLE holdfast_part_0123456789ab.t1 (a int); CREATE SCHEMA holdfast_part_mine',
+    )
+    const held = (name: string): Held => ({
+      kind: 'schema',
+      database: 'lived',
+      name,
+      input: 'target-url',
+    })
     const options = { destinations: [], servers: { 'target-url': server.to('postgres') } }
-    assert.deepEqual(await sweep([held('holdfast_part_mine'), held('public')], options, quietWork()), [])
+    assert.deepEqual(
+      await sweep([held('holdfast_part_mine'), held('public')], options, quietWork()),
+      [],
+    )
     assert.deepEqual(await sweep([held('holdfast_part_0123456789ab')], none, quietWork()), [])
-    assert.deepEqual(await sweep([held('holdfast_part_0123456789ab')], options, quietWork()), ['Dropped the schema "holdfast_part_0123456789ab" in the database "lived".'])
-    assert.deepEqual(await server.query('lived', `SELECT nspname FROM pg_namespace WHERE nspname LIKE 'holdfast%'`), [{ nspname: 'holdfast_part_mine' }])
+    assert.deepEqual(await sweep([held('holdfast_part_0123456789ab')], options, quietWork()), [
+      'Dropped the schema "holdfast_part_0123456789ab" in the database "lived".',
+    ])
+    assert.deepEqual(
+      await server.query(
+        'lived',
+        `SELECT nspname FROM pg_namespace WHERE nspname LIKE 'holdfast%'`,
+      ),
+      [{ nspname: 'holdfast_part_mine' }],
+    )
   })
 })

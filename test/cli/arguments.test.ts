@@ -29,42 +29,85 @@ const refused = (...argv: string[]): UserError => {
 interface ActionFile {
   inputs: Record<string, { description: string; required: boolean; default?: string }>
 }
-const actionFile = (path: string): ActionFile => parse(readFileSync(join(root, path), 'utf8')) as ActionFile
+const actionFile = (path: string): ActionFile =>
+  parse(readFileSync(join(root, path), 'utf8')) as ActionFile
 
 describe('the flags are the inputs of the actions', () => {
   const whole = actionFile('action.yml')
   const actions = Object.keys(commands).filter((name) => name !== 'status') as CommandName[]
   test('all of them, and none besides', () => {
-    for (const name of actions) assert.deepEqual(inputsOf(name).map((input) => input.name).sort(), Object.keys(actionFile(`actions/${name}/action.yml`).inputs).sort(), name)
-    assert.deepEqual(inputsOf('status').map(({ name }) => name), ['storage', 'label', 'max-age'])
+    for (const name of actions)
+      assert.deepEqual(
+        inputsOf(name)
+          .map((input) => input.name)
+          .sort(),
+        Object.keys(actionFile(`actions/${name}/action.yml`).inputs).sort(),
+        name,
+      )
+    assert.deepEqual(
+      inputsOf('status').map(({ name }) => name),
+      ['storage', 'label', 'max-age'],
+    )
   })
-  for (const { name, help, fallback, required = [], of } of inputs.filter((input) => input.of.some((command) => command !== 'status')))
+  for (const { name, help, fallback, required = [], of } of inputs.filter((input) =>
+    input.of.some((command) => command !== 'status'),
+  ))
     test(`--${name}: the words, the default and whether it is needed are those of action.yml`, () => {
       const own = of.filter((command) => command !== 'status')
       const told = whole.inputs[name]
-      assert.equal(told?.description, `(${own.length === actions.length ? 'all' : own.join(', ')}) ${help}`)
+      assert.equal(
+        told?.description,
+        `(${own.length === actions.length ? 'all' : own.join(', ')}) ${help}`,
+      )
       assert.equal(told?.default?.startsWith('${{') ? undefined : told?.default, fallback)
-      for (const command of own) assert.equal(actionFile(`actions/${command}/action.yml`).inputs[name]?.required, required.includes(command), command)
+      for (const command of own)
+        assert.equal(
+          actionFile(`actions/${command}/action.yml`).inputs[name]?.required,
+          required.includes(command),
+          command,
+        )
     })
 })
 
 describe('a command line', () => {
   test('takes a value after a space and after =, and a list by several flags', () => {
-    const { command, values, json } = asked('verify', '--storage', 'file:///a', '--storage=s3://b/c?region=x', '--label=a=b', '--json')
-    assert.deepEqual([command, json, values.get('storage'), values.get('label')], ['verify', true, ['file:///a', 's3://b/c?region=x'], ['a=b']])
+    const { command, values, json } = asked(
+      'verify',
+      '--storage',
+      'file:///a',
+      '--storage=s3://b/c?region=x',
+      '--label=a=b',
+      '--json',
+    )
+    assert.deepEqual(
+      [command, json, values.get('storage'), values.get('label')],
+      ['verify', true, ['file:///a', 's3://b/c?region=x'], ['a=b']],
+    )
   })
   test('takes a word of its own, which may be given a value', () => {
     assert.deepEqual(asked('restore', '--dry-run').values.get('dry-run'), ['true'])
-    assert.deepEqual(asked('restore', '--dry-run=false', '--label', 'x').values.get('dry-run'), ['false'])
+    assert.deepEqual(asked('restore', '--dry-run=false', '--label', 'x').values.get('dry-run'), [
+      'false',
+    ])
   })
   test('is asked for help', () => {
-    for (const argv of [[], ['help'], ['--help'], ['-h']]) assert.deepEqual(readArguments(argv), { help: 'all' })
-    for (const argv of [['help', 'restore'], ['restore', '--help'], ['restore', '--label', 'x', '-h']]) assert.deepEqual(readArguments(argv), { help: 'restore' })
+    for (const argv of [[], ['help'], ['--help'], ['-h']])
+      assert.deepEqual(readArguments(argv), { help: 'all' })
+    for (const argv of [
+      ['help', 'restore'],
+      ['restore', '--help'],
+      ['restore', '--label', 'x', '-h'],
+    ])
+      assert.deepEqual(readArguments(argv), { help: 'restore' })
   })
   const wrong: [string[], string, RegExp][] = [
     [['restor'], 'unknown-command', /no command restor\. Did you mean restore\?/],
     [['postgres://u:hunter22@h/d'], 'unknown-command', /^The first word is no command\.$/],
-    [['restore', '--targt-url=x'], 'bad-arguments', /no flag --targt-url\. Did you mean --target-url\?/],
+    [
+      ['restore', '--targt-url=x'],
+      'bad-arguments',
+      /no flag --targt-url\. Did you mean --target-url\?/,
+    ],
     [['restore', '--lable', 'x'], 'bad-arguments', /Did you mean --label\?/],
     [['restore', '--confrim=x'], 'bad-arguments', /Did you mean --confirm\?/],
     [['restore', '--decrypt-with-flie=x'], 'bad-arguments', /Did you mean --decrypt-with-file\?/],
@@ -76,7 +119,11 @@ describe('a command line', () => {
     [['restore', '--label', 'a', '--label', 'b'], 'bad-arguments', /--label is there twice/],
     [['restore', 'hunter22'], 'bad-arguments', /^Word 2 of the command line is no flag/],
     [['restore', '--dry-run=perhaps'], 'bad-arguments', /--dry-run is either there or not/],
-    [['restore', '--target-url-file', 'a', '--target-url', 'postgres://u@h/d'], 'bad-arguments', /are both there/],
+    [
+      ['restore', '--target-url-file', 'a', '--target-url', 'postgres://u@h/d'],
+      'bad-arguments',
+      /are both there/,
+    ],
   ]
   for (const [argv, code, says] of wrong)
     test(`is refused: ${argv.join(' ')}`, () => {
@@ -88,13 +135,25 @@ describe('a command line', () => {
 
 describe('a secret in a command line is refused, and not shown', () => {
   const secrets: [string[], string, RegExp][] = [
-    [['restore', '--target-url', 'postgres://u:hunter22@h/d'], 'hunter22', /PGPASSWORD.*--target-url-file FILE, or set HOLDFAST_TARGET_URL/],
+    [
+      ['restore', '--target-url', 'postgres://u:hunter22@h/d'],
+      'hunter22',
+      /PGPASSWORD.*--target-url-file FILE, or set HOLDFAST_TARGET_URL/,
+    ],
     [['restore', '--target-url=postgres://u:postgres@h/d'], ':postgres@', /--target-url-file/],
-    [['restore', '--target-url=postgres://u@h/d?password=hunter22'], 'hunter22', /--target-url-file/],
+    [
+      ['restore', '--target-url=postgres://u@h/d?password=hunter22'],
+      'hunter22',
+      /--target-url-file/,
+    ],
     [['restore', '--target-url=host=h password=hunter22'], 'hunter22', /--target-url-file/],
     [['verify', '--scratch-url', 'postgres://u:hunter22@h/d'], 'hunter22', /HOLDFAST_SCRATCH_URL/],
     [['backup', '--database-url', 'postgres://u:hu/nter22@h/d'], 'nter22', /HOLDFAST_DATABASE_URL/],
-    [['verify', '--decrypt-with', 'AGE-SECRET-KEY-1QQQQ'], '1QQQQ', /--decrypt-with-file FILE, or set HOLDFAST_DECRYPT_WITH/],
+    [
+      ['verify', '--decrypt-with', 'AGE-SECRET-KEY-1QQQQ'],
+      '1QQQQ',
+      /--decrypt-with-file FILE, or set HOLDFAST_DECRYPT_WITH/,
+    ],
     [['test-migration', '--github-token', 'ghs_abcdefgh'], 'abcdefgh', /HOLDFAST_GITHUB_TOKEN/],
     [['backup', '--encrypt-to', 'AGE-SECRET-KEY-1QQQQ'], '1QQQQ', /no place in this input/],
     [['verify', '--storage', 's3://key:hunter22@bucket/x'], 'hunter22', /AWS_ACCESS_KEY_ID/],
@@ -106,7 +165,13 @@ describe('a secret in a command line is refused, and not shown', () => {
       assert.match(error.hint, says)
       assert.ok(!`${error.message}${error.hint}`.includes(secret))
     })
-  test('a URL without a password is not one', () => assert.deepEqual(asked('restore', '--target-url', 'postgres://u@h:5433/d?sslmode=require').values.get('target-url'), ['postgres://u@h:5433/d?sslmode=require']))
+  test('a URL without a password is not one', () =>
+    assert.deepEqual(
+      asked('restore', '--target-url', 'postgres://u@h:5433/d?sslmode=require').values.get(
+        'target-url',
+      ),
+      ['postgres://u@h:5433/d?sslmode=require'],
+    ))
 })
 
 describe('what an action’s code is given', () => {
@@ -115,63 +180,154 @@ describe('what an action’s code is given', () => {
     return join(folder, name)
   }
   const warnings: string[] = []
-  const step = (argv: string[], env: Record<string, string> = {}): Record<string, string | undefined> =>
+  const step = (
+    argv: string[],
+    env: Record<string, string> = {},
+  ): Record<string, string | undefined> =>
     stepEnvironment(asked(...argv), { HOME: folder, ...env }, (text) => warnings.push(text))
   const restore = ['restore', '--storage', 'file:///a', '--storage', 'file:///b']
 
   test('inputs, from flags, from files and from the environment; and nothing that only looks like one', () => {
     const key = file('key.txt', '# created\nAGE-SECRET-KEY-1\n')
-    const given = step([...restore, '--decrypt-with-file', key, '--dry-run'], { HOLDFAST_TARGET_URL: 'postgres://u:secret@h/d', INPUT_CONFIRM: 'd', INPUT_JOBS: '3', STATE_held: '[]', KEPT: 'yes' })
+    const given = step([...restore, '--decrypt-with-file', key, '--dry-run'], {
+      HOLDFAST_TARGET_URL: 'postgres://u:secret@h/d',
+      INPUT_CONFIRM: 'd',
+      INPUT_JOBS: '3',
+      STATE_held: '[]',
+      KEPT: 'yes',
+    })
     assert.equal(given['INPUT_STORAGE'], 'file:///a\nfile:///b')
     assert.equal(given['INPUT_DECRYPT-WITH'], '# created\nAGE-SECRET-KEY-1\n')
     assert.equal(given['INPUT_TARGET-URL'], 'postgres://u:secret@h/d')
-    assert.deepEqual([given['INPUT_DRY-RUN'], given['INPUT_CONFIRM'], given['INPUT_JOBS'], given['STATE_held'], given['KEPT']], ['true', '', '', undefined, 'yes'])
+    assert.deepEqual(
+      [
+        given['INPUT_DRY-RUN'],
+        given['INPUT_CONFIRM'],
+        given['INPUT_JOBS'],
+        given['STATE_held'],
+        given['KEPT'],
+      ],
+      ['true', '', '', undefined, 'yes'],
+    )
     // a migration that is rehearsed inherits the rest
-    assert.deepEqual(Object.keys(given).filter((name) => name.startsWith('HOLDFAST')), [])
+    assert.deepEqual(
+      Object.keys(given).filter((name) => name.startsWith('HOLDFAST')),
+      [],
+    )
   })
   test('a flag wins over the environment', () => {
-    assert.equal(step([...restore, '--target-url=postgres://u@flag/d'], { HOLDFAST_TARGET_URL: 'postgres://u@variable/d' })['INPUT_TARGET-URL'], 'postgres://u@flag/d')
+    assert.equal(
+      step([...restore, '--target-url=postgres://u@flag/d'], {
+        HOLDFAST_TARGET_URL: 'postgres://u@variable/d',
+      })['INPUT_TARGET-URL'],
+      'postgres://u@flag/d',
+    )
   })
   test('a password that the URL leaves out: PGPASSWORD, then the password file, which only its owner may read', () => {
     const argv = [...restore, '--target-url=postgres://u@h:5433/d?sslmode=disable']
     const passfile = file('passfile', 'other:*:*:*:no\nh:5433:*:u:fr\\:om f@ile\n')
-    const url = (env: Record<string, string>): string | undefined => step(argv, env)['INPUT_TARGET-URL']
-    assert.equal(url({ PGPASSWORD: 'from env' }), 'postgres://u:from%20env@h:5433/d?sslmode=disable')
-    assert.equal(url({ PGPASSFILE: passfile }), 'postgres://u:fr%3Aom%20f%40ile@h:5433/d?sslmode=disable')
-    assert.equal(url({ PGPASSFILE: passfile, PGPASSWORD: 'first' }), 'postgres://u:first@h:5433/d?sslmode=disable')
+    const url = (env: Record<string, string>): string | undefined =>
+      step(argv, env)['INPUT_TARGET-URL']
+    assert.equal(
+      url({ PGPASSWORD: 'from env' }),
+      'postgres://u:from%20env@h:5433/d?sslmode=disable',
+    )
+    assert.equal(
+      url({ PGPASSFILE: passfile }),
+      'postgres://u:fr%3Aom%20f%40ile@h:5433/d?sslmode=disable',
+    )
+    assert.equal(
+      url({ PGPASSFILE: passfile, PGPASSWORD: 'first' }),
+      'postgres://u:first@h:5433/d?sslmode=disable',
+    )
     file('.pgpass', '*:*:*:*:home')
     assert.equal(url({}), 'postgres://u:home@h:5433/d?sslmode=disable')
     rmSync(join(folder, '.pgpass'))
-    assert.equal(url({ PGPASSFILE: file('open', '*:*:*:*:x', 0o644) }), 'postgres://u@h:5433/d?sslmode=disable')
+    assert.equal(
+      url({ PGPASSFILE: file('open', '*:*:*:*:x', 0o644) }),
+      'postgres://u@h:5433/d?sslmode=disable',
+    )
     assert.match(warnings.at(-1) ?? '', /not used.*chmod 600/)
-    assert.equal(step([...restore, '--target-url-file', file('url', 'postgres://u:own@h/d\n')], { PGPASSWORD: 'other' })['INPUT_TARGET-URL'], 'postgres://u:own@h/d')
+    assert.equal(
+      step([...restore, '--target-url-file', file('url', 'postgres://u:own@h/d\n')], {
+        PGPASSWORD: 'other',
+      })['INPUT_TARGET-URL'],
+      'postgres://u:own@h/d',
+    )
   })
   test('libpq’s variables, and their password from the file', () => {
-    const given = step(['backup', '--storage=file:///a', '--encrypt-to=none'], { PGHOST: 'h', PGUSER: 'u', PGDATABASE: 'd', PGPASSFILE: file('passfile2', 'h:5432:d:u:pw') })
+    const given = step(['backup', '--storage=file:///a', '--encrypt-to=none'], {
+      PGHOST: 'h',
+      PGUSER: 'u',
+      PGDATABASE: 'd',
+      PGPASSFILE: file('passfile2', 'h:5432:d:u:pw'),
+    })
     assert.deepEqual([given['INPUT_DATABASE-URL'], given['PGPASSWORD']], ['', 'pw'])
   })
   test('an error for what is missing, that names every way to give it', () => {
-    assert.throws(() => step(['restore', '--storage=file:///a']), (error: UserError) => error.code === 'input-missing' && /--target-url VALUE, or --target-url-file FILE, or the variable HOLDFAST_TARGET_URL/.test(error.hint))
-    assert.throws(() => step([...restore, '--decrypt-with-file', join(folder, 'gone'), '--target-url=postgres://u@h/d']), (error: UserError) => error.code === 'file-unreadable')
+    assert.throws(
+      () => step(['restore', '--storage=file:///a']),
+      (error: UserError) =>
+        error.code === 'input-missing' &&
+        /--target-url VALUE, or --target-url-file FILE, or the variable HOLDFAST_TARGET_URL/.test(
+          error.hint,
+        ),
+    )
+    assert.throws(
+      () =>
+        step([
+          ...restore,
+          '--decrypt-with-file',
+          join(folder, 'gone'),
+          '--target-url=postgres://u@h/d',
+        ]),
+      (error: UserError) => error.code === 'file-unreadable',
+    )
   })
 })
 
 describe('words', () => {
   const names = inputsOf('restore').map(({ name }) => name)
   test('of the actions become flags', () => {
-    assert.equal(inFlags('The input confirm is empty. Write confirm: shop, or write dry-run: true. The job summary shows it.', names), '--confirm is empty. Write --confirm shop, or write --dry-run. The report above shows it.')
-    assert.equal(inFlags('for example target-url: ${{ secrets.DATABASE_URL }}.', names), 'for example --target-url-file FILE.')
-    assert.equal(inFlags('no confirmation: none, the label says: x', names), 'no confirmation: none, the label says: x')
+    assert.equal(
+      inFlags(
+        'The input confirm is empty. Write confirm: shop, or write dry-run: true. The job summary shows it.',
+        names,
+      ),
+      '--confirm is empty. Write --confirm shop, or write --dry-run. The report above shows it.',
+    )
+    assert.equal(
+      inFlags('for example target-url: ${{ secrets.DATABASE_URL }}.', names),
+      'for example --target-url-file FILE.',
+    )
+    assert.equal(
+      inFlags('no confirmation: none, the label says: x', names),
+      'no confirmation: none, the label says: x',
+    )
   })
   test('of a report too, and its inputs are a line that can be pasted', () => {
-    assert.equal(reportInFlags("```yaml\nlabel: production\nstorage: 's3://b/p?x=1&y=it''s'\ndry-run: true\n```", names), "```sh\n--label production --storage 's3://b/p?x=1&y=it'\\''s' --dry-run\n```")
-    assert.equal(reportInFlags('run it again with `dry-run: false` and `confirm: shop`.', names), 'run it again without `--dry-run`, and with `--confirm shop`.')
+    assert.equal(
+      reportInFlags(
+        "```yaml\nlabel: production\nstorage: 's3://b/p?x=1&y=it''s'\ndry-run: true\n```",
+        names,
+      ),
+      "```sh\n--label production --storage 's3://b/p?x=1&y=it'\\''s' --dry-run\n```",
+    )
+    assert.equal(
+      reportInFlags('run it again with `dry-run: false` and `confirm: shop`.', names),
+      'run it again without `--dry-run`, and with `--confirm shop`.',
+    )
     assert.equal(reportInFlags('```yaml\nother: x\n```', names), '```yaml\nother: x\n```')
   })
   test('of help: every flag, and no secret as one that takes its value', () => {
     for (const command of Object.keys(commands) as CommandName[]) {
       const text = helpText(command)
-      for (const input of inputsOf(command)) assert.match(text, new RegExp(`\`--${input.name}(-file FILE| …)?\``), `${command} --${input.name}`)
+      for (const input of inputsOf(command))
+        assert.match(
+          text,
+          new RegExp(`\`--${input.name}(-file FILE| …)?\``),
+          `${command} --${input.name}`,
+        )
       assert.doesNotMatch(text, /--(decrypt-with|github-token) …/)
     }
   })

@@ -31,17 +31,37 @@ before(async () => {
   storage = ['--storage', `file://${newFolder()}`, '--storage', s3.url('dr')]
   const { host, port } = server.to('shop')
   target = `postgres://holdfast@${host}:${port}/shop`
-  await server.create('shop', 'CREATE TABLE orders AS SELECT g AS id, g + 0.25 AS total FROM generate_series(1, 2000) g')
+  await server.create(
+    'shop',
+    'CREATE TABLE orders AS SELECT g AS id, g + 0.25 AS total FROM generate_series(1, 2000) g',
+  )
 })
 after(() => s3.stop())
 
 /** Runs, and holds what holds for every run: no secret where it can be read, nothing left. */
 async function run(args: readonly string[], options: Partial<TypedOptions> = {}): Promise<Typed> {
-  const ran = await typed(args, { home, ...options, env: { ...s3.env, PGPASSWORD: server.password, ...options.env } })
-  for (const secret of [server.password, encodeURIComponent(server.password), identity, s3.env.AWS_SECRET_ACCESS_KEY])
-    for (const [where, text] of Object.entries({ output: ran.said, 'command lines': ran.commands.join('\n') })) assert.ok(!text.includes(secret), `a secret is in the ${where}`)
+  const ran = await typed(args, {
+    home,
+    ...options,
+    env: { ...s3.env, PGPASSWORD: server.password, ...options.env },
+  })
+  for (const secret of [
+    server.password,
+    encodeURIComponent(server.password),
+    identity,
+    s3.env.AWS_SECRET_ACCESS_KEY,
+  ])
+    for (const [where, text] of Object.entries({
+      output: ran.said,
+      'command lines': ran.commands.join('\n'),
+    }))
+      assert.ok(!text.includes(secret), `a secret is in the ${where}`)
   assert.deepEqual(ran.left.processes, [], ran.said)
-  assert.deepEqual(ran.left.files.filter((name) => !name.startsWith('holdfast-rehearsal-')), [], ran.said)
+  assert.deepEqual(
+    ran.left.files.filter((name) => !name.startsWith('holdfast-rehearsal-')),
+    [],
+    ran.said,
+  )
   assert.deepEqual(notes(home), [])
   assert.doesNotMatch(ran.said, /^::|    at /m)
   return ran
@@ -51,24 +71,44 @@ const json = (ran: Typed): Record<string, unknown> => {
   assert.equal(ran.stdout.trim().split('\n').length, 1, ran.stdout)
   return JSON.parse(ran.stdout) as Record<string, unknown>
 }
-const restore = (): string[] => ['restore', ...storage, '--label', 'production', '--decrypt-with-file', key, '--target-url', target]
-const orders = async (database = 'shop'): Promise<unknown> => (await server.query(database, `SELECT to_regclass('orders') IS NOT NULL AS there`))[0]?.['there']
+const restore = (): string[] => [
+  'restore',
+  ...storage,
+  '--label',
+  'production',
+  '--decrypt-with-file',
+  key,
+  '--target-url',
+  target,
+]
+const orders = async (database = 'shop'): Promise<unknown> =>
+  (await server.query(database, `SELECT to_regclass('orders') IS NOT NULL AS there`))[0]?.['there']
 const drop = (): Promise<unknown> => server.query('shop', 'DROP TABLE IF EXISTS orders')
-const previous = async (): Promise<string[]> => (await server.databases()).filter((name) => name.startsWith('shop_before'))
+const previous = async (): Promise<string[]> =>
+  (await server.databases()).filter((name) => name.startsWith('shop_before'))
 
 let id = ''
 test('backup, from libpq’s variables: the outputs as one JSON object, all else beside it', async () => {
   const { host, port, user } = server.to('shop')
-  const ran = await run(['backup', ...storage, '--label=production', '--encrypt-to', recipient, '--json', '--debug'], { env: { PGHOST: host, PGPORT: String(port), PGUSER: user, PGDATABASE: 'shop' } })
+  const ran = await run(
+    ['backup', ...storage, '--label=production', '--encrypt-to', recipient, '--json', '--debug'],
+    { env: { PGHOST: host, PGPORT: String(port), PGUSER: user, PGDATABASE: 'shop' } },
+  )
   good(ran)
   const outputs = json(ran)
-  assert.deepEqual([outputs['outcome'], outputs['error-code'], outputs['rows']], ['success', '', 2000])
+  assert.deepEqual(
+    [outputs['outcome'], outputs['error-code'], outputs['rows']],
+    ['success', '', 2000],
+  )
   id = String(outputs['backup-id'])
   assert.match(id, /^\d{8}T\d{6}Z-/)
   assert.match(ran.stderr, /✅ Backup of production stored/)
   assert.match(ran.stderr, /· \$ .*pg_dump/, '--debug says what is run')
   // the report's inputs for the next step are flags
-  assert.match(ran.stderr.replace(/\s*\n\s*│?\s*/g, ' '), new RegExp(`--storage file:\\S+ --label production --backup ${id}`))
+  assert.match(
+    ran.stderr.replace(/\s*\n\s*│?\s*/g, ' '),
+    new RegExp(`--storage file:\\S+ --label production --backup ${id}`),
+  )
 })
 
 describe('verify', () => {
@@ -76,28 +116,60 @@ describe('verify', () => {
     const ran = await run(['verify', ...storage, '--decrypt-with-file', key])
     good(ran)
     assert.match(ran.stdout, /✅ Backup of production proven/)
-    assert.match(ran.stdout, new RegExp(`\\nbackup-id: ${id}\\nlevel: identical\\nproven: true|level: identical\\nproven: true\\nbackup-id: ${id}\\n`))
+    assert.match(
+      ran.stdout,
+      new RegExp(
+        `\\nbackup-id: ${id}\\nlevel: identical\\nproven: true|level: identical\\nproven: true\\nbackup-id: ${id}\\n`,
+      ),
+    )
     assert.equal(ran.stderr, '')
     assert.doesNotMatch(ran.said, /\u001b/, 'no colour where nobody looks')
   })
   test('with the key from the environment, on a given server whose password is in the password file', async () => {
     const { host, port } = server.to('postgres')
     const passfile = join(home, 'passfile')
-    writeFileSync(passfile, `${host}:${port}:*:holdfast:${server.password.replace(/[\\:]/g, '\\$&')}\n`, { mode: 0o600 })
-    const ran = await run(['verify', ...storage, '--scratch-url', `postgres://holdfast@${host}:${port}/postgres`], { env: { HOLDFAST_DECRYPT_WITH: identity, PGPASSWORD: '', PGPASSFILE: passfile } })
+    writeFileSync(
+      passfile,
+      `${host}:${port}:*:holdfast:${server.password.replace(/[\\:]/g, '\\$&')}\n`,
+      { mode: 0o600 },
+    )
+    const ran = await run(
+      ['verify', ...storage, '--scratch-url', `postgres://holdfast@${host}:${port}/postgres`],
+      { env: { HOLDFAST_DECRYPT_WITH: identity, PGPASSWORD: '', PGPASSFILE: passfile } },
+    )
     good(ran)
     assert.deepEqual(await server.databases(), ['postgres', 'shop'])
   })
   test('that proves nothing ends with 1, and says what to do in the words of a command line', async () => {
     const bad = newFolder()
-    good(await run(['backup', '--storage', `file://${bad}`, '--encrypt-to', recipient, '--database-url', target]))
+    good(
+      await run([
+        'backup',
+        '--storage',
+        `file://${bad}`,
+        '--encrypt-to',
+        recipient,
+        '--database-url',
+        target,
+      ]),
+    )
     const [archive = ''] = globSync(join(bad, '**/base.dump*'))
     const bytes = readFileSync(archive)
     bytes.writeUInt8(bytes.readUInt8(bytes.length >> 1) ^ 1, bytes.length >> 1)
     writeFileSync(archive, bytes)
-    const ran = await run(['verify', '--storage', `file://${bad}`, '--decrypt-with-file', key, '--json'])
+    const ran = await run([
+      'verify',
+      '--storage',
+      `file://${bad}`,
+      '--decrypt-with-file',
+      key,
+      '--json',
+    ])
     assert.equal(ran.code, 1)
-    assert.deepEqual([json(ran)['proven'], json(ran)['outcome'], json(ran)['error-code']], [false, 'failure', 'not-proven'])
+    assert.deepEqual(
+      [json(ran)['proven'], json(ran)['outcome'], json(ran)['error-code']],
+      [false, 'failure', 'not-proven'],
+    )
     assert.match(ran.stderr, /the report above shows/)
     const after = await run(['status', '--storage', `file://${bad}`])
     good(after)
@@ -107,7 +179,18 @@ describe('verify', () => {
 })
 
 test('test-migration: the verdict, and a report file that stays', async () => {
-  const ran = await run(['test-migration', ...storage, '--decrypt-with-file', key, '--migrate-command', 'env; psql -c "ALTER TABLE orders DROP COLUMN total"; printf "\\033[2Jcleared"', '--json'], { env: { HOLDFAST_TARGET_URL: 'postgres://u:notforthecommand@h/d' } })
+  const ran = await run(
+    [
+      'test-migration',
+      ...storage,
+      '--decrypt-with-file',
+      key,
+      '--migrate-command',
+      'env; psql -c "ALTER TABLE orders DROP COLUMN total"; printf "\\033[2Jcleared"',
+      '--json',
+    ],
+    { env: { HOLDFAST_TARGET_URL: 'postgres://u:notforthecommand@h/d' } },
+  )
   assert.equal(ran.code, 1, ran.said)
   assert.deepEqual([json(ran)['verdict'], json(ran)['error-code']], ['fail', 'column-dropped'])
   assert.match(ran.stderr, /✗ public\.orders\.total: column-dropped/)
@@ -120,7 +203,10 @@ describe('restore', () => {
       const ran = await run([...restore(), ...flags])
       assert.equal(ran.code, 1)
       assert.match(ran.stderr, flags.length === 0 ? /--confirm is empty/ : /--confirm is "shp"/)
-      assert.match(ran.stderr.replace(/\s+/g, ' '), /write its name: --confirm shop\. To see first what would happen, write --dry-run\./)
+      assert.match(
+        ran.stderr.replace(/\s+/g, ' '),
+        /write its name: --confirm shop\. To see first what would happen, write --dry-run\./,
+      )
     }
     assert.deepEqual(await previous(), [])
   })
@@ -130,7 +216,10 @@ describe('restore', () => {
     const ran = await run([...restore(), '--dry-run'])
     good(ran)
     assert.match(ran.stdout, /Dry run: this is what restoring shop would do/)
-    assert.match(ran.stdout.replace(/\s+/g, ' '), /run it again without --dry-run, and with --confirm shop\./)
+    assert.match(
+      ran.stdout.replace(/\s+/g, ' '),
+      /run it again without --dry-run, and with --confirm shop\./,
+    )
     assert.equal(await orders(), false)
     assert.deepEqual(await previous(), [])
   })
@@ -150,9 +239,29 @@ describe('restore', () => {
     await drop()
     const other = newFolder()
     // meanwhile another backup becomes the latest, one without the table
-    const newer = async (): Promise<Typed> => run(['backup', ...storage, '--label', 'production', '--encrypt-to', recipient, '--database-url', target], { home: other })
+    const newer = async (): Promise<Typed> =>
+      run(
+        [
+          'backup',
+          ...storage,
+          '--label',
+          'production',
+          '--encrypt-to',
+          recipient,
+          '--database-url',
+          target,
+        ],
+        { home: other },
+      )
     let made = ''
-    const ran = await typed(restore(), { home, env: { ...s3.env, PGPASSWORD: server.password }, keys: [{ when: question, type: '' }, { when: async () => (made ||= (await newer()).stdout) !== '', type: 'shop\n' }] })
+    const ran = await typed(restore(), {
+      home,
+      env: { ...s3.env, PGPASSWORD: server.password },
+      keys: [
+        { when: question, type: '' },
+        { when: async () => (made ||= (await newer()).stdout) !== '', type: 'shop\n' },
+      ],
+    })
     assert.equal(ran.code, 0, ran.said)
     assert.match(ran.said, /Dry run: this is what restoring/)
     assert.doesNotMatch(ran.said, /Next: run it again/)
@@ -165,8 +274,15 @@ describe('restore', () => {
     for (const secret of [server.password, identity]) assert.ok(!ran.said.includes(secret))
   })
   test('on a terminal: a wrong name, no name and the end of input are refused', async () => {
-    for (const [type, says] of [['shopp\n', /--confirm is "shopp"/], ['\n', /--confirm is empty/], ['\u0004', /No name was typed/]] as const) {
-      const ran = await run([...restore(), '--backup', id], { keys: [{ when: question, type }], env: { NO_COLOR: '1' } })
+    for (const [type, says] of [
+      ['shopp\n', /--confirm is "shopp"/],
+      ['\n', /--confirm is empty/],
+      ['\u0004', /No name was typed/],
+    ] as const) {
+      const ran = await run([...restore(), '--backup', id], {
+        keys: [{ when: question, type }],
+        env: { NO_COLOR: '1' },
+      })
       assert.equal(ran.code, 1, ran.said)
       assert.match(ran.said, says)
       assert.doesNotMatch(ran.said, /\u001b\[[0-9;]*m/, 'NO_COLOR is heeded')
@@ -178,24 +294,36 @@ describe('restore', () => {
     good(await run([...restore(), '--confirm', 'shop', '--backup', id]))
     const [old = ''] = await previous()
     const only = ['restore', '--target-url', target]
-    const swapped = /type the environment, a slash, and the name of the database that is swapped back: /
-    const undone = await run([...only, '--undo', '--environment', 'production'], { keys: [{ when: swapped, type: 'production/shop\n' }] })
+    const swapped =
+      /type the environment, a slash, and the name of the database that is swapped back: /
+    const undone = await run([...only, '--undo', '--environment', 'production'], {
+      keys: [{ when: swapped, type: 'production/shop\n' }],
+    })
     assert.equal(undone.code, 0, undone.said)
     assert.match(undone.said, /Dry run: this is what an undo would do/)
     assert.ok(undone.said.includes(old))
     assert.equal(await orders(), false)
-    const wrong = await run([...only, '--undo', '--environment', 'production'], { keys: [{ when: swapped, type: 'shop\n' }] })
+    const wrong = await run([...only, '--undo', '--environment', 'production'], {
+      keys: [{ when: swapped, type: 'shop\n' }],
+    })
     assert.equal(wrong.code, 1, wrong.said)
-    assert.match(wrong.said.replace(/\s+/g, ' '), /--confirm is "shop".*write its name: --confirm production\/shop/)
+    assert.match(
+      wrong.said.replace(/\s+/g, ' '),
+      /--confirm is "shop".*write its name: --confirm production\/shop/,
+    )
     assert.equal(await orders(), false)
     const kept = await previous()
-    const cleaned = await run([...only, '--clean', '--keep-previous', '1s'], { keys: [{ when: /type the name of the database that was restored: /, type: 'shop\n' }] })
+    const cleaned = await run([...only, '--clean', '--keep-previous', '1s'], {
+      keys: [{ when: /type the name of the database that was restored: /, type: 'shop\n' }],
+    })
     assert.equal(cleaned.code, 0, cleaned.said)
     assert.match(cleaned.said, /would be dropped[^]*dropped/)
     assert.deepEqual([kept.length, await previous()], [1, []])
   })
   test('on a terminal: Ctrl-C at the question', async () => {
-    const ran = await run([...restore(), '--backup', id], { keys: [{ when: question, type: '\u0003' }] })
+    const ran = await run([...restore(), '--backup', id], {
+      keys: [{ when: question, type: '\u0003' }],
+    })
     assert.equal(ran.code, 130, ran.said)
     assert.match(ran.said, /cancelled/)
     assert.deepEqual(await previous(), [])
@@ -207,44 +335,115 @@ describe('status', () => {
     const ran = await run(['status', ...storage])
     good(ran)
     const flat = ran.stdout.replace(/\s+/g, ' ')
-    assert.match(flat, /⚠️ production Newest backup \d+ seconds? old: \S+, as of .* UTC; [\d.]+ KiB, 0 rows in 0 tables, in 2 places/)
-    assert.match(flat, new RegExp(`Newest proven \\d+ \\w+ old: ${id}, as of .*; [\\d.]+ KiB, 2,000 rows in 1 table, in 2 places; level identical, \\d+ \\w+ ago, restored in`))
-    assert.match(flat, /Finished backups 2 backups, [\d.]+ KiB Still to be verified 1 backup, the newest/)
+    assert.match(
+      flat,
+      /⚠️ production Newest backup \d+ seconds? old: \S+, as of .* UTC; [\d.]+ KiB, 0 rows in 0 tables, in 2 places/,
+    )
+    assert.match(
+      flat,
+      new RegExp(
+        `Newest proven \\d+ \\w+ old: ${id}, as of .*; [\\d.]+ KiB, 2,000 rows in 1 table, in 2 places; level identical, \\d+ \\w+ ago, restored in`,
+      ),
+    )
+    assert.match(
+      flat,
+      /Finished backups 2 backups, [\d.]+ KiB Still to be verified 1 backup, the newest/,
+    )
   })
   test('as JSON, from one destination', async () => {
-    const ran = await run(['status', '--storage', s3.url('dr'), '--label', 'production', '--json', '--max-age', '7d'])
+    const ran = await run([
+      'status',
+      '--storage',
+      s3.url('dr'),
+      '--label',
+      'production',
+      '--json',
+      '--max-age',
+      '7d',
+    ])
     good(ran)
-    const [label] = json(ran)['labels'] as { backups: number; proven: { id: string; rows: number }; unproven: string[] }[]
+    const [label] = json(ran)['labels'] as {
+      backups: number
+      proven: { id: string; rows: number }
+      unproven: string[]
+    }[]
     // verify read from the folder, and stored its proof there
     assert.deepEqual([label?.backups, label?.proven, label?.unproven.length], [2, undefined, 2])
   })
   test('--max-age: 1, with the figures; also where there is no backup at all', async () => {
     const ran = await run(['status', ...storage, '--max-age', '1s'])
     assert.equal(ran.code, 1)
-    assert.match(ran.stderr.replace(/\s+/g, ' '), /The newest backup of production is \d+ seconds? old \(\d{8}T.*, as of .* UTC\), more than the 1 second of max-age\./)
+    assert.match(
+      ran.stderr.replace(/\s+/g, ' '),
+      /The newest backup of production is \d+ seconds? old \(\d{8}T.*, as of .* UTC\), more than the 1 second of max-age\./,
+    )
     good(await run(['status', ...storage, '--max-age', '26h']))
-    assert.equal((await run(['status', '--storage', `file://${newFolder()}`, '--max-age', '26h'])).code, 1)
-    assert.equal((await run(['status', ...storage, '--label', 'other', '--max-age', '26h'])).code, 1)
-    assert.match((await run(['status', ...storage, '--max-age', 'soon'])).stderr, /--max-age is "soon", which is not a time/)
+    assert.equal(
+      (await run(['status', '--storage', `file://${newFolder()}`, '--max-age', '26h'])).code,
+      1,
+    )
+    assert.equal(
+      (await run(['status', ...storage, '--label', 'other', '--max-age', '26h'])).code,
+      1,
+    )
+    assert.match(
+      (await run(['status', ...storage, '--max-age', 'soon'])).stderr,
+      /--max-age is "soon", which is not a time/,
+    )
   })
   test('what is damaged or unfinished is named, and no damaged backup counts as the newest', async () => {
     const folder = newFolder()
-    const backup = async (): Promise<string> => String(json(await run(['backup', '--storage', `file://${folder}`, '--label', 'p', '--encrypt-to', 'none', '--database-url', target, '--json']))['backup-id'])
+    const backup = async (): Promise<string> =>
+      String(
+        json(
+          await run([
+            'backup',
+            '--storage',
+            `file://${folder}`,
+            '--label',
+            'p',
+            '--encrypt-to',
+            'none',
+            '--database-url',
+            target,
+            '--json',
+          ]),
+        )['backup-id'],
+      )
     const [good1, damaged, unfinished] = [await backup(), await backup(), await backup()]
     const manifest = join(folder, 'p', damaged, 'manifest.json')
     writeFileSync(manifest, readFileSync(manifest, 'utf8').replace('"label": "p"', '"label": "q"'))
     rmSync(join(folder, 'p', unfinished, 'manifest.json'))
-    const [label] = json(await run(['status', '--storage', `file://${folder}`, '--json']))['labels'] as { newest: { id: string }; damaged: { id: string }[]; unfinished: { id: string; bytes: number }[] }[]
-    assert.deepEqual([label?.newest.id, label?.damaged.map((each) => each.id), label?.unfinished.map((each) => each.id)], [good1, [damaged], [unfinished]])
+    const [label] = json(await run(['status', '--storage', `file://${folder}`, '--json']))[
+      'labels'
+    ] as {
+      newest: { id: string }
+      damaged: { id: string }[]
+      unfinished: { id: string; bytes: number }[]
+    }[]
+    assert.deepEqual(
+      [
+        label?.newest.id,
+        label?.damaged.map((each) => each.id),
+        label?.unfinished.map((each) => each.id),
+      ],
+      [good1, [damaged], [unfinished]],
+    )
     assert.ok((label?.unfinished[0]?.bytes ?? 0) > 0)
     const ran = await run(['status', '--storage', `file://${folder}`])
-    assert.match(ran.stdout, /Cannot be read:[^]*its digest does not match[^]*Unfinished \(running now, or left by a run that was killed\):/)
+    assert.match(
+      ran.stdout,
+      /Cannot be read:[^]*its digest does not match[^]*Unfinished \(running now, or left by a run that was killed\):/,
+    )
     assert.match(ran.stdout, /not encrypted/)
   })
   test('a proof of another manifest proves nothing, nor does one that a later one took back', async () => {
     const folder = newFolder()
     const there = ['--storage', `file://${folder}`]
-    const proven = async (): Promise<string | undefined> => (json(await run(['status', ...there, '--json']))['labels'] as { proven?: { id: string } }[])[0]?.proven?.id
+    const proven = async (): Promise<string | undefined> =>
+      (
+        json(await run(['status', ...there, '--json']))['labels'] as { proven?: { id: string } }[]
+      )[0]?.proven?.id
     good(await run(['backup', ...there, '--encrypt-to', 'none', '--database-url', target]))
     assert.equal(await proven(), undefined)
     good(await run(['verify', ...there]))
@@ -257,19 +456,39 @@ describe('status', () => {
     assert.equal(await proven(), undefined)
     writeFileSync(file, whole)
     const [proof = ''] = globSync(join(folder, '*/*/proofs/*.json'))
-    const bad = { ...JSON.parse(readFileSync(proof, 'utf8')) as object, proven: false, level: 'restored', at: '2999-01-01T00:00:00.000Z' }
+    const bad = {
+      ...(JSON.parse(readFileSync(proof, 'utf8')) as object),
+      proven: false,
+      level: 'restored',
+      at: '2999-01-01T00:00:00.000Z',
+    }
     writeFileSync(proof.replace(/proofs\/\d{8}T/, 'proofs/29990101T'), JSON.stringify(bad))
     assert.equal(await proven(), undefined)
   })
   test('a destination that cannot be read is a warning while another can', async () => {
     const gone = `file://${newFolder()}/gone`
-    const ran = await run(['status', ...storage, '--storage', 's3://backups/x?endpoint=http%3A%2F%2F127.0.0.1%3A9&region=us-east-1', '--json'])
+    const ran = await run([
+      'status',
+      ...storage,
+      '--storage',
+      's3://backups/x?endpoint=http%3A%2F%2F127.0.0.1%3A9&region=us-east-1',
+      '--json',
+    ])
     good(ran)
     assert.match(JSON.stringify(json(ran)['warnings']), /could not be read/)
     const nothing = await run(['status', '--storage', gone])
     assert.equal(nothing.code, 1, 'a folder that is misspelt is no good news')
     assert.match(nothing.stderr, /no-backup/)
-    assert.equal((await run(['status', '--storage', 's3://nobucket/x?endpoint=' + encodeURIComponent(s3.endpoint) + '&region=us-east-1'])).code, 1)
+    assert.equal(
+      (
+        await run([
+          'status',
+          '--storage',
+          's3://nobucket/x?endpoint=' + encodeURIComponent(s3.endpoint) + '&region=us-east-1',
+        ])
+      ).code,
+      1,
+    )
   })
 })
 
@@ -281,17 +500,31 @@ describe('before anything is done', () => {
     assert.match(ran.stderr, /Did you mean --target-url\?/)
   })
   test('a password in the command line is refused, and not shown', async () => {
-    const ran = await typed(['restore', ...storage, '--target-url', 'postgres://u:hunter22@h/d'], { home })
+    const ran = await typed(['restore', ...storage, '--target-url', 'postgres://u:hunter22@h/d'], {
+      home,
+    })
     assert.equal(ran.code, 1)
     assert.match(ran.stderr, /secret-in-arguments/)
     assert.ok(!ran.said.includes('hunter22'))
   })
   test('help, for all and for each', async () => {
-    assert.match((await run(['--help'])).stdout, /restore\s+Restore a backup beside the live database/)
+    assert.match(
+      (await run(['--help'])).stdout,
+      /restore\s+Restore a backup beside the live database/,
+    )
     assert.match((await run(['status', '--help'])).stdout, /--max-age …/)
   })
   test('an older Node is told which one is needed', () => {
-    const { status, stderr } = spawnSync(process.execPath, ['--import', 'data:text/javascript,Object.defineProperty(process.versions,"node",{value:"22.9.0"})', join(dist, 'cli.js'), '--help'], { encoding: 'utf8' })
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      [
+        '--import',
+        'data:text/javascript,Object.defineProperty(process.versions,"node",{value:"22.9.0"})',
+        join(dist, 'cli.js'),
+        '--help',
+      ],
+      { encoding: 'utf8' },
+    )
     assert.equal(status, 1)
     assert.match(stderr, /^Holdfast needs Node 24 or newer, and this is /)
   })

@@ -26,7 +26,8 @@ let key: string
 let storage: string
 let env: Record<string, string>
 let recipient: string
-const url = (database: string): string => `postgres://holdfast@${server.to(database).host}:${server.to(database).port}/${database}`
+const url = (database: string): string =>
+  `postgres://holdfast@${server.to(database).host}:${server.to(database).port}/${database}`
 
 before(async () => {
   server = await startOwnServer()
@@ -41,8 +42,25 @@ before(async () => {
   env = { ...s3.env, PGPASSWORD: server.password }
   await server.create('slow', slow)
   await server.create('quick', 'CREATE TABLE t AS SELECT g AS id FROM generate_series(1, 1000) g')
-  await server.create('large', `CREATE TABLE fat AS SELECT g AS id, (SELECT string_agg(md5((g * 100 + i)::text), '') FROM generate_series(1, 40) i) AS v FROM generate_series(1, 40000) g`)
-  for (const name of ['slow', 'quick']) assert.equal((await type(['backup', '--storage', storage, '--encrypt-to', recipient, '--database-url', url(name)])).code, 0)
+  await server.create(
+    'large',
+    `CREATE TABLE fat AS SELECT g AS id, (SELECT string_agg(md5((g * 100 + i)::text), '') FROM generate_series(1, 40) i) AS v FROM generate_series(1, 40000) g`,
+  )
+  for (const name of ['slow', 'quick'])
+    assert.equal(
+      (
+        await type([
+          'backup',
+          '--storage',
+          storage,
+          '--encrypt-to',
+          recipient,
+          '--database-url',
+          url(name),
+        ])
+      ).code,
+      0,
+    )
 })
 after(async () => {
   await proxy.stop()
@@ -56,11 +74,28 @@ beforeEach(() => {
 const type = (args: readonly string[], options: Partial<TypedOptions> = {}): Promise<Typed> =>
   typed(args, { home, ...options, env: { ...env, ...options.env } })
 const busy = async (database: RegExp, query: RegExp): Promise<boolean> =>
-  (await server.query('postgres', 'SELECT datname, query FROM pg_stat_activity WHERE datname IS NOT NULL')).some((row) => database.test(String(row['datname'])) && query.test(String(row['query'])))
-const ours = async (): Promise<string[]> => (await server.databases()).filter((name) => name.startsWith('holdfast'))
+  (
+    await server.query(
+      'postgres',
+      'SELECT datname, query FROM pg_stat_activity WHERE datname IS NOT NULL',
+    )
+  ).some((row) => database.test(String(row['datname'])) && query.test(String(row['query'])))
+const ours = async (): Promise<string[]> =>
+  (await server.databases()).filter((name) => name.startsWith('holdfast'))
 const restoring = (): Promise<boolean> => busy(/^holdfast_side/, /^COPY/)
-const restoreSlow = (): string[] =>
-  ['restore', '--storage', storage, '--label', 'slow', '--decrypt-with-file', key, '--target-url', url('quick'), '--confirm', 'quick']
+const restoreSlow = (): string[] => [
+  'restore',
+  '--storage',
+  storage,
+  '--label',
+  'slow',
+  '--decrypt-with-file',
+  key,
+  '--target-url',
+  url('quick'),
+  '--confirm',
+  'quick',
+]
 
 async function leftNothing(ran: Typed): Promise<void> {
   assert.deepEqual(ran.left, { processes: [], files: [] }, ran.said)
@@ -70,7 +105,10 @@ async function leftNothing(ran: Typed): Promise<void> {
 }
 
 describe('in the middle of a restore', () => {
-  for (const [name, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const)
+  for (const [name, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)
     test(`${name} leaves nothing`, async () => {
       const ran = await type(restoreSlow(), { cancel: { name, when: restoring } })
       assert.equal(ran.code, code, ran.said)
@@ -86,7 +124,10 @@ describe('in the middle of a restore', () => {
 
   test('the terminal closes: nothing is left either', async () => {
     // `script` dies, and with it the terminal: the kernel sends SIGHUP
-    const ran = await type(restoreSlow(), { keys: [{ when: restoring, type: '' }], cancel: { name: 'SIGKILL', when: restoring } })
+    const ran = await type(restoreSlow(), {
+      keys: [{ when: restoring, type: '' }],
+      cancel: { name: 'SIGKILL', when: restoring },
+    })
     for (let i = 0; i < 200 && (await ours()).length > 0; i++) await sleep(50)
     assert.deepEqual(await ours(), [], ran.said)
     for (let i = 0; i < 100 && notes(home).length > 0; i++) await sleep(50)
@@ -101,14 +142,33 @@ describe('in the middle of a restore', () => {
     assert.match(database, /^holdfast_side_/)
     const [note] = notes(home)
     assert.match(JSON.stringify(note), new RegExp(database))
-    assert.ok(!JSON.stringify(note).includes(server.password) && !JSON.stringify(note).includes('AGE-SECRET'))
+    assert.ok(
+      !JSON.stringify(note).includes(server.password) &&
+        !JSON.stringify(note).includes('AGE-SECRET'),
+    )
 
     const elsewhere = await type(['status', '--storage', storage])
     assert.equal(elsewhere.code, 0, elsewhere.said)
-    assert.match(elsewhere.stdout, new RegExp(`An earlier restore \\(.*\\) was killed[^]*The database "${database}" is still on 127\\.0\\.0\\.1:\\d+: a run with --target-url`))
+    assert.match(
+      elsewhere.stdout,
+      new RegExp(
+        `An earlier restore \\(.*\\) was killed[^]*The database "${database}" is still on 127\\.0\\.0\\.1:\\d+: a run with --target-url`,
+      ),
+    )
     assert.deepEqual(await ours(), [database])
 
-    const next = await type(['restore', '--storage', storage, '--decrypt-with-file', key, '--label', 'quick', '--target-url', url('quick'), '--dry-run'])
+    const next = await type([
+      'restore',
+      '--storage',
+      storage,
+      '--decrypt-with-file',
+      key,
+      '--label',
+      'quick',
+      '--target-url',
+      url('quick'),
+      '--dry-run',
+    ])
     assert.equal(next.code, 0, next.said)
     assert.match(next.stdout, new RegExp(`Dropped the database "${database}"`))
     await leftNothing(next)
@@ -117,11 +177,27 @@ describe('in the middle of a restore', () => {
 
   test('while a run still lives, nothing of it is touched', async () => {
     let other: Typed | undefined
-    const ran = await type(restoreSlow(), { cancel: { name: 'SIGINT', when: async () => {
-      if (!(await restoring())) return false
-      other = await type(['restore', '--storage', storage, '--decrypt-with-file', key, '--label', 'quick', '--target-url', url('large'), '--dry-run'])
-      return (await ours()).length === 1 && notes(home).length === 1
-    } } })
+    const ran = await type(restoreSlow(), {
+      cancel: {
+        name: 'SIGINT',
+        when: async () => {
+          if (!(await restoring())) return false
+          other = await type([
+            'restore',
+            '--storage',
+            storage,
+            '--decrypt-with-file',
+            key,
+            '--label',
+            'quick',
+            '--target-url',
+            url('large'),
+            '--dry-run',
+          ])
+          return (await ours()).length === 1 && notes(home).length === 1
+        },
+      },
+    })
     assert.equal(other?.code, 0, other?.said)
     assert.doesNotMatch(other.said, /earlier/)
     assert.equal(ran.code, 130)
@@ -130,14 +206,18 @@ describe('in the middle of a restore', () => {
 })
 
 test('a verify that is killed: its server, its processes and its folder go with the next run, whatever that is', async () => {
-  const running = (): boolean => globSync('/proc/[0-9]*/cmdline').some((file) => {
-    try {
-      return /^postgres: .*holdfast_scratch.* COPY/.test(readFileSync(file, 'utf8'))
-    } catch {
-      return false
-    }
-  })
-  const ran = await type(['verify', '--storage', storage, '--label', 'slow', '--decrypt-with-file', key], { cancel: { name: 'SIGKILL', when: running } })
+  const running = (): boolean =>
+    globSync('/proc/[0-9]*/cmdline').some((file) => {
+      try {
+        return /^postgres: .*holdfast_scratch.* COPY/.test(readFileSync(file, 'utf8'))
+      } catch {
+        return false
+      }
+    })
+  const ran = await type(
+    ['verify', '--storage', storage, '--label', 'slow', '--decrypt-with-file', key],
+    { cancel: { name: 'SIGKILL', when: running } },
+  )
   assert.equal(ran.code, 137)
   assert.equal(notes(home).length, 1)
   assert.ok(ran.left.processes.length > 0 && ran.left.files.length > 0)
@@ -153,21 +233,44 @@ test('a verify that is killed: its server, its processes and its folder go with 
 test('a backup that is killed: its half upload goes with the next run that has the same storage', async () => {
   proxy.rules.push({ method: 'PUT', url: /partNumber=2/, fault: { kind: 'stall' }, times: 1000 })
   const direct = s3.url('died')
-  const stalled = direct.replace(encodeURIComponent(s3.endpoint), encodeURIComponent(proxy.endpoint))
-  const backup = ['backup', '--storage', stalled, '--encrypt-to', recipient, '--database-url', url('large')]
-  const ran = await type(backup, { cancel: { name: 'SIGKILL', when: () => proxy.seen.some((request) => /^PUT .*partNumber=2/.test(request)) } })
+  const stalled = direct.replace(
+    encodeURIComponent(s3.endpoint),
+    encodeURIComponent(proxy.endpoint),
+  )
+  const backup = [
+    'backup',
+    '--storage',
+    stalled,
+    '--encrypt-to',
+    recipient,
+    '--database-url',
+    url('large'),
+  ]
+  const ran = await type(backup, {
+    cancel: {
+      name: 'SIGKILL',
+      when: () => proxy.seen.some((request) => /^PUT .*partNumber=2/.test(request)),
+    },
+  })
   assert.equal(ran.code, 137)
   const bucket = bucketOf(s3, 'backups')
-  const there = async (): Promise<string[]> => (await bucket.everything()).filter((name) => name.includes('died/'))
+  const there = async (): Promise<string[]> =>
+    (await bucket.everything()).filter((name) => name.includes('died/'))
   try {
     if (s3.kind !== 'stand-in') assert.ok((await there()).some((name) => name.startsWith('half:')))
     const elsewhere = await type(['status', '--storage', storage])
-    assert.match(elsewhere.stdout, /What an unfinished backup of "large" left in s3:\/\/backups\/died\S* goes in a run with that --storage/)
+    assert.match(
+      elsewhere.stdout,
+      /What an unfinished backup of "large" left in s3:\/\/backups\/died\S* goes in a run with that --storage/,
+    )
     proxy.rules.length = 0
     const next = await type(['status', '--storage', stalled])
     assert.match(next.stderr, /no-backup/, 'nothing else was ever stored there')
     assert.match(next.stdout, /Removed what the unfinished backup large\/\S+ had left/)
-    assert.deepEqual((await there()).filter((name) => !name.endsWith('holdfast-probe')), [])
+    assert.deepEqual(
+      (await there()).filter((name) => !name.endsWith('holdfast-probe')),
+      [],
+    )
     assert.deepEqual(notes(home), [])
   } finally {
     bucket.close()
@@ -177,7 +280,18 @@ test('a backup that is killed: its half upload goes with the next run that has t
 test('where nothing can be noted, work goes on, and a warning says what that means', async () => {
   const file = join(newFolder(), 'a-file')
   writeFileSync(file, '')
-  const ran = await type(['backup', '--storage', `file://${newFolder()}`, '--encrypt-to', 'none', '--database-url', url('quick')], { env: { XDG_STATE_HOME: file } })
+  const ran = await type(
+    [
+      'backup',
+      '--storage',
+      `file://${newFolder()}`,
+      '--encrypt-to',
+      'none',
+      '--database-url',
+      url('quick'),
+    ],
+    { env: { XDG_STATE_HOME: file } },
+  )
   assert.equal(ran.code, 0, ran.said)
   assert.equal(ran.stderr.match(/cannot be noted in/g)?.length, 1)
 })
@@ -185,7 +299,10 @@ test('where nothing can be noted, work goes on, and a warning says what that mea
 test('a note that is damaged is forgotten, and one of a pid used again by another process is not taken for a run that lives', async () => {
   const folder = join(home, '.local/state/holdfast/runs')
   mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, `${process.pid}-1-aaaaaaaa.json`), '{"command": "restore", "held": [{"kind": "folder", "directory": "/nowhere/at/all"}]}')
+  writeFileSync(
+    join(folder, `${process.pid}-1-aaaaaaaa.json`),
+    '{"command": "restore", "held": [{"kind": "folder", "directory": "/nowhere/at/all"}]}',
+  )
   writeFileSync(join(folder, '999999999-1-bbbbbbbb.json'), '{')
   const ran = await type(['status', '--storage', storage])
   assert.equal(ran.code, 0, ran.said)

@@ -3,10 +3,16 @@ import { test } from 'node:test'
 import { findPassword } from '../../src/cli/passfile.ts'
 import { parseConnection } from '../../src/postgres/connection/connection.ts'
 
-const find = (text: string, url = 'postgres://ann@db.example:5433/shop'): string | undefined => findPassword(text, parseConnection(url, 'test'))
+const find = (text: string, url = 'postgres://ann@db.example:5433/shop'): string | undefined =>
+  findPassword(text, parseConnection(url, 'test'))
 
 test('the first line that fits counts', () => {
-  assert.equal(find('db.example:5433:shop:bob:1\ndb.example:5432:shop:ann:2\nother:5433:shop:ann:3\ndb.example:5433:shop:ann:4\n*:*:*:*:5'), '4')
+  assert.equal(
+    find(
+      'db.example:5433:shop:bob:1\ndb.example:5432:shop:ann:2\nother:5433:shop:ann:3\ndb.example:5433:shop:ann:4\n*:*:*:*:5',
+    ),
+    '4',
+  )
   assert.equal(find('*:*:*:*:5\ndb.example:5433:shop:ann:4'), '5')
   assert.equal(find('db.example:5433:other:ann:4'), undefined)
 })

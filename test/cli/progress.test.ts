@@ -15,7 +15,10 @@ test('where a line can be drawn over, progress is drawn and not told; elsewhere 
   const drawn: [string, number][] = []
   const counter = { name: 'read', done: 30_000_000, total: 120_000_000 }
   const stops = [
-    tellProgress({ info: (text) => told.push(text), progress: (text, share) => drawn.push([text, share]) }, [counter]),
+    tellProgress(
+      { info: (text) => told.push(text), progress: (text, share) => drawn.push([text, share]) },
+      [counter],
+    ),
     tellProgress({ info: (text) => told.push(`log: ${text}`) }, [counter]),
   ]
   for (let i = 0; i < 5; i++) {
@@ -25,5 +28,8 @@ test('where a line can be drawn over, progress is drawn and not told; elsewhere 
   for (const stop of stops) stop()
   assert.deepEqual([drawn.length, drawn[0]?.[1]], [5, 0.25])
   assert.match(drawn[0]?.[0] ?? '', /^30 of 120 MB read \(25 %\)/)
-  assert.deepEqual(told.map((line) => line.slice(0, 24)), ['log: 30 of 120 MB read ('])
+  assert.deepEqual(
+    told.map((line) => line.slice(0, 24)),
+    ['log: 30 of 120 MB read ('],
+  )
 })

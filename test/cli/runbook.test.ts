@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
-import { chmodSync, closeSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync, writeSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -16,7 +25,14 @@ import { dist } from './typed.ts'
  * is looked for afterwards. A block of `export` lines has the reader's own values; here they are the test's.
  */
 const page = readFileSync(join(import.meta.dirname, '../../docs/runbook.md'), 'utf8')
-const sections = new Map([...page.matchAll(/^## ([^\n]*)\n(.*?)(?=^## |$(?![\s\S]))/gms)].map(([, title = '', text = '']) => [title, [...text.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block = '']) => block)]))
+const sections = new Map(
+  [...page.matchAll(/^## ([^\n]*)\n(.*?)(?=^## |$(?![\s\S]))/gms)].map(
+    ([, title = '', text = '']) => [
+      title,
+      [...text.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block = '']) => block),
+    ],
+  ),
+)
 const told = new Set<string>()
 
 let first: OwnServer
@@ -34,34 +50,62 @@ before(async () => {
   const temporary = newFolder()
   chmodSync(temporary, 0o755) // a server of a run's own has another user
   const [key, offline] = [await generateX25519Identity(), await generateX25519Identity()]
-  for (const [name, identity] of Object.entries({ 'key.txt': key, 'offline-key.txt': offline })) writeFileSync(join(home, name), `${identity}\n`, { mode: 0o600 })
+  for (const [name, identity] of Object.entries({ 'key.txt': key, 'offline-key.txt': offline }))
+    writeFileSync(join(home, name), `${identity}\n`, { mode: 0o600 })
   await first.query('postgres', 'CREATE ROLE app; CREATE ROLE reader')
-  await first.create('shop', `
+  await first.create(
+    'shop',
+    `
     CREATE TABLE customers (id int PRIMARY KEY, name text); INSERT INTO customers SELECT g, 'customer ' || g FROM generate_series(1, 100) g;
     CREATE TABLE orders (id serial PRIMARY KEY, customer int REFERENCES customers, total numeric CHECK (total > 0)); CREATE INDEX by_customer ON orders (customer);
-    INSERT INTO orders (customer, total) SELECT g % 100 + 1, g FROM generate_series(1, 1000) g; ALTER TABLE orders OWNER TO app; GRANT SELECT ON orders TO reader`)
+    INSERT INTO orders (customer, total) SELECT g % 100 + 1, g FROM generate_series(1, 1000) g; ALTER TABLE orders OWNER TO app; GRANT SELECT ON orders TO reader`,
+  )
   const recipients = await Promise.all([key, offline].map(identityToRecipient))
   env = {
-    PATH: `${first.bindir}:${dirname(process.execPath)}:${process.env['PATH'] ?? ''}`, HOME: home, LANG: 'C.UTF-8', TMPDIR: temporary,
-    ...s3.env, STORAGE: `file://${newFolder()}`, LABEL: 'production', TARGET: '', PGPASSWORD: '', ENCRYPT_TO: recipients.join('\n'),
+    PATH: `${first.bindir}:${dirname(process.execPath)}:${process.env['PATH'] ?? ''}`,
+    HOME: home,
+    LANG: 'C.UTF-8',
+    TMPDIR: temporary,
+    ...s3.env,
+    STORAGE: `file://${newFolder()}`,
+    LABEL: 'production',
+    TARGET: '',
+    PGPASSWORD: '',
+    ENCRYPT_TO: recipients.join('\n'),
   }
   at(first)
-  await bash(`node dist/cli.js backup --storage "$STORAGE" --storage '${s3.url('dr')}' --label "$LABEL" --database-url "$TARGET" ${recipients.map((each) => `--encrypt-to ${each}`).join(' ')}`)
+  await bash(
+    `node dist/cli.js backup --storage "$STORAGE" --storage '${s3.url('dr')}' --label "$LABEL" --database-url "$TARGET" ${recipients.map((each) => `--encrypt-to ${each}`).join(' ')}`,
+  )
   const globals = await bash('pg_dumpall --globals-only --no-role-passwords -d "$TARGET"')
-  writeFileSync(join(home, 'globals.sql'), globals.split('\n').filter((line) => !/\bholdfast\b/.test(line)).join('\n'))
+  writeFileSync(
+    join(home, 'globals.sql'),
+    globals
+      .split('\n')
+      .filter((line) => !/\bholdfast\b/.test(line))
+      .join('\n'),
+  )
 })
 after(() => s3.stop())
 
 /** What TARGET and PGPASSWORD name from here on. */
 function at(server: OwnServer): void {
   const { host, port } = server.to('shop')
-  Object.assign(env, { TARGET: `postgres://holdfast@${host}:${port}/shop`, PGPASSWORD: server.password })
+  Object.assign(env, {
+    TARGET: `postgres://holdfast@${host}:${port}/shop`,
+    PGPASSWORD: server.password,
+  })
 }
 
 async function bash(script: string, good = true): Promise<string> {
-  const child = spawn('bash', ['--noprofile', '--norc', '-e', '-u', '-o', 'pipefail', '-c', script], { cwd: home, env, stdio: ['ignore', 'pipe', 'pipe'], timeout: 120_000 })
+  const child = spawn(
+    'bash',
+    ['--noprofile', '--norc', '-e', '-u', '-o', 'pipefail', '-c', script],
+    { cwd: home, env, stdio: ['ignore', 'pipe', 'pipe'], timeout: 120_000 },
+  )
   let said = ''
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (piece: string) => (said += piece))
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (piece: string) => (said += piece))
   const code = await new Promise((resolve) => child.once('close', resolve))
   if (good) assert.equal(code, 0, `${script}\n${said}`)
   else assert.notEqual(code, 0, `${script}\n${said}`)
@@ -72,15 +116,25 @@ async function bash(script: string, good = true): Promise<string> {
 function reading(title: string): { next: () => Promise<string>; left: () => void } {
   const blocks = (sections.get(title) ?? []).filter((block) => {
     if (!block.startsWith('export ')) return true
-    for (const [, name = ''] of block.matchAll(/\b([A-Z_]+)=/g)) assert.ok(name in env || name === 'BEFORE', `${name} is given a value`)
+    for (const [, name = ''] of block.matchAll(/\b([A-Z_]+)=/g))
+      assert.ok(name in env || name === 'BEFORE', `${name} is given a value`)
     return false
   })
   assert.ok(blocks.length > 0, `there is a section "${title}" with commands`)
   told.add(title)
-  return { next: () => bash(blocks.shift() ?? assert.fail(`"${title}" has no further command`)), left: () => assert.deepEqual(blocks, []) }
+  return {
+    next: () => bash(blocks.shift() ?? assert.fail(`"${title}" has no further command`)),
+    left: () => assert.deepEqual(blocks, []),
+  }
 }
 
-const orders = async (server = first): Promise<unknown> => (await server.query('shop', 'SELECT count(*)::int AS rows, sum(total)::int AS total FROM public.orders'))[0]
+const orders = async (server = first): Promise<unknown> =>
+  (
+    await server.query(
+      'shop',
+      'SELECT count(*)::int AS rows, sum(total)::int AS total FROM public.orders',
+    )
+  )[0]
 const whole = { rows: 1000, total: 500_500 }
 
 test('before you begin: what there is', async () => {
@@ -95,23 +149,44 @@ test('a table was dropped: it is back with its index, key, owner and grants; the
   await first.query('shop', `INSERT INTO customers VALUES (101, 'newer'); DROP TABLE orders`)
   const { next, left } = reading('A table was dropped')
   await next()
-  assert.deepEqual(await first.query('shop', `SELECT to_regclass('public.orders') AS there`), [{ there: null }], 'a dry run touches nothing')
+  assert.deepEqual(
+    await first.query('shop', `SELECT to_regclass('public.orders') AS there`),
+    [{ there: null }],
+    'a dry run touches nothing',
+  )
   await next()
   left()
   assert.deepEqual(await orders(), whole)
   assert.deepEqual(await first.query('shop', about), before)
-  assert.deepEqual(await first.query('shop', 'SELECT count(*)::int AS n FROM customers'), [{ n: 101 }])
+  assert.deepEqual(await first.query('shop', 'SELECT count(*)::int AS n FROM customers'), [
+    { n: 101 },
+  ])
 })
 
 test('rows were overwritten: the backup’s come into a schema of their own', async () => {
-  await first.query('shop', 'UPDATE orders SET total = 1; INSERT INTO orders (customer, total) VALUES (1, 7)')
+  await first.query(
+    'shop',
+    'UPDATE orders SET total = 1; INSERT INTO orders (customer, total) VALUES (1, 7)',
+  )
   const { next, left } = reading('Rows were deleted or overwritten')
   await next()
   left()
-  const [schema] = await first.query('shop', `SELECT nspname AS name FROM pg_namespace WHERE nspname LIKE 'public_restored%'`)
-  assert.deepEqual(await first.query('shop', `SELECT count(*)::int AS rows, sum(total)::int AS total FROM "${String(schema?.['name'])}".orders`), [whole])
+  const [schema] = await first.query(
+    'shop',
+    `SELECT nspname AS name FROM pg_namespace WHERE nspname LIKE 'public_restored%'`,
+  )
+  assert.deepEqual(
+    await first.query(
+      'shop',
+      `SELECT count(*)::int AS rows, sum(total)::int AS total FROM "${String(schema?.['name'])}".orders`,
+    ),
+    [whole],
+  )
   assert.deepEqual(await orders(), { rows: 1001, total: 1007 }, 'the live table is as it was')
-  await first.query('shop', `UPDATE orders o SET total = b.total FROM "${String(schema?.['name'])}".orders b WHERE b.id = o.id; DROP SCHEMA "${String(schema?.['name'])}" CASCADE`)
+  await first.query(
+    'shop',
+    `UPDATE orders o SET total = b.total FROM "${String(schema?.['name'])}".orders b WHERE b.id = o.id; DROP SCHEMA "${String(schema?.['name'])}" CASCADE`,
+  )
   assert.deepEqual(await orders(), { rows: 1001, total: 500_507 })
 })
 
@@ -127,8 +202,12 @@ test('a migration went wrong: the last backup before it; and the restore was wro
   assert.deepEqual(await orders(), whole)
   const wrong = reading('The restore was wrong')
   await wrong.next()
-  assert.deepEqual(await first.query('shop', `SELECT to_regclass('public.migrated')::text AS there`), [{ there: 'migrated' }])
-  const kept = async (): Promise<string[]> => (await first.databases()).filter((name) => name.startsWith('shop_before'))
+  assert.deepEqual(
+    await first.query('shop', `SELECT to_regclass('public.migrated')::text AS there`),
+    [{ there: 'migrated' }],
+  )
+  const kept = async (): Promise<string[]> =>
+    (await first.databases()).filter((name) => name.startsWith('shop_before'))
   assert.equal((await kept()).length, 1)
   await sleep(1100)
   await wrong.next()
@@ -137,10 +216,18 @@ test('a migration went wrong: the last backup before it; and the restore was wro
 })
 
 test('data is damaged: the backup says so, and another server gets what was proven', async () => {
-  await bash('node dist/cli.js verify --storage "$STORAGE" --label "$LABEL" --decrypt-with-file key.txt')
+  await bash(
+    'node dist/cli.js verify --storage "$STORAGE" --label "$LABEL" --decrypt-with-file key.txt',
+  )
   await first.query('shop', 'CREATE TABLE damaged AS SELECT g FROM generate_series(1, 100000) g')
   await damage('public.damaged')
-  assert.match(await bash(`node dist/cli.js backup --storage "$STORAGE" --label "$LABEL" --database-url "$TARGET" --encrypt-to none --json`, false), /data-damaged/)
+  assert.match(
+    await bash(
+      `node dist/cli.js backup --storage "$STORAGE" --label "$LABEL" --database-url "$TARGET" --encrypt-to none --json`,
+      false,
+    ),
+    /data-damaged/,
+  )
   for (const role of ['app', 'reader']) await other.query('postgres', `CREATE ROLE ${role}`)
   at(other)
   const { next, left } = reading('Data is damaged')
@@ -156,7 +243,13 @@ test('the server is lost: roles, then the database; or all of it for one role', 
   const { next, left } = reading('The server is lost')
   await next()
   await next()
-  const owner = async (): Promise<unknown> => (await other.query('shop', `SELECT pg_get_userbyid(relowner) AS owner FROM pg_class WHERE relname = 'orders'`))[0]?.['owner']
+  const owner = async (): Promise<unknown> =>
+    (
+      await other.query(
+        'shop',
+        `SELECT pg_get_userbyid(relowner) AS owner FROM pg_class WHERE relname = 'orders'`,
+      )
+    )[0]?.['owner']
   assert.deepEqual([await orders(other), await owner()], [whole, 'app'])
   await other.query('postgres', 'DROP DATABASE shop')
   for (const role of ['app', 'reader']) await other.query('postgres', `DROP ROLE ${role}`)
@@ -174,7 +267,8 @@ test('the region is lost: the other storage has it all', async () => {
 })
 
 test('the key is lost: the other one opens, and a new one takes its place', async (t) => {
-  if (spawnSync('age-keygen', ['--version']).error) return t.skip('NOT SHOWN: stock age-keygen is not on this machine')
+  if (spawnSync('age-keygen', ['--version']).error)
+    return t.skip('NOT SHOWN: stock age-keygen is not on this machine')
   rmSync(join(home, 'key.txt'))
   const { next, left } = reading('The key is lost')
   assert.match(await next(), /identical/)
@@ -185,12 +279,20 @@ test('the key is lost: the other one opens, and a new one takes its place', asyn
 })
 
 test('no section has a command that was not run', () => {
-  assert.deepEqual([...sections].filter(([title, blocks]) => blocks.length > 0 && !told.has(title)).map(([title]) => title), [])
+  assert.deepEqual(
+    [...sections]
+      .filter(([title, blocks]) => blocks.length > 0 && !told.has(title))
+      .map(([title]) => title),
+    [],
+  )
 })
 
 /** Overwrites the header of a page in the table's file, as a bad disk would; the server, which has crashed since, has nothing of it in memory. */
 async function damage(table: string): Promise<void> {
-  const [row] = await first.query('shop', `SELECT current_setting('data_directory') || '/' || pg_relation_filepath('${table}') AS path`)
+  const [row] = await first.query(
+    'shop',
+    `SELECT current_setting('data_directory') || '/' || pg_relation_filepath('${table}') AS path`,
+  )
   await first.query('shop', 'CHECKPOINT')
   const handle = openSync(String(row?.['path']), 'r+')
   writeSync(handle, Buffer.alloc(24, 0xff), 0, 24, 8192)

@@ -7,7 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { processesOf } from '../actions/watched-run.ts'
 
 /** The command line under test: of the committed bundle, or of the one in HOLDFAST_TEST_DIST. */
-export const dist = process.env['HOLDFAST_TEST_DIST'] ?? join(dirname(dirname(import.meta.dirname)), 'dist')
+export const dist =
+  process.env['HOLDFAST_TEST_DIST'] ?? join(dirname(dirname(import.meta.dirname)), 'dist')
 
 export interface Typed {
   code: number
@@ -37,15 +38,39 @@ const folders: string[] = []
 after(() => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })))
 
 /** Runs `node dist/cli.js …` as a person would, with no environment but a person's. */
-export async function typed(args: readonly string[], { env, keys, cancel, home }: TypedOptions): Promise<Typed> {
+export async function typed(
+  args: readonly string[],
+  { env, keys, cancel, home }: TypedOptions,
+): Promise<Typed> {
   const temporary = mkdtempSync(join(tmpdir(), 'hf-'))
   folders.push(temporary)
   chmodSync(temporary, 0o755) // a server of the run's own has another user
   const command = [process.execPath, join(dist, 'cli.js'), ...args]
-  const environment = { PATH: `${dirname(process.execPath)}:${process.env['PATH'] ?? ''}`, HOME: home, LANG: 'C.UTF-8', TERM: 'xterm', TMPDIR: temporary, ...env }
-  const [program = '', ...rest] = keys ? ['script', '-qefc', command.map((word) => `'${word}'`).join(' '), '/dev/null'] : command
-  const child = spawn(program, rest, { cwd: home, env: environment, stdio: [keys ? 'pipe' : 'ignore', 'pipe', 'pipe'] })
-  const ran: Typed = { code: -1, stdout: '', stderr: '', said: '', commands: [], left: { processes: [], files: [] }, temporary }
+  const environment = {
+    PATH: `${dirname(process.execPath)}:${process.env['PATH'] ?? ''}`,
+    HOME: home,
+    LANG: 'C.UTF-8',
+    TERM: 'xterm',
+    TMPDIR: temporary,
+    ...env,
+  }
+  const [program = '', ...rest] = keys
+    ? ['script', '-qefc', command.map((word) => `'${word}'`).join(' '), '/dev/null']
+    : command
+  const child = spawn(program, rest, {
+    cwd: home,
+    env: environment,
+    stdio: [keys ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+  })
+  const ran: Typed = {
+    code: -1,
+    stdout: '',
+    stderr: '',
+    said: '',
+    commands: [],
+    left: { processes: [], files: [] },
+    temporary,
+  }
   for (const name of ['stdout', 'stderr'] as const)
     child[name]?.setEncoding('utf8').on('data', (piece: string) => {
       ran[name] += piece
@@ -53,19 +78,34 @@ export async function typed(args: readonly string[], { env, keys, cancel, home }
     })
   const over = new AbortController()
   const commands = new Set<string>()
-  const sampling = setInterval(() => processesOf(temporary).forEach((each) => commands.add(each)), 40)
+  const sampling = setInterval(
+    () => processesOf(temporary).forEach((each) => commands.add(each)),
+    40,
+  )
   const typing = type(child, keys ?? [], () => ran.said, over.signal)
-  const cancelling = cancel && (async () => {
-    while (!over.signal.aborted && !(await cancel.when())) await sleep(15)
-    if (!over.signal.aborted && child.pid !== undefined) process.kill(child.pid, cancel.name)
-  })()
+  const cancelling =
+    cancel &&
+    (async () => {
+      while (!over.signal.aborted && !(await cancel.when())) await sleep(15)
+      if (!over.signal.aborted && child.pid !== undefined) process.kill(child.pid, cancel.name)
+    })()
   const timer = setTimeout(() => child.kill('SIGKILL'), 120_000)
   try {
-    ran.code = await new Promise<number>((resolve, reject) => child.once('error', reject).once('close', (code, signal) => resolve(code ?? 128 + constants.signals[signal ?? 'SIGKILL'])))
+    ran.code = await new Promise<number>((resolve, reject) =>
+      child
+        .once('error', reject)
+        .once('close', (code, signal) =>
+          resolve(code ?? 128 + constants.signals[signal ?? 'SIGKILL']),
+        ),
+    )
     over.abort()
     await Promise.all([typing, cancelling])
     for (let i = 0; i < 40 && processesOf(temporary).length > 0; i++) await sleep(25)
-    return { ...ran, commands: [...commands], left: { processes: processesOf(temporary), files: readdirSync(temporary) } }
+    return {
+      ...ran,
+      commands: [...commands],
+      left: { processes: processesOf(temporary), files: readdirSync(temporary) },
+    }
   } finally {
     over.abort()
     clearTimeout(timer)
@@ -73,10 +113,16 @@ export async function typed(args: readonly string[], { env, keys, cancel, home }
   }
 }
 
-async function type(child: ChildProcess, keys: NonNullable<TypedOptions['keys']>, said: () => string, signal: AbortSignal): Promise<void> {
+async function type(
+  child: ChildProcess,
+  keys: NonNullable<TypedOptions['keys']>,
+  said: () => string,
+  signal: AbortSignal,
+): Promise<void> {
   child.stdin?.on('error', () => {})
   for (const { when, type: text } of keys) {
-    while (!signal.aborted && !(typeof when === 'function' ? await when() : when.test(said()))) await sleep(15)
+    while (!signal.aborted && !(typeof when === 'function' ? await when() : when.test(said())))
+      await sleep(15)
     child.stdin?.write(text)
   }
 }
@@ -84,5 +130,9 @@ async function type(child: ChildProcess, keys: NonNullable<TypedOptions['keys']>
 /** What runs have noted as held, and not let go. */
 export function notes(home: string): unknown[] {
   const folder = join(home, '.local/state/holdfast/runs')
-  return existsSync(folder) ? readdirSync(folder).map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as unknown) : []
+  return existsSync(folder)
+    ? readdirSync(folder).map(
+        (name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as unknown,
+      )
+    : []
 }

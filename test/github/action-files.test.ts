@@ -25,18 +25,94 @@ const actionFile = (path: string): ActionFile => parse(read(path)) as ActionFile
 
 /** The inputs and outputs that issue and users rely on: they may grow, and are never renamed. */
 const contract: Record<(typeof names)[number], { inputs: string[]; outputs: string[] }> = {
-  backup: { inputs: ['database-url', 'storage', 'label', 'encrypt-to', 'keep', 'fingerprint', 'large-table', 'jobs', 'postgres-bin'], outputs: ['backup-id', 'location', 'bytes', 'rows', 'duration-ms'] },
+  backup: {
+    inputs: [
+      'database-url',
+      'storage',
+      'label',
+      'encrypt-to',
+      'keep',
+      'fingerprint',
+      'large-table',
+      'jobs',
+      'postgres-bin',
+    ],
+    outputs: ['backup-id', 'location', 'bytes', 'rows', 'duration-ms'],
+  },
   verify: {
-    inputs: ['storage', 'label', 'backup', 'decrypt-with', 'scratch-url', 'level', 'checks', 'check-command', 'working-directory', 'timeout', 'max-age', 'max-restore-time', 'max-size-change', 'jobs', 'postgres-bin'],
+    inputs: [
+      'storage',
+      'label',
+      'backup',
+      'decrypt-with',
+      'scratch-url',
+      'level',
+      'checks',
+      'check-command',
+      'working-directory',
+      'timeout',
+      'max-age',
+      'max-restore-time',
+      'max-size-change',
+      'jobs',
+      'postgres-bin',
+    ],
     outputs: ['backup-id', 'level', 'proven', 'checked', 'valid', 'age-ms', 'restore-ms'],
   },
   'test-migration': {
-    inputs: ['storage', 'label', 'backup', 'decrypt-with', 'scratch-url', 'migrate-command', 'working-directory', 'timeout', 'github-token', 'jobs', 'postgres-bin'],
+    inputs: [
+      'storage',
+      'label',
+      'backup',
+      'decrypt-with',
+      'scratch-url',
+      'migrate-command',
+      'working-directory',
+      'timeout',
+      'github-token',
+      'jobs',
+      'postgres-bin',
+    ],
     outputs: ['verdict', 'report'],
   },
   restore: {
-    inputs: ['storage', 'label', 'backup', 'decrypt-with', 'target-url', 'confirm', 'environment', 'mode', 'dry-run', 'list', 'undo', 'keep-previous', 'clean', 'safety-backup', 'tables', 'schemas', 'contents', 'replace', 'prepare', 'owner', 'post-command', 'working-directory', 'timeout', 'max-restore-time', 'jobs', 'postgres-bin'],
-    outputs: ['backup-id', 'database', 'schema', 'previous-database', 'safety-backup-id', 'lost-ms', 'duration-ms'],
+    inputs: [
+      'storage',
+      'label',
+      'backup',
+      'decrypt-with',
+      'target-url',
+      'confirm',
+      'environment',
+      'mode',
+      'dry-run',
+      'list',
+      'undo',
+      'keep-previous',
+      'clean',
+      'safety-backup',
+      'tables',
+      'schemas',
+      'contents',
+      'replace',
+      'prepare',
+      'owner',
+      'post-command',
+      'working-directory',
+      'timeout',
+      'max-restore-time',
+      'jobs',
+      'postgres-bin',
+    ],
+    outputs: [
+      'backup-id',
+      'database',
+      'schema',
+      'previous-database',
+      'safety-backup-id',
+      'lost-ms',
+      'duration-ms',
+    ],
   },
 }
 
@@ -45,32 +121,61 @@ for (const name of names) {
     const action = actionFile(`actions/${name}/action.yml`)
     test('has the inputs and outputs of the contract, each described', () => {
       assert.deepEqual(Object.keys(action.inputs), contract[name].inputs)
-      assert.deepEqual(Object.keys(action.outputs), [...contract[name].outputs, 'outcome', 'error-code'])
-      for (const { description } of [...Object.values(action.inputs), ...Object.values(action.outputs)]) assert.match(description, /^\S.{10,}\.$/s)
+      assert.deepEqual(Object.keys(action.outputs), [
+        ...contract[name].outputs,
+        'outcome',
+        'error-code',
+      ])
+      for (const { description } of [
+        ...Object.values(action.inputs),
+        ...Object.values(action.outputs),
+      ])
+        assert.match(description, /^\S.{10,}\.$/s)
     })
     test('runs on Node 24, by two lines that call the bundle', () => {
       assert.deepEqual(action.runs, { using: 'node24', main: 'main.js', post: 'post.js' })
       for (const file of ['main.js', 'post.js']) {
-        const [, called] = /^import \{ (\w+) \} from '\.\.\/\.\.\/dist\/index\.js'\nawait \1\(\)\n$/.exec(read(`actions/${name}/${file}`)) ?? []
-        assert.equal(called, file === 'post.js' ? 'post' : name === 'test-migration' ? 'testMigration' : name)
+        const [, called] =
+          /^import \{ (\w+) \} from '\.\.\/\.\.\/dist\/index\.js'\nawait \1\(\)\n$/.exec(
+            read(`actions/${name}/${file}`),
+          ) ?? []
+        assert.equal(
+          called,
+          file === 'post.js' ? 'post' : name === 'test-migration' ? 'testMigration' : name,
+        )
         assert.ok(called && called in entry, 'the bundle has it')
       }
     })
     test('has a README whose tables say what action.yml says', () => {
       const readme = read(`actions/${name}/README.md`)
       const code = (value: string | undefined): string => (value ? `\`${value}\`` : '')
-      const inputs = Object.entries(action.inputs).map(([input, each]) => `| \`${input}\` | ${each.required ? 'yes' : ''} | ${code(each.default)} | ${each.description} |`)
-      const outputs = Object.entries(action.outputs).map(([output, each]) => `| \`${output}\` | ${each.description} |`)
-      for (const rows of [inputs, outputs]) assert.ok(readme.includes(`\n${rows.join('\n')}\n`), `expected in actions/${name}/README.md:\n${rows.join('\n')}`)
+      const inputs = Object.entries(action.inputs).map(
+        ([input, each]) =>
+          `| \`${input}\` | ${each.required ? 'yes' : ''} | ${code(each.default)} | ${each.description} |`,
+      )
+      const outputs = Object.entries(action.outputs).map(
+        ([output, each]) => `| \`${output}\` | ${each.description} |`,
+      )
+      for (const rows of [inputs, outputs])
+        assert.ok(
+          readme.includes(`\n${rows.join('\n')}\n`),
+          `expected in actions/${name}/README.md:\n${rows.join('\n')}`,
+        )
     })
     test('has a README with a workflow that is YAML, names its permissions, and uses inputs that exist', () => {
       const [, source = ''] = /```yaml\n([\s\S]*?)```/.exec(read(`actions/${name}/README.md`)) ?? []
-      const workflow = parse(source) as { permissions: unknown; jobs: Record<string, { steps: WorkflowStep[] }> }
+      const workflow = parse(source) as {
+        permissions: unknown
+        jobs: Record<string, { steps: WorkflowStep[] }>
+      }
       assert.ok(workflow.permissions)
-      const used = Object.values(workflow.jobs).flatMap(({ steps }) => steps).find(({ uses }) => uses.includes(`/actions/${name}@`))
+      const used = Object.values(workflow.jobs)
+        .flatMap(({ steps }) => steps)
+        .find(({ uses }) => uses.includes(`/actions/${name}@`))
       assert.ok(used)
       for (const input of Object.keys(used.with ?? {})) assert.ok(input in action.inputs, input)
-      for (const [input, { required }] of Object.entries(action.inputs)) assert.ok(!required || input in (used.with ?? {}), `${input} is required`)
+      for (const [input, { required }] of Object.entries(action.inputs))
+        assert.ok(!required || input in (used.with ?? {}), `${input} is required`)
     })
   })
 }
@@ -86,17 +191,24 @@ describe('the root action', () => {
         assert.equal(action.inputs[input]?.default, usual, input)
         inputs.set(input, [...(inputs.get(input) ?? []), name])
       }
-      for (const output of Object.keys(own.outputs)) outputs.set(output, [...(outputs.get(output) ?? []), name])
+      for (const output of Object.keys(own.outputs))
+        outputs.set(output, [...(outputs.get(output) ?? []), name])
     }
     assert.deepEqual(Object.keys(action.inputs).sort(), ['command', ...inputs.keys()].sort())
     assert.deepEqual(Object.keys(action.outputs).sort(), [...outputs.keys()].sort())
-    const whose = (of: string[]): string => (of.length === names.length ? '(all) ' : `(${of.join(', ')}) `)
-    for (const [input, of] of inputs) assert.ok(action.inputs[input]?.description.startsWith(whose(of)), input)
-    for (const [output, of] of outputs) assert.ok(action.outputs[output]?.description.startsWith(whose(of)), output)
+    const whose = (of: string[]): string =>
+      of.length === names.length ? '(all) ' : `(${of.join(', ')}) `
+    for (const [input, of] of inputs)
+      assert.ok(action.inputs[input]?.description.startsWith(whose(of)), input)
+    for (const [output, of] of outputs)
+      assert.ok(action.outputs[output]?.description.startsWith(whose(of)), output)
   })
   test('runs files that are there', () => {
     assert.equal(action.runs.using, 'node24')
     for (const file of [action.runs.main, action.runs.post]) assert.ok(existsSync(join(root, file)))
-    assert.equal(read(action.runs.main), "import { holdfast } from '../dist/index.js'\nawait holdfast()\n")
+    assert.equal(
+      read(action.runs.main),
+      "import { holdfast } from '../dist/index.js'\nawait holdfast()\n",
+    )
   })
 })

@@ -5,7 +5,12 @@ import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { commentLimit, postComment, type CommentResult } from '../../src/github/comment.ts'
 import type { Env } from '../../src/github/inputs/input.ts'
-import { startGitHubApi, type GitHubApi, type GitHubApiOptions, type StoredComment } from './github-api.ts'
+import {
+  startGitHubApi,
+  type GitHubApi,
+  type GitHubApiOptions,
+  type StoredComment,
+} from './github-api.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-comment-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -20,7 +25,10 @@ function envFor(event: unknown, api = 'http://127.0.0.1:9'): Env {
 }
 
 /** Posts to a stand-in, and sees that GitHub's description of its API was kept to. */
-async function post(options: GitHubApiOptions = {}, { report = '## ✅ pass', event = ownPull }: { report?: string; event?: unknown } = {}): Promise<{ result: CommentResult; api: GitHubApi }> {
+async function post(
+  options: GitHubApiOptions = {},
+  { report = '## ✅ pass', event = ownPull }: { report?: string; event?: unknown } = {},
+): Promise<{ result: CommentResult; api: GitHubApi }> {
   const api = await startGitHubApi(options)
   try {
     const result = await postComment(report, 'production', 'ghs_token', envFor(event, api.url))
@@ -30,22 +38,42 @@ async function post(options: GitHubApiOptions = {}, { report = '## ✅ pass', ev
     await api.close()
   }
 }
-const chatter = (count: number): StoredComment[] => Array.from({ length: count }, (_, i) => ({ id: i + 1, body: `comment ${i}`, login: 'octocat', type: 'User' }))
+const chatter = (count: number): StoredComment[] =>
+  Array.from({ length: count }, (_, i) => ({
+    id: i + 1,
+    body: `comment ${i}`,
+    login: 'octocat',
+    type: 'User',
+  }))
 
 test('the stand-in notices what GitHub would not take', async () => {
   const api = await startGitHubApi()
   const issue = `${api.url}/repos/acme/shop/issues`
   const headers = { authorization: 'token x' }
   try {
-    await fetch(`${issue}/7/comments`, { method: 'POST', body: JSON.stringify({ text: 'x' }), headers })
+    await fetch(`${issue}/7/comments`, {
+      method: 'POST',
+      body: JSON.stringify({ text: 'x' }),
+      headers,
+    })
     await fetch(`${issue}/seven/comments?per_page=500&pages=1`, { headers })
     await fetch(`${issue}/7/remarks`, { headers })
     await fetch(`${issue}/7/comments`)
   } finally {
     await api.close()
   }
-  for (const what of [/required property 'body'/, /per_page is over 100/, /no query parameter pages/, /issue-number.*must be integer/, /no such operation/, /no token/]) {
-    assert.ok(api.offences.some((offence) => what.test(offence)), `${String(what)} in ${api.offences.join('; ')}`)
+  for (const what of [
+    /required property 'body'/,
+    /per_page is over 100/,
+    /no query parameter pages/,
+    /issue-number.*must be integer/,
+    /no such operation/,
+    /no token/,
+  ]) {
+    assert.ok(
+      api.offences.some((offence) => what.test(offence)),
+      `${String(what)} in ${api.offences.join('; ')}`,
+    )
   }
 })
 
@@ -53,11 +81,22 @@ describe('the comment of a pull request', () => {
   test('is made when there is none', async () => {
     const { result, api } = await post()
     assert.equal(result.posted, 'created')
-    assert.deepEqual(api.comments.map(({ body }) => body), [`${marker}\n## ✅ pass`])
-    assert.deepEqual(api.requests, ['GET /repos/acme/shop/issues/7/comments', 'POST /repos/acme/shop/issues/7/comments'])
+    assert.deepEqual(
+      api.comments.map(({ body }) => body),
+      [`${marker}\n## ✅ pass`],
+    )
+    assert.deepEqual(api.requests, [
+      'GET /repos/acme/shop/issues/7/comments',
+      'POST /repos/acme/shop/issues/7/comments',
+    ])
   })
   test('is the same one the next time, also when it is on the third page', async () => {
-    const old: StoredComment = { id: 500, body: `${marker}\n## ❌ fail`, login: 'github-actions[bot]', type: 'Bot' }
+    const old: StoredComment = {
+      id: 500,
+      body: `${marker}\n## ❌ fail`,
+      login: 'github-actions[bot]',
+      type: 'Bot',
+    }
     const { result, api } = await post({ comments: [...chatter(230), old, ...chatter(3)] })
     assert.equal(result.posted, 'updated')
     assert.equal(api.comments.length, 234)
@@ -65,19 +104,32 @@ describe('the comment of a pull request', () => {
     assert.equal(api.requests.filter((request) => request.startsWith('GET')).length, 3)
   })
   test('of another label stays as it is', async () => {
-    const other: StoredComment = { id: 5, body: '<!-- holdfast test-migration staging -->\nx', login: 'github-actions[bot]', type: 'Bot' }
+    const other: StoredComment = {
+      id: 5,
+      body: '<!-- holdfast test-migration staging -->\nx',
+      login: 'github-actions[bot]',
+      type: 'Bot',
+    }
     const { result, api } = await post({ comments: [other] })
     assert.equal(result.posted, 'created')
     assert.match(api.comments[0]?.body ?? '', /staging/)
   })
   test('is never somebody else’s, who wrote the marker to have the verdict in their hands', async () => {
-    const forged: StoredComment = { id: 5, body: `${marker}\nforged`, login: 'mallory', type: 'User' }
+    const forged: StoredComment = {
+      id: 5,
+      body: `${marker}\nforged`,
+      login: 'mallory',
+      type: 'User',
+    }
     const { result, api } = await post({ comments: [forged] })
     assert.equal(result.posted, 'created')
     assert.equal(api.comments[0]?.body, `${marker}\nforged`)
   })
   test('is found again under a person’s own token', async () => {
-    const { result, api } = await post({ user: 'octocat', comments: [{ id: 5, body: `${marker}\nold`, login: 'octocat', type: 'User' }] })
+    const { result, api } = await post({
+      user: 'octocat',
+      comments: [{ id: 5, body: `${marker}\nold`, login: 'octocat', type: 'User' }],
+    })
     assert.equal(result.posted, 'updated')
     assert.equal(api.comments.length, 1)
   })
@@ -88,7 +140,10 @@ describe('the comment of a pull request', () => {
     assert.match(body, /This report was cut/)
   })
   test('of an issue_comment event goes to its pull request', async () => {
-    assert.equal((await post({}, { event: { issue: { number: 7, pull_request: {} } } })).result.posted, 'created')
+    assert.equal(
+      (await post({}, { event: { issue: { number: 7, pull_request: {} } } })).result.posted,
+      'created',
+    )
   })
 })
 
@@ -97,7 +152,10 @@ describe('there is no comment, and no failure either, but a sentence that says w
     assert.equal(result.posted, 'no')
     if (result.posted !== 'no') return
     assert.match(result.why, why)
-    assert.match(result.why, /The report is in the job summary\.$|pull-requests: write"\. The report/)
+    assert.match(
+      result.why,
+      /The report is in the job summary\.$|pull-requests: write"\. The report/,
+    )
     assert.equal(result.broken, broken)
   }
   test('for the pull request of a fork, where the token may only read', async () => {
@@ -106,7 +164,15 @@ describe('there is no comment, and no failure either, but a sentence that says w
     assert.equal(api.comments.length, 0)
   })
   test('for a fork that was deleted', async () => {
-    refused((await post({ refuseWrites: 403 }, { event: { pull_request: { number: 7, head: { repo: null } } } })).result, /comes from a fork/)
+    refused(
+      (
+        await post(
+          { refuseWrites: 403 },
+          { event: { pull_request: { number: 7, head: { repo: null } } } },
+        )
+      ).result,
+      /comes from a fork/,
+    )
   })
   test('for a token without the right', async () => {
     refused((await post({ refuseWrites: 403 })).result, /permissions: pull-requests: write/)
@@ -117,7 +183,11 @@ describe('there is no comment, and no failure either, but a sentence that says w
   })
   test('for a server that fails, or is not there', async () => {
     refused((await post({ broken: 500 })).result, /Broken/, true)
-    refused(await postComment('x', 'production', 't', envFor(ownPull, 'http://127.0.0.1:9')), /There is no comment/, true)
+    refused(
+      await postComment('x', 'production', 't', envFor(ownPull, 'http://127.0.0.1:9')),
+      /There is no comment/,
+      true,
+    )
   })
   test('for a run that is for no pull request, without asking anybody', async () => {
     for (const event of [{}, null, { issue: { number: 7 } }]) {

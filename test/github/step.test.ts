@@ -24,7 +24,10 @@ interface Ended {
 }
 
 /** Runs a story as an action's step, in a process of its own. `kill`: the signal, once the story says "ready". */
-async function step(story: string, { env = {}, kill }: { env?: Record<string, string>; kill?: NodeJS.Signals } = {}): Promise<Ended> {
+async function step(
+  story: string,
+  { env = {}, kill }: { env?: Record<string, string>; kill?: NodeJS.Signals } = {},
+): Promise<Ended> {
   const file = (name: string): string => {
     const path = join(folder, `${name}-${count}`)
     writeFileSync(path, '')
@@ -39,7 +42,14 @@ async function step(story: string, { env = {}, kill }: { env?: Record<string, st
     await run('backup', async ({ work, output, report, secrets }) => { ${story} })`
   const started = Date.now()
   const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
-    env: { PATH: process.env['PATH'], RUNNER_TEMP: folder, GITHUB_OUTPUT: output, GITHUB_STATE: state, GITHUB_STEP_SUMMARY: summary, ...env },
+    env: {
+      PATH: process.env['PATH'],
+      RUNNER_TEMP: folder,
+      GITHUB_OUTPUT: output,
+      GITHUB_STATE: state,
+      GITHUB_STEP_SUMMARY: summary,
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let out = ''
@@ -49,10 +59,21 @@ async function step(story: string, { env = {}, kill }: { env?: Record<string, st
       if (kill && /^ready$/m.test(out) && !child.killed) child.kill(kill)
     })
   }
-  const [exit, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) => child.on('close', (...ended) => resolve(ended)))
-  return { code: exit, signal, ms: Date.now() - started, out, outputs: readCommands(output), state: readCommands(state), summary: readFileSync(summary, 'utf8') }
+  const [exit, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
+    child.on('close', (...ended) => resolve(ended)),
+  )
+  return {
+    code: exit,
+    signal,
+    ms: Date.now() - started,
+    out,
+    outputs: readCommands(output),
+    state: readCommands(state),
+    summary: readFileSync(summary, 'utf8'),
+  }
 }
-const errors = (ended: Ended): string[] => ended.out.split('\n').filter((line) => line.startsWith('::error'))
+const errors = (ended: Ended): string[] =>
+  ended.out.split('\n').filter((line) => line.startsWith('::error'))
 
 describe('a step that ends well', () => {
   test('exits with 0, has its outputs, and leaves nothing held', async () => {
@@ -71,15 +92,29 @@ describe('a step that ends well', () => {
 
 describe('a step that fails', () => {
   test('by the user’s mistake: one line with the hint, no stack, exit code 1, and the outputs that there are', async () => {
-    const ended = await step(`output('proven', false); throw new UserError('no-such-bucket', 'There is no bucket x.', 'Make it.')`)
+    const ended = await step(
+      `output('proven', false); throw new UserError('no-such-bucket', 'There is no bucket x.', 'Make it.')`,
+    )
     assert.equal(ended.code, 1)
-    assert.deepEqual(errors(ended), ['::error title=backup failed::There is no bucket x.%0AMake it.'])
+    assert.deepEqual(errors(ended), [
+      '::error title=backup failed::There is no bucket x.%0AMake it.',
+    ])
     assert.doesNotMatch(ended.out, /\n\s+at /)
-    assert.deepEqual(ended.outputs, { proven: 'false', outcome: 'failure', 'error-code': 'no-such-bucket' })
-    assert.match(ended.summary, /^## ❌ backup failed\n\n\*\*There is no bucket x\.\*\*\n\nMake it\./)
+    assert.deepEqual(ended.outputs, {
+      proven: 'false',
+      outcome: 'failure',
+      'error-code': 'no-such-bucket',
+    })
+    assert.match(
+      ended.summary,
+      /^## ❌ backup failed\n\n\*\*There is no bucket x\.\*\*\n\nMake it\./,
+    )
   })
   test('with a report of its own: no second one', async () => {
-    assert.equal((await step(`report('## ❌ mine'); throw new UserError('x', 'm', 'h')`)).summary, '## ❌ mine')
+    assert.equal(
+      (await step(`report('## ❌ mine'); throw new UserError('x', 'm', 'h')`)).summary,
+      '## ❌ mine',
+    )
   })
   test('by our mistake: with its stack, and what caused it', async () => {
     const ended = await step(`throw new TypeError('oops', { cause: new Error('deeper') })`)
@@ -94,16 +129,29 @@ describe('a step that fails', () => {
     assert.match(ended.out, /^::debug::UserError: m%0A +at /m)
   })
   test('shows no secret, in the log, the summary or the outputs', async () => {
-    const env = { 'INPUT_DATABASE-URL': 'postgres://o:p%40ss%2Fw%3Ard@h/app', PGPASSWORD: 'another-secret' }
-    const ended = await step(`work.log.info('p@ss/w:rd'); work.log.warning('p@ss/w:rd'); throw new Error('for postgres://o:p%40ss%2Fw%3Ard@h/app and p@ss/w:rd and another-secret')`, { env })
-    const said = ended.out.split('\n').filter((line) => !line.startsWith('::add-mask::')).join('\n')
-    for (const secret of ['p%40ss', 'p@ss/w:rd', 'another-secret']) assert.ok(!`${said}${ended.summary}`.includes(secret), secret)
+    const env = {
+      'INPUT_DATABASE-URL': 'postgres://o:p%40ss%2Fw%3Ard@h/app',
+      PGPASSWORD: 'another-secret',
+    }
+    const ended = await step(
+      `work.log.info('p@ss/w:rd'); work.log.warning('p@ss/w:rd'); throw new Error('for postgres://o:p%40ss%2Fw%3Ard@h/app and p@ss/w:rd and another-secret')`,
+      { env },
+    )
+    const said = ended.out
+      .split('\n')
+      .filter((line) => !line.startsWith('::add-mask::'))
+      .join('\n')
+    for (const secret of ['p%40ss', 'p@ss/w:rd', 'another-secret'])
+      assert.ok(!`${said}${ended.summary}`.includes(secret), secret)
     assert.match(ended.out.split('\n')[0] ?? '', /^::add-mask::/, 'masks come first')
   })
 })
 
 describe('a step that is cancelled', () => {
-  for (const [kill, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {
+  for (const [kill, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
     test(`by ${kill}: cleans up to the end, says so, and exits with ${code}`, async () => {
       const ended = await step(
         `const timer = setInterval(() => {}, 1000)
@@ -120,36 +168,60 @@ describe('a step that is cancelled', () => {
     })
   }
   test('is cancelled whatever error the stopping made', async () => {
-    const ended = await step(`const timer = setInterval(() => {}, 1000); work.log.info('ready'); await aborted(work.signal).catch(() => { clearInterval(timer); throw new Error('pipe broke') })`, { kill: 'SIGTERM' })
+    const ended = await step(
+      `const timer = setInterval(() => {}, 1000); work.log.info('ready'); await aborted(work.signal).catch(() => { clearInterval(timer); throw new Error('pipe broke') })`,
+      { kill: 'SIGTERM' },
+    )
     assert.equal(ended.outputs['outcome'], 'cancelled')
     assert.deepEqual(errors(ended), [])
   })
   test('by a kill: what it held, itself first, is in the state', async () => {
-    const ended = await step(`work.hold({ kind: 'database', name: 'x', input: 'scratch-url' }); work.log.info('ready'); setInterval(() => {}, 1000); await aborted(work.signal)`, { kill: 'SIGKILL' })
+    const ended = await step(
+      `work.hold({ kind: 'database', name: 'x', input: 'scratch-url' }); work.log.info('ready'); setInterval(() => {}, 1000); await aborted(work.signal)`,
+      { kill: 'SIGKILL' },
+    )
     assert.equal(ended.signal, 'SIGKILL')
     const held = heldBefore({ STATE_held: ended.state['held'] })
-    assert.deepEqual(held.map(({ kind }) => kind), ['process', 'database'])
-    assert.match((held[0] as { startTicks: string }).startTicks, process.platform === 'linux' ? /^\d+$/ : /^$/)
+    assert.deepEqual(
+      held.map(({ kind }) => kind),
+      ['process', 'database'],
+    )
+    assert.match(
+      (held[0] as { startTicks: string }).startTicks,
+      process.platform === 'linux' ? /^\d+$/ : /^$/,
+    )
   })
 })
 
-test('a step that still runs when its clean-up begins is ended, and cleans up itself', { skip: process.platform !== 'linux' }, async () => {
-  let seen: string | undefined
-  const state = join(folder, `state-${count + 1}`)
-  const running = step(`const timer = setInterval(() => {}, 1000); try { await aborted(work.signal) } finally { clearInterval(timer); work.log.info('cleaned up') }`)
-  while (!(seen = readCommands(state)['held'])) await new Promise((resolve) => setTimeout(resolve, 20))
-  const code = `import { post } from '${source}actions/post.ts'; await post()`
-  const post = spawn(process.execPath, ['--input-type=module', '-e', code], { env: { PATH: process.env['PATH'], RUNNER_TEMP: folder, STATE_held: seen }, stdio: 'inherit' })
-  const exit = await new Promise<number | null>((resolve) => post.on('close', resolve))
-  assert.equal(exit, 0)
-  const ended = await running
-  assert.equal(ended.code, 143)
-  assert.match(ended.out, /cleaned up/)
-  assert.equal(ended.outputs['outcome'], 'cancelled')
-})
+test(
+  'a step that still runs when its clean-up begins is ended, and cleans up itself',
+  { skip: process.platform !== 'linux' },
+  async () => {
+    let seen: string | undefined
+    const state = join(folder, `state-${count + 1}`)
+    const running = step(
+      `const timer = setInterval(() => {}, 1000); try { await aborted(work.signal) } finally { clearInterval(timer); work.log.info('cleaned up') }`,
+    )
+    while (!(seen = readCommands(state)['held']))
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    const code = `import { post } from '${source}actions/post.ts'; await post()`
+    const post = spawn(process.execPath, ['--input-type=module', '-e', code], {
+      env: { PATH: process.env['PATH'], RUNNER_TEMP: folder, STATE_held: seen },
+      stdio: 'inherit',
+    })
+    const exit = await new Promise<number | null>((resolve) => post.on('close', resolve))
+    assert.equal(exit, 0)
+    const ended = await running
+    assert.equal(ended.code, 143)
+    assert.match(ended.out, /cleaned up/)
+    assert.equal(ended.outputs['outcome'], 'cancelled')
+  },
+)
 
 test('what a migration writes can give the runner no command', async () => {
-  const ended = await step(`work.log.info('plain'); work.log.info('a line\\n  ::set-output name=x::forged\\n::add-mask::e'); work.log.info('##[error]x')`)
+  const ended = await step(
+    `work.log.info('plain'); work.log.info('a line\\n  ::set-output name=x::forged\\n::add-mask::e'); work.log.info('##[error]x')`,
+  )
   const lines = ended.out.trim().split('\n')
   assert.equal(lines[0], 'plain')
   let token = ''
@@ -157,7 +229,8 @@ test('what a migration writes can give the runner no command', async () => {
     const begin = /^::stop-commands::(\S+)$/.exec(line)?.[1]
     if (begin && !token) token = begin
     else if (token && line === `::${token}::`) token = ''
-    else if (/^\s*::|##\[/.test(line)) assert.notEqual(token, '', `${line} stands where the runner obeys`)
+    else if (/^\s*::|##\[/.test(line))
+      assert.notEqual(token, '', `${line} stands where the runner obeys`)
   }
   assert.equal(token, '', 'and after it, commands are obeyed again')
 })
@@ -172,10 +245,14 @@ describe('the state of held things', () => {
     state.hold(database)
     state.release({ kind: 'cluster', directory: '/t/c' })
     state.release({ kind: 'cluster', directory: '/t/other' })
-    assert.deepEqual(saved, [[cluster], [cluster, database], [database]].map((held) => `held=${JSON.stringify(held)}`))
+    assert.deepEqual(
+      saved,
+      [[cluster], [cluster, database], [database]].map((held) => `held=${JSON.stringify(held)}`),
+    )
     assert.deepEqual(heldBefore({ STATE_held: saved.at(-1)?.slice('held='.length) }), [database])
   })
   test('is empty when there is none, or it cannot be read', () => {
-    for (const state of [undefined, '', '{', 'null', '{}', '[1,null]']) assert.deepEqual(heldBefore({ STATE_held: state }), [])
+    for (const state of [undefined, '', '{', 'null', '{}', '[1,null]'])
+      assert.deepEqual(heldBefore({ STATE_held: state }), [])
   })
 })

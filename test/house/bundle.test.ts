@@ -9,9 +9,19 @@ const root = dirname(dirname(import.meta.dirname))
 
 describe('a bundle is refused for', () => {
   const bad: [title: string, name: string, text: string, says: RegExp][] = [
-    ['a module that is missing', 'index.js', 'var e=webpackMissingModule("x")', /a module is missing/],
+    [
+      'a module that is missing',
+      'index.js',
+      'var e=webpackMissingModule("x")',
+      /a module is missing/,
+    ],
     ['a require that hides', '1.index.js', 'const r=eval("require")("os")', /eval of require/],
-    ['a require that hides behind a comma', '1.index.js', "const r=(0,eval)('require')", /eval of require/],
+    [
+      'a require that hides behind a comma',
+      '1.index.js',
+      "const r=(0,eval)('require')",
+      /eval of require/,
+    ],
     ['its size', 'index.js', 'x'.repeat(4_000_001), /over the 4000000/],
   ]
   for (const [title, name, text, says] of bad) {
@@ -22,24 +32,40 @@ describe('a bundle is refused for', () => {
     })
   }
 
-  test('licenses that are missing', () => assert.match(checkBundle(bundle({ 'index.js': '', 'cli.js': '' }))[0] ?? '', /licenses\.txt/))
-  test('a command line that is missing', () => assert.match(checkBundle(bundle({ 'index.js': '', 'licenses.txt': '' }))[0] ?? '', /cli\.js/))
+  test('licenses that are missing', () =>
+    assert.match(checkBundle(bundle({ 'index.js': '', 'cli.js': '' }))[0] ?? '', /licenses\.txt/))
+  test('a command line that is missing', () =>
+    assert.match(checkBundle(bundle({ 'index.js': '', 'licenses.txt': '' }))[0] ?? '', /cli\.js/))
 })
 
 test("pg's native driver, which we never ask for, is let pass", () => {
-  assert.deepEqual(checkBundle(bundle({ 'index.js': 'e.exports=eval("require")("pg-native")', 'cli.js': '', 'licenses.txt': '' })), [])
+  assert.deepEqual(
+    checkBundle(
+      bundle({
+        'index.js': 'e.exports=eval("require")("pg-native")',
+        'cli.js': '',
+        'licenses.txt': '',
+      }),
+    ),
+    [],
+  )
 })
 
 test('the committed bundle passes, and exports what each action imports', async () => {
   const dist = join(root, 'dist')
   assert.deepEqual(checkBundle(dist), [])
-  const bundled = Object.keys(await import(join(dist, 'index.js')) as object)
+  const bundled = Object.keys((await import(join(dist, 'index.js'))) as object)
   const scripts = globSync('actions/{,*/}{main,post}.js', { cwd: root })
   assert.ok(scripts.length >= 4)
   for (const script of scripts) {
     const text = readFileSync(join(root, script), 'utf8')
-    const name = /^import \{ (\w+)(?: as \w+)? \} from '(?:\.\.\/)+dist\/index\.js'$/m.exec(text)?.[1]
-    assert.ok(name !== undefined && bundled.includes(name), `${script} imports ${name}, the bundle exports ${bundled.join(', ')}`)
+    const name = /^import \{ (\w+)(?: as \w+)? \} from '(?:\.\.\/)+dist\/index\.js'$/m.exec(
+      text,
+    )?.[1]
+    assert.ok(
+      name !== undefined && bundled.includes(name),
+      `${script} imports ${name}, the bundle exports ${bundled.join(', ')}`,
+    )
   }
   assert.equal(readFileSync(join(dist, 'cli.js'), 'utf8'), cliScript)
   assert.ok(bundled.includes('cli'))

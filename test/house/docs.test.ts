@@ -14,7 +14,9 @@ const pages = globSync(['*.md', 'docs/**/*.md', 'actions/**/*.md'], { cwd: root 
 
 /** The fenced blocks of one language. */
 function blocks(page: string, language: string): string[] {
-  return [...read(page).matchAll(/^```(\w+)\n(.*?)^```$/gms)].filter(([, of]) => of === language).map(([, , text = '']) => text)
+  return [...read(page).matchAll(/^```(\w+)\n(.*?)^```$/gms)]
+    .filter(([, of]) => of === language)
+    .map(([, , text = '']) => text)
 }
 
 /** A page without its fenced blocks. */
@@ -39,20 +41,36 @@ interface Use {
 function uses(value: unknown): Use[] {
   if (Array.isArray(value)) return value.flatMap(uses)
   if (typeof value !== 'object' || value === null) return []
-  const own = 'uses' in value && typeof value.uses === 'string' && value.uses.startsWith('OWNER/holdfast') ? [value as Use] : []
+  const own =
+    'uses' in value && typeof value.uses === 'string' && value.uses.startsWith('OWNER/holdfast')
+      ? [value as Use]
+      : []
   return [...own, ...Object.values(value).flatMap(uses)]
 }
 
 function assertNames(given: object | undefined, known: Names | undefined, what: string): void {
-  for (const name of Object.keys(given ?? {})) assert.ok(known && name in known, `${what} has no ${name}`)
-  for (const [name, of] of Object.entries(known ?? {})) assert.ok(!of?.required || name in (given ?? {}), `${what} needs ${name}`)
+  for (const name of Object.keys(given ?? {}))
+    assert.ok(known && name in known, `${what} has no ${name}`)
+  for (const [name, of] of Object.entries(known ?? {}))
+    assert.ok(!of?.required || name in (given ?? {}), `${what} needs ${name}`)
 }
 
 /** As GitHub makes an anchor of a heading. */
-const anchorOf = (heading: string): string => heading.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, '').replaceAll(' ', '-')
+const anchorOf = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} _-]/gu, '')
+    .replaceAll(' ', '-')
 
 test('the pages that we promise are there', () => {
-  for (const page of ['README.md', 'docs/architecture.md', 'docs/format.md', 'docs/threat-model.md', 'docs/recipes.md']) assert.ok(pages.includes(page), page)
+  for (const page of [
+    'README.md',
+    'docs/architecture.md',
+    'docs/format.md',
+    'docs/threat-model.md',
+    'docs/recipes.md',
+  ])
+    assert.ok(pages.includes(page), page)
   assert.match(read('LICENSE'), /^MIT License\n/)
 })
 
@@ -64,16 +82,27 @@ for (const page of pages) {
         const [file = '', anchor] = target.split('#')
         const path = file === '' ? page : join(dirname(page), file)
         assert.ok(existsSync(join(root, path)), `${target} leads nowhere`)
-        if (anchor !== undefined) assert.ok([...prose(path).matchAll(/^#+ (.*)$/gm)].some(([, heading = '']) => anchorOf(heading) === anchor), `${path} has no heading #${anchor}`)
+        if (anchor !== undefined)
+          assert.ok(
+            [...prose(path).matchAll(/^#+ (.*)$/gm)].some(
+              ([, heading = '']) => anchorOf(heading) === anchor,
+            ),
+            `${path} has no heading #${anchor}`,
+          )
       }
     })
 
     test('names files of ours that are there', () => {
-      for (const [, path = ''] of read(page).matchAll(/(?<![\w./-])((?:src|test|scripts|docs|dist|\.ci)\/[\w./-]*\w)/g)) assert.ok(existsSync(join(root, path)), path)
+      for (const [, path = ''] of read(page).matchAll(
+        /(?<![\w./-])((?:src|test|scripts|docs|dist|\.ci)\/[\w./-]*\w)/g,
+      ))
+        assert.ok(existsSync(join(root, path)), path)
     })
 
     test('names nothing of one machine', () => {
-      const paths = [...read(page).matchAll(/(?<![\w.-])\/(?:work|tmp|home|root|Users)\/\S*/g)].map(([path]) => path)
+      const paths = [...read(page).matchAll(/(?<![\w.-])\/(?:work|tmp|home|root|Users)\/\S*/g)].map(
+        ([path]) => path,
+      )
       assert.deepEqual(paths, [])
     })
 
@@ -100,22 +129,40 @@ for (const page of pages) {
 }
 
 test('README.md has one workflow for each action', () => {
-  const used = blocks('README.md', 'yaml').map((text) => uses(parse(text)).map((use) => /actions\/([\w-]+)@/.exec(use.uses)?.[1]))
+  const used = blocks('README.md', 'yaml').map((text) =>
+    uses(parse(text)).map((use) => /actions\/([\w-]+)@/.exec(use.uses)?.[1]),
+  )
   assert.deepEqual(used, [['backup'], ['verify'], ['test-migration'], ['restore']])
 })
 
 test('docs/architecture.md has a line for each dependency, and names each folder of the source', () => {
   const page = read('docs/architecture.md')
   const project = JSON.parse(read('package.json')) as Record<string, Record<string, string>>
-  const [shipped = '', others = ''] = page.slice(page.indexOf('\n## Dependencies')).split('For building and testing only')
-  const lines = (part: string): string[] => [...part.matchAll(/^\| (`.*?) \|/gm)].flatMap(([, cell = '']) => [...cell.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name)).sort()
+  const [shipped = '', others = ''] = page
+    .slice(page.indexOf('\n## Dependencies'))
+    .split('For building and testing only')
+  const lines = (part: string): string[] =>
+    [...part.matchAll(/^\| (`.*?) \|/gm)]
+      .flatMap(([, cell = '']) => [...cell.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name))
+      .sort()
   assert.deepEqual(lines(shipped), Object.keys(project.dependencies ?? {}).sort())
-  assert.deepEqual(lines(others), [...Object.keys(project.devDependencies ?? {}), ...Object.keys(project.optionalDependencies ?? {})].sort())
-  for (const folder of globSync('src/*/', { cwd: root })) assert.ok(page.includes(`\`${folder.replace(/\/?$/, '/')}\``), folder)
+  assert.deepEqual(
+    lines(others),
+    [
+      ...Object.keys(project.devDependencies ?? {}),
+      ...Object.keys(project.optionalDependencies ?? {}),
+    ].sort(),
+  )
+  for (const folder of globSync('src/*/', { cwd: root }))
+    assert.ok(page.includes(`\`${folder.replace(/\/?$/, '/')}\``), folder)
 })
 
 test('docs/threat-model.md names a test for each invariant', () => {
-  const rows = /\| invariant \| shown by \|\n\| --- \| --- \|\n((?:\|.*\n)+)/.exec(read('docs/threat-model.md'))?.[1]?.trim().split('\n') ?? []
+  const rows =
+    /\| invariant \| shown by \|\n\| --- \| --- \|\n((?:\|.*\n)+)/
+      .exec(read('docs/threat-model.md'))?.[1]
+      ?.trim()
+      .split('\n') ?? []
   assert.ok(rows.length > 10)
   for (const row of rows) assert.match(row, /`test\/[\w/-]+\.test\.ts`.*\|$/)
 })
@@ -123,19 +170,26 @@ test('docs/threat-model.md names a test for each invariant', () => {
 describe('docs/format.md', () => {
   const [example = ''] = blocks('docs/format.md', 'json')
 
-  test('shows a manifest that reads, with its right digest', () => assert.equal(readManifest(example, 'in docs/format.md').format, 1))
+  test('shows a manifest that reads, with its right digest', () =>
+    assert.equal(readManifest(example, 'in docs/format.md').format, 1))
 
   test('describes each of its members', () => {
     const page = prose('docs/format.md')
     const named = (value: unknown, path: string[]): string[] => {
       // below these, names are the database's own
       if (['schema', 'extensions', 'matviews'].includes(path.at(-1) ?? '')) return []
-      if (path.at(-1) === 'sequences') return named(Object.values(value as object)[0], [...path, '*'])
+      if (path.at(-1) === 'sequences')
+        return named(Object.values(value as object)[0], [...path, '*'])
       if (Array.isArray(value)) return value.flatMap((each) => named(each, path))
       if (typeof value !== 'object' || value === null) return []
-      return Object.entries(value).flatMap(([name, inner]) => [name, ...named(inner, [...path, name])])
+      return Object.entries(value).flatMap(([name, inner]) => [
+        name,
+        ...named(inner, [...path, name]),
+      ])
     }
-    const missing = [...new Set(named(JSON.parse(example), []))].filter((name) => !new RegExp(`\`[\\w[\\].]*\\b${name}\\b[\\w[\\].]*\``).test(page))
+    const missing = [...new Set(named(JSON.parse(example), []))].filter(
+      (name) => !new RegExp(`\`[\\w[\\].]*\\b${name}\\b[\\w[\\].]*\``).test(page),
+    )
     assert.deepEqual(missing, [])
   })
 

@@ -5,8 +5,10 @@ import { alternatives, innerLayers, layers, typesOnly } from './layers.ts'
 /** The import rule of docs/architecture.md: imports point down, by the layers of `layers.ts`, and never in a circle. */
 
 /** Where the runner's own packages and the process's environment may be met. */
-const runnerPackages = (file: string): boolean => file.startsWith('src/github/') || file.startsWith('src/storage/artifact/')
-const environmentReaders = (file: string): boolean => file.startsWith('src/github/') || file.startsWith('src/actions/')
+const runnerPackages = (file: string): boolean =>
+  file.startsWith('src/github/') || file.startsWith('src/storage/artifact/')
+const environmentReaders = (file: string): boolean =>
+  file.startsWith('src/github/') || file.startsWith('src/actions/')
 
 export interface Offence {
   file: string
@@ -27,7 +29,8 @@ export function offences(file: string, text: string): Offence[] {
       const what = judge(file, imported.name, imported.typeOnly)
       if (what !== undefined) note(node, what)
     }
-    if (readsEnvironment(node) && !environmentReaders(file)) note(node, 'reads process.env, which only src/github and src/actions may')
+    if (readsEnvironment(node) && !environmentReaders(file))
+      note(node, 'reads process.env, which only src/github and src/actions may')
     ts.forEachChild(node, visit)
   }
   visit(source)
@@ -37,8 +40,10 @@ export function offences(file: string, text: string): Offence[] {
 /** The module that a node imports: by import, export … from, import(…) or a type's import('…'). */
 function importOf(node: ts.Node): { name: string; typeOnly: boolean } | undefined {
   if (ts.isImportDeclaration(node)) return text(node.moduleSpecifier, isTypeOnly(node.importClause))
-  if (ts.isExportDeclaration(node) && node.moduleSpecifier !== undefined) return text(node.moduleSpecifier, node.isTypeOnly)
-  if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) return text(node.argument.literal, true)
+  if (ts.isExportDeclaration(node) && node.moduleSpecifier !== undefined)
+    return text(node.moduleSpecifier, node.isTypeOnly)
+  if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument))
+    return text(node.argument.literal, true)
   if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
     const [argument] = node.arguments
     return (argument && text(argument, false)) ?? { name: '(computed)', typeOnly: false }
@@ -61,8 +66,14 @@ function isTypeOnly(clause: ts.ImportClause | undefined): boolean {
 
 function judge(file: string, name: string, typeOnly: boolean): string | undefined {
   if (name === '(computed)') return 'imports a computed name, which nobody can check'
-  if (name === 'process' || name === 'node:process') return environmentReaders(file) ? undefined : `imports ${name}, by which the environment could be read`
-  if (name.startsWith('@actions/')) return runnerPackages(file) ? undefined : `imports ${name}, which only src/github and src/storage/artifact may`
+  if (name === 'process' || name === 'node:process')
+    return environmentReaders(file)
+      ? undefined
+      : `imports ${name}, by which the environment could be read`
+  if (name.startsWith('@actions/'))
+    return runnerPackages(file)
+      ? undefined
+      : `imports ${name}, which only src/github and src/storage/artifact may`
   if (!name.startsWith('.')) return undefined
   const target = posix.join(posix.dirname(file), name)
   const why = refusal(file, target, typeOnly)
@@ -74,10 +85,18 @@ function refusal(file: string, target: string, typeOnly: boolean): string | unde
   const [from, to] = [roomOf(file), roomOf(target)]
   if (from === to) return refusalWithin(from, file, target)
   const [upper, lower] = [levelOf(layers, from), levelOf(layers, to)]
-  if (upper === -1 || lower === -1) return `src/${upper === -1 ? from : to} is in no layer of test/house/layers.ts`
-  if (lower <= upper) return `${from} may import only what stands below it: ${layers.slice(upper + 1).flat().join(', ') || 'nothing'}`
+  if (upper === -1 || lower === -1)
+    return `src/${upper === -1 ? from : to} is in no layer of test/house/layers.ts`
+  if (lower <= upper)
+    return `${from} may import only what stands below it: ${
+      layers
+        .slice(upper + 1)
+        .flat()
+        .join(', ') || 'nothing'
+    }`
   const code = typesOnly[from]
-  if (code && !typeOnly && levelOf(layers, 'errors') > lower && !code.includes(target)) return `${from} may import only types of ${to}`
+  if (code && !typeOnly && levelOf(layers, 'errors') > lower && !code.includes(target))
+    return `${from} may import only types of ${to}`
   return undefined
 }
 
@@ -85,15 +104,26 @@ function refusalWithin(room: string, file: string, target: string): string | und
   const [from, to] = [subRoomOf(file), subRoomOf(target)]
   if (from === to || to === undefined) {
     const dispatcher = alternatives[room]
-    return dispatcher !== undefined && from !== undefined && target === dispatcher ? `only what stands above ${room} imports ${dispatcher}` : undefined
+    return dispatcher !== undefined && from !== undefined && target === dispatcher
+      ? `only what stands above ${room} imports ${dispatcher}`
+      : undefined
   }
   const dispatcher = alternatives[room]
-  if (dispatcher !== undefined) return file === dispatcher ? undefined : `only ${dispatcher} imports a sub-folder of ${room}`
+  if (dispatcher !== undefined)
+    return file === dispatcher ? undefined : `only ${dispatcher} imports a sub-folder of ${room}`
   const inner = innerLayers[room]
   if (inner === undefined) return undefined
   const [upper, lower] = [from === undefined ? -1 : levelOf(inner, from), levelOf(inner, to)]
-  if (lower === -1 || (from !== undefined && upper === -1)) return `src/${room}/${lower === -1 ? to : from} is in no layer of test/house/layers.ts`
-  return lower > upper ? undefined : `${room}/${from} may import only what stands below it: ${inner.slice(upper + 1).flat().join(', ') || 'nothing'}`
+  if (lower === -1 || (from !== undefined && upper === -1))
+    return `src/${room}/${lower === -1 ? to : from} is in no layer of test/house/layers.ts`
+  return lower > upper
+    ? undefined
+    : `${room}/${from} may import only what stands below it: ${
+        inner
+          .slice(upper + 1)
+          .flat()
+          .join(', ') || 'nothing'
+      }`
 }
 
 /** The first circle among the files, as the path that closes it, types included; undefined if there is none. */
@@ -145,12 +175,20 @@ function subRoomOf(file: string): string | undefined {
 
 /** `process.env`, `process['env']`, `const { env } = process`, and the same by globalThis. */
 function readsEnvironment(node: ts.Node): boolean {
-  if (ts.isPropertyAccessExpression(node)) return node.name.text === 'env' && isProcess(node.expression)
+  if (ts.isPropertyAccessExpression(node))
+    return node.name.text === 'env' && isProcess(node.expression)
   if (ts.isElementAccessExpression(node)) return isProcess(node.expression)
-  return ts.isVariableDeclaration(node) && node.initializer !== undefined && isProcess(node.initializer)
+  return (
+    ts.isVariableDeclaration(node) && node.initializer !== undefined && isProcess(node.initializer)
+  )
 }
 
 function isProcess(node: ts.Expression): boolean {
-  return (ts.isIdentifier(node) && node.text === 'process') ||
-    (ts.isPropertyAccessExpression(node) && node.name.text === 'process' && ts.isIdentifier(node.expression) && node.expression.text === 'globalThis')
+  return (
+    (ts.isIdentifier(node) && node.text === 'process') ||
+    (ts.isPropertyAccessExpression(node) &&
+      node.name.text === 'process' &&
+      ts.isIdentifier(node.expression) &&
+      node.expression.text === 'globalThis')
+  )
 }

@@ -17,7 +17,13 @@ export const layers: readonly (readonly string[])[] = [
 
 /** The layers inside a folder, from the top down, where its sub-folders build on each other. */
 export const innerLayers: Readonly<Record<string, readonly (readonly string[])[]>> = {
-  postgres: [['tables'], ['pg-dump', 'pg-restore', 'server'], ['fingerprint'], ['programs'], ['connection']],
+  postgres: [
+    ['tables'],
+    ['pg-dump', 'pg-restore', 'server'],
+    ['fingerprint'],
+    ['programs'],
+    ['connection'],
+  ],
   report: [['restore', 'verify'], ['markdown']],
 }
 

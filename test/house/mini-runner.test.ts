@@ -7,7 +7,8 @@ import { runAction } from '../support/mini-runner.ts'
 
 test('inputs and their defaults, outputs, state, summary, environment and the post step', async () => {
   const root = action({
-    inputs: "  two-words:\n    default: 'usual'\n  given:\n    description: x\n  token:\n    default: ${{ github.token }}\n",
+    inputs:
+      "  two-words:\n    default: 'usual'\n  given:\n    description: x\n  token:\n    default: ${{ github.token }}\n",
     main: `
       const { appendFileSync } = await import('node:fs')
       const { env } = process
@@ -39,17 +40,26 @@ test('a secret is masked from where it is named, in the log and in annotations',
   const run = await runAction('try', {}, { root })
   assert.equal(run.log, 'early s3cret\nlate ***\nError: wrong ***\nnext\n')
   assert.match(run.raw, /late s3cret/)
-  assert.deepEqual(run.annotations, [{ level: 'error', message: 'wrong ***\nnext', properties: { title: 'No ***', file: 'a.ts' } }])
+  assert.deepEqual(run.annotations, [
+    { level: 'error', message: 'wrong ***\nnext', properties: { title: 'No ***', file: 'a.ts' } },
+  ])
 })
 
 test('commands that are stopped are only text', async () => {
-  const root = action({ main: `for (const line of ['::stop-commands::word', '::error::not one', '::word::', '::warning::one']) console.log(line)` })
+  const root = action({
+    main: `for (const line of ['::stop-commands::word', '::error::not one', '::word::', '::warning::one']) console.log(line)`,
+  })
   const run = await runAction('try', {}, { root })
-  assert.deepEqual(run.annotations.map(({ message }) => message), ['one'])
+  assert.deepEqual(
+    run.annotations.map(({ message }) => message),
+    ['one'],
+  )
 })
 
 test('a summary over 1 MiB is dropped whole', async () => {
-  const root = action({ main: `(await import('node:fs')).writeFileSync(process.env.GITHUB_STEP_SUMMARY, 'x'.repeat(1024 * 1024 + 1))` })
+  const root = action({
+    main: `(await import('node:fs')).writeFileSync(process.env.GITHUB_STEP_SUMMARY, 'x'.repeat(1024 * 1024 + 1))`,
+  })
   assert.equal((await runAction('try', {}, { root })).summary, '')
 })
 
@@ -69,17 +79,30 @@ test('a cancel is SIGINT, SIGTERM after 7.5 s, SIGKILL after 2.5 s more; the pos
 })
 
 test('a child that keeps the step open is seen', async () => {
-  const root = action({ main: "(await import('node:child_process')).spawn('sleep', ['7'], { stdio: 'inherit', detached: true }).unref()" })
+  const root = action({
+    main: "(await import('node:child_process')).spawn('sleep', ['7'], { stdio: 'inherit', detached: true }).unref()",
+  })
   assert.equal((await runAction('try', {}, { root })).leftOpen, true)
 })
 
-function action({ inputs = '', main, post }: { inputs?: string; main: string; post?: string }): string {
+function action({
+  inputs = '',
+  main,
+  post,
+}: {
+  inputs?: string
+  main: string
+  post?: string
+}): string {
   const root = mkdtempSync(join(tmpdir(), 'action-'))
   after(() => rmSync(root, { recursive: true }))
   const folder = join(root, 'actions', 'try')
   mkdirSync(folder, { recursive: true })
   writeFileSync(join(root, 'package.json'), '{"type":"module"}')
-  writeFileSync(join(folder, 'action.yml'), `inputs:\n${inputs || '  none:\n'}runs:\n  using: node24\n  main: main.js\n${post === undefined ? '' : '  post: post.js\n'}`)
+  writeFileSync(
+    join(folder, 'action.yml'),
+    `inputs:\n${inputs || '  none:\n'}runs:\n  using: node24\n  main: main.js\n${post === undefined ? '' : '  post: post.js\n'}`,
+  )
   writeFileSync(join(folder, 'main.js'), main)
   if (post !== undefined) writeFileSync(join(folder, 'post.js'), post)
   return root

@@ -10,12 +10,20 @@ const root = dirname(dirname(import.meta.dirname))
 const workflows = globSync('.github/workflows/*.yml', { cwd: root }).sort()
 const actions = ['action.yml', ...globSync('actions/*/action.yml', { cwd: root }).sort()]
 
-interface Step { id?: string; uses?: string; run?: string; with?: Record<string, string> }
+interface Step {
+  id?: string
+  uses?: string
+  run?: string
+  with?: Record<string, string>
+}
 interface Workflow {
   on: Record<string, unknown>
   permissions?: Record<string, string>
   concurrency?: { group: string; 'cancel-in-progress': boolean }
-  jobs: Record<string, { permissions?: Record<string, string>; steps: Step[]; outputs?: Record<string, string> }>
+  jobs: Record<
+    string,
+    { permissions?: Record<string, string>; steps: Step[]; outputs?: Record<string, string> }
+  >
 }
 interface Action {
   inputs?: Record<string, { description?: string; required?: boolean; default?: unknown }>
@@ -23,18 +31,26 @@ interface Action {
   runs: { using: string; main?: string; post?: string; steps?: Step[] }
 }
 
-const readWorkflow = (file: string): Workflow => parse(readFileSync(join(root, file), 'utf8')) as Workflow
+const readWorkflow = (file: string): Workflow =>
+  parse(readFileSync(join(root, file), 'utf8')) as Workflow
 const readAction = (file: string): Action => parse(readFileSync(join(root, file), 'utf8')) as Action
 
 /** Every list of steps that the repository has: of each job and each composite action. */
 const stepLists = [
-  ...workflows.flatMap((file) => Object.entries(readWorkflow(file).jobs).map(([job, { steps }]) => ({ where: `${file}, job ${job}`, steps }))),
+  ...workflows.flatMap((file) =>
+    Object.entries(readWorkflow(file).jobs).map(([job, { steps }]) => ({
+      where: `${file}, job ${job}`,
+      steps,
+    })),
+  ),
   ...actions.map((file) => ({ where: file, steps: readAction(file).runs.steps ?? [] })),
 ]
 
 test('there are the workflows and actions that we promise', () => {
-  for (const name of ['ci', 'nightly', 'migration-check']) assert.ok(workflows.includes(`.github/workflows/${name}.yml`), name)
-  for (const name of ['backup', 'verify', 'test-migration', 'restore', 'nightly']) assert.ok(actions.includes(`actions/${name}/action.yml`), name)
+  for (const name of ['ci', 'nightly', 'migration-check'])
+    assert.ok(workflows.includes(`.github/workflows/${name}.yml`), name)
+  for (const name of ['backup', 'verify', 'test-migration', 'restore', 'nightly'])
+    assert.ok(actions.includes(`actions/${name}/action.yml`), name)
 })
 
 describe('steps that use our actions', () => {
@@ -44,21 +60,38 @@ describe('steps that use our actions', () => {
       if (own === undefined) continue
       test(`${where}: ${id ?? uses} gives inputs that exist, and all that are required`, () => {
         const { inputs = {} } = readAction(join(own, 'action.yml'))
-        assert.deepEqual(Object.keys(given).filter((name) => !(name in inputs)), [])
-        assert.deepEqual(Object.entries(inputs).filter(([name, { required }]) => required === true && !(name in given)).map(([name]) => name), [])
+        assert.deepEqual(
+          Object.keys(given).filter((name) => !(name in inputs)),
+          [],
+        )
+        assert.deepEqual(
+          Object.entries(inputs)
+            .filter(([name, { required }]) => required === true && !(name in given))
+            .map(([name]) => name),
+          [],
+        )
       })
     }
     test(`${where}: outputs that are read exist`, () => {
-      const text = JSON.stringify(where.startsWith('.github') ? readWorkflow(where.split(',')[0] ?? '') : readAction(where))
+      const text = JSON.stringify(
+        where.startsWith('.github') ? readWorkflow(where.split(',')[0] ?? '') : readAction(where),
+      )
       for (const [, id = '', output = ''] of text.matchAll(/steps\.([\w-]+)\.outputs\.([\w-]+)/g)) {
         const step = steps.find((candidate) => candidate.id === id)
         const own = /^(?:\$|\.)\/(actions\/[\w-]+)$/.exec(step?.uses ?? '')?.[1]
-        if (own !== undefined) assert.ok(output in (readAction(join(own, 'action.yml')).outputs ?? {}), `${own} has no output ${output}`)
+        if (own !== undefined)
+          assert.ok(
+            output in (readAction(join(own, 'action.yml')).outputs ?? {}),
+            `${own} has no output ${output}`,
+          )
       }
     })
     test(`${where}: no expression stands in a script`, () => {
       // whoever can choose the value would choose what runs: pass it by env
-      assert.deepEqual(steps.filter(({ run = '' }) => run.includes('${{')).map(({ run }) => run), [])
+      assert.deepEqual(
+        steps.filter(({ run = '' }) => run.includes('${{')).map(({ run }) => run),
+        [],
+      )
     })
   }
 })
@@ -75,14 +108,20 @@ describe('the contract of each action', () => {
       for (const name of ['outcome', 'error-code']) assert.ok(name in outputs, `no output ${name}`)
       if (runs.using === 'composite') return
       assert.equal(runs.using, 'node24')
-      for (const script of [runs.main, runs.post]) if (script !== undefined) assert.ok(existsSync(join(root, dirname(file), script)), script)
+      for (const script of [runs.main, runs.post])
+        if (script !== undefined) assert.ok(existsSync(join(root, dirname(file), script)), script)
     })
   }
 
   test('nightly takes every input of backup and verify, but which backup', () => {
     const { inputs = {} } = readAction('actions/nightly/action.yml')
-    const names = ['backup', 'verify'].flatMap((name) => Object.keys(readAction(`actions/${name}/action.yml`).inputs ?? {}))
-    assert.deepEqual(Object.keys(inputs).sort(), [...new Set(names)].filter((name) => name !== 'backup').sort())
+    const names = ['backup', 'verify'].flatMap((name) =>
+      Object.keys(readAction(`actions/${name}/action.yml`).inputs ?? {}),
+    )
+    assert.deepEqual(
+      Object.keys(inputs).sort(),
+      [...new Set(names)].filter((name) => name !== 'backup').sort(),
+    )
   })
 })
 
@@ -92,7 +131,9 @@ describe('the workflows', () => {
       const { permissions, jobs } = readWorkflow(file)
       assert.deepEqual(permissions, {})
       for (const job of Object.values(jobs)) {
-        const writes = Object.entries(job.permissions ?? {}).filter(([, right]) => right !== 'read').map(([scope]) => scope)
+        const writes = Object.entries(job.permissions ?? {})
+          .filter(([, right]) => right !== 'read')
+          .map(([scope]) => scope)
         assert.deepEqual(writes, file.endsWith('migration-check.yml') ? ['pull-requests'] : [])
       }
     })
@@ -107,14 +148,25 @@ describe('the workflows', () => {
   })
 
   test('the migration check runs on pull requests and when called, never with the rights of pull_request_target', () => {
-    assert.deepEqual(Object.keys(readWorkflow('.github/workflows/migration-check.yml').on), ['pull_request', 'workflow_call'])
+    assert.deepEqual(Object.keys(readWorkflow('.github/workflows/migration-check.yml').on), [
+      'pull_request',
+      'workflow_call',
+    ])
   })
 })
 
 const actionlint = goTool('actionlint')
-test('actionlint has nothing to say but that it does not know `$/`', { skip: actionlint === undefined && 'NOT SHOWN: neither actionlint nor Go is here' }, () => {
-  // $/ (the repository of the running workflow) is younger than actionlint's checks
-  const known = 'specifying action "\\$/actions/[a-z-]+" in invalid format because ref is missing'
-  const { status, stdout, stderr } = spawnSync(actionlint ?? '', ['-no-color', '-ignore', known, ...workflows], { cwd: root, encoding: 'utf8' })
-  assert.equal(status, 0, stdout + stderr)
-})
+test(
+  'actionlint has nothing to say but that it does not know `$/`',
+  { skip: actionlint === undefined && 'NOT SHOWN: neither actionlint nor Go is here' },
+  () => {
+    // $/ (the repository of the running workflow) is younger than actionlint's checks
+    const known = 'specifying action "\\$/actions/[a-z-]+" in invalid format because ref is missing'
+    const { status, stdout, stderr } = spawnSync(
+      actionlint ?? '',
+      ['-no-color', '-ignore', known, ...workflows],
+      { cwd: root, encoding: 'utf8' },
+    )
+    assert.equal(status, 0, stdout + stderr)
+  },
+)

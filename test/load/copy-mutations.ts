@@ -71,16 +71,26 @@ export interface CopyMutation {
 
 const rows = (sql: string): CopyMutation => ({ sql, level: 'restored' })
 /** Rows and sequences are all there: something else is otherwise. */
-const other = (sql: string, from?: number): CopyMutation => ({ sql, level: 'counted', ...(from === undefined ? {} : { from }) })
+const other = (sql: string, from?: number): CopyMutation => ({
+  sql,
+  level: 'counted',
+  ...(from === undefined ? {} : { from }),
+})
 
 /** What is promised: numbers of rows and large objects, and sequences, by `counted`; all else by `identical`. */
 export const copyMutations: Record<string, CopyMutation> = {
   'a row gone': rows('DELETE FROM people WHERE id = 77'),
   'a row more': rows(`INSERT INTO people (id) VALUES (1000)`),
   'a row of an unlogged table gone': rows('DELETE FROM passing WHERE id = 2'),
-  'rows of a table without columns': rows('CREATE TABLE hollow (); INSERT INTO hollow DEFAULT VALUES'),
-  'a row moved to another partition': rows(`UPDATE days SET day = '2026-02-10' WHERE day = '2026-01-10'`),
-  'a row moved to an inheritance child': rows(`WITH moved AS (DELETE FROM ONLY parent WHERE id = 3 RETURNING *) INSERT INTO child (id, said) SELECT * FROM moved`),
+  'rows of a table without columns': rows(
+    'CREATE TABLE hollow (); INSERT INTO hollow DEFAULT VALUES',
+  ),
+  'a row moved to another partition': rows(
+    `UPDATE days SET day = '2026-02-10' WHERE day = '2026-01-10'`,
+  ),
+  'a row moved to an inheritance child': rows(
+    `WITH moved AS (DELETE FROM ONLY parent WHERE id = 3 RETURNING *) INSERT INTO child (id, said) SELECT * FROM moved`,
+  ),
   'a table gone': rows('DROP TABLE odd'),
   'a table more': rows('CREATE TABLE surplus ()'),
   'a table by another name': rows('ALTER TABLE plain RENAME TO plane'),
@@ -95,10 +105,16 @@ export const copyMutations: Record<string, CopyMutation> = {
   'an identity’s sequence behind': rows(`SELECT setval('counted_id_seq', 10)`),
   'a sequence gone': rows('DROP SEQUENCE numbers'),
 
-  'a row there twice, another gone': other(`ALTER TABLE plain DISABLE RULE quiet; INSERT INTO plain SELECT * FROM plain WHERE a = 'x'; DELETE FROM plain WHERE a = ''; ALTER TABLE plain ENABLE RULE quiet`),
-  'rows there an even number of times': other(`UPDATE plain SET a = 'x', b = NULL, c = 7, d = NULL WHERE ctid IN (SELECT ctid FROM plain WHERE a = '1' LIMIT 2)`),
+  'a row there twice, another gone': other(
+    `ALTER TABLE plain DISABLE RULE quiet; INSERT INTO plain SELECT * FROM plain WHERE a = 'x'; DELETE FROM plain WHERE a = ''; ALTER TABLE plain ENABLE RULE quiet`,
+  ),
+  'rows there an even number of times': other(
+    `UPDATE plain SET a = 'x', b = NULL, c = 7, d = NULL WHERE ctid IN (SELECT ctid FROM plain WHERE a = '1' LIMIT 2)`,
+  ),
   'a row moved between hash partitions': other('UPDATE spread SET id = 1000 + id WHERE id = 7'),
-  'two values swapped between rows': other(`UPDATE people SET name = 'name ' || (3 - id) WHERE id IN (1, 2)`),
+  'two values swapped between rows': other(
+    `UPDATE people SET name = 'name ' || (3 - id) WHERE id IN (1, 2)`,
+  ),
   'two columns swapped': other(`UPDATE plain SET a = b, b = a WHERE a = 'x'`),
   'a character moved to the next column': other(`UPDATE plain SET a = '12', b = '3' WHERE a = '1'`),
   'a digit moved to the next column': other(`UPDATE plain SET c = 45, d = 6 WHERE c = 4`),
@@ -119,11 +135,15 @@ export const copyMutations: Record<string, CopyMutation> = {
   'NFD for NFC': other(`UPDATE odd SET word = normalize(word, NFD) WHERE id = 1`),
   'a blank at the end of a text': other(`UPDATE odd SET word = 'b' WHERE id = 2`),
   'an array’s bounds': other(`UPDATE odd SET list = '[0:1]={1,2}' WHERE id = 1`),
-  'a timestamp off by a microsecond': other(`UPDATE odd SET at = at + interval '1 microsecond' WHERE id = 1`),
+  'a timestamp off by a microsecond': other(
+    `UPDATE odd SET at = at + interval '1 microsecond' WHERE id = 1`,
+  ),
   '24 hours for a day': other(`UPDATE odd SET took = '24 hours' WHERE id = 1`),
   'a range’s bound': other(`UPDATE odd SET ruled = '[1,6)' WHERE id = 1`),
   'an enum’s value in a row': other(`UPDATE people SET mood = 'sad' WHERE id = 9`),
-  'a stored generated value otherwise, its expression the same': other(`CREATE OR REPLACE FUNCTION twice(n int) RETURNS int LANGUAGE sql IMMUTABLE STRICT SET search_path = '' AS 'SELECT n * 3'; UPDATE derived SET id = id; CREATE OR REPLACE FUNCTION twice(n int) RETURNS int LANGUAGE sql IMMUTABLE STRICT SET search_path = '' AS 'SELECT n * 2'`),
+  'a stored generated value otherwise, its expression the same': other(
+    `CREATE OR REPLACE FUNCTION twice(n int) RETURNS int LANGUAGE sql IMMUTABLE STRICT SET search_path = '' AS 'SELECT n * 3'; UPDATE derived SET id = id; CREATE OR REPLACE FUNCTION twice(n int) RETURNS int LANGUAGE sql IMMUTABLE STRICT SET search_path = '' AS 'SELECT n * 2'`,
+  ),
   'a large object’s byte': other(`SELECT lo_put(4712, 4000, '\\x09')`),
   'a large object cut': other('SELECT lo_truncate(lo_open(4712, 131072), 4999)'),
   'the content of two large objects swapped': other(`SELECT lo_put(4711, 0, '\\x030201')`),
@@ -137,33 +157,64 @@ export const copyMutations: Record<string, CopyMutation> = {
   'a sequence belongs to no column any more': other('ALTER SEQUENCE pets_id_seq OWNED BY NONE'),
   'an index gone': other('DROP INDEX by_name'),
   'an index more': other('CREATE INDEX ON people (weight)'),
-  'an index not valid': other(`UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'by_name'::regclass`),
-  'an index not ready': other(`UPDATE pg_index SET indisready = false WHERE indexrelid = 'by_name'::regclass`),
-  'a partitioned index not valid': other(`UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'by_day'::regclass`),
-  'an index of another operator class': other('DROP INDEX by_name; CREATE INDEX by_name ON people (name text_pattern_ops)'),
-  'an index’s predicate': other('DROP INDEX by_note; CREATE INDEX by_note ON people (lower(note)) WHERE id > 11'),
-  'an index’s expression': other('DROP INDEX by_note; CREATE INDEX by_note ON people (upper(note)) WHERE id > 10'),
-  'an index’s order': other('DROP INDEX by_mood; CREATE INDEX by_mood ON people (mood) INCLUDE (id)'),
-  'an index’s further column': other('DROP INDEX by_mood; CREATE INDEX by_mood ON people (mood DESC)'),
+  'an index not valid': other(
+    `UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'by_name'::regclass`,
+  ),
+  'an index not ready': other(
+    `UPDATE pg_index SET indisready = false WHERE indexrelid = 'by_name'::regclass`,
+  ),
+  'a partitioned index not valid': other(
+    `UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'by_day'::regclass`,
+  ),
+  'an index of another operator class': other(
+    'DROP INDEX by_name; CREATE INDEX by_name ON people (name text_pattern_ops)',
+  ),
+  'an index’s predicate': other(
+    'DROP INDEX by_note; CREATE INDEX by_note ON people (lower(note)) WHERE id > 11',
+  ),
+  'an index’s expression': other(
+    'DROP INDEX by_note; CREATE INDEX by_note ON people (upper(note)) WHERE id > 10',
+  ),
+  'an index’s order': other(
+    'DROP INDEX by_mood; CREATE INDEX by_mood ON people (mood) INCLUDE (id)',
+  ),
+  'an index’s further column': other(
+    'DROP INDEX by_mood; CREATE INDEX by_mood ON people (mood DESC)',
+  ),
   'an index unique': other('DROP INDEX by_name; CREATE UNIQUE INDEX by_name ON people (name)'),
   'the index that a table is clustered on': other('ALTER TABLE people CLUSTER ON by_name'),
   'a primary key gone': other('ALTER TABLE odd DROP CONSTRAINT odd_pkey'),
   'a unique key gone': other('ALTER TABLE pets DROP CONSTRAINT pets_owner_name_key'),
   'a check gone': other('ALTER TABLE pets DROP CONSTRAINT pets_name_check'),
-  'a check otherwise': other(`ALTER TABLE pets DROP CONSTRAINT pets_name_check, ADD CONSTRAINT pets_name_check CHECK (name <> 'nine')`),
-  'a check not validated': other(`ALTER TABLE pets DROP CONSTRAINT pets_name_check, ADD CONSTRAINT pets_name_check CHECK (name <> 'none') NOT VALID`),
+  'a check otherwise': other(
+    `ALTER TABLE pets DROP CONSTRAINT pets_name_check, ADD CONSTRAINT pets_name_check CHECK (name <> 'nine')`,
+  ),
+  'a check not validated': other(
+    `ALTER TABLE pets DROP CONSTRAINT pets_name_check, ADD CONSTRAINT pets_name_check CHECK (name <> 'none') NOT VALID`,
+  ),
   'a foreign key gone': other('ALTER TABLE pets DROP CONSTRAINT pets_owner_fkey'),
-  'a foreign key not validated': other(`UPDATE pg_constraint SET convalidated = false WHERE conname = 'pets_owner_fkey'`),
+  'a foreign key not validated': other(
+    `UPDATE pg_constraint SET convalidated = false WHERE conname = 'pets_owner_fkey'`,
+  ),
   'a foreign key deferrable': other('ALTER TABLE pets ALTER CONSTRAINT pets_owner_fkey DEFERRABLE'),
-  'a foreign key’s ON DELETE': other(`ALTER TABLE pets DROP CONSTRAINT pets_owner_fkey, ADD CONSTRAINT pets_owner_fkey FOREIGN KEY (owner) REFERENCES people; COMMENT ON CONSTRAINT pets_owner_fkey ON pets IS 'whose'`),
-  'a foreign key that is not enforced': other('ALTER TABLE pets ALTER CONSTRAINT pets_owner_fkey NOT ENFORCED', 18),
-  'a foreign key whose own triggers are disabled': other('ALTER TABLE pets DISABLE TRIGGER ALL; ALTER TABLE pets ENABLE TRIGGER USER'),
+  'a foreign key’s ON DELETE': other(
+    `ALTER TABLE pets DROP CONSTRAINT pets_owner_fkey, ADD CONSTRAINT pets_owner_fkey FOREIGN KEY (owner) REFERENCES people; COMMENT ON CONSTRAINT pets_owner_fkey ON pets IS 'whose'`,
+  ),
+  'a foreign key that is not enforced': other(
+    'ALTER TABLE pets ALTER CONSTRAINT pets_owner_fkey NOT ENFORCED',
+    18,
+  ),
+  'a foreign key whose own triggers are disabled': other(
+    'ALTER TABLE pets DISABLE TRIGGER ALL; ALTER TABLE pets ENABLE TRIGGER USER',
+  ),
   'an exclusion gone': other('ALTER TABLE slots DROP CONSTRAINT slots_during_excl'),
   'NOT NULL gone': other('ALTER TABLE pets ALTER since DROP NOT NULL'),
   'a trigger disabled': other('ALTER TABLE pets DISABLE TRIGGER watch'),
   'a trigger for replicas only': other('ALTER TABLE pets ENABLE REPLICA TRIGGER watch'),
   'a trigger gone': other('DROP TRIGGER watch ON pets'),
-  'a trigger at another time': other('CREATE OR REPLACE TRIGGER watch AFTER DELETE ON pets FOR EACH STATEMENT EXECUTE FUNCTION refuse()'),
+  'a trigger at another time': other(
+    'CREATE OR REPLACE TRIGGER watch AFTER DELETE ON pets FOR EACH STATEMENT EXECUTE FUNCTION refuse()',
+  ),
   'an event trigger disabled': other('ALTER EVENT TRIGGER on_drop DISABLE'),
   'a rule gone': other('DROP RULE quiet ON plain'),
   'a rule disabled': other('ALTER TABLE plain DISABLE RULE quiet'),
@@ -174,13 +225,19 @@ export const copyMutations: Record<string, CopyMutation> = {
   'row security forced': other('ALTER TABLE pets FORCE ROW LEVEL SECURITY'),
 
   'a grant lost': other('REVOKE SELECT ON people FROM PUBLIC'),
-  'a grant with the option to pass it on': other('GRANT SELECT ON people TO mutant_reader WITH GRANT OPTION'),
-  'a grant to another role': other('REVOKE INSERT ON people FROM mutant_reader; GRANT INSERT ON people TO mutant_owner'),
+  'a grant with the option to pass it on': other(
+    'GRANT SELECT ON people TO mutant_reader WITH GRANT OPTION',
+  ),
+  'a grant to another role': other(
+    'REVOKE INSERT ON people FROM mutant_reader; GRANT INSERT ON people TO mutant_owner',
+  ),
   'a column’s grant lost': other('REVOKE UPDATE (name) ON people FROM mutant_reader'),
   'a sequence’s grant lost': other('REVOKE USAGE ON SEQUENCE numbers FROM mutant_reader'),
   'a function that all may call again': other('GRANT EXECUTE ON FUNCTION twice TO PUBLIC'),
   'a schema’s grant lost': other('REVOKE USAGE ON SCHEMA side FROM mutant_reader'),
-  'default privileges lost': other('ALTER DEFAULT PRIVILEGES IN SCHEMA side REVOKE SELECT ON TABLES FROM mutant_reader'),
+  'default privileges lost': other(
+    'ALTER DEFAULT PRIVILEGES IN SCHEMA side REVOKE SELECT ON TABLES FROM mutant_reader',
+  ),
   'a comment lost': other('COMMENT ON TABLE people IS NULL'),
   'a column’s comment': other(`COMMENT ON COLUMN people.name IS 'named'`),
   'a constraint’s comment lost': other('COMMENT ON CONSTRAINT pets_owner_fkey ON pets IS NULL'),
@@ -192,14 +249,20 @@ export const copyMutations: Record<string, CopyMutation> = {
   'a default gone': other('ALTER TABLE pets ALTER since DROP DEFAULT'),
   'a serial’s default gone': other('ALTER TABLE pets ALTER id DROP DEFAULT'),
   'a column’s collation': other('ALTER TABLE odd ALTER fixed TYPE char(5) COLLATE "POSIX"'),
-  'a generated column’s expression': other('ALTER TABLE people DROP COLUMN double, ADD COLUMN double int GENERATED ALWAYS AS (id + id) STORED'),
-  'a generated column no longer generated': other('ALTER TABLE people ALTER double DROP EXPRESSION'),
+  'a generated column’s expression': other(
+    'ALTER TABLE people DROP COLUMN double, ADD COLUMN double int GENERATED ALWAYS AS (id + id) STORED',
+  ),
+  'a generated column no longer generated': other(
+    'ALTER TABLE people ALTER double DROP EXPRESSION',
+  ),
   'an identity of the other kind': other('ALTER TABLE counted ALTER id SET GENERATED BY DEFAULT'),
   'an identity’s increment': other('ALTER TABLE counted ALTER id SET INCREMENT 5'),
   'a column’s name': other('ALTER TABLE plain RENAME c TO e'),
   'a column gone': other('ALTER TABLE plain DROP COLUMN d'),
   'a column more': other('ALTER TABLE plain ADD COLUMN e int'),
-  'the order of columns': other('ALTER TABLE side.thing DROP COLUMN id; ALTER TABLE side.thing ADD COLUMN id int'),
+  'the order of columns': other(
+    'ALTER TABLE side.thing DROP COLUMN id; ALTER TABLE side.thing ADD COLUMN id int',
+  ),
   'a column’s length': other('ALTER TABLE pets ALTER name TYPE varchar(30)'),
   'a column’s type': other('ALTER TABLE side.thing ALTER id TYPE bigint'),
   'a column’s storage': other('ALTER TABLE counted ALTER body SET STORAGE EXTENDED'),
@@ -207,49 +270,79 @@ export const copyMutations: Record<string, CopyMutation> = {
   'a storage parameter': other('ALTER TABLE counted SET (fillfactor = 80)'),
   'an unlogged table logged': other('ALTER TABLE passing SET LOGGED'),
   'a table’s access method': other('ALTER TABLE side.thing SET ACCESS METHOD other'),
-  'a materialized view’s access method': other('ALTER MATERIALIZED VIEW counts SET ACCESS METHOD other'),
+  'a materialized view’s access method': other(
+    'ALTER MATERIALIZED VIEW counts SET ACCESS METHOD other',
+  ),
   'a table’s replica identity': other('ALTER TABLE people REPLICA IDENTITY FULL'),
   'an inheritance gone': other('ALTER TABLE child NO INHERIT parent'),
   'a partition detached': other('ALTER TABLE days DETACH PARTITION days_rest'),
-  'a partition’s bounds': other(`ALTER TABLE days DETACH PARTITION days_far; ALTER TABLE days ATTACH PARTITION days_far FOR VALUES FROM ('2030-01-01') TO ('2030-03-01')`),
+  'a partition’s bounds': other(
+    `ALTER TABLE days DETACH PARTITION days_far; ALTER TABLE days ATTACH PARTITION days_far FOR VALUES FROM ('2030-01-01') TO ('2030-03-01')`,
+  ),
 
   'an enum’s value more': other(`ALTER TYPE mood ADD VALUE 'good'`),
-  'an enum’s order': other(`UPDATE pg_enum SET enumsortorder = 10 - enumsortorder WHERE enumtypid = 'mood'::regtype`),
+  'an enum’s order': other(
+    `UPDATE pg_enum SET enumsortorder = 10 - enumsortorder WHERE enumtypid = 'mood'::regtype`,
+  ),
   'an enum’s value by another name': other(`ALTER TYPE mood RENAME VALUE 'glad' TO 'merry'`),
   'a domain’s check gone': other('ALTER DOMAIN grade DROP CONSTRAINT grade_check'),
   'a domain’s default': other('ALTER DOMAIN grade SET DEFAULT 4'),
   'a composite type’s attribute': other(`ALTER TYPE place RENAME ATTRIBUTE number TO no`),
   'a type’s owner': other('ALTER TYPE mood OWNER TO mutant_owner'),
-  'a view otherwise': other('CREATE OR REPLACE VIEW heavy WITH (security_barrier) AS SELECT id, weight FROM people WHERE weight > 6 WITH CHECK OPTION'),
+  'a view otherwise': other(
+    'CREATE OR REPLACE VIEW heavy WITH (security_barrier) AS SELECT id, weight FROM people WHERE weight > 6 WITH CHECK OPTION',
+  ),
   'a view’s security_barrier': other('ALTER VIEW heavy RESET (security_barrier)'),
   'a view’s check option': other('ALTER VIEW heavy RESET (check_option)'),
   'a view’s owner': other('ALTER VIEW heavy OWNER TO mutant_owner'),
   'a view gone': other('DROP VIEW heavy'),
   'a materialized view empty': other('REFRESH MATERIALIZED VIEW counts WITH NO DATA'),
-  'a materialized view otherwise': other('DROP MATERIALIZED VIEW counts; CREATE MATERIALIZED VIEW counts AS SELECT count(*) FROM pets'),
-  'a function’s body': other(`CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'`),
+  'a materialized view otherwise': other(
+    'DROP MATERIALIZED VIEW counts; CREATE MATERIALIZED VIEW counts AS SELECT count(*) FROM pets',
+  ),
+  'a function’s body': other(
+    `CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'`,
+  ),
   'a function’s volatility': other('ALTER FUNCTION street(place) STABLE'),
   'a function’s owner': other('ALTER FUNCTION twice OWNER TO mutant_owner'),
   'a function SECURITY DEFINER': other('ALTER FUNCTION refuse SECURITY DEFINER'),
   'a function’s setting': other('ALTER FUNCTION twice RESET search_path'),
-  'a function’s default': other(`CREATE OR REPLACE FUNCTION twice(n int DEFAULT 1) RETURNS int LANGUAGE sql IMMUTABLE STRICT SET search_path = '' AS 'SELECT n * 2'`),
+  'a function’s default': other(
+    `CREATE OR REPLACE FUNCTION twice(n int DEFAULT 1) RETURNS int LANGUAGE sql IMMUTABLE STRICT SET search_path = '' AS 'SELECT n * 2'`,
+  ),
   'a procedure gone': other('DROP PROCEDURE act'),
-  'an aggregate’s start': other(`CREATE OR REPLACE AGGREGATE total (int) (SFUNC = int4pl, STYPE = int, INITCOND = '1')`),
-  'an operator without its commutator': other('DROP OPERATOR === (int, int); CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, PROCEDURE = int4eq)'),
+  'an aggregate’s start': other(
+    `CREATE OR REPLACE AGGREGATE total (int) (SFUNC = int4pl, STYPE = int, INITCOND = '1')`,
+  ),
+  'an operator without its commutator': other(
+    'DROP OPERATOR === (int, int); CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, PROCEDURE = int4eq)',
+  ),
   'an operator class gone': other('DROP OPERATOR CLASS kind USING btree'),
-  'a cast that is now implicit': other('DROP CAST (place AS text); CREATE CAST (place AS text) WITH FUNCTION street(place) AS IMPLICIT'),
+  'a cast that is now implicit': other(
+    'DROP CAST (place AS text); CREATE CAST (place AS text) WITH FUNCTION street(place) AS IMPLICIT',
+  ),
   'a statistics object gone': other('DROP STATISTICS together'),
-  'a statistics object of another kind': other('DROP STATISTICS together; CREATE STATISTICS together (dependencies) ON id, name FROM people'),
+  'a statistics object of another kind': other(
+    'DROP STATISTICS together; CREATE STATISTICS together (dependencies) ON id, name FROM people',
+  ),
   'a publication gone': other('DROP PUBLICATION more'),
   'a publication’s table gone': other('ALTER PUBLICATION more DROP TABLE pets'),
-  'a publication’s condition': other('ALTER PUBLICATION chosen SET TABLE people (id, name) WHERE (id > 6)'),
+  'a publication’s condition': other(
+    'ALTER PUBLICATION chosen SET TABLE people (id, name) WHERE (id > 6)',
+  ),
   'a publication of inserts only': other(`ALTER PUBLICATION more SET (publish = 'insert')`),
-  'a text search mapping': other('ALTER TEXT SEARCH CONFIGURATION speech ALTER MAPPING FOR asciiword WITH simple'),
+  'a text search mapping': other(
+    'ALTER TEXT SEARCH CONFIGURATION speech ALTER MAPPING FOR asciiword WITH simple',
+  ),
   'a text search dictionary’s option': other('ALTER TEXT SEARCH DICTIONARY words (Accept = false)'),
   'a foreign server’s option': other(`ALTER SERVER there OPTIONS (SET host 'b')`),
   'a foreign table’s option': other(`ALTER FOREIGN TABLE theirs OPTIONS (SET name 'y')`),
   'a user mapping gone': other('DROP USER MAPPING FOR mutant_reader SERVER there'),
   'a collation gone': other('DROP COLLATION mine'),
-  'an extension’s version': other(`UPDATE pg_extension SET extversion = '0.9' WHERE extname = 'plpgsql'`),
-  'an extension’s schema': other(`UPDATE pg_extension SET extnamespace = 'side'::regnamespace WHERE extname = 'plpgsql'`),
+  'an extension’s version': other(
+    `UPDATE pg_extension SET extversion = '0.9' WHERE extname = 'plpgsql'`,
+  ),
+  'an extension’s schema': other(
+    `UPDATE pg_extension SET extnamespace = 'side'::regnamespace WHERE extname = 'plpgsql'`,
+  ),
 }

@@ -38,7 +38,12 @@ const template = { name: 'fleet shop', sql: shop }
 async function fleetOf(connection: Connection): Promise<{ store: Store; folder: string }> {
   const store = await newStore()
   const { id } = await store.backup(connection, { largeTable: 64 << 10 })
-  assert.deepEqual((await store.found()).manifest.objects.map(({ name }) => name.replace(/\.age$|\.zst\.age$/, '')), ['base.dump', 'rows/01.dump', 'rows/02.dump', 'large-objects.dump', 'RECOVER.md'])
+  assert.deepEqual(
+    (await store.found()).manifest.objects.map(({ name }) =>
+      name.replace(/\.age$|\.zst\.age$/, ''),
+    ),
+    ['base.dump', 'rows/01.dump', 'rows/02.dump', 'large-objects.dump', 'RECOVER.md'],
+  )
   return { store, folder: join(store.folder, 'test', id) }
 }
 
@@ -59,7 +64,10 @@ for (const each of servers()) {
       assert.equal(made.archives, 16)
       for (const jobs of [1, 3, 20]) {
         const result = await verify({ ...store.reading, jobs }, quietWork())
-        assert.deepEqual([result.differences, result.level, result.stoppedBy], [[], 'identical', undefined])
+        assert.deepEqual(
+          [result.differences, result.level, result.stoppedBy],
+          [[], 'identical', undefined],
+        )
       }
     } finally {
       await dropOddSubscription(each, name)
@@ -67,26 +75,48 @@ for (const each of servers()) {
   })
 
   test(`PostgreSQL ${each.major}: the commands in RECOVER.md restore several archives with stock tools alone`, async (t) => {
-    for (const tool of ['age', 'zstd']) if (spawnSync(tool, ['--version']).error) return t.skip(`NOT SHOWN: stock ${tool} is not on this machine`)
+    for (const tool of ['age', 'zstd'])
+      if (spawnSync(tool, ['--version']).error)
+        return t.skip(`NOT SHOWN: stock ${tool} is not on this machine`)
     const source = await freshDatabase(each, template)
     await query(each, source.name, 'DROP MATERIALIZED VIEW a_of_totals') // stock pg_restore computes it too early, and fails
     const { store, folder } = await fleetOf(source.connection)
     const name = `restored_fleet_${each.major}`
-    const commands = [...readFileSync(join(folder, 'RECOVER.md'), 'utf8').matchAll(/```sh\n(.*?)```/gs)].map(([, text = '']) => text.replaceAll('restored', name))
+    const commands = [
+      ...readFileSync(join(folder, 'RECOVER.md'), 'utf8').matchAll(/```sh\n(.*?)```/gs),
+    ].map(([, text = '']) => text.replaceAll('restored', name))
     assert.equal(commands.length, 5)
     const key = join(temporaryFolder(), 'key')
     writeFileSync(key, store.identity)
-    const env = { ...process.env, ...libpqEnvironment(each.to('postgres')), PATH: `${each.bindir}:${process.env['PATH']}` }
+    const env = {
+      ...process.env,
+      ...libpqEnvironment(each.to('postgres')),
+      PATH: `${each.bindir}:${process.env['PATH']}`,
+    }
     try {
       for (const command of commands) {
-        const ran = spawnSync('bash', ['-e', '-o', 'pipefail', '-c', command.replaceAll('key.txt', key)], { cwd: folder, env, encoding: 'utf8' })
+        const ran = spawnSync(
+          'bash',
+          ['-e', '-o', 'pipefail', '-c', command.replaceAll('key.txt', key)],
+          { cwd: folder, env, encoding: 'utf8' },
+        )
         assert.equal(ran.status, 0, `${command}\n${ran.stderr}`)
       }
       const programs = await findPrograms(each.major, ['pg_dump'], [each.bindir], quietWork())
       const { manifest } = await store.found()
-      const found = await measure({ connection: each.to(name), programs: { archive: programs, server: programs } }, manifest, quietWork())
+      const found = await measure(
+        { connection: each.to(name), programs: { archive: programs, server: programs } },
+        manifest,
+        quietWork(),
+      )
       assert.deepEqual(compareFingerprints(manifest.fingerprint, found, true), [])
-      assert.deepEqual(readdirSync(folder).filter((file) => !/\.age$|^(manifest\.json|RECOVER\.md|rows)$/.test(file)), [], 'nothing decrypted stays')
+      assert.deepEqual(
+        readdirSync(folder).filter(
+          (file) => !/\.age$|^(manifest\.json|RECOVER\.md|rows)$/.test(file),
+        ),
+        [],
+        'nothing decrypted stays',
+      )
     } finally {
       await query(each, 'postgres', `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)
     }
@@ -98,33 +128,73 @@ test('grants, foreign keys and views of other roles are made in an order in whic
   const { store } = await fleetOf(source.connection)
   for (const jobs of [1, 4]) {
     const commands: string[] = []
-    const work = { ...quietWork(), log: { ...quietWork().log, debug: (text: string) => void (/pg_restore -.* -d /.test(text) && commands.push(text)) } }
+    const work = {
+      ...quietWork(),
+      log: {
+        ...quietWork().log,
+        debug: (text: string) => void (/pg_restore -.* -d /.test(text) && commands.push(text)),
+      },
+    }
     const result = await verify({ ...store.reading, jobs, scratch: server.to('postgres') }, work)
-    assert.deepEqual([result.differences, result.level, result.stoppedBy], [[], 'identical', undefined])
-    const before = commands.slice(0, commands.findIndex((command) => command.includes('--exit-on-error')))
-    assert.equal(before.filter((command) => command.includes(' -L ')).length, 4, 'two keys and an index of tables that left the base archive, each by itself, and sequences')
+    assert.deepEqual(
+      [result.differences, result.level, result.stoppedBy],
+      [[], 'identical', undefined],
+    )
+    const before = commands.slice(
+      0,
+      commands.findIndex((command) => command.includes('--exit-on-error')),
+    )
+    assert.equal(
+      before.filter((command) => command.includes(' -L ')).length,
+      4,
+      'two keys and an index of tables that left the base archive, each by itself, and sequences',
+    )
   }
 })
 
 test('a thousand tables in the base archive are dealt out, and are all there', async () => {
   const source = await freshDatabase(server)
-  await query(server, source.name, `DO $$ BEGIN FOR i IN 1..1100 LOOP EXECUTE format('CREATE TABLE t%s AS SELECT %s AS a', i, i); END LOOP; END $$; CREATE SEQUENCE s; SELECT nextval('s')`)
+  await query(
+    server,
+    source.name,
+    `DO $$ BEGIN FOR i IN 1..1100 LOOP EXECUTE format('CREATE TABLE t%s AS SELECT %s AS a', i, i); END LOOP; END $$; CREATE SEQUENCE s; SELECT nextval('s')`,
+  )
   const store = await newStore()
   await store.backup(source.connection)
   const lists: string[] = []
-  const work = { ...quietWork(), log: { ...quietWork().log, debug: (text: string) => void (/pg_restore --verbose .*-L/.test(text) && lists.push(text)) } }
+  const work = {
+    ...quietWork(),
+    log: {
+      ...quietWork().log,
+      debug: (text: string) => void (/pg_restore --verbose .*-L/.test(text) && lists.push(text)),
+    },
+  }
   const result = await verify({ ...store.reading, jobs: 3, scratch: server.to('postgres') }, work)
-  assert.deepEqual([result.differences, result.level, lists.length], [[], 'identical', 3], 'two parts, and the sequence')
+  assert.deepEqual(
+    [result.differences, result.level, lists.length],
+    [[], 'identical', 3],
+    'two parts, and the sequence',
+  )
 })
 
 describe('what is wrong with one of the archives', () => {
-  const verified = async (sql: string, spoil: (folder: string) => void, jobs = 3): Promise<VerifyResult & { commands: string[] }> => {
+  const verified = async (
+    sql: string,
+    spoil: (folder: string) => void,
+    jobs = 3,
+  ): Promise<VerifyResult & { commands: string[] }> => {
     const source = await freshDatabase(server, template)
     if (sql) await query(server, source.name, sql)
     const { store, folder } = await fleetOf(source.connection)
     spoil(folder)
     const commands: string[] = []
-    const result = await verify({ ...store.reading, jobs, scratch: server.to('postgres') }, { ...quietWork(), log: { ...quietWork().log, debug: (text: string) => void commands.push(text) } })
+    const result = await verify(
+      { ...store.reading, jobs, scratch: server.to('postgres') },
+      {
+        ...quietWork(),
+        log: { ...quietWork().log, debug: (text: string) => void commands.push(text) },
+      },
+    )
     return { ...result, commands }
   }
   const flip = (file: string): void => {
@@ -133,12 +203,22 @@ describe('what is wrong with one of the archives', () => {
     writeFileSync(file, data)
   }
 
-  for (const object of ['base.dump.age', 'rows/01.dump.age', 'rows/02.dump.age', 'large-objects.dump.age']) {
+  for (const object of [
+    'base.dump.age',
+    'rows/01.dump.age',
+    'rows/02.dump.age',
+    'large-objects.dump.age',
+  ]) {
     test(`${object}: damaged, is named`, async () => {
       const result = await verified('', (folder) => flip(join(folder, object)))
       assert.equal(result.level, 'none')
       assert.match(result.stoppedBy ?? '', new RegExp(`: ${object}: .*(damaged|changed)`))
-      if (object === 'base.dump.age') assert.deepEqual(result.commands.filter((command) => /pg_restore (?!--version)/.test(command)), [], 'pg_restore never saw it')
+      if (object === 'base.dump.age')
+        assert.deepEqual(
+          result.commands.filter((command) => /pg_restore (?!--version)/.test(command)),
+          [],
+          'pg_restore never saw it',
+        )
     })
     test(`${object}: missing, is named`, async () => {
       const result = await verified('', (folder) => rmSync(join(folder, object)))
@@ -148,18 +228,30 @@ describe('what is wrong with one of the archives', () => {
   }
 
   test('rows that no order lets in: the table is named, and the bytes are still said to be whole', async () => {
-    const result = await verified(`CREATE FUNCTION at_home() RETURNS boolean LANGUAGE sql AS $$ SELECT current_database() NOT LIKE 'holdfast%' $$; CREATE TABLE homely (a int CHECK (at_home())); INSERT INTO homely VALUES (1)`, () => {})
+    const result = await verified(
+      `CREATE FUNCTION at_home() RETURNS boolean LANGUAGE sql AS $$ SELECT current_database() NOT LIKE 'holdfast%' $$; CREATE TABLE homely (a int CHECK (at_home())); INSERT INTO homely VALUES (1)`,
+      () => {},
+    )
     assert.equal(result.level, 'readable')
-    assert.match(result.stoppedBy ?? '', /violates check constraint "homely_check".*\(at TABLE DATA homely/)
+    assert.match(
+      result.stoppedBy ?? '',
+      /violates check constraint "homely_check".*\(at TABLE DATA homely/,
+    )
   })
 
   for (const jobs of [1, 2, 8])
     test(`indexes that cannot be made, on ${jobs} connections: it fails each time, with the server’s words`, async () => {
       const result = await verified(
         `CREATE FUNCTION at_home(a int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN IF current_database() LIKE 'holdfast%' THEN RAISE 'never at home'; END IF; RETURN a; END $$;
-         DO $$ BEGIN FOR i IN 1..40 LOOP EXECUTE format('CREATE TABLE w%s (a int); INSERT INTO w%s VALUES (1); CREATE INDEX i%s ON w%s (at_home(a))', i, i, i, i); END LOOP; END $$`, () => {}, jobs)
+         DO $$ BEGIN FOR i IN 1..40 LOOP EXECUTE format('CREATE TABLE w%s (a int); INSERT INTO w%s VALUES (1); CREATE INDEX i%s ON w%s (at_home(a))', i, i, i, i); END LOOP; END $$`,
+        () => {},
+        jobs,
+      )
       assert.equal(result.level, 'readable')
-      assert.match(result.stoppedBy ?? '', /^pg_restore failed: could not execute query: ERROR: +never at home \(at .*\bINDEX i\d+/)
+      assert.match(
+        result.stoppedBy ?? '',
+        /^pg_restore failed: could not execute query: ERROR: +never at home \(at .*\bINDEX i\d+/,
+      )
     })
 })
 
@@ -178,21 +270,38 @@ test('the base archive is a private file in a folder that is held before it exis
       held.set(thing.directory, thing)
     },
     release: (thing) => void (thing.kind === 'folder' && held.delete(thing.directory)),
-    log: { ...quietWork().log, debug: (text) => {
-      if (!/pg_restore .*-d /.test(text)) return
-      for (const directory of held.keys()) for (const path of [directory, join(directory, 'base.dump')]) seen.push((statSync(path).mode & 0o777).toString(8))
-      onRestore()
-    } },
+    log: {
+      ...quietWork().log,
+      debug: (text) => {
+        if (!/pg_restore .*-d /.test(text)) return
+        for (const directory of held.keys())
+          for (const path of [directory, join(directory, 'base.dump')])
+            seen.push((statSync(path).mode & 0o777).toString(8))
+        onRestore()
+      },
+    },
   })
   const gone = (): void => assert.deepEqual([readdirSync(temporary), held.size], [[], 0])
-  assert.equal((await verify({ ...store.reading, scratch: server.to('postgres') }, watching())).proven, true)
+  assert.equal(
+    (await verify({ ...store.reading, scratch: server.to('postgres') }, watching())).proven,
+    true,
+  )
   assert.deepEqual([...new Set(seen)].sort(), ['600', '700'])
   gone()
   const stop = new AbortController()
-  await assert.rejects(verify({ ...store.reading, scratch: server.to('postgres') }, watching(stop.signal, () => stop.abort(new Cancelled()))), Cancelled)
+  await assert.rejects(
+    verify(
+      { ...store.reading, scratch: server.to('postgres') },
+      watching(stop.signal, () => stop.abort(new Cancelled())),
+    ),
+    Cancelled,
+  )
   gone()
   rmSync(join(folder, 'rows/02.dump.age'))
-  assert.equal((await verify({ ...store.reading, scratch: server.to('postgres') }, watching())).proven, false)
+  assert.equal(
+    (await verify({ ...store.reading, scratch: server.to('postgres') }, watching())).proven,
+    false,
+  )
   gone()
 })
 
@@ -201,46 +310,81 @@ test('a fingerprint without content, or without counts, is no fault of the backu
   const { store, folder } = await fleetOf(source.connection)
   rewrite(folder, (manifest) => ({
     ...manifest,
-    fingerprint: { ...manifest.fingerprint, kind: 'counts', tables: manifest.fingerprint.tables.map(({ table, rows, bytes }) => ({ table, rows, bytes })), largeObjects: { count: 1 } },
+    fingerprint: {
+      ...manifest.fingerprint,
+      kind: 'counts',
+      tables: manifest.fingerprint.tables.map(({ table, rows, bytes }) => ({ table, rows, bytes })),
+      largeObjects: { count: 1 },
+    },
   }))
   const counted = await verify({ ...store.reading, scratch: server.to('postgres') }, quietWork())
-  assert.deepEqual([counted.level, counted.proven, counted.stoppedBy, counted.differences], ['counted', false, undefined, []])
+  assert.deepEqual(
+    [counted.level, counted.proven, counted.stoppedBy, counted.differences],
+    ['counted', false, undefined, []],
+  )
   assert.match(counted.limit ?? '', /fingerprint: counts/)
   rewrite(folder, ({ fingerprint, ...manifest }) => ({
     ...manifest,
-    fingerprint: { ...fingerprint, tables: fingerprint.tables.map((table) => ({ ...table, rows: table.rows + 1 })) },
+    fingerprint: {
+      ...fingerprint,
+      tables: fingerprint.tables.map((table) => ({ ...table, rows: table.rows + 1 })),
+    },
   }))
   const fewer = await verify({ ...store.reading, scratch: server.to('postgres') }, quietWork())
   assert.deepEqual([fewer.level, fewer.limit], ['restored', undefined])
   assert.match(fewer.stoppedBy ?? '', /expected 5,001 rows|expected 2,001 rows/)
-  rewrite(folder, ({ fingerprint: { sequences, supplement }, ...manifest }) => ({ ...manifest, fingerprint: { kind: 'none', tables: [], schema: {}, sequences, supplement } }))
+  rewrite(folder, ({ fingerprint: { sequences, supplement }, ...manifest }) => ({
+    ...manifest,
+    fingerprint: { kind: 'none', tables: [], schema: {}, sequences, supplement },
+  }))
   const restored = await verify({ ...store.reading, scratch: server.to('postgres') }, quietWork())
-  assert.deepEqual([restored.level, restored.proven, restored.stoppedBy, restored.differences], ['restored', false, undefined, []])
+  assert.deepEqual(
+    [restored.level, restored.proven, restored.stoppedBy, restored.differences],
+    ['restored', false, undefined, []],
+  )
   assert.match(restored.limit ?? '', /fingerprint: none/)
 })
 
 test('a pg_restore that is killed after a row was refused has not loaded the rest: nothing is called restored', async () => {
   const source = await freshDatabase(server)
-  await query(server, source.name, `CREATE TABLE z_allowed AS SELECT 1 AS a; CREATE FUNCTION allowed(int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN EXISTS (SELECT FROM public.z_allowed WHERE a = $1); END';
+  await query(
+    server,
+    source.name,
+    `CREATE TABLE z_allowed AS SELECT 1 AS a; CREATE FUNCTION allowed(int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN EXISTS (SELECT FROM public.z_allowed WHERE a = $1); END';
     CREATE TABLE a_checked (a int CHECK (allowed(a))); INSERT INTO a_checked VALUES (1);
     CREATE FUNCTION slowly(int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN IF pg_catalog.current_database() LIKE ''holdfast%'' THEN PERFORM pg_catalog.pg_sleep(0.01); END IF; RETURN true; END';
-    CREATE TABLE m_slow (a int CHECK (slowly(a))); INSERT INTO m_slow SELECT generate_series(1, 1000)`)
+    CREATE TABLE m_slow (a int CHECK (slowly(a))); INSERT INTO m_slow SELECT generate_series(1, 1000)`,
+  )
   const store = await newStore()
   await store.backup(source.connection, { fingerprint: 'none' })
   const running = new Set<Held>()
   let killed = 0
-  const work: Work = { ...quietWork(), hold: (held) => void running.add(held), release: (held) => void running.delete(held) }
+  const work: Work = {
+    ...quietWork(),
+    hold: (held) => void running.add(held),
+    release: (held) => void running.delete(held),
+  }
   const copying = `SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname LIKE 'holdfast_scratch_%' AND query LIKE 'COPY public.m_slow%' AND state = 'active'`
-  const killing = setInterval(() => void query(server, 'postgres', copying).then(([row]) => {
-    if (killed > 0 || !row?.['n']) return
-    for (const held of running) {
-      if (held.kind !== 'process') continue
-      process.kill(held.pid, 'SIGKILL')
-      killed++
-    }
-  }, () => {}), 20)
+  const killing = setInterval(
+    () =>
+      void query(server, 'postgres', copying).then(
+        ([row]) => {
+          if (killed > 0 || !row?.['n']) return
+          for (const held of running) {
+            if (held.kind !== 'process') continue
+            process.kill(held.pid, 'SIGKILL')
+            killed++
+          }
+        },
+        () => {},
+      ),
+    20,
+  )
   try {
-    await assert.rejects(verify({ ...store.reading, jobs: 1, scratch: server.to('postgres') }, work), /pg_restore was ended by SIGKILL/)
+    await assert.rejects(
+      verify({ ...store.reading, jobs: 1, scratch: server.to('postgres') }, work),
+      /pg_restore was ended by SIGKILL/,
+    )
   } finally {
     clearInterval(killing)
   }

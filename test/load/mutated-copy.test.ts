@@ -20,24 +20,52 @@ for (const server of servers())
     const store = await newStore()
     await store.backup(source.connection)
     const found = await store.found()
-    const programs = await findPrograms(server.major, ['pg_restore', 'pg_dump'], [server.bindir], quietWork())
+    const programs = await findPrograms(
+      server.major,
+      ['pg_restore', 'pg_dump'],
+      [server.bindir],
+      quietWork(),
+    )
     const restored = await freshDatabase(server)
-    await restoreInto(found, store.reading.identities, programs, restored.connection, { tablespaces: false, jobs: 2 }, quietWork())
-    const look = async (connection: Connection): Promise<ReturnType<typeof compareFingerprints>> => {
+    await restoreInto(
+      found,
+      store.reading.identities,
+      programs,
+      restored.connection,
+      { tablespaces: false, jobs: 2 },
+      quietWork(),
+    )
+    const look = async (
+      connection: Connection,
+    ): Promise<ReturnType<typeof compareFingerprints>> => {
       const copy = { connection, programs: { archive: programs, server: programs } }
-      return compareFingerprints(found.manifest.fingerprint, await measure(copy, found.manifest, quietWork()), true)
+      return compareFingerprints(
+        found.manifest.fingerprint,
+        await measure(copy, found.manifest, quietWork()),
+        true,
+      )
     }
     assert.deepEqual(await look(restored.connection), [], 'a copy that was left alone')
     const table = new KillTable(`a restored copy, PostgreSQL ${server.major}`)
-    const mutations = chosen(Object.entries(copyMutations).filter(([, { from = 0 }]) => server.major >= from), server)
+    const mutations = chosen(
+      Object.entries(copyMutations).filter(([, { from = 0 }]) => server.major >= from),
+      server,
+    )
     const run = async ([what, { sql, level }]: (typeof mutations)[number]): Promise<void> => {
       const name = `mutant_${randomBytes(6).toString('hex')}`
       await query(server, 'postgres', `CREATE DATABASE ${name} TEMPLATE ${restored.name}`)
       try {
-        await query(server, name, sql).catch((error: Error) => assert.fail(`${what}: ${error.message}`))
+        await query(server, name, sql).catch((error: Error) =>
+          assert.fail(`${what}: ${error.message}`),
+        )
         const differences = await look(server.to(name))
         const [first] = differences
-        table.add({ what, promised: level, reached: levelOf(differences, 'content'), by: first && `${first.object}: expected ${first.expected}, found ${first.found}` })
+        table.add({
+          what,
+          promised: level,
+          reached: levelOf(differences, 'content'),
+          by: first && `${first.object}: expected ${first.expected}, found ${first.found}`,
+        })
       } finally {
         await query(server, 'postgres', `DROP DATABASE ${name} WITH (FORCE)`)
       }

@@ -17,22 +17,38 @@ export function backupResult(changes: Partial<BackupResult> = {}): BackupResult 
     server: '17.11',
     snapshotAt: '2026-11-21T03:10:45.123Z',
     locations: [
-      { url: 's3://backups/db?region=eu-central-1', location: 's3://backups/db/production/20261121T031045Z-k3v9' },
-      { url: 'file:///mnt/backups', location: 'file:///mnt/backups/production/20261121T031045Z-k3v9' },
+      {
+        url: 's3://backups/db?region=eu-central-1',
+        location: 's3://backups/db/production/20261121T031045Z-k3v9',
+      },
+      {
+        url: 'file:///mnt/backups',
+        location: 'file:///mnt/backups/production/20261121T031045Z-k3v9',
+      },
     ],
-    objects: [{ name: 'base.dump.age', bytes: 125_829_120 }, { name: 'RECOVER.md', bytes: 2048 }],
+    objects: [
+      { name: 'base.dump.age', bytes: 125_829_120 },
+      { name: 'RECOVER.md', bytes: 2048 },
+    ],
     bytes: 125_831_168,
     rows: 1_234_567,
     archives: 3,
     fingerprint: 'content',
     tables: 42,
-    largest: [{ table: 'public.orders', rows: 900_000, bytes: 300_000_000 }, { table: hostile, rows: 1, bytes: 90_000_000 }],
+    largest: [
+      { table: 'public.orders', rows: 900_000, bytes: 300_000_000 },
+      { table: hostile, rows: 1, bytes: 90_000_000 },
+    ],
     databaseBytes: 500_000_000,
     recipients: ['age1qyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqs3290gq'],
     attempts: 1,
     timings: { dump: 11_000, fingerprint: 9000, total: 12_345 },
-    waiters: [{ kind: 'ALTER TABLE', table: hostile, mode: 'ACCESS EXCLUSIVE', waited: 12_300, behind: 4 }],
-    removed: [{ url: 'file:///mnt/backups', ids: ['20261020T031000Z-aaaa', '20261021T031000Z-bbbb'] }],
+    waiters: [
+      { kind: 'ALTER TABLE', table: hostile, mode: 'ACCESS EXCLUSIVE', waited: 12_300, behind: 4 },
+    ],
+    removed: [
+      { url: 'file:///mnt/backups', ids: ['20261020T031000Z-aaaa', '20261021T031000Z-bbbb'] },
+    ],
     warnings: [],
     ...changes,
   }
@@ -69,7 +85,12 @@ export function unprovenResult(count = 3): VerifyResult {
     stoppedBy: `public.orders has 899999 rows where 900000 were expected, and ${hostile}.`,
     differences: [
       { kind: 'rows', object: 'public.orders', expected: '900000', found: '899999' },
-      ...Array.from({ length: count - 1 }, (_, i) => ({ kind: 'schema' as const, object: `TABLE ${hostile} ${i}`, expected: 'present', found: 'missing' })),
+      ...Array.from({ length: count - 1 }, (_, i) => ({
+        kind: 'schema' as const,
+        object: `TABLE ${hostile} ${i}`,
+        expected: 'present',
+        found: 'missing',
+      })),
     ],
     warnings: ['The second storage could not be reached.'],
   })
@@ -100,14 +121,47 @@ export function harmfulRehearsal(): RehearsalResult {
   return rehearsalResult({
     verdict: 'fail',
     findings: [
-      { code: 'column-dropped', severity: 'error', object: 'public.orders.total', evidence: 'The column held 900,000 values that are not null; they are gone.', remedy: 'Stop reading it first, and keep a copy.', lost: 900_000 },
-      { code: 'table-rewritten', severity: 'warning', object: hostile, evidence: hostile, remedy: 'Add the column without a volatile default.' },
-      { code: 'index-added', severity: 'note', object: 'public.orders_i', evidence: 'An index was made.', remedy: 'None.' },
+      {
+        code: 'column-dropped',
+        severity: 'error',
+        object: 'public.orders.total',
+        evidence: 'The column held 900,000 values that are not null; they are gone.',
+        remedy: 'Stop reading it first, and keep a copy.',
+        lost: 900_000,
+      },
+      {
+        code: 'table-rewritten',
+        severity: 'warning',
+        object: hostile,
+        evidence: hostile,
+        remedy: 'Add the column without a volatile default.',
+      },
+      {
+        code: 'index-added',
+        severity: 'note',
+        object: 'public.orders_i',
+        evidence: 'An index was made.',
+        remedy: 'None.',
+      },
     ],
     schema: { added: [], removed: ['COLUMN public.orders.total'], changed: [`TABLE ${hostile}`] },
     tables: [
-      { table: 'public.orders', change: 'changed', rowsBefore: 900_000, rowsAfter: 900_000, rewritten: true, bytes: 300_000_000 },
-      { table: 'public.clients', was: 'public.customers', change: 'changed', rowsBefore: 10, rowsAfter: 10, rewritten: false },
+      {
+        table: 'public.orders',
+        change: 'changed',
+        rowsBefore: 900_000,
+        rowsAfter: 900_000,
+        rewritten: true,
+        bytes: 300_000_000,
+      },
+      {
+        table: 'public.clients',
+        was: 'public.customers',
+        change: 'changed',
+        rowsBefore: 10,
+        rowsAfter: 10,
+        rewritten: false,
+      },
       { table: hostile, change: 'dropped', rowsBefore: 7, rewritten: false },
     ],
     rows: { before: 1_234_567, after: 1_234_560 },
@@ -145,9 +199,35 @@ export function restoreResult(changes: Partial<RestoreResult> = {}): RestoreResu
 }
 
 export function bareRestored(changes: Partial<RestoreExternalResult> = {}): RestoreExternalResult {
-  const { target, confirm, dryRun, server, plan, previousDatabase = '', sessionsEnded, bytes, rows, tables, timings, warnings } = restoreResult()
+  const {
+    target,
+    confirm,
+    dryRun,
+    server,
+    plan,
+    previousDatabase = '',
+    sessionsEnded,
+    bytes,
+    rows,
+    tables,
+    timings,
+    warnings,
+  } = restoreResult()
   return {
-    ...{ target, confirm, dryRun, server, plan, previousDatabase, sessionsEnded, bytes, rows, tables, timings, warnings },
+    ...{
+      target,
+      confirm,
+      dryRun,
+      server,
+      plan,
+      previousDatabase,
+      sessionsEnded,
+      bytes,
+      rows,
+      tables,
+      timings,
+      warnings,
+    },
     task: 'restore-file',
     mode: 'swap',
     file: { name: `file: ${hostile}`, format: 'sql', layers: ['gzip'] },
@@ -188,20 +268,42 @@ export function cleanResult(changes: Partial<CleanResult> = {}): CleanResult {
     dryRun: false,
     olderThan: 86_400_000,
     dropped: [{ database: 'shop_before_1', until: '2026-11-19T03:10:45Z', bytes: 12_345_678 }],
-    left: [{ database: 'shop_before_2', until: '2026-11-19T04:10:45Z', why: '1 session is connected to it' }],
+    left: [
+      {
+        database: 'shop_before_2',
+        until: '2026-11-19T04:10:45Z',
+        why: '1 session is connected to it',
+      },
+    ],
     kept: [{ database: 'shop_before_3', until: '2026-11-21T03:10:45Z', bytes: 1_048_576 }],
     timings: { total: 300 },
     ...changes,
   }
 }
 
-export function partResult(changes: Partial<RestoredTables> = {}, result: Partial<RestoreResult> = {}): RestoreResult {
+export function partResult(
+  changes: Partial<RestoredTables> = {},
+  result: Partial<RestoreResult> = {},
+): RestoreResult {
   const part: RestoredTables = {
     wanted: ['public.orders', hostile],
     asked: { tables: ['public.orders', hostile], schemas: [] },
     contents: 'all',
     replace: false,
-    tables: [{ table: 'public.orders', rows: 1200, into: 'public_restored_20261121T031045.orders', how: 'copied' }, { table: `public."${hostile}"`, rows: 3, into: `public_restored_20261121T031045."${hostile}"`, how: 'copied' }],
+    tables: [
+      {
+        table: 'public.orders',
+        rows: 1200,
+        into: 'public_restored_20261121T031045.orders',
+        how: 'copied',
+      },
+      {
+        table: `public."${hostile}"`,
+        rows: 3,
+        into: `public_restored_20261121T031045."${hostile}"`,
+        how: 'copied',
+      },
+    ],
     schemas: ['public_restored_20261121T031045'],
     keys: [],
     leftOut: ['Foreign keys.'],
@@ -218,5 +320,16 @@ export function partResult(changes: Partial<RestoredTables> = {}, result: Partia
 export function inPlaceResult(changes: Partial<RestoreResult> = {}): RestoreResult {
   const whole: RestoreResult = { ...restoreResult(changes) }
   delete whole.previousDatabase
-  return { ...whole, inPlace: { contents: 'all', compared: 'content', unsaved: 12_000, kept: ['pgcrypto'], locks: { needed: 120, capacity: 6400 }, differences: [{ kind: 'schema', object: hostile, expected: 'there', found: 'missing' }], schemaCompared: true } }
+  return {
+    ...whole,
+    inPlace: {
+      contents: 'all',
+      compared: 'content',
+      unsaved: 12_000,
+      kept: ['pgcrypto'],
+      locks: { needed: 120, capacity: 6400 },
+      differences: [{ kind: 'schema', object: hostile, expected: 'there', found: 'missing' }],
+      schemaCompared: true,
+    },
+  }
 }

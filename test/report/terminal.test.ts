@@ -2,10 +2,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { renderMarkdown } from '../../src/report/terminal.ts'
 
-const show = (markdown: string, width = 40, colour = false): string[] => renderMarkdown(markdown, { width, colour }).split('\n')
+const show = (markdown: string, width = 40, colour = false): string[] =>
+  renderMarkdown(markdown, { width, colour }).split('\n')
 
 test('a table is aligned, and its widest column wraps to fit the screen', () => {
-  const table = '| What | Rows |\n| --- | ---: |\n| a name that is long and goes on and on | 7 |\n| `cities` | 171,075 |'
+  const table =
+    '| What | Rows |\n| --- | ---: |\n| a name that is long and goes on and on | 7 |\n| `cities` | 171,075 |'
   assert.deepEqual(show(table, 30), [
     'What                      Rows',
     '─────────────────────  ───────',
@@ -26,11 +28,21 @@ test('text wraps between words, and in a word that is longer than a line', () =>
 })
 
 test('what is folded is set in, code is set off, a diagram is named', () => {
-  const text = '<details>\n<summary>More</summary>\n\n```sql\nSELECT 1\n```\n\n```mermaid\npie title Sizes\n  "a" : 1\n```\n\n</details>\nafter'
-  assert.deepEqual(show(text), ['▸ More', '    │ SELECT 1', '', '    (a chart, on GitHub: Sizes)', 'after'])
+  const text =
+    '<details>\n<summary>More</summary>\n\n```sql\nSELECT 1\n```\n\n```mermaid\npie title Sizes\n  "a" : 1\n```\n\n</details>\nafter'
+  assert.deepEqual(show(text), [
+    '▸ More',
+    '    │ SELECT 1',
+    '',
+    '    (a chart, on GitHub: Sizes)',
+    'after',
+  ])
 })
 
 test('references are characters again, marks are gone, colour only where it is wanted', () => {
-  assert.deepEqual(show('**bold** `a|b` <code>c&#124;d</code> &#60;i&#62; a\u200b@b [text](https://x)', 80), ['bold a|b c|d <i> a@b text'])
+  assert.deepEqual(
+    show('**bold** `a|b` <code>c&#124;d</code> &#60;i&#62; a\u200b@b [text](https://x)', 80),
+    ['bold a|b c|d <i> a@b text'],
+  )
   assert.deepEqual(show('## head', 40, true), ['\u001b[1mhead\u001b[0m'])
 })

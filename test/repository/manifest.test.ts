@@ -10,15 +10,35 @@ const plain: Omit<Manifest, 'sha256'> = {
   label: 'production',
   createdAt: '2026-11-21T03:15:02.000Z',
   snapshot: { at: '2026-11-21T03:15:00.123Z', lsn: '0/1D52CC0' },
-  source: { database: 'shop', server: '17.11', major: 17, bytes: 1, locale: { encoding: 'UTF8', provider: 'libc', collate: 'C', ctype: 'C' }, roles: { superuser: 'postgres', names: ['postgres'] } },
+  source: {
+    database: 'shop',
+    server: '17.11',
+    major: 17,
+    bytes: 1,
+    locale: { encoding: 'UTF8', provider: 'libc', collate: 'C', ctype: 'C' },
+    roles: { superuser: 'postgres', names: ['postgres'] },
+  },
   client: '17.11',
   encryption: { recipients: ['age1x'] },
-  objects: [{ name: 'base.dump.age', kind: 'base', bytes: 5, sha256: 'a'.repeat(64), plain: { bytes: 4, sha256: 'b'.repeat(64), compression: 'none' } }],
+  objects: [
+    {
+      name: 'base.dump.age',
+      kind: 'base',
+      bytes: 5,
+      sha256: 'a'.repeat(64),
+      plain: { bytes: 4, sha256: 'b'.repeat(64), compression: 'none' },
+    },
+  ],
   fingerprint: {
     kind: 'content',
     tables: [{ table: 'public.t', rows: 2, hash: '-12', bytes: 8192 }],
     schema: { 'TABLE public.t': 'ff' },
-    sequences: { 'public.s': { before: { last: '9223372036854775807', called: true }, after: { last: '9223372036854775807', called: true } } },
+    sequences: {
+      'public.s': {
+        before: { last: '9223372036854775807', called: true },
+        after: { last: '9223372036854775807', called: true },
+      },
+    },
     largeObjects: { count: 0, bytes: 0, hash: '0', attributes: '0' },
     supplement: { extensions: { plpgsql: '1.0 in pg_catalog' }, matviews: {}, invalidIndexes: [] },
   },
@@ -37,25 +57,56 @@ test('a flipped bit in any byte is found', () => {
     for (const bit of [1, 0x20]) {
       const bytes = Buffer.from(text)
       bytes[place] = (bytes[place] as number) ^ bit
-      assert.throws(() => readManifest(bytes.toString('utf8'), 'here'), /manifest here is damaged|has format/, `byte ${place} (${JSON.stringify(text[place])}), bit ${bit}`)
+      assert.throws(
+        () => readManifest(bytes.toString('utf8'), 'here'),
+        /manifest here is damaged|has format/,
+        `byte ${place} (${JSON.stringify(text[place])}), bit ${bit}`,
+      )
     }
   }
 })
 
 test('a newer format is refused by its number, before anything else of it is looked at', () => {
-  assert.throws(() => readManifest(text.replace('"format": 1', '"format": 2'), 'here'), (error: UserError) => error.code === 'newer-format' && /format 2/.test(error.message))
+  assert.throws(
+    () => readManifest(text.replace('"format": 1', '"format": 2'), 'here'),
+    (error: UserError) => error.code === 'newer-format' && /format 2/.test(error.message),
+  )
 })
 
-for (const [what, wrong] of [['nothing', ''], ['half of it', text.slice(0, 300)], ['null', 'null'], ['a list', '[]'], ['a deep nest', '['.repeat(100_000)], ['more behind it', `${text}x`]] as const)
-  test(`${what} is no manifest`, () => assert.throws(() => readManifest(wrong, 'here'), (error: UserError) => error.code === 'manifest-damaged'))
+for (const [what, wrong] of [
+  ['nothing', ''],
+  ['half of it', text.slice(0, 300)],
+  ['null', 'null'],
+  ['a list', '[]'],
+  ['a deep nest', '['.repeat(100_000)],
+  ['more behind it', `${text}x`],
+] as const)
+  test(`${what} is no manifest`, () =>
+    assert.throws(
+      () => readManifest(wrong, 'here'),
+      (error: UserError) => error.code === 'manifest-damaged',
+    ))
 
 test('an object’s name cannot walk out of the backup’s folder', () => {
   for (const name of ['../x', 'a/../../x', '/etc/passwd', 'a//b', ''])
-    assert.throws(() => readManifest(writeManifest({ ...plain, objects: [{ name, kind: 'recovery-guide', bytes: 1, sha256: 'a'.repeat(64) }] }), 'here'), /damaged/, name)
+    assert.throws(
+      () =>
+        readManifest(
+          writeManifest({
+            ...plain,
+            objects: [{ name, kind: 'recovery-guide', bytes: 1, sha256: 'a'.repeat(64) }],
+          }),
+          'here',
+        ),
+      /damaged/,
+      name,
+    )
 })
 
 test('ids sort by their time', () => {
-  const times = [0, 1, 999, 1000, 61_000, 86_400_000].map((ms) => newId(new Date(Date.UTC(2026, 10, 21) + ms)))
+  const times = [0, 1, 999, 1000, 61_000, 86_400_000].map((ms) =>
+    newId(new Date(Date.UTC(2026, 10, 21) + ms)),
+  )
   assert.deepEqual([...times].sort(), times)
 })
 

@@ -26,29 +26,58 @@ const top = mkdtempSync(join(tmpdir(), 'holdfast-archive-'))
 after(() => rmSync(top, { recursive: true }))
 let folders = 0
 const folder = (): Storage => openStorage(`file://${top}/${++folders}`)
-const filesOf = (storage: Storage): string[] => readdirSync(storage.url.slice('file://'.length), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).map(({ name }) => name)
+const filesOf = (storage: Storage): string[] =>
+  readdirSync(storage.url.slice('file://'.length), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ name }) => name)
 
 /** As a child's output comes: in pieces with a memory of their own. */
 function asRead(bytes: Buffer, cut = 65_536): Readable {
-  return Readable.from((function* () {
-    for (let at = 0; at < bytes.length; at += cut) {
-      const piece = Buffer.allocUnsafeSlow(Math.min(cut, bytes.length - at))
-      bytes.copy(piece, 0, at)
-      yield piece
-    }
-  })(), { objectMode: false })
+  return Readable.from(
+    (function* () {
+      for (let at = 0; at < bytes.length; at += cut) {
+        const piece = Buffer.allocUnsafeSlow(Math.min(cut, bytes.length - at))
+        bytes.copy(piece, 0, at)
+        yield piece
+      }
+    })(),
+    { objectMode: false },
+  )
 }
 
-const store = (archive: Readable, destinations: Storage[], options: Partial<ArchiveOptions> = {}): Promise<StoredArchive> =>
-  storeArchive(archive, { name: 'rows/01.dump', folder: 'shop/id/', compressed: true, recipients, destinations, ...options }, quietWork())
+const store = (
+  archive: Readable,
+  destinations: Storage[],
+  options: Partial<ArchiveOptions> = {},
+): Promise<StoredArchive> =>
+  storeArchive(
+    archive,
+    {
+      name: 'rows/01.dump',
+      folder: 'shop/id/',
+      compressed: true,
+      recipients,
+      destinations,
+      ...options,
+    },
+    quietWork(),
+  )
 
 const backupAt = (storage: Storage, encrypted = true): FoundBackup =>
-  ({ storage, folder: 'shop/id/', location: storage.url, manifest: { encryption: encrypted ? { recipients } : 'none' } }) as unknown as FoundBackup
+  ({
+    storage,
+    folder: 'shop/id/',
+    location: storage.url,
+    manifest: { encryption: encrypted ? { recipients } : 'none' },
+  }) as unknown as FoundBackup
 
 async function opened(storage: Storage, object: StoredArchive, encrypted = true): Promise<Buffer> {
   const archive = await openArchive(backupAt(storage, encrypted), object, [identity], quietWork())
   const out = new PassThrough()
-  const [bytes] = await Promise.all([buffer(out), pipeline([archive.source, ...archive.stages, out])])
+  const [bytes] = await Promise.all([
+    buffer(out),
+    pipeline([archive.source, ...archive.stages, out]),
+  ])
   archive.check()
   return bytes
 }
@@ -70,7 +99,8 @@ function slowly(milliseconds: number): Storage & { seen: Buffer[] } {
 function failing(afterBytes: number, reason: Error): Storage {
   const create: Storage['create'] = async (_key, source) => {
     let bytes = 0
-    for await (const piece of source as AsyncIterable<Buffer>) if ((bytes += piece.length) > afterBytes) throw reason
+    for await (const piece of source as AsyncIterable<Buffer>)
+      if ((bytes += piece.length) > afterBytes) throw reason
     return { bytes }
   }
   return { ...folder(), create }
@@ -80,11 +110,23 @@ describe('an archive', () => {
   for (const encrypted of [true, false])
     for (const compressed of [true, false])
       test(`comes back as it went, ${encrypted ? 'encrypted' : 'plain'}, ${compressed ? 'compressed by pg_dump' : 'compressed by us'}; its entry tells its digests`, async () => {
-        for (const [size, cut] of [[1, 1], [70_000, 1000], [3_000_000, 65_536], [2_000_000, 12_345]] as const) {
+        for (const [size, cut] of [
+          [1, 1],
+          [70_000, 1000],
+          [3_000_000, 65_536],
+          [2_000_000, 12_345],
+        ] as const) {
           const bytes = randomBytes(size)
           const [one, two] = [folder(), folder()]
-          const object = await store(asRead(bytes, cut), [one, two], { compressed, recipients: encrypted ? recipients : 'none', kind: 'rows' })
-          assert.equal(object.name, `rows/01.dump${compressed ? '' : '.zst'}${encrypted ? '.age' : ''}`)
+          const object = await store(asRead(bytes, cut), [one, two], {
+            compressed,
+            recipients: encrypted ? recipients : 'none',
+            kind: 'rows',
+          })
+          assert.equal(
+            object.name,
+            `rows/01.dump${compressed ? '' : '.zst'}${encrypted ? '.age' : ''}`,
+          )
           assert.equal(object.kind, 'rows')
           for (const storage of [one, two]) {
             const stored = await buffer(await storage.read(`shop/id/${object.name}`))
@@ -92,9 +134,14 @@ describe('an archive', () => {
             assert.ok((await opened(storage, object, encrypted)).equals(bytes))
             await checkObject(backupAt(storage), object, quietWork())
           }
-          if (compressed) assert.deepEqual(object.plain, { ...digestOf(bytes), compression: 'none' })
+          if (compressed)
+            assert.deepEqual(object.plain, { ...digestOf(bytes), compression: 'none' })
           else assert.equal(object.plain?.compression, 'zstd')
-          if (!encrypted) assert.deepEqual(digestOf(await buffer(await one.read(`shop/id/${object.name}`))), { bytes: object.plain?.bytes, sha256: object.plain?.sha256 })
+          if (!encrypted)
+            assert.deepEqual(digestOf(await buffer(await one.read(`shop/id/${object.name}`))), {
+              bytes: object.plain?.bytes,
+              sha256: object.plain?.sha256,
+            })
         }
       })
 
@@ -104,7 +151,10 @@ describe('an archive', () => {
   })
 
   test('of nothing is no archive', async () => {
-    await assert.rejects(store(asRead(Buffer.alloc(0)), [folder()]), (error) => error instanceof UserError && error.code === 'dump-failed')
+    await assert.rejects(
+      store(asRead(Buffer.alloc(0)), [folder()]),
+      (error) => error instanceof UserError && error.code === 'dump-failed',
+    )
   })
 
   test('reaches a slow destination unchanged, while a fast one is done with each piece at once', async () => {
@@ -112,7 +162,10 @@ describe('an archive', () => {
     const slow = slowly(5)
     const fast = folder()
     const object = await store(asRead(bytes), [fast, slow])
-    assert.deepEqual(digestOf(Buffer.concat(slow.seen)), { bytes: object.bytes, sha256: object.sha256 })
+    assert.deepEqual(digestOf(Buffer.concat(slow.seen)), {
+      bytes: object.bytes,
+      sha256: object.sha256,
+    })
     assert.ok((await opened(fast, object)).equals(bytes))
   })
 
@@ -121,12 +174,15 @@ describe('an archive', () => {
       let given = 0
       const slow = slowly(20)
       let ahead = 0
-      const source = Readable.from((function* () {
-        for (; given < 20_000_000; given += 65_536) {
-          ahead = Math.max(ahead, given - slow.seen.reduce((sum, { length }) => sum + length, 0))
-          yield Buffer.allocUnsafeSlow(65_536)
-        }
-      })(), { objectMode: false })
+      const source = Readable.from(
+        (function* () {
+          for (; given < 20_000_000; given += 65_536) {
+            ahead = Math.max(ahead, given - slow.seen.reduce((sum, { length }) => sum + length, 0))
+            yield Buffer.allocUnsafeSlow(65_536)
+          }
+        })(),
+        { objectMode: false },
+      )
       await store(source, count === 1 ? [slow] : [slow, folder()])
       assert.ok(ahead < 5_000_000, `${ahead} bytes were read ahead`)
     })
@@ -136,7 +192,10 @@ describe('an archive', () => {
       const reason = new UserError('storage-full', 'full', 'free space')
       const other = folder()
       const source = asRead(randomBytes(9_000_000))
-      await assert.rejects(store(source, [failing(1_000_000, reason), ...(count === 2 ? [other] : [])]), (error) => error === reason)
+      await assert.rejects(
+        store(source, [failing(1_000_000, reason), ...(count === 2 ? [other] : [])]),
+        (error) => error === reason,
+      )
       assert.ok(source.destroyed)
       if (count === 2) await assert.rejects(other.read('shop/id/rows/01.dump.age'))
     })
@@ -145,10 +204,13 @@ describe('an archive', () => {
     test(`whose source fails is stored at none of ${count}`, async () => {
       const reason = new Error('pg_dump died')
       const destinations = Array.from({ length: count }, folder)
-      const source = Readable.from((function* () {
-        for (let i = 0; i < 50; i++) yield Buffer.allocUnsafeSlow(65_536)
-        throw reason
-      })(), { objectMode: false })
+      const source = Readable.from(
+        (function* () {
+          for (let i = 0; i < 50; i++) yield Buffer.allocUnsafeSlow(65_536)
+          throw reason
+        })(),
+        { objectMode: false },
+      )
       await assert.rejects(store(source, destinations), (error) => error === reason)
       for (const storage of destinations) assert.deepEqual(filesOf(storage), [])
     })
@@ -158,10 +220,19 @@ describe('an archive', () => {
       const stop = new AbortController()
       const reason = new Error('cancelled')
       const destinations = Array.from({ length: count }, folder)
-      const source = asRead(randomBytes(2_000_000)).on('end', () => {}).once('data', () => setTimeout(() => stop.abort(reason), 20))
+      const source = asRead(randomBytes(2_000_000))
+        .on('end', () => {})
+        .once('data', () => setTimeout(() => stop.abort(reason), 20))
       const endless = new PassThrough()
       source.pipe(endless, { end: false })
-      await assert.rejects(storeArchive(endless, { name: 'a', folder: 'f/', compressed: true, recipients, destinations }, quietWork(stop.signal)), (error) => error === reason)
+      await assert.rejects(
+        storeArchive(
+          endless,
+          { name: 'a', folder: 'f/', compressed: true, recipients, destinations },
+          quietWork(stop.signal),
+        ),
+        (error) => error === reason,
+      )
       for (const storage of destinations) assert.deepEqual(filesOf(storage), [])
     })
 
@@ -172,7 +243,8 @@ describe('an archive', () => {
     const bytes = await buffer(await storage.read(`shop/id/${object.name}`))
     bytes[12_345] = (bytes[12_345] as number) ^ 1
     writeFileSync(file, bytes)
-    const damaged = (error: unknown): boolean => error instanceof UserError && error.code === 'object-damaged'
+    const damaged = (error: unknown): boolean =>
+      error instanceof UserError && error.code === 'object-damaged'
     await assert.rejects(checkObject(backupAt(storage, false), object, quietWork()), damaged)
     await assert.rejects(opened(storage, object, false), damaged)
   })

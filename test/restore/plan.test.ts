@@ -9,36 +9,81 @@ import { newStore, type Store } from '../support/copies.ts'
 import { freshDatabase, newestServer, query, servers } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
 
-const template = { name: 'planned', sql: `CREATE TABLE orders AS SELECT g AS id, md5(g::text) AS v FROM generate_series(1, 500) g; CREATE TABLE kept (a int); ANALYZE` }
+const template = {
+  name: 'planned',
+  sql: `CREATE TABLE orders AS SELECT g AS id, md5(g::text) AS v FROM generate_series(1, 500) g; CREATE TABLE kept (a int); ANALYZE`,
+}
 const server = newestServer()
 type Database = Awaited<ReturnType<typeof freshDatabase>>
 
-function optionsFor(store: Store, target: Database, more: Partial<RestoreOptions> = {}): RestoreOptions {
+function optionsFor(
+  store: Store,
+  target: Database,
+  more: Partial<RestoreOptions> = {},
+): RestoreOptions {
   after(async () => {
-    for (const row of await query(server, 'postgres', `SELECT datname FROM pg_database WHERE datname LIKE '${target.name}_before_%'`)) await query(server, 'postgres', `DROP DATABASE "${String(row['datname'])}" WITH (FORCE)`)
+    for (const row of await query(
+      server,
+      'postgres',
+      `SELECT datname FROM pg_database WHERE datname LIKE '${target.name}_before_%'`,
+    ))
+      await query(server, 'postgres', `DROP DATABASE "${String(row['datname'])}" WITH (FORCE)`)
   })
-  return { ...store.reading, target: target.connection, confirm: target.name, dryRun: false, ...more }
+  return {
+    ...store.reading,
+    target: target.connection,
+    confirm: target.name,
+    dryRun: false,
+    ...more,
+  }
 }
 
 test('a dry run tells what there is and what would change: sizes, who is connected, definitions, rows', async () => {
   const target = await freshDatabase(server, template)
   const store = await newStore()
   await store.backup(target.connection)
-  await query(server, target.name, `DROP TABLE kept; ALTER TABLE orders ADD more int; CREATE VIEW newer AS SELECT 1 AS x; DELETE FROM orders WHERE id > 400; ANALYZE`)
-  const client = new Client({ connectionString: server.url(target.name), application_name: 'the shop' })
+  await query(
+    server,
+    target.name,
+    `DROP TABLE kept; ALTER TABLE orders ADD more int; CREATE VIEW newer AS SELECT 1 AS x; DELETE FROM orders WHERE id > 400; ANALYZE`,
+  )
+  const client = new Client({
+    connectionString: server.url(target.name),
+    application_name: 'the shop',
+  })
   await client.connect()
   try {
-    const result = await restore(optionsFor(store, target, { dryRun: true, confirm: '' }), quietWork())
+    const result = await restore(
+      optionsFor(store, target, { dryRun: true, confirm: '' }),
+      quietWork(),
+    )
     const { facts } = result
     assert.ok(facts?.bytes && facts.bytes > 1_000_000 && (facts.needed ?? 0) > 1_000_000)
     assert.ok(facts.free && facts.free > 0, 'the server is on this machine')
-    assert.deepEqual(facts.connected, [{ user: server.connection.user, application: 'the shop', count: 1 }])
+    assert.deepEqual(facts.connected, [
+      { user: server.connection.user, application: 'the shop', count: 1 },
+    ])
     assert.ok((facts.source?.written ?? 0) > 0, 'it is the very database that was backed up')
-    assert.deepEqual(facts.changes, { comeBack: ['TABLE public.kept'], goAway: ['VIEW public.newer'], change: ['TABLE public.orders'] })
-    assert.deepEqual(facts.rows, [{ table: 'public.orders', now: 400, then: 500 }, { table: 'public.kept', now: undefined, then: 0 }])
+    assert.deepEqual(facts.changes, {
+      comeBack: ['TABLE public.kept'],
+      goAway: ['VIEW public.newer'],
+      change: ['TABLE public.orders'],
+    })
+    assert.deepEqual(facts.rows, [
+      { table: 'public.orders', now: 400, then: 500 },
+      { table: 'public.kept', now: undefined, then: 0 },
+    ])
     assert.deepEqual(facts.obstacles, [])
     const report = restoreReport(result)
-    for (const said of ['the shop', 'would come back', 'VIEW public.newer', 'public.orders', '| 400 | 500 |', 'this very database']) assert.ok(report.includes(said), `${said} in\n${report}`)
+    for (const said of [
+      'the shop',
+      'would come back',
+      'VIEW public.newer',
+      'public.orders',
+      '| 400 | 500 |',
+      'this very database',
+    ])
+      assert.ok(report.includes(said), `${said} in\n${report}`)
   } finally {
     await client.end()
   }
@@ -47,7 +92,10 @@ test('a dry run tells what there is and what would change: sizes, who is connect
   await holder.connect()
   try {
     await holder.query('BEGIN; LOCK TABLE orders')
-    const { facts } = await restore(optionsFor(store, target, { dryRun: true, confirm: '' }), quietWork())
+    const { facts } = await restore(
+      optionsFor(store, target, { dryRun: true, confirm: '' }),
+      quietWork(),
+    )
     assert.equal(facts?.changes, undefined)
     assert.match(facts?.notes.join() ?? '', /was not looked at/)
   } finally {
@@ -62,34 +110,79 @@ test('a dry run tells all that stands in the way; the restore itself stops at th
   const store = await newStore()
   await store.backup(target.connection)
   await query(server, target.name, `DROP OWNED BY ${role}; DROP ROLE ${role}`)
-  await query(server, target.name, `SELECT pg_create_logical_replication_slot('slot_${target.name}', 'pgoutput')`)
+  await query(
+    server,
+    target.name,
+    `SELECT pg_create_logical_replication_slot('slot_${target.name}', 'pgoutput')`,
+  )
   try {
-    const result = await restore(optionsFor(store, target, { dryRun: true, confirm: '' }), quietWork())
-    assert.deepEqual(result.facts?.obstacles.map(({ code }) => code), ['role-missing', 'swap-unsafe'])
-    assert.match(restoreReport(result), /cannot be restored as things are.*What stands in the way.*slot_/s)
-    await assert.rejects(restore(optionsFor(store, target), quietWork()), (error: UserError) => error.code === 'role-missing' && error.message.includes(role))
+    const result = await restore(
+      optionsFor(store, target, { dryRun: true, confirm: '' }),
+      quietWork(),
+    )
+    assert.deepEqual(
+      result.facts?.obstacles.map(({ code }) => code),
+      ['role-missing', 'swap-unsafe'],
+    )
+    assert.match(
+      restoreReport(result),
+      /cannot be restored as things are.*What stands in the way.*slot_/s,
+    )
+    await assert.rejects(
+      restore(optionsFor(store, target), quietWork()),
+      (error: UserError) => error.code === 'role-missing' && error.message.includes(role),
+    )
   } finally {
     await query(server, 'postgres', `SELECT pg_drop_replication_slot('slot_${target.name}')`)
   }
   // none of its roles is needed where everything belongs to the user
   await restore(optionsFor(store, target, { owner: 'drop' }), quietWork())
-  assert.deepEqual(await query(server, target.name, `SELECT pg_get_userbyid(relowner) AS owner FROM pg_class WHERE relname = 'kept'`), [{ owner: server.connection.user }])
-  await assert.rejects(restore(optionsFor(store, target, { owner: { nobody: 'x' } }), quietWork()), (error: UserError) => error.code === 'bad-input' && error.message.includes('nobody'))
+  assert.deepEqual(
+    await query(
+      server,
+      target.name,
+      `SELECT pg_get_userbyid(relowner) AS owner FROM pg_class WHERE relname = 'kept'`,
+    ),
+    [{ owner: server.connection.user }],
+  )
+  await assert.rejects(
+    restore(optionsFor(store, target, { owner: { nobody: 'x' } }), quietWork()),
+    (error: UserError) => error.code === 'bad-input' && error.message.includes('nobody'),
+  )
 })
 
 for (const each of servers())
   test(`PostgreSQL ${each.major}: owners and grants go to other roles, and all else is proven to be as in the backup`, async () => {
     const target = await freshDatabase(each, template)
-    const [old, mapped, reader] = ['old', 'new', 'reader'].map((name) => `${name}_${target.name}`) as [string, string, string]
+    const [old, mapped, reader] = ['old', 'new', 'reader'].map(
+      (name) => `${name}_${target.name}`,
+    ) as [string, string, string]
     for (const role of [old, mapped, reader]) await query(each, 'postgres', `CREATE ROLE ${role}`)
-    await query(each, target.name, `ALTER TABLE orders OWNER TO ${old}; GRANT SELECT ON orders TO ${reader}; GRANT INSERT ON kept TO ${old}; CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION f() OWNER TO ${old}`)
+    await query(
+      each,
+      target.name,
+      `ALTER TABLE orders OWNER TO ${old}; GRANT SELECT ON orders TO ${reader}; GRANT INSERT ON kept TO ${old}; CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION f() OWNER TO ${old}`,
+    )
     const store = await newStore()
     await store.backup(target.connection)
-    const who = (): Promise<Record<string, unknown>[]> => query(each, target.name, `SELECT relname AS what, relowner::regrole::text AS owner, relacl::text AS acl FROM pg_class WHERE relname IN ('orders', 'kept') UNION ALL SELECT proname, proowner::regrole::text, proacl::text FROM pg_proc WHERE proname = 'f' ORDER BY 1`)
+    const who = (): Promise<Record<string, unknown>[]> =>
+      query(
+        each,
+        target.name,
+        `SELECT relname AS what, relowner::regrole::text AS owner, relacl::text AS acl FROM pg_class WHERE relname IN ('orders', 'kept') UNION ALL SELECT proname, proowner::regrole::text, proacl::text FROM pg_proc WHERE proname = 'f' ORDER BY 1`,
+      )
     const before = await who()
-    const options = { ...store.reading, target: target.connection, confirm: target.name, dryRun: false }
+    const options = {
+      ...store.reading,
+      target: target.connection,
+      confirm: target.name,
+      dryRun: false,
+    }
     const put = async (owner: RestoreOptions['owner']): Promise<void> => {
-      const { previousDatabase } = await restore({ ...options, ...(owner ? { owner } : {}) }, quietWork())
+      const { previousDatabase } = await restore(
+        { ...options, ...(owner ? { owner } : {}) },
+        quietWork(),
+      )
       await query(each, 'postgres', `DROP DATABASE "${previousDatabase}" WITH (FORCE)`)
     }
     await put({ [old]: mapped })
@@ -98,7 +191,10 @@ for (const each of servers())
     await put(undefined)
     assert.deepEqual(await who(), before)
     await put('drop')
-    assert.deepEqual(await who(), before.map(({ what }) => ({ what, owner: each.connection.user, acl: null })))
+    assert.deepEqual(
+      await who(),
+      before.map(({ what }) => ({ what, owner: each.connection.user, acl: null })),
+    )
     await query(each, 'postgres', `DROP DATABASE ${target.name} WITH (FORCE)`)
     for (const role of [old, mapped, reader]) await query(each, 'postgres', `DROP ROLE ${role}`)
     await query(each, 'postgres', `CREATE DATABASE ${target.name}`)

@@ -11,8 +11,14 @@ import type { Held, Work } from '../../src/work.ts'
 import { quietWork } from '../support/start-servers.ts'
 
 const [json = '', notes = '', moment = ''] = process.argv.slice(2)
-const { folder, ...options } = JSON.parse(json) as Omit<RestoreOptions, 'sources' | 'task'> & { folder: string; task: Task }
-const [kind = '', pattern = ''] = [moment.slice(0, moment.indexOf(':')), moment.slice(moment.indexOf(':') + 1)]
+const { folder, ...options } = JSON.parse(json) as Omit<RestoreOptions, 'sources' | 'task'> & {
+  folder: string
+  task: Task
+}
+const [kind = '', pattern = ''] = [
+  moment.slice(0, moment.indexOf(':')),
+  moment.slice(moment.indexOf(':') + 1),
+]
 const die = (): void => void process.kill(process.pid, 'SIGKILL')
 
 let held: Held[] = []
@@ -33,7 +39,13 @@ const work: Work = {
     note()
   },
 }
-if (kind === 'file') setInterval(() => {
-  if (readdirSync(folder, { recursive: true }).some((path) => new RegExp(pattern).test(String(path)))) die()
-}, 1)
+if (kind === 'file')
+  setInterval(() => {
+    if (
+      readdirSync(folder, { recursive: true }).some((path) =>
+        new RegExp(pattern).test(String(path)),
+      )
+    )
+      die()
+  }, 1)
 await restore({ ...options, sources: [openStorage(`file://${folder}`)] }, work)

@@ -24,7 +24,10 @@ import { freshDatabase, newestServer, query, servers } from '../support/servers.
 import { quietWork } from '../support/start-servers.ts'
 
 /** The backup of what a restore replaces, made first; and what a restore leaves that is killed. */
-const template = { name: 'safety shop', sql: `CREATE TABLE orders AS SELECT g AS id, md5(g::text) AS v FROM generate_series(1, 20000) g; CREATE TABLE moment (at text)` }
+const template = {
+  name: 'safety shop',
+  sql: `CREATE TABLE orders AS SELECT g AS id, md5(g::text) AS v FROM generate_series(1, 20000) g; CREATE TABLE moment (at text)`,
+}
 const server = newestServer()
 const children: ChildProcess[] = []
 after(() => children.forEach((child) => child.kill('SIGKILL')))
@@ -44,37 +47,75 @@ async function shop(on = server, backup: Parameters<Store['backup']>[1] = {}): P
   await store.backup(connection, backup)
   await query(on, name, `UPDATE moment SET at = 'live'`)
   const databases = async (): Promise<unknown[]> =>
-    (await query(on, 'postgres', `SELECT datname FROM pg_database WHERE datname LIKE '${name}%' ORDER BY 1`)).map(({ datname }) => datname)
+    (
+      await query(
+        on,
+        'postgres',
+        `SELECT datname FROM pg_database WHERE datname LIKE '${name}%' ORDER BY 1`,
+      )
+    ).map(({ datname }) => datname)
   after(async () => {
-    for (const each of await databases()) await query(on, 'postgres', `DROP DATABASE IF EXISTS "${String(each)}" WITH (FORCE)`)
+    for (const each of await databases())
+      await query(on, 'postgres', `DROP DATABASE IF EXISTS "${String(each)}" WITH (FORCE)`)
   })
-  const options: RestoreOptions = { ...store.reading, target: connection, confirm: name, dryRun: false }
-  return { name, store, options, databases, moment: async () => (await query(on, name, 'SELECT at FROM moment'))[0]?.['at'] }
+  const options: RestoreOptions = {
+    ...store.reading,
+    target: connection,
+    confirm: name,
+    dryRun: false,
+  }
+  return {
+    name,
+    store,
+    options,
+    databases,
+    moment: async () => (await query(on, name, 'SELECT at FROM moment'))[0]?.['at'],
+  }
 }
 
 for (const each of servers())
   test(`PostgreSQL ${each.major}: the target is backed up first, to the same keys and places; it is found by its id alone, proven and restored like any other`, async () => {
     const { store, options, moment } = await shop(each)
     const second = openStorage(`file://${temporaryFolder()}`)
-    const both = { ...options, sources: [store.storage, second], runUrl: 'https://github.example/run/1' }
+    const both = {
+      ...options,
+      sources: [store.storage, second],
+      runUrl: 'https://github.example/run/1',
+    }
     const known: unknown[] = []
-    const { safetyBackup: made, id } = await restore({ ...both, known: (facts) => void known.push(facts) }, quietWork())
+    const { safetyBackup: made, id } = await restore(
+      { ...both, known: (facts) => void known.push(facts) },
+      quietWork(),
+    )
     assert.ok(made)
     assert.match(made.id, /^\d{8}T\d{6}Z-[0-9a-z]{6}-pre-restore$/)
     assert.deepEqual(known.slice(0, 2), [{ id }, { safetyBackup: made.id }])
     assert.equal(await moment(), 'backed up')
     const { manifest } = await findBackup([second], 'test', made.id, quietWork())
-    assert.deepEqual([manifest.kind, manifest.label, manifest.encryption, manifest.run], ['pre-restore', 'test', { recipients: [store.recipient] }, 'https://github.example/run/1'])
+    assert.deepEqual(
+      [manifest.kind, manifest.label, manifest.encryption, manifest.run],
+      ['pre-restore', 'test', { recipients: [store.recipient] }, 'https://github.example/run/1'],
+    )
     assert.equal((await store.found()).manifest.kind, undefined)
 
-    for (const storage of both.sources) assert.ok(!(await listBackups(storage, 'test', quietWork())).includes(made.id))
+    for (const storage of both.sources)
+      assert.ok(!(await listBackups(storage, 'test', quietWork())).includes(made.id))
     assert.equal((await store.found()).manifest.id, id, 'latest is the ordinary one')
     const [label] = (await status({ sources: [store.storage] }, quietWork())).labels
-    assert.deepEqual([label?.backups, label?.newest?.id, label?.unproven, label?.unfinished], [1, id, [id], []])
-    assert.deepEqual(label?.preRestore.map((one) => one.id), [made.id])
+    assert.deepEqual(
+      [label?.backups, label?.newest?.id, label?.unproven, label?.unfinished],
+      [1, id, [id], []],
+    )
+    assert.deepEqual(
+      label?.preRestore.map((one) => one.id),
+      [made.id],
+    )
     assert.ok(Math.abs(Date.now() - Date.parse(label?.preRestore[0]?.startedAt ?? '')) < 60_000)
 
-    const proof = await verify({ ...store.reading, backup: made.id, scratch: each.to('postgres') }, quietWork())
+    const proof = await verify(
+      { ...store.reading, backup: made.id, scratch: each.to('postgres') },
+      quietWork(),
+    )
     assert.deepEqual([proof.proven, proof.level], [true, 'identical'])
     const back = await restore({ ...options, backup: made.id, safetyBackup: false }, quietWork())
     assert.deepEqual([back.id, await moment()], [made.id, 'live'])
@@ -82,7 +123,8 @@ for (const each of servers())
 
 test('what is not encrypted stays so; a dry run makes none, a target that is gone needs none, and the input leaves it out', async () => {
   const { name, store, options, databases } = await shop(server, { recipients: 'none' })
-  const folders = (): string[] => readdirSync(join(store.folder, 'test')).filter((folder) => folder.includes('pre-restore'))
+  const folders = (): string[] =>
+    readdirSync(join(store.folder, 'test')).filter((folder) => folder.includes('pre-restore'))
   const dry = await restore({ ...options, dryRun: true }, quietWork())
   assert.match(dry.plan[0]?.step ?? '', /^Back up ".*" as it is now/)
   const without = await restore({ ...options, safetyBackup: false }, quietWork())
@@ -91,15 +133,27 @@ test('what is not encrypted stays so; a dry run makes none, a target that is gon
   assert.equal((await restore(options, quietWork())).safetyBackup, undefined)
   const { safetyBackup: made } = await restore({ ...options, identities: [] }, quietWork())
   assert.deepEqual(folders(), [made?.id])
-  assert.equal((await findBackup([store.storage], 'test', made?.id ?? '', quietWork())).manifest.encryption, 'none')
+  assert.equal(
+    (await findBackup([store.storage], 'test', made?.id ?? '', quietWork())).manifest.encryption,
+    'none',
+  )
   assert.equal((await databases()).length, 3)
 })
 
 test('an id that is not there is told with those that are', async () => {
   const { store, options } = await shop()
   const { safetyBackup: made, id } = await restore(options, quietWork())
-  await assert.rejects(findBackup([store.storage], 'test', '20261121T031500Z-7gk823-pre-restore', quietWork()), (error: UserError) => error.code === 'unknown-backup' && error.hint.includes(`"latest" is ${id}`) && error.hint.includes(made?.id as string))
-  await assert.rejects(findBackup([store.storage], 'test', `${id}-before`, quietWork()), (error: UserError) => error.code === 'bad-backup-id')
+  await assert.rejects(
+    findBackup([store.storage], 'test', '20261121T031500Z-7gk823-pre-restore', quietWork()),
+    (error: UserError) =>
+      error.code === 'unknown-backup' &&
+      error.hint.includes(`"latest" is ${id}`) &&
+      error.hint.includes(made?.id as string),
+  )
+  await assert.rejects(
+    findBackup([store.storage], 'test', `${id}-before`, quietWork()),
+    (error: UserError) => error.code === 'bad-backup-id',
+  )
 })
 
 test('retention: it goes when it is older than the oldest ordinary backup that is kept, and counts as none of them', async () => {
@@ -109,8 +163,13 @@ test('retention: it goes when it is older than the oldest ordinary backup that i
   const { safetyBackup: first } = await later(() => restore(options, quietWork()))
   const { id: second } = await later(() => store.backup(target))
   const { safetyBackup: last } = await later(() => restore(options, quietWork()))
-  const all = async (): Promise<string[]> => [...(await openBackupIndex([store.storage], 'test', quietWork())).stored.keys()].sort()
-  assert.deepEqual(await prune(store.storage, 'test', 2, quietWork()), [], 'the oldest that is kept is older')
+  const all = async (): Promise<string[]> =>
+    [...(await openBackupIndex([store.storage], 'test', quietWork())).stored.keys()].sort()
+  assert.deepEqual(
+    await prune(store.storage, 'test', 2, quietWork()),
+    [],
+    'the oldest that is kept is older',
+  )
   const removed = await prune(store.storage, 'test', 1, quietWork())
   assert.deepEqual([removed.includes(first?.id as string), removed.length], [true, 2])
   assert.deepEqual(await all(), [second, last?.id])
@@ -119,18 +178,39 @@ test('retention: it goes when it is older than the oldest ordinary backup that i
 })
 
 describe('where none can be made, nothing is, and the way to do without is told', () => {
-  const refused = async ({ options, databases, moment, name }: Shop, more: Partial<RestoreOptions>, says: RegExp): Promise<void> => {
+  const refused = async (
+    { options, databases, moment, name }: Shop,
+    more: Partial<RestoreOptions>,
+    says: RegExp,
+  ): Promise<void> => {
     const code = 'safety-backup-failed'
-    await assert.rejects(restore({ ...options, ...more }, quietWork()), (error: UserError) => error.code === code && says.test(error.message) && /write safety-backup: false\. The database as it is now is then nowhere but on its own server, where a swap keeps it/.test(error.hint))
+    await assert.rejects(
+      restore({ ...options, ...more }, quietWork()),
+      (error: UserError) =>
+        error.code === code &&
+        says.test(error.message) &&
+        /write safety-backup: false\. The database as it is now is then nowhere but on its own server, where a swap keeps it/.test(
+          error.hint,
+        ),
+    )
     assert.deepEqual([await databases(), await moment()], [[name], 'live'])
   }
   test('a place that cannot be written', async () => {
     const one = await shop()
     const file = join(temporaryFolder(), 'file')
     writeFileSync(file, '')
-    await refused(one, { sources: [one.store.storage, openStorage(`file://${file}/backups`)] }, /cannot be made, so nothing was restored/)
+    await refused(
+      one,
+      { sources: [one.store.storage, openStorage(`file://${file}/backups`)] },
+      /cannot be made, so nothing was restored/,
+    )
     assert.equal(readdirSync(join(one.store.folder, 'test')).length, 1)
-    assert.equal((await restore({ ...one.options, safetyBackup: false }, quietWork())).id.includes('pre-restore'), false)
+    assert.equal(
+      (await restore({ ...one.options, safetyBackup: false }, quietWork())).id.includes(
+        'pre-restore',
+      ),
+      false,
+    )
   })
   test('credentials that may only read', async () => {
     const one = await shop()
@@ -140,10 +220,21 @@ describe('where none can be made, nothing is, and the way to do without is told'
     try {
       const storage = openStorage(`s3://backups/p?endpoint=${proxy.endpoint}`)
       await one.store.backup(server.to(one.name), { destinations: [storage] })
-      const body = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code><Message>no</Message></Error>'
-      for (const method of ['PUT', 'POST']) proxy.rules.push({ method, url: /./, fault: { kind: 'answer', status: 403, body }, times: Infinity })
+      const body =
+        '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code><Message>no</Message></Error>'
+      for (const method of ['PUT', 'POST'])
+        proxy.rules.push({
+          method,
+          url: /./,
+          fault: { kind: 'answer', status: 403, body },
+          times: Infinity,
+        })
       await refused(one, { sources: [storage] }, /cannot be made, so nothing was restored/)
-      assert.equal((await restore({ ...one.options, sources: [storage], safetyBackup: false }, quietWork())).safetyBackup, undefined)
+      assert.equal(
+        (await restore({ ...one.options, sources: [storage], safetyBackup: false }, quietWork()))
+          .safetyBackup,
+        undefined,
+      )
       await storage.close()
     } finally {
       await proxy.stop()
@@ -152,27 +243,61 @@ describe('where none can be made, nothing is, and the way to do without is told'
   })
   test('nowhere to put it, and no key to encrypt it to', async () => {
     const { options, store } = await shop()
-    for (const [sources, encryption, says] of [[[], 'none', /there is no storage/], [[store.storage], undefined, /names no key/]] as const)
-      await assert.rejects(backUpTarget({ ...options, sources: [...sources] }, { label: 'test', encryption }, quietWork()), (error: UserError) => error.code === 'safety-backup-failed' && says.test(error.message))
+    for (const [sources, encryption, says] of [
+      [[], 'none', /there is no storage/],
+      [[store.storage], undefined, /names no key/],
+    ] as const)
+      await assert.rejects(
+        backUpTarget(
+          { ...options, sources: [...sources] },
+          { label: 'test', encryption },
+          quietWork(),
+        ),
+        (error: UserError) => error.code === 'safety-backup-failed' && says.test(error.message),
+      )
     assert.equal(readdirSync(join(store.folder, 'test')).length, 1)
   })
   test('a target that its own restorer may not read', async () => {
     const one = await shop()
-    await query(server, 'postgres', `DO $$ BEGIN CREATE ROLE blind_owner LOGIN CREATEDB PASSWORD 'pw'; EXCEPTION WHEN duplicate_object THEN END $$; ALTER DATABASE ${one.name} OWNER TO blind_owner`)
-    await refused(one, { target: { ...server.to(one.name), user: 'blind_owner', password: 'pw' } }, /"blind_owner" may not read/)
+    await query(
+      server,
+      'postgres',
+      `DO $$ BEGIN CREATE ROLE blind_owner LOGIN CREATEDB PASSWORD 'pw'; EXCEPTION WHEN duplicate_object THEN END $$; ALTER DATABASE ${one.name} OWNER TO blind_owner`,
+    )
+    await refused(
+      one,
+      { target: { ...server.to(one.name), user: 'blind_owner', password: 'pw' } },
+      /"blind_owner" may not read/,
+    )
   })
 })
 
 describe('a restore that is killed', () => {
-  const killed = async (one: Shop, moment: string, more: Record<string, unknown> = {}, kill?: () => Promise<boolean>): Promise<void> => {
+  const killed = async (
+    one: Shop,
+    moment: string,
+    more: Record<string, unknown> = {},
+    kill?: () => Promise<boolean>,
+  ): Promise<void> => {
     const notes = join(temporaryFolder(), 'held.json')
     const { sources, ...options } = one.options
     assert.equal(sources.length, 1)
-    const child = spawn(process.execPath, [join(import.meta.dirname, 'restore-process.ts'), JSON.stringify({ ...options, folder: one.store.folder, ...more }), notes, moment], { stdio: ['ignore', 'ignore', 'pipe'] })
+    const child = spawn(
+      process.execPath,
+      [
+        join(import.meta.dirname, 'restore-process.ts'),
+        JSON.stringify({ ...options, folder: one.store.folder, ...more }),
+        notes,
+        moment,
+      ],
+      { stdio: ['ignore', 'ignore', 'pipe'] },
+    )
     children.push(child)
     let said = ''
     child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
-    const ended = new Promise<NodeJS.Signals | null>((resolve) => child.once('exit', (_code, signal) => resolve(signal)))
+    const ended = new Promise<NodeJS.Signals | null>((resolve) =>
+      child.once('exit', (_code, signal) => resolve(signal)),
+    )
     if (kill) {
       while (!(await kill())) await sleep(20)
       child.kill('SIGKILL')
@@ -181,22 +306,48 @@ describe('a restore that is killed', () => {
     const held = existsSync(notes) ? (JSON.parse(readFileSync(notes, 'utf8')) as Held[]) : []
     const sides = held.flatMap((thing) => (thing.kind === 'database' ? [thing.name] : []))
     if (moment.startsWith('log:')) assert.equal(sides.length, 1)
-    const cleaned = await sweep(held, { destinations: [one.store.storage], servers: { 'target-url': one.options.target } }, quietWork())
-    assert.ok(cleaned.every((sentence) => !sentence.startsWith('Could not')), cleaned.join('\n'))
-    for (const side of sides) assert.deepEqual(await query(server, 'postgres', `SELECT FROM pg_database WHERE datname = '${side}'`), [])
+    const cleaned = await sweep(
+      held,
+      { destinations: [one.store.storage], servers: { 'target-url': one.options.target } },
+      quietWork(),
+    )
+    assert.ok(
+      cleaned.every((sentence) => !sentence.startsWith('Could not')),
+      cleaned.join('\n'),
+    )
+    for (const side of sides)
+      assert.deepEqual(
+        await query(server, 'postgres', `SELECT FROM pg_database WHERE datname = '${side}'`),
+        [],
+      )
   }
-  const backups = async ({ store }: Shop): Promise<string[]> => [...(await openBackupIndex([store.storage], 'test', quietWork())).stored.keys()].sort()
+  const backups = async ({ store }: Shop): Promise<string[]> =>
+    [...(await openBackupIndex([store.storage], 'test', quietWork())).stored.keys()].sort()
 
   test('while the safety backup is stored: the target is as it was, and nothing of that backup is left', async () => {
     const one = await shop()
     await killed(one, 'file:-pre-restore/base')
-    assert.deepEqual([await one.databases(), await one.moment(), readdirSync(join(one.store.folder, 'test')).length], [[one.name], 'live', 1])
+    assert.deepEqual(
+      [
+        await one.databases(),
+        await one.moment(),
+        readdirSync(join(one.store.folder, 'test')).length,
+      ],
+      [[one.name], 'live', 1],
+    )
   })
-  for (const [when, moment] of [['when the rows are in', 'log:^Done: Restore '], ['after prepare', 'log:^Done: Run the SQL'], ['just before the swap', 'log:^Done: ANALYZE']] as const)
+  for (const [when, moment] of [
+    ['when the rows are in', 'log:^Done: Restore '],
+    ['after prepare', 'log:^Done: Run the SQL'],
+    ['just before the swap', 'log:^Done: ANALYZE'],
+  ] as const)
     test(`${when}: the target is as it was, the new database is dropped, the safety backup is whole`, async () => {
       const one = await shop()
       await killed(one, moment, { prepare: moment.includes('SQL') ? 'SELECT 1' : undefined })
-      assert.deepEqual([await one.databases(), await one.moment(), (await backups(one)).length], [[one.name], 'live', 2])
+      assert.deepEqual(
+        [await one.databases(), await one.moment(), (await backups(one)).length],
+        [[one.name], 'live', 2],
+      )
     })
   test('just after the swap: it is restored, and what it replaced is marked, so that it can be undone', async () => {
     const one = await shop()
@@ -207,16 +358,36 @@ describe('a restore that is killed', () => {
   })
   test('in the middle of an undo’s two renames: both names are as they were', async () => {
     const one = await shop()
-    const { previousDatabase: kept = '' } = await restore({ ...one.options, safetyBackup: false }, quietWork())
+    const { previousDatabase: kept = '' } = await restore(
+      { ...one.options, safetyBackup: false },
+      quietWork(),
+    )
     const before = await one.databases()
     const holder = await connect(server.to('postgres'), quietWork())
     await holder.query('BEGIN')
     await holder.query(`COMMENT ON DATABASE "${kept}" IS 'in the way'`) // the second rename waits for this
     const waiting = `SELECT FROM pg_stat_activity WHERE query LIKE 'ALTER DATABASE "${kept}" RENAME%' AND wait_event_type = 'Lock'`
-    await killed(one, 'never', { task: 'undo' }, async () => (await query(server, 'postgres', waiting)).length > 0)
+    await killed(
+      one,
+      'never',
+      { task: 'undo' },
+      async () => (await query(server, 'postgres', waiting)).length > 0,
+    )
     await holder.query('ROLLBACK')
     await holder.end()
-    for (let i = 0; i < 100 && (await query(server, 'postgres', `SELECT FROM pg_stat_activity WHERE query LIKE 'ALTER DATABASE "${kept}"%' AND state <> 'idle'`)).length > 1; i++) await sleep(50)
+    for (
+      let i = 0;
+      i < 100 &&
+      (
+        await query(
+          server,
+          'postgres',
+          `SELECT FROM pg_stat_activity WHERE query LIKE 'ALTER DATABASE "${kept}"%' AND state <> 'idle'`,
+        )
+      ).length > 1;
+      i++
+    )
+      await sleep(50)
     assert.deepEqual([await one.databases(), await one.moment()], [before, 'backed up'])
     await restore({ ...one.options, task: 'undo' }, quietWork())
     assert.equal(await one.moment(), 'live')

@@ -47,128 +47,187 @@ jobs:
         run: echo "SEEN=$SEEN"
 `
 
-describe('under act', { skip: act === undefined && 'NOT SHOWN: neither act nor Go is here' }, () => {
-  const folder = mkdtempSync(join(tmpdir(), 'holdfast-act-'))
-  let s3: RunningS3
-  let service: Server
-  let database: Awaited<ReturnType<typeof freshDatabase>>
-  let clone: string
-  let identity: string
-  let recipient: string
-  const run = (options: Omit<ActOptions, 'act' | 'folder' | 'path'>): Promise<ActRun> => {
-    const own = mkdtempSync(join(folder, 'run-'))
-    // psql and the like, for migrations and steps
-    return runAct(clone, { ...options, act: act ?? '', folder: own, path: [server.bindir] })
-  }
-  const shared = (): Pick<ActOptions, 'secrets' | 'variables'> => ({
-    secrets: { DATABASE_URL: database.url, DECRYPT_WITH: identity, ...s3.env, GITHUB_TOKEN: 'a-token-for-the-test' },
-    variables: {
-      HOLDFAST_STORAGE: s3.url('nightly'),
-      HOLDFAST_LABEL: 'production',
-      HOLDFAST_ENCRYPT_TO: recipient,
-    },
-  })
-
-  before(async () => {
-    s3 = await startS3(['backups'])
-    database = await freshDatabase(server, { name: 'shop', sql: shop })
-    identity = await generateIdentity()
-    recipient = await identityToRecipient(identity)
-    clone = cloneForAct(folder, { 'composite.yml': composite })
-    service = await standInForService()
-  })
-  after(async () => {
-    await new Promise((resolve) => service.close(resolve))
-    await s3.stop()
-    rmSync(folder, { recursive: true, force: true })
-  })
-
-  test('nightly.yml backs up and proves the backup', async () => {
-    const { code, log, outputs } = await run({ ...shared(), workflow: 'nightly.yml', event: 'workflow_dispatch' })
-    assert.equal(code, 0, log)
-    assert.equal(outputs.level, 'identical')
-    assert.equal(outputs.proven, 'true')
-    assert.match(outputs['backup-id'] ?? '', /^\S{10,}$/)
-    for (const secret of [database.connection.password, identity, s3.env.AWS_SECRET_ACCESS_KEY]) assert.ok(!log.includes(secret ?? ''), 'a secret is in the log')
-  })
-
-  describe('migration-check.yml on a pull request', () => {
-    const pull = (repository: string): unknown => ({
-      action: 'synchronize', number: 7,
-      pull_request: { number: 7, head: { ref: 'change', sha: '1'.repeat(40), repo: { full_name: repository } }, base: { ref: 'main', repo: { full_name: 'acme/shop' } } },
-      repository: { full_name: 'acme/shop' },
-    })
-    const check = async (migrate: string, repository = 'acme/shop') => {
-      const api = await startGitHubApi()
-      try {
-        const { secrets, variables } = shared()
-        const ended = await run({
-          workflow: 'migration-check.yml', event: 'pull_request', payload: pull(repository), secrets: secrets ?? {},
-          variables: { ...variables, HOLDFAST_MIGRATE_COMMAND: migrate }, env: { GITHUB_API_URL: api.url },
-        })
-        return { ...ended, api }
-      } finally {
-        await api.close()
-      }
+describe(
+  'under act',
+  { skip: act === undefined && 'NOT SHOWN: neither act nor Go is here' },
+  () => {
+    const folder = mkdtempSync(join(tmpdir(), 'holdfast-act-'))
+    let s3: RunningS3
+    let service: Server
+    let database: Awaited<ReturnType<typeof freshDatabase>>
+    let clone: string
+    let identity: string
+    let recipient: string
+    const run = (options: Omit<ActOptions, 'act' | 'folder' | 'path'>): Promise<ActRun> => {
+      const own = mkdtempSync(join(folder, 'run-'))
+      // psql and the like, for migrations and steps
+      return runAct(clone, { ...options, act: act ?? '', folder: own, path: [server.bindir] })
     }
+    const shared = (): Pick<ActOptions, 'secrets' | 'variables'> => ({
+      secrets: {
+        DATABASE_URL: database.url,
+        DECRYPT_WITH: identity,
+        ...s3.env,
+        GITHUB_TOKEN: 'a-token-for-the-test',
+      },
+      variables: {
+        HOLDFAST_STORAGE: s3.url('nightly'),
+        HOLDFAST_LABEL: 'production',
+        HOLDFAST_ENCRYPT_TO: recipient,
+      },
+    })
 
-    test('a safe migration passes, and the report is one comment', async () => {
-      const { code, log, outputs, api } = await check(`psql "$DATABASE_URL" -v ON_ERROR_STOP=1 -c 'ALTER TABLE orders ADD paid boolean'`)
+    before(async () => {
+      s3 = await startS3(['backups'])
+      database = await freshDatabase(server, { name: 'shop', sql: shop })
+      identity = await generateIdentity()
+      recipient = await identityToRecipient(identity)
+      clone = cloneForAct(folder, { 'composite.yml': composite })
+      service = await standInForService()
+    })
+    after(async () => {
+      await new Promise((resolve) => service.close(resolve))
+      await s3.stop()
+      rmSync(folder, { recursive: true, force: true })
+    })
+
+    test('nightly.yml backs up and proves the backup', async () => {
+      const { code, log, outputs } = await run({
+        ...shared(),
+        workflow: 'nightly.yml',
+        event: 'workflow_dispatch',
+      })
       assert.equal(code, 0, log)
-      assert.equal(outputs.verdict, 'pass')
-      assert.deepEqual(api.offences, [])
-      assert.equal(api.comments.length, 1, log)
-      assert.match(api.comments[0]?.body ?? '', /orders/)
+      assert.equal(outputs.level, 'identical')
+      assert.equal(outputs.proven, 'true')
+      assert.match(outputs['backup-id'] ?? '', /^\S{10,}$/)
+      for (const secret of [database.connection.password, identity, s3.env.AWS_SECRET_ACCESS_KEY])
+        assert.ok(!log.includes(secret ?? ''), 'a secret is in the log')
     })
 
-    test('a harmful migration fails the job, and the comment names what is lost', async () => {
-      const { code, log, outputs, api } = await check(`psql "$DATABASE_URL" -v ON_ERROR_STOP=1 -c 'ALTER TABLE orders DROP total'`)
-      assert.equal(code, 1, log)
-      assert.equal(outputs.verdict, 'fail')
-      assert.match(api.comments[0]?.body ?? '', /total[\s\S]*20,?000|20,?000[\s\S]*total/)
+    describe('migration-check.yml on a pull request', () => {
+      const pull = (repository: string): unknown => ({
+        action: 'synchronize',
+        number: 7,
+        pull_request: {
+          number: 7,
+          head: { ref: 'change', sha: '1'.repeat(40), repo: { full_name: repository } },
+          base: { ref: 'main', repo: { full_name: 'acme/shop' } },
+        },
+        repository: { full_name: 'acme/shop' },
+      })
+      const check = async (migrate: string, repository = 'acme/shop') => {
+        const api = await startGitHubApi()
+        try {
+          const { secrets, variables } = shared()
+          const ended = await run({
+            workflow: 'migration-check.yml',
+            event: 'pull_request',
+            payload: pull(repository),
+            secrets: secrets ?? {},
+            variables: { ...variables, HOLDFAST_MIGRATE_COMMAND: migrate },
+            env: { GITHUB_API_URL: api.url },
+          })
+          return { ...ended, api }
+        } finally {
+          await api.close()
+        }
+      }
+
+      test('a safe migration passes, and the report is one comment', async () => {
+        const { code, log, outputs, api } = await check(
+          `psql "$DATABASE_URL" -v ON_ERROR_STOP=1 -c 'ALTER TABLE orders ADD paid boolean'`,
+        )
+        assert.equal(code, 0, log)
+        assert.equal(outputs.verdict, 'pass')
+        assert.deepEqual(api.offences, [])
+        assert.equal(api.comments.length, 1, log)
+        assert.match(api.comments[0]?.body ?? '', /orders/)
+      })
+
+      test('a harmful migration fails the job, and the comment names what is lost', async () => {
+        const { code, log, outputs, api } = await check(
+          `psql "$DATABASE_URL" -v ON_ERROR_STOP=1 -c 'ALTER TABLE orders DROP total'`,
+        )
+        assert.equal(code, 1, log)
+        assert.equal(outputs.verdict, 'fail')
+        assert.match(api.comments[0]?.body ?? '', /total[\s\S]*20,?000|20,?000[\s\S]*total/)
+      })
+
+      test('a pull request of a fork, which gets no secrets, runs nothing', async () => {
+        const { code, log, api } = await check('exit 1', 'someone/shop')
+        assert.equal(code, 0, log)
+        assert.deepEqual(api.requests, [])
+        assert.doesNotMatch(log, /test-migration/)
+      })
+
+      test('no scratch database is left on the service', async () => {
+        const names = (await query(server, 'postgres', 'SELECT datname FROM pg_database')).map(
+          ({ datname }) => String(datname),
+        )
+        assert.deepEqual(
+          names.filter((name) => !/^(?:postgres|template[01]|test_\w+|template_\w+)$/.test(name)),
+          [],
+        )
+      })
     })
 
-    test('a pull request of a fork, which gets no secrets, runs nothing', async () => {
-      const { code, log, api } = await check('exit 1', 'someone/shop')
+    test('the composite action passes its inputs on, and its outputs back', async () => {
+      const { host, port, user, password = '' } = database.connection
+      const backups = join(folder, 'backups')
+      mkdirSync(backups)
+      const { code, log } = await run({
+        workflow: 'composite.yml',
+        event: 'workflow_dispatch',
+        secrets: {
+          PGPASSWORD: password,
+          SCRATCH_URL: `postgres://postgres:${promised.password}@127.0.0.1:${promised.port}/postgres`,
+        },
+        variables: {
+          PGHOST: host,
+          PGPORT: String(port),
+          PGUSER: user,
+          PGDATABASE: database.name,
+          STORAGE: `file://${backups}`,
+        },
+      })
       assert.equal(code, 0, log)
-      assert.deepEqual(api.requests, [])
-      assert.doesNotMatch(log, /test-migration/)
+      assert.match(log, /SEEN=true identical success 20500/)
+      assert.deepEqual(
+        readdirSync(backups).filter((name) => !name.startsWith('.')),
+        [database.name],
+      )
     })
 
-    test('no scratch database is left on the service', async () => {
-      const names = (await query(server, 'postgres', 'SELECT datname FROM pg_database')).map(({ datname }) => String(datname))
-      assert.deepEqual(names.filter((name) => !/^(?:postgres|template[01]|test_\w+|template_\w+)$/.test(name)), [])
+    test("ci.yml's job runs all four actions and sees what it should", async () => {
+      // the service of that job is empty when it begins
+      const { code, log } = await run({
+        workflow: 'ci.yml',
+        job: 'actions',
+        event: 'push',
+        payload: { ref: 'refs/heads/main' },
+      })
+      await query(server, 'postgres', 'DROP DATABASE IF EXISTS shop WITH (FORCE)')
+      for (const { datname } of await query(
+        server,
+        'postgres',
+        "SELECT datname FROM pg_database WHERE datname LIKE 'shop%'",
+      ))
+        await query(server, 'postgres', `DROP DATABASE "${String(datname)}" WITH (FORCE)`)
+      assert.equal(code, 0, log)
     })
-  })
-
-  test('the composite action passes its inputs on, and its outputs back', async () => {
-    const { host, port, user, password = '' } = database.connection
-    const backups = join(folder, 'backups')
-    mkdirSync(backups)
-    const { code, log } = await run({
-      workflow: 'composite.yml', event: 'workflow_dispatch',
-      secrets: { PGPASSWORD: password, SCRATCH_URL: `postgres://postgres:${promised.password}@127.0.0.1:${promised.port}/postgres` },
-      variables: { PGHOST: host, PGPORT: String(port), PGUSER: user, PGDATABASE: database.name, STORAGE: `file://${backups}` },
-    })
-    assert.equal(code, 0, log)
-    assert.match(log, /SEEN=true identical success 20500/)
-    assert.deepEqual(readdirSync(backups).filter((name) => !name.startsWith('.')), [database.name])
-  })
-
-  test("ci.yml's job runs all four actions and sees what it should", async () => {
-    // the service of that job is empty when it begins
-    const { code, log } = await run({ workflow: 'ci.yml', job: 'actions', event: 'push', payload: { ref: 'refs/heads/main' } })
-    await query(server, 'postgres', 'DROP DATABASE IF EXISTS shop WITH (FORCE)')
-    for (const { datname } of await query(server, 'postgres', "SELECT datname FROM pg_database WHERE datname LIKE 'shop%'")) await query(server, 'postgres', `DROP DATABASE "${String(datname)}" WITH (FORCE)`)
-    assert.equal(code, 0, log)
-  })
-})
+  },
+)
 
 /** act starts no service containers: the port that they would publish leads to one of our servers, with their password. */
 async function standInForService(): Promise<Server> {
-  await query(server, 'postgres', `
+  await query(
+    server,
+    'postgres',
+    `
     DO $$ BEGIN CREATE ROLE postgres SUPERUSER LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
-    ALTER ROLE postgres PASSWORD '${promised.password}'`)
+    ALTER ROLE postgres PASSWORD '${promised.password}'`,
+  )
   const { host, port } = server.connection
   const proxy = createServer((client) => {
     const upstream = connect(port, host)
@@ -177,7 +236,14 @@ async function standInForService(): Promise<Server> {
     upstream.on('error', () => client.destroy())
   })
   await new Promise<void>((resolve, reject) => {
-    proxy.once('error', (cause) => reject(new Error(`Port ${promised.port} of this machine is taken, and the workflows' service needs it.`, { cause })))
+    proxy.once('error', (cause) =>
+      reject(
+        new Error(
+          `Port ${promised.port} of this machine is taken, and the workflows' service needs it.`,
+          { cause },
+        ),
+      ),
+    )
     proxy.listen(promised.port, '127.0.0.1', resolve)
   })
   return proxy

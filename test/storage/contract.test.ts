@@ -18,7 +18,12 @@ async function local(): Promise<Bench> {
     storage,
     partSize,
     showsHalves: true,
-    everything: async () => readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name)).filter((file) => statSync(file).isFile()).map((file) => relative(root, file)).sort(),
+    everything: async () =>
+      readdirSync(folder, { recursive: true, encoding: 'utf8' })
+        .map((name) => join(folder, name))
+        .filter((file) => statSync(file).isFile())
+        .map((file) => relative(root, file))
+        .sort(),
     async leaveHalf(key) {
       mkdirSync(dirname(join(root, key)), { recursive: true })
       writeFileSync(temporaryName(join(root, key)), 'half')
@@ -39,7 +44,8 @@ const s3 = (server: S3Server) => async (): Promise<Bench> => {
     storage,
     partSize,
     showsHalves: server.kind !== 'stand-in',
-    everything: async () => (await bucket.everything()).map((name) => name.replace(/^(half:)?team\/shop\//, '$1')),
+    everything: async () =>
+      (await bucket.everything()).map((name) => name.replace(/^(half:)?team\/shop\//, '$1')),
     leaveHalf: (key) => bucket.leaveHalf(`team/shop/${key}`),
     async close() {
       await storage.close()

@@ -22,7 +22,11 @@ export interface Bench {
 
 /** Bytes that look like noise and are the same each time. */
 export function noise(bytes: number, seed = 1): Buffer {
-  const block = Buffer.concat(Array.from({ length: 2048 }, (_, index) => createHash('sha256').update(`${seed}:${index}`).digest()))
+  const block = Buffer.concat(
+    Array.from({ length: 2048 }, (_, index) =>
+      createHash('sha256').update(`${seed}:${index}`).digest(),
+    ),
+  )
   const whole = Buffer.alloc(bytes)
   for (let at = 0; at < bytes; at += block.length) {
     block.copy(whole, at)
@@ -33,13 +37,18 @@ export function noise(bytes: number, seed = 1): Buffer {
 
 /** A source that gives its bytes in pieces of one size. */
 export function inPieces(bytes: Buffer, piece = 64 * 1024): Readable {
-  return Readable.from((function* () {
-    for (let at = 0; at < bytes.length; at += piece) yield bytes.subarray(at, at + piece)
-  })(), { objectMode: false })
+  return Readable.from(
+    (function* () {
+      for (let at = 0; at < bytes.length; at += piece) yield bytes.subarray(at, at + piece)
+    })(),
+    { objectMode: false },
+  )
 }
 
-const bytesAt = async (storage: Storage, key: string): Promise<Buffer> => await buffer(await storage.read(key))
-const listed = async (storage: Storage, prefix = ''): Promise<string[]> => (await all(storage.list(prefix))).map(({ key }) => key)
+const bytesAt = async (storage: Storage, key: string): Promise<Buffer> =>
+  await buffer(await storage.read(key))
+const listed = async (storage: Storage, prefix = ''): Promise<string[]> =>
+  (await all(storage.list(prefix))).map(({ key }) => key)
 
 async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
   const found: T[] = []
@@ -69,12 +78,24 @@ export function keepsTheContract(name: string, open: () => Promise<Bench>): void
       assert.deepEqual(await listed(storage), [])
       assert.deepEqual(await listed(storage, 'no/such/'), [])
       assert.equal(await storage.size('no/such'), undefined)
-      await assert.rejects(storage.read('no/such'), (error) => error instanceof ObjectMissing && error.key === 'no/such')
+      await assert.rejects(
+        storage.read('no/such'),
+        (error) => error instanceof ObjectMissing && error.key === 'no/such',
+      )
     })
 
     test('bytes come back as they went, of every size about a part', async () => {
       const { partSize } = bench
-      for (const size of [0, 1, 65_536, partSize - 1, partSize, partSize + 1, 2 * partSize, 2 * partSize + 12_345]) {
+      for (const size of [
+        0,
+        1,
+        65_536,
+        partSize - 1,
+        partSize,
+        partSize + 1,
+        2 * partSize,
+        2 * partSize + 12_345,
+      ]) {
         const key = `sizes/${size}`
         const bytes = noise(size)
         assert.deepEqual(await storage.create(key, inPieces(bytes, 70_001)), { bytes: size })
@@ -93,8 +114,14 @@ export function keepsTheContract(name: string, open: () => Promise<Bench>): void
 
     test('a key that is taken stays as it was', async () => {
       await storage.create('taken', inPieces(Buffer.from('first')))
-      await assert.rejects(storage.create('taken', inPieces(Buffer.from('second'))), (error) => error instanceof ObjectExists && error.key === 'taken')
-      await assert.rejects(storage.create('taken', inPieces(noise(bench.partSize + 1))), ObjectExists)
+      await assert.rejects(
+        storage.create('taken', inPieces(Buffer.from('second'))),
+        (error) => error instanceof ObjectExists && error.key === 'taken',
+      )
+      await assert.rejects(
+        storage.create('taken', inPieces(noise(bench.partSize + 1))),
+        ObjectExists,
+      )
       assert.equal(String(await bytesAt(storage, 'taken')), 'first')
       assert.deepEqual(await bench.everything(), ['taken'])
       await storage.remove(['taken'])
@@ -103,24 +130,41 @@ export function keepsTheContract(name: string, open: () => Promise<Bench>): void
     test('of creates of one key at once exactly one wins, and its bytes are the ones stored', async () => {
       for (const size of [10, bench.partSize + 1]) {
         const sources = [1, 2, 3, 4].map((seed) => noise(size, seed))
-        const ends = await Promise.allSettled(sources.map((bytes) => storage.create('race', inPieces(bytes))))
+        const ends = await Promise.allSettled(
+          sources.map((bytes) => storage.create('race', inPieces(bytes))),
+        )
         const winners = sources.filter((_, index) => ends[index]?.status === 'fulfilled')
-        assert.equal(winners.length, 1, JSON.stringify(ends.map((end) => (end.status === 'rejected' ? String(end.reason) : 'won'))))
-        for (const end of ends) if (end.status === 'rejected') assert.ok(end.reason instanceof ObjectExists, String(end.reason))
+        assert.equal(
+          winners.length,
+          1,
+          JSON.stringify(
+            ends.map((end) => (end.status === 'rejected' ? String(end.reason) : 'won')),
+          ),
+        )
+        for (const end of ends)
+          if (end.status === 'rejected')
+            assert.ok(end.reason instanceof ObjectExists, String(end.reason))
         assert.ok((await bytesAt(storage, 'race')).equals(winners[0] ?? Buffer.alloc(0)))
         assert.deepEqual(await bench.everything(), ['race'])
         await storage.remove(['race'])
       }
     })
 
-    for (const [what, size] of [['early', 1000], ['in the second part', 1.5], ['after two parts', 2.5]] as const) {
+    for (const [what, size] of [
+      ['early', 1000],
+      ['in the second part', 1.5],
+      ['after two parts', 2.5],
+    ] as const) {
       test(`a source that fails ${what} leaves nothing, and its own error comes out`, async () => {
         const bytes = noise(size < 100 ? Math.round(size * bench.partSize) : size)
         const reason = new Error('the dump died')
-        const source = Readable.from((function* () {
-          for (let at = 0; at < bytes.length; at += 65_536) yield bytes.subarray(at, at + 65_536)
-          throw reason
-        })(), { objectMode: false })
+        const source = Readable.from(
+          (function* () {
+            for (let at = 0; at < bytes.length; at += 65_536) yield bytes.subarray(at, at + 65_536)
+            throw reason
+          })(),
+          { objectMode: false },
+        )
         await assert.rejects(storage.create('half/object', source), (error) => error === reason)
         assert.deepEqual(await bench.everything(), [])
         assert.equal(await storage.size('half/object'), undefined)
@@ -139,7 +183,10 @@ export function keepsTheContract(name: string, open: () => Promise<Bench>): void
             at += 65_536
           },
         })
-        await assert.rejects(storage.create('half/object', source, { signal: stop.signal }), (error) => error === reason)
+        await assert.rejects(
+          storage.create('half/object', source, { signal: stop.signal }),
+          (error) => error === reason,
+        )
         assert.ok(source.destroyed)
         assert.deepEqual(await bench.everything(), [])
       })
@@ -164,12 +211,15 @@ export function keepsTheContract(name: string, open: () => Promise<Bench>): void
       const stop = new AbortController()
       const reason = new Error('enough')
       const reading = await storage.read('long', { signal: stop.signal })
-      await assert.rejects(async () => {
-        for await (const piece of reading) {
-          assert.ok(piece)
-          stop.abort(reason)
-        }
-      }, (error) => error === reason)
+      await assert.rejects(
+        async () => {
+          for await (const piece of reading) {
+            assert.ok(piece)
+            stop.abort(reason)
+          }
+        },
+        (error) => error === reason,
+      )
       for await (const piece of await storage.read('long')) {
         assert.ok(piece)
         break
@@ -180,10 +230,24 @@ export function keepsTheContract(name: string, open: () => Promise<Bench>): void
     })
 
     test('list gives whole objects below a prefix, in the order of their bytes', async () => {
-      const keys = ['a', 'a-b/c', 'a.b', 'a/b', 'a/b-c/d', 'a/b.c', 'a0', 'B', 'a/Z', 'aa/b'].filter((key) => key !== 'a')
+      const keys = [
+        'a',
+        'a-b/c',
+        'a.b',
+        'a/b',
+        'a/b-c/d',
+        'a/b.c',
+        'a0',
+        'B',
+        'a/Z',
+        'aa/b',
+      ].filter((key) => key !== 'a')
       for (const key of keys) await storage.create(key, inPieces(Buffer.from(key)))
       await bench.leaveHalf('a/half')
-      assert.deepEqual(await all(storage.list('')), keys.toSorted().map((key) => ({ key, bytes: key.length })))
+      assert.deepEqual(
+        await all(storage.list('')),
+        keys.toSorted().map((key) => ({ key, bytes: key.length })),
+      )
       assert.deepEqual(await listed(storage, 'a/'), ['a/Z', 'a/b', 'a/b-c/d', 'a/b.c'].toSorted())
       assert.deepEqual(await listed(storage, 'a/b-c/'), ['a/b-c/d'])
       assert.deepEqual(await listed(storage, 'a/b/'), [])
@@ -200,7 +264,8 @@ export function keepsTheContract(name: string, open: () => Promise<Bench>): void
     })
 
     test('sweep takes the finished and the half below its prefix, and nothing beside it', async () => {
-      for (const key of ['s/1/a', 's/1/rows/b', 's/10/a', 's/2']) await storage.create(key, inPieces(Buffer.from(key)))
+      for (const key of ['s/1/a', 's/1/rows/b', 's/10/a', 's/2'])
+        await storage.create(key, inPieces(Buffer.from(key)))
       await bench.leaveHalf('s/1/dump')
       await bench.leaveHalf('s/10/dump')
       assert.equal((await bench.everything()).length, bench.showsHalves ? 6 : 4)
@@ -228,21 +293,27 @@ export function keepsTheContract(name: string, open: () => Promise<Bench>): void
 
     test('a slow reader of the stored object holds the source back', async () => {
       let given = 0
-      const source = Readable.from((async function* () {
-        for (;;) {
-          given += 65_536
-          yield Buffer.alloc(65_536)
-          if (given > 24 * bench.partSize) return
-          await new Promise((resolve) => setImmediate(resolve))
-        }
-      })(), { objectMode: false })
+      const source = Readable.from(
+        (async function* () {
+          for (;;) {
+            given += 65_536
+            yield Buffer.alloc(65_536)
+            if (given > 24 * bench.partSize) return
+            await new Promise((resolve) => setImmediate(resolve))
+          }
+        })(),
+        { objectMode: false },
+      )
       const rss = process.memoryUsage.rss()
       let most = 0
       const watch = setInterval(() => (most = Math.max(most, process.memoryUsage.rss() - rss)), 10)
       try {
         const { bytes } = await storage.create('large', source)
         assert.equal(bytes, given)
-        assert.ok(most < 18 * bench.partSize, `${Math.round(most / 1e6)} MB were held for ${Math.round(bytes / 1e6)} MB`)
+        assert.ok(
+          most < 18 * bench.partSize,
+          `${Math.round(most / 1e6)} MB were held for ${Math.round(bytes / 1e6)} MB`,
+        )
       } finally {
         clearInterval(watch)
         await storage.sweep('')

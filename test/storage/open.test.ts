@@ -6,7 +6,10 @@ import { parseS3Url } from '../../src/storage/s3/url.ts'
 
 function refuses(url: string, code: string, says: RegExp): UserError {
   let found: unknown
-  assert.throws(() => openStorage(url), (error) => (found = error, true))
+  assert.throws(
+    () => openStorage(url),
+    (error) => ((found = error), true),
+  )
   assert.ok(found instanceof UserError, String(found))
   assert.equal(found.code, code)
   assert.match(found.message, says)
@@ -16,7 +19,13 @@ function refuses(url: string, code: string, says: RegExp): UserError {
 
 describe('openStorage', () => {
   test('file:// and s3:// open, and keep their URL as it was typed', () => {
-    for (const url of ['file:///var/backups', 'FILE:///var/with%20space', 's3://bucket', 's3://bucket/a/b/', 's3://bucket/p?endpoint=http://127.0.0.1:9000&region=eu-west-1']) {
+    for (const url of [
+      'file:///var/backups',
+      'FILE:///var/with%20space',
+      's3://bucket',
+      's3://bucket/a/b/',
+      's3://bucket/p?endpoint=http://127.0.0.1:9000&region=eu-west-1',
+    ]) {
       assert.equal(openStorage(`  ${url}\n`).url, url)
     }
   })
@@ -29,24 +38,47 @@ describe('openStorage', () => {
   })
 
   test('what is no URL: a path is shown, with the URL it should be; other text is not, it may be a secret', () => {
-    assert.match(refuses('/var/backups', 'storage-url-invalid', /\/var\/backups is a path/).hint, /file:\/\/\/var\/backups/)
+    assert.match(
+      refuses('/var/backups', 'storage-url-invalid', /\/var\/backups is a path/).hint,
+      /file:\/\/\/var\/backups/,
+    )
     refuses('./backups', 'storage-url-invalid', /\.\/backups/)
     refuses('', 'storage-url-invalid', /no URL/)
-    const shown = refuses('wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY', 'storage-url-invalid', /not a URL/)
+    const shown = refuses(
+      'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
+      'storage-url-invalid',
+      /not a URL/,
+    )
     assert.ok(!`${shown.message}${shown.hint}`.includes('wJalr'))
   })
 
   test('a password in a URL is refused and not shown', () => {
     for (const url of [
-      's3://key:s3cret@bucket/p', 's3://s3cret@bucket', 'file://user:s3cret@/var/x', 'ftp://user:s3cret@host/x', 's3://b/p?secret-key=s3cret', 's3://b/p?endpoint=http://user:s3cret@host',
-      's3://b/p?endpoint=s3cret', 's3://b/p?region=us&region=s3cret', 's3://b/p#s3cret', 's3:/b:s3cret@x',
+      's3://key:s3cret@bucket/p',
+      's3://s3cret@bucket',
+      'file://user:s3cret@/var/x',
+      'ftp://user:s3cret@host/x',
+      's3://b/p?secret-key=s3cret',
+      's3://b/p?endpoint=http://user:s3cret@host',
+      's3://b/p?endpoint=s3cret',
+      's3://b/p?region=us&region=s3cret',
+      's3://b/p#s3cret',
+      's3:/b:s3cret@x',
     ]) {
-      assert.throws(() => openStorage(url), (error) => error instanceof UserError && !`${error.message}${error.hint}`.includes('s3cret'), url)
+      assert.throws(
+        () => openStorage(url),
+        (error) =>
+          error instanceof UserError && !`${error.message}${error.hint}`.includes('s3cret'),
+        url,
+      )
     }
   })
 
   test('file:// wants an absolute path and nothing else', () => {
-    assert.match(refuses('file://backups/x', 'storage-url-invalid', /"backups"/).hint, /file:\/\/\//)
+    assert.match(
+      refuses('file://backups/x', 'storage-url-invalid', /"backups"/).hint,
+      /file:\/\/\//,
+    )
     refuses('file:backups', 'storage-url-invalid', /slashes/)
     refuses('file:/backups', 'storage-url-invalid', /slashes/)
     refuses('file:///', 'storage-url-invalid', /root/)
@@ -74,9 +106,33 @@ describe('openStorage', () => {
       return rest
     }
     assert.deepEqual(read('s3://bucket'), { bucket: 'bucket', prefix: '', pathStyle: false })
-    assert.deepEqual(read('s3://bucket//a/b//'), { bucket: 'bucket', prefix: 'a/b/', pathStyle: false })
-    assert.deepEqual(read('s3://my.bucket/a%20b?region=eu-west-1'), { bucket: 'my.bucket', prefix: 'a b/', region: 'eu-west-1', pathStyle: false })
-    assert.deepEqual(read('s3://b/p?endpoint=https%3A%2F%2Fs3.example.com%2F'), { bucket: 'b', prefix: 'p/', endpoint: 'https://s3.example.com', region: 'us-east-1', pathStyle: true })
-    assert.deepEqual(read('s3://b/p?endpoint=https://x.y/storage/v1/s3&region=auto&path-style=false'), { bucket: 'b', prefix: 'p/', endpoint: 'https://x.y/storage/v1/s3', region: 'auto', pathStyle: false })
+    assert.deepEqual(read('s3://bucket//a/b//'), {
+      bucket: 'bucket',
+      prefix: 'a/b/',
+      pathStyle: false,
+    })
+    assert.deepEqual(read('s3://my.bucket/a%20b?region=eu-west-1'), {
+      bucket: 'my.bucket',
+      prefix: 'a b/',
+      region: 'eu-west-1',
+      pathStyle: false,
+    })
+    assert.deepEqual(read('s3://b/p?endpoint=https%3A%2F%2Fs3.example.com%2F'), {
+      bucket: 'b',
+      prefix: 'p/',
+      endpoint: 'https://s3.example.com',
+      region: 'us-east-1',
+      pathStyle: true,
+    })
+    assert.deepEqual(
+      read('s3://b/p?endpoint=https://x.y/storage/v1/s3&region=auto&path-style=false'),
+      {
+        bucket: 'b',
+        prefix: 'p/',
+        endpoint: 'https://x.y/storage/v1/s3',
+        region: 'auto',
+        pathStyle: false,
+      },
+    )
   })
 })

@@ -11,14 +11,22 @@ test('as many at a time as said, begun in their order, results in their places',
     let running = 0
     let most = 0
     const things = Array.from({ length: 20 }, (_, i) => i)
-    const results = await mapConcurrent(things, width, async (thing) => {
-      begun.push(thing)
-      most = Math.max(most, ++running)
-      await sleep((thing * 7) % 5)
-      running--
-      return thing * 2
-    }, quietWork())
-    assert.deepEqual([begun, results, most], [things, things.map((thing) => thing * 2), Math.min(width, 20)])
+    const results = await mapConcurrent(
+      things,
+      width,
+      async (thing) => {
+        begun.push(thing)
+        most = Math.max(most, ++running)
+        await sleep((thing * 7) % 5)
+        running--
+        return thing * 2
+      },
+      quietWork(),
+    )
+    assert.deepEqual(
+      [begun, results, most],
+      [things, things.map((thing) => thing * 2), Math.min(width, 20)],
+    )
   }
   assert.deepEqual(await mapConcurrent([], 2, async () => 1, quietWork()), [])
 })
@@ -27,34 +35,56 @@ test('the first failure stops what runs, lets nothing more begin, and is what is
   const ended: number[] = []
   const begun: number[] = []
   await assert.rejects(
-    mapConcurrent([0, 1, 2, 3, 4], 3, async (thing, work) => {
-      begun.push(thing)
-      if (thing === 1) throw new Error('the cause')
-      try {
-        await sleep(60_000, undefined, { signal: work.signal })
-      } finally {
-        await sleep(20)
-        ended.push(thing)
-      }
-    }, quietWork()),
+    mapConcurrent(
+      [0, 1, 2, 3, 4],
+      3,
+      async (thing, work) => {
+        begun.push(thing)
+        if (thing === 1) throw new Error('the cause')
+        try {
+          await sleep(60_000, undefined, { signal: work.signal })
+        } finally {
+          await sleep(20)
+          ended.push(thing)
+        }
+      },
+      quietWork(),
+    ),
     /the cause/,
   )
-  assert.deepEqual([begun, ended], [[0, 1, 2], [0, 2]])
+  assert.deepEqual(
+    [begun, ended],
+    [
+      [0, 1, 2],
+      [0, 2],
+    ],
+  )
 })
 
 test('what may not run beside another waits for it, and lets those behind it pass', async () => {
   const log: string[] = []
-  await mapConcurrent(['a1', 'a2', 'b1'], 2, async (thing) => {
-    log.push(`+${thing}`)
-    await sleep(thing === 'a1' ? 60 : 5)
-    log.push(`-${thing}`)
-  }, quietWork(), (thing, running) => !running.some((other) => other[0] === thing[0]))
+  await mapConcurrent(
+    ['a1', 'a2', 'b1'],
+    2,
+    async (thing) => {
+      log.push(`+${thing}`)
+      await sleep(thing === 'a1' ? 60 : 5)
+      log.push(`-${thing}`)
+    },
+    quietWork(),
+    (thing, running) => !running.some((other) => other[0] === thing[0]),
+  )
   assert.deepEqual(log, ['+a1', '+b1', '-b1', '-a1', '+a2', '-a2'])
 })
 
 test('a cancel is a cancel, whatever it broke', async () => {
   const stop = new AbortController()
-  const running = mapConcurrent([0, 1, 2], 2, (_thing, work) => sleep(60_000, undefined, { signal: work.signal }), quietWork(stop.signal))
+  const running = mapConcurrent(
+    [0, 1, 2],
+    2,
+    (_thing, work) => sleep(60_000, undefined, { signal: work.signal }),
+    quietWork(stop.signal),
+  )
   stop.abort(new Cancelled())
   await assert.rejects(running, Cancelled)
 })

@@ -61,7 +61,10 @@ test('whatever the cuts, gathered pieces are the same bytes, and full but the la
     for (let at = 0; at < bytes.length; at += cut) gatherer.add(bytes.subarray(at, at + cut))
     gatherer.end()
     gatherer.end()
-    assert.deepEqual(pieces.map(({ length }) => length), [pieceSize, pieceSize, pieceSize, 17])
+    assert.deepEqual(
+      pieces.map(({ length }) => length),
+      [pieceSize, pieceSize, pieceSize, 17],
+    )
     assert.ok(Buffer.concat(pieces).equals(bytes), `cut to ${cut}`)
   }
 })

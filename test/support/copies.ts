@@ -36,7 +36,13 @@ export async function newStore(label = 'test'): Promise<Store> {
   const storage = openStorage(`file://${folder}`)
   const identity = await generateX25519Identity()
   const recipient = await identityToRecipient(identity)
-  const reading = { sources: [storage], backup: 'latest', identities: [identity], bindirs: [], label }
+  const reading = {
+    sources: [storage],
+    backup: 'latest',
+    identities: [identity],
+    bindirs: [],
+    label,
+  }
   return {
     folder,
     storage,
@@ -44,7 +50,20 @@ export async function newStore(label = 'test'): Promise<Store> {
     recipient,
     reading,
     backup: (database, options = {}, work = quietWork()) =>
-      backup({ database, destinations: [storage], label, recipients: [recipient], bindirs: [], jobs: 2, largeTable: 16 << 20, fingerprint: 'content', ...options }, work),
+      backup(
+        {
+          database,
+          destinations: [storage],
+          label,
+          recipients: [recipient],
+          bindirs: [],
+          jobs: 2,
+          largeTable: 16 << 20,
+          fingerprint: 'content',
+          ...options,
+        },
+        work,
+      ),
     found: () => findReadable(reading, quietWork()),
   }
 }
@@ -52,5 +71,11 @@ export async function newStore(label = 'test'): Promise<Store> {
 /** Work that notes which databases it made: other test files make some on the same server, whose names look alike. */
 export function watchedWork(): { work: Work; made: Set<string> } {
   const made = new Set<string>()
-  return { made, work: { ...quietWork(), hold: (thing) => void (thing.kind === 'database' && made.add(thing.name)) } }
+  return {
+    made,
+    work: {
+      ...quietWork(),
+      hold: (thing) => void (thing.kind === 'database' && made.add(thing.name)),
+    },
+  }
 }

@@ -46,14 +46,21 @@ export async function startFaultyProxy(port: number): Promise<FaultyProxy> {
   const server = createServer((request, response) => {
     seen.push(`${request.method} ${request.url}`)
     headers.push(request.headers)
-    const rule = rules.find((one) => one.times > 0 && one.method === request.method && one.url.test(request.url ?? ''))
+    const rule = rules.find(
+      (one) => one.times > 0 && one.method === request.method && one.url.test(request.url ?? ''),
+    )
     if (rule) rule.times--
     pass(port, request, response, rule?.fault)
   })
-  server.on('connection', (socket) => sockets.add(socket.once('close', () => sockets.delete(socket)).on('error', () => {})))
+  server.on('connection', (socket) =>
+    sockets.add(socket.once('close', () => sockets.delete(socket)).on('error', () => {})),
+  )
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
-    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, rules, seen, headers,
+    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    rules,
+    seen,
+    headers,
     async stop() {
       const closed = new Promise((resolve) => server.close(resolve))
       for (const socket of sockets) socket.destroy()
@@ -62,13 +69,25 @@ export async function startFaultyProxy(port: number): Promise<FaultyProxy> {
   }
 }
 
-function pass(port: number, request: IncomingMessage, response: ServerResponse, fault?: Fault): void {
+function pass(
+  port: number,
+  request: IncomingMessage,
+  response: ServerResponse,
+  fault?: Fault,
+): void {
   request.on('error', () => {})
   response.on('error', () => {})
   if (fault?.kind === 'stall') return
   if (fault?.kind === 'answer') {
     request.resume()
-    request.once('end', () => response.writeHead(fault.status, { 'content-type': 'application/xml', 'content-length': Buffer.byteLength(fault.body) }).end(fault.body))
+    request.once('end', () =>
+      response
+        .writeHead(fault.status, {
+          'content-type': 'application/xml',
+          'content-length': Buffer.byteLength(fault.body),
+        })
+        .end(fault.body),
+    )
     return
   }
   if (fault?.kind === 'answer-headers') {
@@ -76,9 +95,19 @@ function pass(port: number, request: IncomingMessage, response: ServerResponse, 
     request.once('end', () => response.writeHead(fault.status, fault.headers).end())
     return
   }
-  const onward = send({ host: '127.0.0.1', port, method: request.method, path: request.url, headers: request.headers, agent: false, setDefaultHeaders: false })
+  const onward = send({
+    host: '127.0.0.1',
+    port,
+    method: request.method,
+    path: request.url,
+    headers: request.headers,
+    agent: false,
+    setDefaultHeaders: false,
+  })
   onward.on('error', () => request.socket.destroy())
-  request.once('close', () => { if (!request.complete) onward.destroy() })
+  request.once('close', () => {
+    if (!request.complete) onward.destroy()
+  })
   let up = 0
   request.on('data', (chunk: Buffer) => {
     const flip = fault?.kind === 'flip-upload' ? fault.at - up : -1

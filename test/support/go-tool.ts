@@ -15,11 +15,17 @@ const cache = join(dirname(dirname(import.meta.dirname)), '.cache/go/bin')
  * Undefined where there is no Go.
  */
 export function goTool(name: keyof typeof packages): string | undefined {
-  const found = [...(process.env.PATH ?? '').split(delimiter), cache].map((folder) => join(folder, name)).find((path) => existsSync(path))
-  if (found !== undefined || spawnSync('go', ['version'], { stdio: 'ignore' }).status !== 0) return found
+  const found = [...(process.env.PATH ?? '').split(delimiter), cache]
+    .map((folder) => join(folder, name))
+    .find((path) => existsSync(path))
+  if (found !== undefined || spawnSync('go', ['version'], { stdio: 'ignore' }).status !== 0)
+    return found
   console.log(`Building ${name} with Go, once, into ${cache}`)
   mkdirSync(cache, { recursive: true })
-  const { status, stderr } = spawnSync('go', ['install', packages[name]], { env: { ...process.env, GOBIN: cache, GOFLAGS: '' }, encoding: 'utf8' })
+  const { status, stderr } = spawnSync('go', ['install', packages[name]], {
+    env: { ...process.env, GOBIN: cache, GOFLAGS: '' },
+    encoding: 'utf8',
+  })
   if (status !== 0) throw new Error(`go install ${packages[name]} failed:\n${stderr}`)
   return join(cache, name)
 }

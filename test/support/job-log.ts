@@ -46,12 +46,17 @@ export class JobLog {
     switch (name) {
       case 'add-mask':
         // the runner masks each line of a secret as well as the whole
-        for (const secret of [data, ...data.split(/\r?\n/)]) if (secret.trim() !== '') this.#masks.add(secret)
+        for (const secret of [data, ...data.split(/\r?\n/)])
+          if (secret.trim() !== '') this.#masks.add(secret)
         return
       case 'error':
       case 'warning':
       case 'notice':
-        this.annotations.push({ level: name, message: this.#mask(data), properties: this.#readProperties(properties) })
+        this.annotations.push({
+          level: name,
+          message: this.#mask(data),
+          properties: this.#readProperties(properties),
+        })
         this.#show(`${name.slice(0, 1).toUpperCase()}${name.slice(1)}: ${data}`)
         return
       case 'stop-commands':
@@ -78,14 +83,31 @@ export class JobLog {
   }
 
   #mask(text: string): string {
-    return [...this.#masks].sort((a, b) => b.length - a.length).reduce((shown, secret) => shown.replaceAll(secret, '***'), text)
+    return [...this.#masks]
+      .sort((a, b) => b.length - a.length)
+      .reduce((shown, secret) => shown.replaceAll(secret, '***'), text)
   }
 
   #readProperties(text: string): Record<string, string> {
-    return Object.fromEntries(text.split(',').filter((part) => part.includes('=')).map((part) => {
-      const at = part.indexOf('=')
-      return [part.slice(0, at).trim(), this.#mask(unescapeData(part.slice(at + 1).replaceAll('%3A', ':').replaceAll('%2C', ',')))]
-    }))
+    return Object.fromEntries(
+      text
+        .split(',')
+        .filter((part) => part.includes('='))
+        .map((part) => {
+          const at = part.indexOf('=')
+          return [
+            part.slice(0, at).trim(),
+            this.#mask(
+              unescapeData(
+                part
+                  .slice(at + 1)
+                  .replaceAll('%3A', ':')
+                  .replaceAll('%2C', ','),
+              ),
+            ),
+          ]
+        }),
+    )
   }
 }
 

@@ -25,15 +25,36 @@ export class KillTable {
   }
 
   check(): void {
-    const right = this.#rows.filter(({ promised, reached, by }) => by !== undefined && reached === promised)
-    const rows = this.#rows.map(({ what, promised, reached, by }) => [what, promised, reached, (by ?? 'SURVIVED').replace(/\s+/g, ' ').slice(0, 110)])
-    console.log(`Kill table: ${this.#of}\n${inColumns([['mutation', 'may reach', 'reached', 'killed by'], ...rows])}\n${right.length} of ${rows.length} killed: ${this.#of}\n`)
+    const right = this.#rows.filter(
+      ({ promised, reached, by }) => by !== undefined && reached === promised,
+    )
+    const rows = this.#rows.map(({ what, promised, reached, by }) => [
+      what,
+      promised,
+      reached,
+      (by ?? 'SURVIVED').replace(/\s+/g, ' ').slice(0, 110),
+    ])
+    console.log(
+      `Kill table: ${this.#of}\n${inColumns([['mutation', 'may reach', 'reached', 'killed by'], ...rows])}\n${right.length} of ${rows.length} killed: ${this.#of}\n`,
+    )
     const wrong = this.#rows.filter((row) => !right.includes(row))
-    assert.deepEqual(wrong.map(({ what, promised, reached, by }) => `${what}: may reach ${promised}, reached ${reached}${by === undefined ? ': SURVIVED' : ` (${by})`}`), [])
+    assert.deepEqual(
+      wrong.map(
+        ({ what, promised, reached, by }) =>
+          `${what}: may reach ${promised}, reached ${reached}${by === undefined ? ': SURVIVED' : ` (${by})`}`,
+      ),
+      [],
+    )
   }
 }
 
 function inColumns(rows: string[][]): string {
-  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => [...(row[i] ?? '')].length)))
-  return rows.map((row) => row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0))).join('  ')).join('\n')
+  const widths = (rows[0] ?? []).map((_, i) =>
+    Math.max(...rows.map((row) => [...(row[i] ?? '')].length)),
+  )
+  return rows
+    .map((row) =>
+      row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0))).join('  '),
+    )
+    .join('\n')
 }

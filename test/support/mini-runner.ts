@@ -24,7 +24,9 @@ export interface RunOptions {
   /** Where this run's files are put, kept for the caller to read and remove. Default: a temporary folder, removed at the end. */
   folder?: string
   /** A cancel: its first signal, and when it comes (milliseconds after the start, or once a line of the log matches). */
-  signal?: { name: 'SIGINT' | 'SIGTERM' | 'SIGKILL'; after: number } | { name: 'SIGINT' | 'SIGTERM' | 'SIGKILL'; when: RegExp }
+  signal?:
+    | { name: 'SIGINT' | 'SIGTERM' | 'SIGKILL'; after: number }
+    | { name: 'SIGINT' | 'SIGTERM' | 'SIGKILL'; when: RegExp }
   /** Milliseconds until a run that hangs is killed. Default four minutes. */
   timeout?: number
   /** False leaves out the post step, as when the runner's machine dies. */
@@ -64,28 +66,52 @@ const patience = { SIGINT: 7500, SIGTERM: 2500 }
 const summaryLimit = 1024 * 1024
 
 /** Runs `actions/<name>` (or, for the name `.`, the root action), main and then post, whatever became of main. */
-export async function runAction(name: string, inputs: Record<string, string>, options: RunOptions = {}): Promise<ActionRun> {
+export async function runAction(
+  name: string,
+  inputs: Record<string, string>,
+  options: RunOptions = {},
+): Promise<ActionRun> {
   const root = options.root ?? ourRoot
   const action = name === '.' ? root : join(root, 'actions', name)
-  const { inputs: declared = {}, runs } = parse(readFileSync(join(action, 'action.yml'), 'utf8')) as ActionFile
+  const { inputs: declared = {}, runs } = parse(
+    readFileSync(join(action, 'action.yml'), 'utf8'),
+  ) as ActionFile
   const base = mkdtempSync(join(options.folder ?? tmpdir(), 'runner-'))
   const log = new JobLog(options.onLine)
   try {
     const files = makeFiles(base, options.event ?? {})
-    const env = { ...runnerEnvironment(base, options), ...inputVariables(declared, inputs, options.token ?? ''), ...files, ...options.env }
+    const env = {
+      ...runnerEnvironment(base, options),
+      ...inputVariables(declared, inputs, options.token ?? ''),
+      ...files,
+      ...options.env,
+    }
     const main = await runStep(join(action, runs.main), env, log, options)
     const [state, exported] = [readCommands(files.GITHUB_STATE), readCommands(files.GITHUB_ENV)]
-    const [outputs, summary] = [readCommands(files.GITHUB_OUTPUT), readFileSync(files.GITHUB_STEP_SUMMARY)]
+    const [outputs, summary] = [
+      readCommands(files.GITHUB_OUTPUT),
+      readFileSync(files.GITHUB_STEP_SUMMARY),
+    ]
     let postCode: number | undefined
     if (runs.post !== undefined && options.post !== false) {
-      const saved = Object.fromEntries(Object.entries(state).map(([key, value]) => [`STATE_${key}`, value]))
+      const saved = Object.fromEntries(
+        Object.entries(state).map(([key, value]) => [`STATE_${key}`, value]),
+      )
       const limit = options.timeout === undefined ? {} : { timeout: options.timeout }
-      postCode = (await runStep(join(action, runs.post), { ...env, ...exported, ...saved }, log, limit)).code
+      postCode = (
+        await runStep(join(action, runs.post), { ...env, ...exported, ...saved }, log, limit)
+      ).code
     }
     return {
-      ...main, outputs, state, exported, postCode,
+      ...main,
+      outputs,
+      state,
+      exported,
+      postCode,
       summary: summary.byteLength > summaryLimit ? '' : summary.toString('utf8'),
-      log: log.text(), raw: log.raw(), annotations: log.annotations,
+      log: log.text(),
+      raw: log.raw(),
+      annotations: log.annotations,
     }
   } finally {
     if (options.folder === undefined) rmSync(base, { recursive: true, force: true })
@@ -97,7 +123,15 @@ interface ActionFile {
   runs: { using: string; main: string; post?: string }
 }
 
-type RunnerFiles = Record<'GITHUB_OUTPUT' | 'GITHUB_STATE' | 'GITHUB_ENV' | 'GITHUB_PATH' | 'GITHUB_STEP_SUMMARY' | 'GITHUB_EVENT_PATH', string>
+type RunnerFiles = Record<
+  | 'GITHUB_OUTPUT'
+  | 'GITHUB_STATE'
+  | 'GITHUB_ENV'
+  | 'GITHUB_PATH'
+  | 'GITHUB_STEP_SUMMARY'
+  | 'GITHUB_EVENT_PATH',
+  string
+>
 
 function makeFiles(base: string, event: unknown): RunnerFiles {
   for (const folder of ['files', 'temp', 'workspace', 'tools']) mkdirSync(join(base, folder))
@@ -144,20 +178,36 @@ function runnerEnvironment(base: string, { workspace }: RunOptions): Record<stri
 }
 
 /** `INPUT_*` as the runner makes it: upper case, spaces as underscores, hyphens kept; a default where nothing was given. */
-function inputVariables(declared: NonNullable<ActionFile['inputs']>, given: Record<string, string>, token: string): Record<string, string> {
-  for (const name of Object.keys(given)) if (!(name in declared)) throw new Error(`The action has no input ${name}.`)
-  return Object.fromEntries(Object.entries(declared).map(([name, input]) => {
-    const usual = String(input?.default ?? '').replace(/\$\{\{\s*github\.token\s*\}\}/g, token)
-    return [`INPUT_${name.replaceAll(' ', '_').toUpperCase()}`, given[name] ?? usual]
-  }))
+function inputVariables(
+  declared: NonNullable<ActionFile['inputs']>,
+  given: Record<string, string>,
+  token: string,
+): Record<string, string> {
+  for (const name of Object.keys(given))
+    if (!(name in declared)) throw new Error(`The action has no input ${name}.`)
+  return Object.fromEntries(
+    Object.entries(declared).map(([name, input]) => {
+      const usual = String(input?.default ?? '').replace(/\$\{\{\s*github\.token\s*\}\}/g, token)
+      return [`INPUT_${name.replaceAll(' ', '_').toUpperCase()}`, given[name] ?? usual]
+    }),
+  )
 }
 
 type Ended = Pick<ActionRun, 'code' | 'ms' | 'leftOpen'>
 
-async function runStep(script: string, env: Record<string, string>, log: JobLog, options: RunOptions): Promise<Ended> {
+async function runStep(
+  script: string,
+  env: Record<string, string>,
+  log: JobLog,
+  options: RunOptions,
+): Promise<Ended> {
   if (!existsSync(script)) throw new Error(`${script} does not exist`)
   const began = Date.now()
-  const child = spawn(process.execPath, [script], { cwd: env.GITHUB_WORKSPACE, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [script], {
+    cwd: env.GITHUB_WORKSPACE,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   const over = new AbortController()
   const { signal } = options
   const watch = signal !== undefined && 'when' in signal ? signal.when : undefined
@@ -165,19 +215,31 @@ async function runStep(script: string, env: Record<string, string>, log: JobLog,
     log.add(line)
     if (signal !== undefined && watch?.test(line)) void cancel(child, signal.name, over.signal)
   }
-  for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream, crlfDelay: Infinity }).on('line', onLine)
-  if (signal !== undefined && 'after' in signal) void after(signal.after, over.signal, () => void cancel(child, signal.name, over.signal))
+  for (const stream of [child.stdout, child.stderr])
+    createInterface({ input: stream, crlfDelay: Infinity }).on('line', onLine)
+  if (signal !== undefined && 'after' in signal)
+    void after(signal.after, over.signal, () => void cancel(child, signal.name, over.signal))
   let late = false
-  void after(options.timeout ?? 240_000, over.signal, () => { late = true; child.kill('SIGKILL') })
+  void after(options.timeout ?? 240_000, over.signal, () => {
+    late = true
+    child.kill('SIGKILL')
+  })
 
   let leftOpen = false
   const closed = new Promise<void>((resolve) => child.once('close', () => resolve()))
   const code = await new Promise<number>((resolve, reject) => {
     child.once('error', reject)
-    child.once('exit', (exitCode, by) => resolve(exitCode ?? 128 + constants.signals[by ?? 'SIGKILL']))
+    child.once('exit', (exitCode, by) =>
+      resolve(exitCode ?? 128 + constants.signals[by ?? 'SIGKILL']),
+    )
   }).finally(() => over.abort())
   const waited = new AbortController()
-  await Promise.race([closed, after(5000, waited.signal, () => { leftOpen = true })]).finally(() => waited.abort())
+  await Promise.race([
+    closed,
+    after(5000, waited.signal, () => {
+      leftOpen = true
+    }),
+  ]).finally(() => waited.abort())
   child.stdout.destroy()
   child.stderr.destroy()
   if (late) throw new Error(`${script} did not end in time and was killed. It said:\n${log.text()}`)
@@ -185,7 +247,11 @@ async function runStep(script: string, env: Record<string, string>, log: JobLog,
 }
 
 /** Only the step's own process is told; what it started is its own care. */
-async function cancel(child: ReturnType<typeof spawn>, first: NodeJS.Signals, over: AbortSignal): Promise<void> {
+async function cancel(
+  child: ReturnType<typeof spawn>,
+  first: NodeJS.Signals,
+  over: AbortSignal,
+): Promise<void> {
   const steps = ['SIGINT', 'SIGTERM', 'SIGKILL'] as const
   for (const name of steps.slice(steps.findIndex((step) => step === first))) {
     child.kill(name)

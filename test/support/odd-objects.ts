@@ -19,13 +19,25 @@ export type OddPart = 'check' | 'lossy' | 'broken' | 'login'
  * Fills a database, which is empty and has UTF8, with odd but legal objects (odd-objects.sql), by the server's own psql.
  * Makes the cluster's roles if they are missing. It holds a subscription: DROP DATABASE refuses until `dropOddSubscription`.
  */
-export async function loadOddObjects(server: OddServer, database: string, parts: OddPart[] = []): Promise<void> {
+export async function loadOddObjects(
+  server: OddServer,
+  database: string,
+  parts: OddPart[] = [],
+): Promise<void> {
   await runFiles(server, database, ['odd-objects.sql', ...parts.map((part) => `odd-${part}.sql`)])
 }
 
 /** Loads some parts alone, into any database. */
-export async function loadOddParts(server: OddServer, database: string, parts: OddPart[]): Promise<void> {
-  await runFiles(server, database, parts.map((part) => `odd-${part}.sql`))
+export async function loadOddParts(
+  server: OddServer,
+  database: string,
+  parts: OddPart[],
+): Promise<void> {
+  await runFiles(
+    server,
+    database,
+    parts.map((part) => `odd-${part}.sql`),
+  )
 }
 
 /** Takes the subscription out of a database, so that it can be dropped. Talks to no publisher. */
@@ -41,12 +53,22 @@ async function runFiles(server: OddServer, database: string, files: string[]): P
 async function psql(server: OddServer, database: string, args: string[]): Promise<void> {
   const { host, port, user, password } = server.to(database)
   const env = {
-    ...process.env, PGHOST: host, PGPORT: String(port), PGUSER: user, PGDATABASE: database, PGCLIENTENCODING: 'UTF8',
+    ...process.env,
+    PGHOST: host,
+    PGPORT: String(port),
+    PGUSER: user,
+    PGDATABASE: database,
+    PGCLIENTENCODING: 'UTF8',
     ...(password === undefined ? {} : { PGPASSWORD: password }),
   }
-  const child = spawn(join(server.bindir, 'psql'), ['-X', '-q', '-v', 'ON_ERROR_STOP=1', ...args], { env, stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn(join(server.bindir, 'psql'), ['-X', '-q', '-v', 'ON_ERROR_STOP=1', ...args], {
+    env,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
   let said = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
-  const code = await new Promise<number | null>((resolve, reject) => child.once('error', reject).once('close', resolve))
+  const code = await new Promise<number | null>((resolve, reject) =>
+    child.once('error', reject).once('close', resolve),
+  )
   if (code !== 0) throw new Error(`psql ${args.join(' ')} in ${database} failed:\n${said}`)
 }

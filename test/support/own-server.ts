@@ -2,7 +2,11 @@ import { after } from 'node:test'
 import { Client } from 'pg'
 import { findPostgres } from '../../scripts/postgres-programs.mjs'
 import { startCluster } from '../../src/postgres/server/cluster.ts'
-import { type Connection, connectionUrl, withDatabase } from '../../src/postgres/connection/connection.ts'
+import {
+  type Connection,
+  connectionUrl,
+  withDatabase,
+} from '../../src/postgres/connection/connection.ts'
 import { quietWork } from './start-servers.ts'
 
 /** A server that no other test file uses: for tests that look at everything there is on one. */
@@ -32,10 +36,25 @@ export const majors = (): number[] => findPostgres(process.env).map(({ major }) 
  * Starts one; it is stopped when the test file ends. Its superuser's password has what a URL must
  * encode, and is no word that could stand in a log by chance.
  */
-export async function startOwnServer(major?: number, settings: Record<string, string> = {}): Promise<OwnServer> {
-  const found = findPostgres(process.env).find((each) => major === undefined || each.major === major)
-  if (found === undefined) throw new Error(`PostgreSQL ${major ?? ''} is not here. Type: npm test (it says what to install).`)
-  const cluster = await startCluster({ directory: found.bindir, major: found.major, version: found.version }, { superuser: 'holdfast', settings: { max_connections: '60', shared_buffers: '64MB', ...settings } }, quietWork())
+export async function startOwnServer(
+  major?: number,
+  settings: Record<string, string> = {},
+): Promise<OwnServer> {
+  const found = findPostgres(process.env).find(
+    (each) => major === undefined || each.major === major,
+  )
+  if (found === undefined)
+    throw new Error(
+      `PostgreSQL ${major ?? ''} is not here. Type: npm test (it says what to install).`,
+    )
+  const cluster = await startCluster(
+    { directory: found.bindir, major: found.major, version: found.version },
+    {
+      superuser: 'holdfast',
+      settings: { max_connections: '60', shared_buffers: '64MB', ...settings },
+    },
+    quietWork(),
+  )
   let stopped: Promise<void> | undefined
   const stop = (): Promise<void> => (stopped ??= cluster.stop())
   started.push(stop)
@@ -47,7 +66,9 @@ export async function startOwnServer(major?: number, settings: Record<string, st
     await client.connect()
     try {
       const result: unknown = await client.query(sql)
-      return ((Array.isArray(result) ? result.at(-1) : result) as { rows: Record<string, unknown>[] }).rows
+      return (
+        (Array.isArray(result) ? result.at(-1) : result) as { rows: Record<string, unknown>[] }
+      ).rows
     } finally {
       await client.end()
     }
@@ -55,13 +76,27 @@ export async function startOwnServer(major?: number, settings: Record<string, st
   await query(connection, `ALTER ROLE holdfast PASSWORD '${password}'`)
   const to = (database: string): Connection => ({ ...withDatabase(connection, database), password })
   return {
-    major: found.major, version: found.version, bindir: found.bindir, password, to, stop,
+    major: found.major,
+    version: found.version,
+    bindir: found.bindir,
+    password,
+    to,
+    stop,
     url: (database) => connectionUrl(to(database)),
     query: (database, sql) => query(to(database), sql),
     async create(database, sql) {
-      await query(to('postgres'), `CREATE DATABASE "${database}" TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'`)
+      await query(
+        to('postgres'),
+        `CREATE DATABASE "${database}" TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'`,
+      )
       await query(to(database), sql)
     },
-    databases: async () => (await query(to('postgres'), 'SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1')).map(({ datname }) => String(datname)),
+    databases: async () =>
+      (
+        await query(
+          to('postgres'),
+          'SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1',
+        )
+      ).map(({ datname }) => String(datname)),
   }
 }

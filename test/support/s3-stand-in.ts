@@ -19,7 +19,11 @@ type PackageClass = new (options: object) => Package
 
 const S3rver = createRequire(import.meta.url)('s3rver') as PackageClass
 const [port = '0', directory = '', ...buckets] = process.argv.slice(2)
-const server = new S3rver({ directory, silent: true, configureBuckets: buckets.map((name) => ({ name })) })
+const server = new S3rver({
+  directory,
+  silent: true,
+  configureBuckets: buckets.map((name) => ({ name })),
+})
 await server.configureBuckets()
 const answer = server.callback()
 
@@ -29,22 +33,34 @@ const turns = new Map<string, Promise<void>>()
 createServer((request, response) => {
   const { pathname, searchParams } = new URL(request.url ?? '/', 'http://stand-in')
   const upload = searchParams.get('uploadId')
-  if (request.method === 'DELETE' && upload !== null) return void endUpload(pathname.split('/')[1] ?? '', upload, response)
+  if (request.method === 'DELETE' && upload !== null)
+    return void endUpload(pathname.split('/')[1] ?? '', upload, response)
   const commits = request.method === 'PUT' || (request.method === 'POST' && upload !== null)
   if (!commits || request.headers['if-none-match'] !== '*') return answer(request, response)
   const before = turns.get(pathname) ?? Promise.resolve()
-  turns.set(pathname, before.then(() => createOnly(pathname, request, response)))
+  turns.set(
+    pathname,
+    before.then(() => createOnly(pathname, request, response)),
+  )
 }).listen(Number(port), '127.0.0.1')
 
-async function createOnly(path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function createOnly(
+  path: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const [, bucket = '', ...key] = path.split('/')
-  const taken = await server.store.getObject(bucket, decodeURIComponent(key.join('/'))).catch(() => undefined)
+  const taken = await server.store
+    .getObject(bucket, decodeURIComponent(key.join('/')))
+    .catch(() => undefined)
   taken?.content?.destroy()
   if (response.closed) return
   if (taken) {
     request.resume()
     response.writeHead(412, { 'content-type': 'application/xml' })
-    response.end('<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>PreconditionFailed</Code><Message>The key is taken.</Message></Error>')
+    response.end(
+      '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>PreconditionFailed</Code><Message>The key is taken.</Message></Error>',
+    )
     return
   }
   await new Promise<void>((resolve) => {
@@ -54,6 +70,10 @@ async function createOnly(path: string, request: IncomingMessage, response: Serv
 }
 
 async function endUpload(bucket: string, id: string, response: ServerResponse): Promise<void> {
-  if (/^[\w-]+$/.test(id)) await rm(join(server.store.getResourcePath(bucket, undefined, 'uploads'), id), { recursive: true, force: true })
+  if (/^[\w-]+$/.test(id))
+    await rm(join(server.store.getResourcePath(bucket, undefined, 'uploads'), id), {
+      recursive: true,
+      force: true,
+    })
   response.writeHead(204).end()
 }

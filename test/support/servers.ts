@@ -5,7 +5,11 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { after } from 'node:test'
 import { Client } from 'pg'
-import { type Connection, connectionUrl, withDatabase } from '../../src/postgres/connection/connection.ts'
+import {
+  type Connection,
+  connectionUrl,
+  withDatabase,
+} from '../../src/postgres/connection/connection.ts'
 import { type ServerDescription, startServers } from './start-servers.ts'
 
 export interface Server extends ServerDescription {
@@ -22,13 +26,19 @@ export interface Template {
 }
 
 const described = process.env.HOLDFAST_TEST_SERVERS
-const all = (described === undefined ? await startOwn() : (JSON.parse(described) as { postgres: ServerDescription[] }).postgres).map(asServer)
+const all = (
+  described === undefined
+    ? await startOwn()
+    : (JSON.parse(described) as { postgres: ServerDescription[] }).postgres
+).map(asServer)
 
 const made: { server: Server; name: string }[] = []
 // registered here, for the file: a hook that is registered inside `before` would run as soon as that is over
-if (described !== undefined) after(async () => {
-  for (const { server, name } of made) await query(server, 'postgres', `DROP DATABASE IF EXISTS "${name}" WITH (FORCE)`)
-})
+if (described !== undefined)
+  after(async () => {
+    for (const { server, name } of made)
+      await query(server, 'postgres', `DROP DATABASE IF EXISTS "${name}" WITH (FORCE)`)
+  })
 
 /** All of them, newest major first. There is at least one. */
 export function servers(): Server[] {
@@ -38,7 +48,8 @@ export function servers(): Server[] {
 /** The newest major's: for tests whose subject is not PostgreSQL's version. */
 export function newestServer(): Server {
   const [newest] = all
-  if (newest === undefined) throw new Error('No PostgreSQL was found. Type: npm test (it says what to install).')
+  if (newest === undefined)
+    throw new Error('No PostgreSQL was found. Type: npm test (it says what to install).')
   return newest
 }
 
@@ -46,21 +57,34 @@ export function newestServer(): Server {
  * A database of the caller's own, empty or cloned from a template, dropped when the test file ends.
  * A template is made once a server, by whichever test file comes first.
  */
-export async function freshDatabase(server: Server, template?: Template): Promise<{ name: string; url: string; connection: Connection }> {
+export async function freshDatabase(
+  server: Server,
+  template?: Template,
+): Promise<{ name: string; url: string; connection: Connection }> {
   const name = `test_${randomBytes(6).toString('hex')}`
   const source = template === undefined ? 'template0' : await ensureTemplate(server, template)
-  await query(server, 'postgres', `CREATE DATABASE ${name} TEMPLATE ${source} ${template === undefined ? likeUs : ''}`)
+  await query(
+    server,
+    'postgres',
+    `CREATE DATABASE ${name} TEMPLATE ${source} ${template === undefined ? likeUs : ''}`,
+  )
   made.push({ server, name })
   return { name, url: server.url(name), connection: server.to(name) }
 }
 
 /** Runs SQL as superuser and gives the rows of its last statement. */
-export async function query(server: Server, database: string, sql: string): Promise<Record<string, unknown>[]> {
+export async function query(
+  server: Server,
+  database: string,
+  sql: string,
+): Promise<Record<string, unknown>[]> {
   const client = new Client({ connectionString: server.url(database) })
   await client.connect()
   try {
     const result: unknown = await client.query(sql)
-    const last = (Array.isArray(result) ? result.at(-1) : result) as { rows: Record<string, unknown>[] }
+    const last = (Array.isArray(result) ? result.at(-1) : result) as {
+      rows: Record<string, unknown>[]
+    }
     return last.rows
   } finally {
     await client.end()
@@ -98,6 +122,7 @@ async function startOwn(): Promise<ServerDescription[]> {
   const stopping = new AbortController()
   const { servers: started, stop } = await startServers(stopping.signal)
   after(stop)
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void stop().finally(() => process.exit(1)))
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => void stop().finally(() => process.exit(1)))
   return started
 }

@@ -25,16 +25,26 @@ const settings = {
 }
 
 /** Starts one throwaway cluster for every PostgreSQL major on this machine. Stops those that run if one of them does not start. */
-export async function startServers(signal: AbortSignal): Promise<{ servers: ServerDescription[]; stop: () => Promise<void> }> {
+export async function startServers(
+  signal: AbortSignal,
+): Promise<{ servers: ServerDescription[]; stop: () => Promise<void> }> {
   const started: Cluster[] = []
-  const stop = async (): Promise<void> => { await Promise.allSettled(started.map((cluster) => cluster.stop())) }
+  const stop = async (): Promise<void> => {
+    await Promise.allSettled(started.map((cluster) => cluster.stop()))
+  }
   const work = quietWork(signal)
   try {
-    const servers = await Promise.all(findPostgres(process.env).map(async ({ major, version, bindir }) => {
-      const cluster = await startCluster({ directory: bindir, major, version }, { superuser: 'holdfast', settings }, work)
-      started.push(cluster)
-      return { major, version, bindir, connection: cluster.connection }
-    }))
+    const servers = await Promise.all(
+      findPostgres(process.env).map(async ({ major, version, bindir }) => {
+        const cluster = await startCluster(
+          { directory: bindir, major, version },
+          { superuser: 'holdfast', settings },
+          work,
+        )
+        started.push(cluster)
+        return { major, version, bindir, connection: cluster.connection }
+      }),
+    )
     return { servers, stop }
   } catch (error) {
     await stop()
@@ -44,7 +54,11 @@ export async function startServers(signal: AbortSignal): Promise<{ servers: Serv
 
 /** Work that logs nothing and holds nothing: for what a test does around the thing it tests. */
 export function quietWork(signal: AbortSignal = new AbortController().signal): Work {
-  const env = Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined))
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter(
+      (entry): entry is [string, string] => entry[1] !== undefined,
+    ),
+  )
   return {
     signal,
     env,

@@ -1,7 +1,22 @@
 import { availableParallelism } from 'node:os'
-import { connectionFromEnv, parseConnection, type Connection } from '../../postgres/connection/connection.ts'
+import {
+  connectionFromEnv,
+  parseConnection,
+  type Connection,
+} from '../../postgres/connection/connection.ts'
 import { checkIdentities, checkRecipients } from '../../stream/encrypt.ts'
-import { badInput, existingFolder, inputChoice, inputCount, inputDuration, inputLines, inputSize, inputText, shown, type Env } from './input.ts'
+import {
+  badInput,
+  existingFolder,
+  inputChoice,
+  inputCount,
+  inputDuration,
+  inputLines,
+  inputSize,
+  inputText,
+  shown,
+  type Env,
+} from './input.ts'
 
 /**
  * Each action's inputs, read once into one value. Whatever is wrong with them is a UserError that names the input, and comes
@@ -62,7 +77,12 @@ export function readBackupInputs(env: Env): BackupInputs {
 
 export function readTestMigrationInputs(env: Env): TestMigrationInputs {
   const command = inputText(env, 'migrate-command')
-  if (command === '') throw badInput('migrate-command', 'is empty', 'Give the command that migrates the database which DATABASE_URL names, for example migrate-command: npm run migrate.')
+  if (command === '')
+    throw badInput(
+      'migrate-command',
+      'is empty',
+      'Give the command that migrates the database which DATABASE_URL names, for example migrate-command: npm run migrate.',
+    )
   return {
     ...readCommon(env),
     ...readSource(env, one),
@@ -74,7 +94,10 @@ export function readTestMigrationInputs(env: Env): TestMigrationInputs {
 }
 
 /** For the clean-up after a run: what of storage and servers can be read; what cannot was never used. */
-export function readSweepInputs(env: Env): { storage: string[]; servers: Partial<Record<'scratch-url' | 'target-url', Connection>> } {
+export function readSweepInputs(env: Env): {
+  storage: string[]
+  servers: Partial<Record<'scratch-url' | 'target-url', Connection>>
+} {
   const servers: Partial<Record<'scratch-url' | 'target-url', Connection>> = {}
   for (const name of ['scratch-url', 'target-url'] as const) {
     const url = inputText(env, name)
@@ -87,20 +110,35 @@ export function readSweepInputs(env: Env): { storage: string[]; servers: Partial
 export function readCommon(env: Env, needed = true): CommonInputs {
   const storage = inputLines(env, 'storage')
   if (storage.length === 0 && needed) {
-    throw badInput('storage', 'is empty', 'Say where backups are kept, one URL a line, for example storage: s3://bucket/prefix?region=eu-central-1 or storage: file:///mnt/backups.')
+    throw badInput(
+      'storage',
+      'is empty',
+      'Say where backups are kept, one URL a line, for example storage: s3://bucket/prefix?region=eu-central-1 or storage: file:///mnt/backups.',
+    )
   }
   const label = inputText(env, 'label')
   if (label && !/^(?![-.])[^/\p{Cc}]{1,100}$/u.test(label)) {
-    throw badInput('label', `is ${shown(label)}, and becomes part of a path`, 'Use at most 100 characters, no slash among them and neither a dot nor a hyphen first, for example label: production.')
+    throw badInput(
+      'label',
+      `is ${shown(label)}, and becomes part of a path`,
+      'Use at most 100 characters, no slash among them and neither a dot nor a hyphen first, for example label: production.',
+    )
   }
-  const bindirs = inputLines(env, 'postgres-bin').map((folder) => existingFolder(env, 'postgres-bin', folder))
+  const bindirs = inputLines(env, 'postgres-bin').map((folder) =>
+    existingFolder(env, 'postgres-bin', folder),
+  )
   return { storage, ...(label ? { label } : {}), bindirs, jobs: readJobs(env) }
 }
 
 /** The machine's cores by default, eight at most: each job is also a connection, and work for the server. */
 function readJobs(env: Env): number {
   const jobs = inputCount(env, 'jobs', 1) ?? Math.min(availableParallelism(), 8)
-  if (jobs > 64) throw badInput('jobs', `is ${jobs}, and each job is a connection to the server`, 'Use at most 64; more than the cores of this machine or of the server gains nothing.')
+  if (jobs > 64)
+    throw badInput(
+      'jobs',
+      `is ${jobs}, and each job is a connection to the server`,
+      'Use at most 64; more than the cores of this machine or of the server gains nothing.',
+    )
   return jobs
 }
 
@@ -117,8 +155,17 @@ export const any = new RegExp(String.raw`${oneOrFile.source}|^sample:\s*[1-9]\d{
 export function readSource(env: Env, forms: RegExp): SourceInputs {
   const backup = inputText(env, 'backup') || 'latest'
   if (!forms.test(backup)) {
-    const more = forms === one ? '' : forms === any ? ', all, unproven, oldest-unproven, sample: 3, or file: and a path' : ', or file: and a path'
-    throw badInput('backup', `is ${shown(backup)}, which names no backup`, `Write backup: latest, latest-proven, an id as the output backup-id of the action backup gives it, before: 2026-11-20T03:00:00Z${more}.`)
+    const more =
+      forms === one
+        ? ''
+        : forms === any
+          ? ', all, unproven, oldest-unproven, sample: 3, or file: and a path'
+          : ', or file: and a path'
+    throw badInput(
+      'backup',
+      `is ${shown(backup)}, which names no backup`,
+      `Write backup: latest, latest-proven, an id as the output backup-id of the action backup gives it, before: 2026-11-20T03:00:00Z${more}.`,
+    )
   }
   const identities = inputLines(env, 'decrypt-with', { comments: true })
   checkIdentities(identities, 'decrypt-with')
@@ -132,7 +179,11 @@ export function readScratch(env: Env): { scratch?: Connection } {
 
 export function readCommandInputs(env: Env): CommandInputs {
   return {
-    workingDirectory: existingFolder(env, 'working-directory', inputText(env, 'working-directory') || '.'),
+    workingDirectory: existingFolder(
+      env,
+      'working-directory',
+      inputText(env, 'working-directory') || '.',
+    ),
     timeout: inputDuration(env, 'timeout', 30 * 60_000),
   }
 }
@@ -140,7 +191,11 @@ export function readCommandInputs(env: Env): CommandInputs {
 /** A raw / in a password ends the host's part of a URL: the rest would be taken for the database's name, and shown. */
 export function readConnection(url: string, input: string): Connection {
   if (/^[^:]+:\/\/[^/?#]*\/[^?#]*@/.test(url)) {
-    throw badInput(input, 'has an @ after the first /, so its password is not percent-encoded', 'In a URL, write @ as %40, / as %2F, : as %3A, # as %23 and % as %25.')
+    throw badInput(
+      input,
+      'has an @ after the first /, so its password is not percent-encoded',
+      'In a URL, write @ as %40, / as %2F, : as %3A, # as %23 and % as %25.',
+    )
   }
   return parseConnection(url, input)
 }
@@ -150,7 +205,11 @@ function readDatabase(env: Env): Connection {
   if (url) return readConnection(url, 'database-url')
   const connection = connectionFromEnv(env, 'database-url')
   if (connection) return connection
-  throw badInput('database-url', 'is empty, and no PG* variable names a database', 'Write database-url: ${{ secrets.DATABASE_URL }}, or set PGHOST, PGUSER, PGPASSWORD and PGDATABASE in env.')
+  throw badInput(
+    'database-url',
+    'is empty, and no PG* variable names a database',
+    'Write database-url: ${{ secrets.DATABASE_URL }}, or set PGHOST, PGUSER, PGPASSWORD and PGDATABASE in env.',
+  )
 }
 
 function readRecipients(env: Env): string[] | 'none' {
@@ -163,7 +222,12 @@ function readRecipients(env: Env): string[] | 'none' {
     )
   }
   if (lines.length === 1 && lines[0] === 'none') return 'none'
-  if (lines.includes('none')) throw badInput('encrypt-to', 'holds both a key and the word none', 'Leave out the one that you do not mean.')
+  if (lines.includes('none'))
+    throw badInput(
+      'encrypt-to',
+      'holds both a key and the word none',
+      'Leave out the one that you do not mean.',
+    )
   checkRecipients(lines, 'encrypt-to')
   return lines
 }

@@ -44,11 +44,19 @@ export function parseConnection(text: string, input: string): Connection {
       'Give one line such as postgres://user:password@host:5432/database, with special characters percent-encoded (@ is %40, / is %2F, : is %3A).',
     )
   const trimmed = text.trim()
-  if (!/^postgres(ql)?:\/\//i.test(trimmed)) throw wrong('is not a PostgreSQL URL: it does not begin with postgres:// or postgresql://')
-  if (/^[^:]+:\/\/[^/?]*,/.test(trimmed.replace(/\/\/.*@/, '//'))) throw wrong('names several hosts; name one')
-  if (/@/.test(trimmed.replace(/^[^:]+:\/\/[^/?#]*@/, '').replace(/[?#].*$/s, ''))) throw wrong('has an @ after its host: a special character of the password is not percent-encoded')
+  if (!/^postgres(ql)?:\/\//i.test(trimmed))
+    throw wrong('is not a PostgreSQL URL: it does not begin with postgres:// or postgresql://')
+  if (/^[^:]+:\/\/[^/?]*,/.test(trimmed.replace(/\/\/.*@/, '//')))
+    throw wrong('names several hosts; name one')
+  if (/@/.test(trimmed.replace(/^[^:]+:\/\/[^/?#]*@/, '').replace(/[?#].*$/s, '')))
+    throw wrong(
+      'has an @ after its host: a special character of the password is not percent-encoded',
+    )
   // an empty host (a socket given by ?host=) is legal for libpq, and not for URL
-  const standIn = trimmed.replace(/^(postgres(?:ql)?:\/\/(?:[^/?#]*@)?)(?=[/?]|$)/i, '$1socket.invalid')
+  const standIn = trimmed.replace(
+    /^(postgres(?:ql)?:\/\/(?:[^/?#]*@)?)(?=[/?]|$)/i,
+    '$1socket.invalid',
+  )
   let url: URL
   let parts: { user: string; password: string; database: string }
   try {
@@ -62,7 +70,9 @@ export function parseConnection(text: string, input: string): Connection {
     throw wrong('is not a URL that can be read')
   }
   const parameters = url.searchParams
-  const host = parameters.get('host') ?? (url.hostname === 'socket.invalid' ? 'localhost' : url.hostname.replace(/^\[|\]$/g, ''))
+  const host =
+    parameters.get('host') ??
+    (url.hostname === 'socket.invalid' ? 'localhost' : url.hostname.replace(/^\[|\]$/g, ''))
   const user = parameters.get('user') ?? parts.user
   const password = parameters.get('password') ?? parts.password
   if (!user) throw wrong('names no user')
@@ -73,14 +83,27 @@ export function parseConnection(text: string, input: string): Connection {
     if (variable && value) settings[variable] = value
   }
   const mode = settings['PGSSLMODE']
-  if (mode && !sslModes.includes(mode)) throw wrong(`has sslmode=${mode}, which is none of ${sslModes.join(', ')}`)
+  if (mode && !sslModes.includes(mode))
+    throw wrong(`has sslmode=${mode}, which is none of ${sslModes.join(', ')}`)
   const port = Number(parameters.get('port') ?? (url.port || 5432))
-  if (!Number.isInteger(port) || port < 1 || port > 65535) throw wrong('has a port that is not a number from 1 to 65535')
-  return { host: decodeURIComponent(host), port, user, ...(password ? { password } : {}), database, settings, input }
+  if (!Number.isInteger(port) || port < 1 || port > 65535)
+    throw wrong('has a port that is not a number from 1 to 65535')
+  return {
+    host: decodeURIComponent(host),
+    port,
+    user,
+    ...(password ? { password } : {}),
+    database,
+    settings,
+    input,
+  }
 }
 
 /** Reads libpq's PG* variables. Undefined when PGHOST, PGDATABASE and PGUSER are all unset. */
-export function connectionFromEnv(env: Record<string, string | undefined>, input: string): Connection | undefined {
+export function connectionFromEnv(
+  env: Record<string, string | undefined>,
+  input: string,
+): Connection | undefined {
   if (!env['PGHOST'] && !env['PGDATABASE'] && !env['PGUSER']) return undefined
   const user = env['PGUSER'] || env['USER'] || 'postgres'
   const settings: Record<string, string> = {}
@@ -124,16 +147,36 @@ export function libpqEnvironment(connection: Connection): Record<string, string>
  * A backend whose client is gone notices within a second (PostgreSQL 14 and newer).
  */
 export function dumpEnvironment(connection: Connection, major: number): Record<string, string> {
-  const pinned = ['quote_all_identifiers=off', 'standard_conforming_strings=on', 'timezone=UTC', 'bytea_output=hex', 'lc_monetary=C', 'xmlbinary=base64', ...(major >= 14 ? ['client_connection_check_interval=1000'] : [])]
-  return { ...libpqEnvironment(connection), PGOPTIONS: [connection.settings['PGOPTIONS'] ?? '', ...pinned.map((setting) => `-c ${setting}`)].join(' ').trim() }
+  const pinned = [
+    'quote_all_identifiers=off',
+    'standard_conforming_strings=on',
+    'timezone=UTC',
+    'bytea_output=hex',
+    'lc_monetary=C',
+    'xmlbinary=base64',
+    ...(major >= 14 ? ['client_connection_check_interval=1000'] : []),
+  ]
+  return {
+    ...libpqEnvironment(connection),
+    PGOPTIONS: [connection.settings['PGOPTIONS'] ?? '', ...pinned.map((setting) => `-c ${setting}`)]
+      .join(' ')
+      .trim(),
+  }
 }
 
 /** The connection as one URL, password and all: for DATABASE_URL, never for a log. */
 export function connectionUrl(connection: Connection): string {
-  const secret = connection.password === undefined ? '' : `:${encodeURIComponent(connection.password)}`
+  const secret =
+    connection.password === undefined ? '' : `:${encodeURIComponent(connection.password)}`
   const socket = connection.host.startsWith('/')
-  const host = socket ? '' : connection.host.includes(':') ? `[${connection.host}]` : connection.host
-  const query = new URLSearchParams(socket ? { host: connection.host, port: String(connection.port) } : {})
+  const host = socket
+    ? ''
+    : connection.host.includes(':')
+      ? `[${connection.host}]`
+      : connection.host
+  const query = new URLSearchParams(
+    socket ? { host: connection.host, port: String(connection.port) } : {},
+  )
   for (const [key, variable] of Object.entries(passedOn)) {
     const value = connection.settings[variable]
     if (value) query.set(key, value)

@@ -10,7 +10,10 @@ export async function damagedRelation(text: string, query: Ask): Promise<string 
   const [, toasted] = /pg_toast_(\d+)/.exec(text) ?? []
   const [, index] = /index "([^"]+)"/.exec(text) ?? []
   const [condition, values] = file
-    ? ['c.oid = pg_catalog.pg_filenode_relation($1::pg_catalog.oid, $2::pg_catalog.oid)', [space ?? '0', file]]
+    ? [
+        'c.oid = pg_catalog.pg_filenode_relation($1::pg_catalog.oid, $2::pg_catalog.oid)',
+        [space ?? '0', file],
+      ]
     : toasted
       ? ['c.oid = $1::pg_catalog.oid', [toasted]]
       : ["c.relkind = 'i' AND c.relname = $1", [index ?? '']]

@@ -28,7 +28,11 @@ export async function checkPooler(session: Session, work: Work): Promise<void> {
     await other.end()
   }
   const { host, port, input } = session.connection
-  throw new UserError('transaction-pooler', `${input}: a transaction pooler (such as PgBouncer) stands at ${host}:${port}; a consistent dump needs one connection kept for the whole time.`, 'Give the URL of the server itself (most providers name it the direct or session connection, often on port 5432).')
+  throw new UserError(
+    'transaction-pooler',
+    `${input}: a transaction pooler (such as PgBouncer) stands at ${host}:${port}; a consistent dump needs one connection kept for the whole time.`,
+    'Give the URL of the server itself (most providers name it the direct or session connection, often on port 5432).',
+  )
 }
 
 async function backendOf(session: Session): Promise<number | undefined> {

@@ -20,7 +20,10 @@ export interface Session {
    * Throws a StandbyConflict, or a UserError for what the server or the network may do to any of us in the middle of work
    * (`session-errors.ts`; the server's own error is its cause). Every other error comes as it is, its SQLSTATE as `code`.
    */
-  query<Row extends object = Record<string, unknown>>(text: string, values?: unknown[]): Promise<Row[]>
+  query<Row extends object = Record<string, unknown>>(
+    text: string,
+    values?: unknown[],
+  ): Promise<Row[]>
   /** Settles when the server or the network ends this connection before `end` was called, with a StandbyConflict or a UserError `connection-lost`. */
   readonly lost: Promise<Error>
   end(): Promise<void>
@@ -71,20 +74,27 @@ export async function connect(connection: Connection, work: Work): Promise<Clien
     const why = whyBroken(connection, error)
     if (!(why instanceof StandbyConflict || why?.code === 'connection-lost')) return why ?? error
     // what the server said as it ended the session says more than the broken socket that comes after it
-    if (ending.why === undefined || /^[0-9A-Z]{5}$/.test((error as { code?: string }).code ?? '')) ending.why = why
+    if (ending.why === undefined || /^[0-9A-Z]{5}$/.test((error as { code?: string }).code ?? ''))
+      ending.why = why
     return ending.why
   }
   // a server that crashes, or is stopped at once, says so by a warning: there is no time for more
   client.on('notice', ({ code, message }) => {
     if (code?.startsWith('57P')) understand(Object.assign(new Error(message), { code }))
   })
-  const lost = new Promise<Error>((resolve) => client.on('error', (error) => resolve(understand(error) as Error)))
+  const lost = new Promise<Error>((resolve) =>
+    client.on('error', (error) => resolve(understand(error) as Error)),
+  )
   const onAbort = (): void => destroy(client)
   work.signal.addEventListener('abort', onAbort, { once: true })
   const end = async (): Promise<void> => {
     ending.byUs = true
     work.signal.removeEventListener('abort', onAbort)
-    await Promise.race([client.end(), lost, new Promise((resolve) => setTimeout(resolve, 2000).unref())])
+    await Promise.race([
+      client.end(),
+      lost,
+      new Promise((resolve) => setTimeout(resolve, 2000).unref()),
+    ])
     destroy(client)
   }
   // one after the other: a ping or a look at progress may come while another query runs
@@ -94,9 +104,11 @@ export async function connect(connection: Connection, work: Work): Promise<Clien
     turn = asked.catch(() => {})
     return asked
   }
-  const query = <Row extends object>(text: string, values?: unknown[]): Promise<Row[]> => inTurn(async () => (await client.query<Row>(text, values)).rows)
+  const query = <Row extends object>(text: string, values?: unknown[]): Promise<Row[]> =>
+    inTurn(async () => (await client.query<Row>(text, values)).rows)
   // the extended protocol takes one statement at a time
-  const one = (text: string): pg.QueryArrayConfig => ({ text, rowMode: 'array', queryMode: 'extended' }) as pg.QueryArrayConfig
+  const one = (text: string): pg.QueryArrayConfig =>
+    ({ text, rowMode: 'array', queryMode: 'extended' }) as pg.QueryArrayConfig
   const single = (text: string): Promise<{ columns: number; rows: unknown[][] }> =>
     inTurn(async () => {
       const { fields, rows } = await client.query<unknown[]>(one(text))
@@ -111,13 +123,16 @@ export async function connect(connection: Connection, work: Work): Promise<Clien
       if (work.signal.aborted) throw work.signal.reason
       if (ending.byUs) throw error
       const why = understand(error)
-      throw why instanceof UserError && why.code === 'data-damaged' ? await withRelation(why, connection, work) : why
+      throw why instanceof UserError && why.code === 'data-damaged'
+        ? await withRelation(why, connection, work)
+        : why
     }
   }
   try {
-    await query('SELECT pg_catalog.set_config(name, value, false) FROM json_each_text($1) AS s(name, value) WHERE name IN (SELECT lower(name) FROM pg_catalog.pg_settings)', [
-      JSON.stringify({ ...settings, application_name: applicationName(connection) }),
-    ])
+    await query(
+      'SELECT pg_catalog.set_config(name, value, false) FROM json_each_text($1) AS s(name, value) WHERE name IN (SELECT lower(name) FROM pg_catalog.pg_settings)',
+      [JSON.stringify({ ...settings, application_name: applicationName(connection) })],
+    )
     const [about] = await query<{ number: string; version: string; pid: number }>(
       "SELECT pg_catalog.current_setting('server_version_num') AS number, pg_catalog.current_setting('server_version') AS version, pg_catalog.pg_backend_pid() AS pid",
     )
@@ -144,12 +159,23 @@ function applicationName(connection: Connection): string {
 }
 
 /** Names what is damaged, asked on a connection of its own: the session's transaction is over. Whatever goes wrong then, the first error is told. */
-async function withRelation(damaged: UserError, connection: Connection, work: Work): Promise<UserError> {
+async function withRelation(
+  damaged: UserError,
+  connection: Connection,
+  work: Work,
+): Promise<UserError> {
   let client: pg.Client | undefined
   try {
     const asking = (client = await open(connection, work.signal))
-    const name = await damagedRelation(damaged.message, async (text, values) => (await asking.query<{ name: string }>(text, values)).rows)
-    return name ? new UserError(damaged.code, `${damaged.message} That is in ${name}.`, damaged.hint, { cause: damaged.cause }) : damaged
+    const name = await damagedRelation(
+      damaged.message,
+      async (text, values) => (await asking.query<{ name: string }>(text, values)).rows,
+    )
+    return name
+      ? new UserError(damaged.code, `${damaged.message} That is in ${name}.`, damaged.hint, {
+          cause: damaged.cause,
+        })
+      : damaged
   } catch {
     return damaged
   } finally {
@@ -165,12 +191,17 @@ async function open(connection: Connection, signal: AbortSignal): Promise<pg.Cli
   try {
     return await attempt(connection, mode, signal)
   } catch (error) {
-    if (error instanceof UserError && /does not support SSL/.test(messageOf(error.cause))) return attempt(connection, false, signal)
+    if (error instanceof UserError && /does not support SSL/.test(messageOf(error.cause)))
+      return attempt(connection, false, signal)
     throw error
   }
 }
 
-async function attempt(connection: Connection, sslMode: string | false, signal: AbortSignal): Promise<pg.Client> {
+async function attempt(
+  connection: Connection,
+  sslMode: string | false,
+  signal: AbortSignal,
+): Promise<pg.Client> {
   const client = new pg.Client({
     host: connection.host,
     port: connection.port,
@@ -209,7 +240,12 @@ function tls(connection: Connection, mode: string): pg.ClientConfig['ssl'] {
     try {
       return readFileSync(path, 'utf8')
     } catch (cause) {
-      throw new UserError('bad-url', `${connection.input}: the file ${path} (${variable}) cannot be read.`, 'Correct the path, or write the file in a step before.', { cause })
+      throw new UserError(
+        'bad-url',
+        `${connection.input}: the file ${path} (${variable}) cannot be read.`,
+        'Correct the path, or write the file in a step before.',
+        { cause },
+      )
     }
   }
   const root = connection.settings['PGSSLROOTCERT']
@@ -218,7 +254,9 @@ function tls(connection: Connection, mode: string): pg.ClientConfig['ssl'] {
   const key = file('PGSSLKEY')
   return {
     rejectUnauthorized: mode.startsWith('verify') || (mode === 'require' && root !== undefined),
-    ...(mode === 'verify-full' || root === 'system' ? {} : { checkServerIdentity: () => undefined }),
+    ...(mode === 'verify-full' || root === 'system'
+      ? {}
+      : { checkServerIdentity: () => undefined }),
     ...(ca ? { ca } : {}),
     ...(cert ? { cert } : {}),
     ...(key ? { key } : {}),
@@ -237,5 +275,7 @@ export function quoteName(name: string): string {
 
 /** A text, quoted for SQL where no parameter can stand. */
 export function quoteText(text: string): string {
-  return text.includes('\\') ? ` E'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'` : `'${text.replaceAll("'", "''")}'`
+  return text.includes('\\')
+    ? ` E'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`
+    : `'${text.replaceAll("'", "''")}'`
 }

@@ -43,7 +43,8 @@ const columnsPerQuery = 300
 /** Reads every table once, column by column: dearer than a fingerprint, and says where something went. For copies that nobody else writes to. */
 export async function readStates(session: Session): Promise<Map<number, TableState>> {
   const states = new Map<number, TableState>()
-  for (const table of await listTables(session)) states.set(table.oid, await readState(session, table))
+  for (const table of await listTables(session))
+    states.set(table.oid, await readState(session, table))
   return states
 }
 
@@ -57,11 +58,21 @@ async function readState(session: Session, table: Table): Promise<TableState> {
   const held = table.columns.filter((column) => column.generated !== 'virtual')
   for (let at = 0; at < held.length; at += columnsPerQuery) {
     const some = held.slice(at, at + columnsPerQuery)
-    const [row] = await session.query<Record<string, string>>(`SELECT ${some.map(measuresOf).join(', ')} ${from}`)
+    const [row] = await session.query<Record<string, string>>(
+      `SELECT ${some.map(measuresOf).join(', ')} ${from}`,
+    )
     for (const [i, { name, number, type, base }] of some.entries()) {
       const kind = numbers.has(base) ? 'number' : texts.has(base) ? 'text' : 'other'
       const [total, exact] = [row?.[`t${i}`], row?.[`x${i}`]]
-      columns.set(number, { name, type, kind, values: Number(row?.[`v${i}`]), hash: row?.[`h${i}`] ?? '', bytes: Number(row?.[`b${i}`]), ...(typeof total === 'string' && typeof exact === 'string' ? { total, exact } : {}) })
+      columns.set(number, {
+        name,
+        type,
+        kind,
+        values: Number(row?.[`v${i}`]),
+        hash: row?.[`h${i}`] ?? '',
+        bytes: Number(row?.[`b${i}`]),
+        ...(typeof total === 'string' && typeof exact === 'string' ? { total, exact } : {}),
+      })
     }
   }
   return {
@@ -77,12 +88,20 @@ async function readState(session: Session, table: Table): Promise<TableState> {
 
 function measuresOf({ name, base }: Column, i: number): string {
   const column = quoteName(name)
-  const text = base === padded ? `pg_catalog.rtrim(pg_catalog.concat(${column}))` : `pg_catalog.concat(${column})`
+  const text =
+    base === padded
+      ? `pg_catalog.rtrim(pg_catalog.concat(${column}))`
+      : `pg_catalog.concat(${column})`
   const number = `${column}::pg_catalog.numeric`
   return [
     `pg_catalog.count(${column})::pg_catalog.text AS v${i}`,
     `${sumOfHashes(text)} AS h${i}`,
     `coalesce(pg_catalog.sum(pg_catalog.octet_length(${text})), 0)::pg_catalog.text AS b${i}`,
-    ...(numbers.has(base) ? [`pg_catalog.trim_scale(pg_catalog.sum(${number}))::pg_catalog.text AS t${i}`, `${sumOfHashes(`pg_catalog.concat(pg_catalog.trim_scale(${number}))`)} AS x${i}`] : []),
+    ...(numbers.has(base)
+      ? [
+          `pg_catalog.trim_scale(pg_catalog.sum(${number}))::pg_catalog.text AS t${i}`,
+          `${sumOfHashes(`pg_catalog.concat(pg_catalog.trim_scale(${number}))`)} AS x${i}`,
+        ]
+      : []),
   ].join(', ')
 }

@@ -26,7 +26,9 @@ export interface Part {
 
 const textTypes = new Set([25, 1042, 1043])
 /** Numbers, dates, bool, uuid, bytea, json: their text holds no separator of ours and is never empty, so NULL stands apart. */
-const bareTypes = new Set([16, 17, 20, 21, 23, 26, 114, 700, 701, 1082, 1083, 1114, 1184, 1186, 1266, 1700, 2950, 3802])
+const bareTypes = new Set([
+  16, 17, 20, 21, 23, 26, 114, 700, 701, 1082, 1083, 1114, 1184, 1186, 1266, 1700, 2950, 3802,
+])
 /** A function takes at most 100 arguments; each column needs up to four. */
 const columnsPerCall = 24
 /** Few enough that the locks a statement takes are few, many enough that 10,000 tables need 200 round trips. */
@@ -49,10 +51,11 @@ export function rowText(columns: readonly Column[]): string {
     })
     calls.push(`pg_catalog.concat(${parts.join(', ')})`)
   }
-  for (let level = calls; ; ) {
+  for (let level = calls; ;) {
     if (level.length === 1) return level[0] as string
     const next: string[] = []
-    for (let i = 0; i < level.length; i += 90) next.push(`pg_catalog.concat(${level.slice(i, i + 90).join(', ')})`)
+    for (let i = 0; i < level.length; i += 90)
+      next.push(`pg_catalog.concat(${level.slice(i, i + 90).join(', ')})`)
     level = next
   }
 }
@@ -73,7 +76,11 @@ export interface MeasureOptions {
 }
 
 /** Measures tables, or parts of them, by one session; small ones many to a query. */
-export async function measureParts(session: Session, parts: readonly Part[], options: MeasureOptions): Promise<TablePrint[]> {
+export async function measureParts(
+  session: Session,
+  parts: readonly Part[],
+  options: MeasureOptions,
+): Promise<TablePrint[]> {
   const prints: TablePrint[] = []
   if (options.inTransaction) await session.query('SAVEPOINT measure')
   for (const batch of batches(parts)) {
@@ -107,11 +114,29 @@ export function addHashes(a = '0', b = '0'): string {
 
 /** What a table without rows has. */
 export function emptyPrint(table: Table, depth: 'content' | 'counts'): TablePrint {
-  const hashes = depth === 'counts' ? {} : { hash: '0', ...(table.columns.some((column) => column.generated === 'stored') ? { generated: '0' } : {}) }
-  return { table: tableName(table), rows: 0, bytes: 0, ...hashes, ...(table.comparedAt === undefined ? {} : { comparedAt: table.comparedAt }) }
+  const hashes =
+    depth === 'counts'
+      ? {}
+      : {
+          hash: '0',
+          ...(table.columns.some((column) => column.generated === 'stored')
+            ? { generated: '0' }
+            : {}),
+        }
+  return {
+    table: tableName(table),
+    rows: 0,
+    bytes: 0,
+    ...hashes,
+    ...(table.comparedAt === undefined ? {} : { comparedAt: table.comparedAt }),
+  }
 }
 
-async function measureBatch(session: Session, batch: readonly Part[], options: MeasureOptions): Promise<TablePrint[]> {
+async function measureBatch(
+  session: Session,
+  batch: readonly Part[],
+  options: MeasureOptions,
+): Promise<TablePrint[]> {
   const { inTransaction, depth } = options
   const selects = batch.map(({ table, from, to }, i) => {
     const plain = table.columns.filter((column) => column.generated === 'no')
@@ -159,7 +184,10 @@ async function measureBatch(session: Session, batch: readonly Part[], options: M
 
 /** By tuple identifiers: the server reads these blocks only. Extension tables under a condition are never read in parts. */
 function blockRange(from: number | undefined, to: number | undefined): string {
-  const bounds = [...(from === undefined ? [] : [`ctid >= '(${from},0)'`]), ...(to === undefined ? [] : [`ctid < '(${to},0)'`])]
+  const bounds = [
+    ...(from === undefined ? [] : [`ctid >= '(${from},0)'`]),
+    ...(to === undefined ? [] : [`ctid < '(${to},0)'`]),
+  ]
   return bounds.length ? `WHERE ${bounds.join(' AND ')}` : ''
 }
 
@@ -167,7 +195,12 @@ function* batches(parts: readonly Part[]): Generator<Part[]> {
   let batch: Part[] = []
   let columns = 0
   for (const part of parts) {
-    if (batch.length && (part.bytes > large || batch.length === tablesPerQuery || columns + part.table.columns.length > 2000)) {
+    if (
+      batch.length &&
+      (part.bytes > large ||
+        batch.length === tablesPerQuery ||
+        columns + part.table.columns.length > 2000)
+    ) {
       yield batch
       batch = []
       columns = 0

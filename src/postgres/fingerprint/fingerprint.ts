@@ -58,7 +58,9 @@ export async function readSupplement(session: Session): Promise<Supplement> {
     WHERE ${ofUsers} AND t.tgisinternal AND t.tgenabled <> 'O' AND k.contype <> 't' ORDER BY 1`)
   return {
     extensions: Object.fromEntries(extensions.map(({ name, text }) => [name, text])),
-    matviews: Object.fromEntries(relations.filter(({ kind }) => kind === 'm').map(({ name, fine }) => [name, fine])),
+    matviews: Object.fromEntries(
+      relations.filter(({ kind }) => kind === 'm').map(({ name, fine }) => [name, fine]),
+    ),
     invalidIndexes: relations.filter(({ kind }) => kind !== 'm').map(({ name }) => name),
     ...(idle.length ? { idleKeys: idle.map(({ name }) => name) } : {}),
   }
@@ -70,9 +72,14 @@ const longest = 512 * 1024 * 1024
 /** Deals tables out by size, large ones in ranges of blocks, so that each reader has about as much to read. */
 export function splitWork(tables: readonly Table[], readers: number): Part[][] {
   const parts = tables.flatMap((table) => partsOf(table, readers))
-  const buckets = Array.from({ length: Math.max(1, Math.min(readers, parts.length)) }, () => ({ parts: [] as Part[], bytes: 0 }))
+  const buckets = Array.from({ length: Math.max(1, Math.min(readers, parts.length)) }, () => ({
+    parts: [] as Part[],
+    bytes: 0,
+  }))
   for (const part of parts.sort((a, b) => b.bytes - a.bytes)) {
-    const lightest = buckets.reduce((least, bucket) => (bucket.bytes < least.bytes ? bucket : least))
+    const lightest = buckets.reduce((least, bucket) =>
+      bucket.bytes < least.bytes ? bucket : least,
+    )
     lightest.parts.push(part)
     lightest.bytes += part.bytes + 8192
   }
@@ -81,7 +88,10 @@ export function splitWork(tables: readonly Table[], readers: number): Part[][] {
 
 function partsOf(table: Table, readers: number): Part[] {
   const { blocks = 0, bytes } = table
-  const count = table.condition || bytes <= large ? 1 : Math.min(blocks, Math.max(readers, Math.ceil(bytes / longest)))
+  const count =
+    table.condition || bytes <= large
+      ? 1
+      : Math.min(blocks, Math.max(readers, Math.ceil(bytes / longest)))
   if (count <= 1) return [{ table, bytes }]
   return Array.from({ length: count }, (_, i) => ({
     table,
@@ -95,7 +105,12 @@ function partsOf(table: Table, readers: number): Part[] {
 export async function measureCopy(
   programs: Programs,
   connection: Connection,
-  options: { encoding: string; readers: number; depth: Depth; onRead?: (bytes: number, total: number) => void },
+  options: {
+    encoding: string
+    readers: number
+    depth: Depth
+    onRead?: (bytes: number, total: number) => void
+  },
   work: Work,
 ): Promise<Fingerprint> {
   const { encoding, readers, depth } = options
@@ -104,7 +119,9 @@ export async function measureCopy(
     const tables = await listTables(first)
     const values = await readSequences(first)
     const supplement = await readSupplement(first)
-    const sequences = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, { before: value, after: value }]))
+    const sequences = Object.fromEntries(
+      Object.entries(values).map(([name, value]) => [name, { before: value, after: value }]),
+    )
     if (depth === 'none') return { kind: depth, tables: [], schema: {}, sequences, supplement }
     const total = tables.reduce((sum, { bytes }) => sum + bytes, 0)
     const onRead = (bytes: number): void => options.onRead?.(bytes, total)
@@ -114,8 +131,12 @@ export async function measureCopy(
       ...splitWork(tables, readers).map((bucket) => async (own: Work): Promise<void> => {
         prints.push(...(await measureHand(bucket, connection, depth, onRead, own)))
       }),
-      async (): Promise<unknown> => (copy.largeObjects = await inTransaction(first, () => (depth === 'content' ? measureLargeObjects(first) : countLargeObjects(first)))),
-      async (own: Work): Promise<unknown> => (copy.schema = await printSchema(programs, connection, { encoding }, own)),
+      async (): Promise<unknown> =>
+        (copy.largeObjects = await inTransaction(first, () =>
+          depth === 'content' ? measureLargeObjects(first) : countLargeObjects(first),
+        )),
+      async (own: Work): Promise<unknown> =>
+        (copy.schema = await printSchema(programs, connection, { encoding }, own)),
     ]
     await mapConcurrent(steps, steps.length, (step, own) => step(own), work)
     return {
@@ -135,7 +156,13 @@ export function inOrder(prints: readonly TablePrint[]): TablePrint[] {
   return [...prints].sort((a, b) => (a.table < b.table ? -1 : 1))
 }
 
-async function measureHand(parts: readonly Part[], connection: Connection, depth: 'content' | 'counts', onRead: (bytes: number) => void, work: Work): Promise<TablePrint[]> {
+async function measureHand(
+  parts: readonly Part[],
+  connection: Connection,
+  depth: 'content' | 'counts',
+  onRead: (bytes: number) => void,
+  work: Work,
+): Promise<TablePrint[]> {
   const session = await connect(connection, work)
   try {
     return await measureParts(session, parts, { inTransaction: false, depth, onRead })

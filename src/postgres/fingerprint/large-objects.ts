@@ -10,7 +10,9 @@ export interface LargeObjectsPrint {
 }
 
 export async function countLargeObjects(session: Session): Promise<{ count: number }> {
-  const [row] = await session.query<{ count: number }>('SELECT pg_catalog.count(*)::int4 AS count FROM pg_catalog.pg_largeobject_metadata')
+  const [row] = await session.query<{ count: number }>(
+    'SELECT pg_catalog.count(*)::int4 AS count FROM pg_catalog.pg_largeobject_metadata',
+  )
   return { count: row?.count ?? 0 }
 }
 
@@ -27,15 +29,27 @@ export async function measureLargeObjects(session: Session): Promise<LargeObject
   } catch (error) {
     if ((error as { code?: string }).code !== '42501') throw error
     const { user } = session.connection
-    throw new UserError('no-permission', `"${user}" may not read every large object: ${(error as Error).message}.`, 'pg_read_all_data does not cover large objects: back up as their owner or a superuser, or GRANT SELECT ON LARGE OBJECT … for each.', { cause: error })
+    throw new UserError(
+      'no-permission',
+      `"${user}" may not read every large object: ${(error as Error).message}.`,
+      'pg_read_all_data does not cover large objects: back up as their owner or a superuser, or GRANT SELECT ON LARGE OBJECT … for each.',
+      { cause: error },
+    )
   }
 }
 
 async function measure(session: Session): Promise<LargeObjectsPrint> {
   let [count, bytes, hash, attributes] = [0, 0, 0n, 0n]
   await session.query('SAVEPOINT large_objects')
-  for (let after = '-1'; ; ) {
-    const [sum] = await session.query<{ count: number; bytes: string; hash: string; attributes: string; last: string | null }>(`
+  for (let after = '-1'; ;) {
+    const [sum] = await session.query<{
+      count: number
+      bytes: string
+      hash: string
+      attributes: string
+      last: string | null
+    }>(
+      `
       SELECT count(*)::int4 AS count, coalesce(sum(size), 0)::text AS bytes, coalesce(sum(hash), 0)::text AS hash, coalesce(sum(attributes), 0)::text AS attributes, max(oid::int8)::text AS last
       FROM (
         SELECT m.oid, s.size,
@@ -45,7 +59,9 @@ async function measure(session: Session): Promise<LargeObjectsPrint> {
             obj_description(m.oid, 'pg_largeobject')) COLLATE "C", 0) AS attributes
         FROM (SELECT * FROM pg_largeobject_metadata WHERE oid::int8 > $1 ORDER BY oid LIMIT ${perQuery}) AS m,
           LATERAL (SELECT lo_lseek64(lo_open(m.oid, 262144), 0, 2) AS size) AS s
-      ) AS objects`, [after])
+      ) AS objects`,
+      [after],
+    )
     await session.query('ROLLBACK TO SAVEPOINT large_objects')
     if (!sum || sum.last === null) break
     count += sum.count

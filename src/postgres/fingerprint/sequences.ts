@@ -25,8 +25,15 @@ export async function readSequences(session: Session): Promise<Record<string, Se
   const values: Record<string, SequenceValue> = {}
   for (let at = 0; at < sequences.length; at += perQuery) {
     const some = sequences.slice(at, at + perQuery)
-    const text = some.map(({ schema, name }, i) => `SELECT ${i} AS i, last_value::pg_catalog.text AS last, is_called AS called FROM ${quoteName(schema)}.${quoteName(name)}`)
-    for (const { i, last, called } of await session.query<{ i: number; last: string; called: boolean }>(text.join(' UNION ALL '))) {
+    const text = some.map(
+      ({ schema, name }, i) =>
+        `SELECT ${i} AS i, last_value::pg_catalog.text AS last, is_called AS called FROM ${quoteName(schema)}.${quoteName(name)}`,
+    )
+    for (const { i, last, called } of await session.query<{
+      i: number
+      last: string
+      called: boolean
+    }>(text.join(' UNION ALL '))) {
       values[tableName(some[i] as { schema: string; name: string })] = { last, called }
     }
   }

@@ -101,7 +101,13 @@ export async function listTables(session: Session): Promise<Table[]> {
     name: row.name,
     bytes: Number(row.bytes),
     ...(row.blocks === null ? {} : { blocks: row.blocks }),
-    columns: (row.columns ?? []).map(([name, number, type, base, generated]) => ({ name, number, type, base, generated: generated === 's' ? 'stored' : generated === 'v' ? 'virtual' : 'no' })),
+    columns: (row.columns ?? []).map(([name, number, type, base, generated]) => ({
+      name,
+      number,
+      type,
+      base,
+      generated: generated === 's' ? 'stored' : generated === 'v' ? 'virtual' : 'no',
+    })),
     ...(row.compared_at === null ? {} : { comparedAt: row.compared_at }),
     ...(row.part_of === null ? {} : { partOf: rootName(row.part_of) }),
     ...(row.unreadable ? { unreadable: true } : {}),
@@ -111,7 +117,9 @@ export async function listTables(session: Session): Promise<Table[]> {
 
 /** `schema.name` as people write it, quoted where it is needed: no two relations have the same. Not for SQL (reserved words stay bare). */
 export function tableName(table: { schema: string; name: string }): string {
-  return [table.schema, table.name].map((part) => (/^[a-z_][a-z0-9_$]*$/.test(part) ? part : quoteName(part))).join('.')
+  return [table.schema, table.name]
+    .map((part) => (/^[a-z_][a-z0-9_$]*$/.test(part) ? part : quoteName(part)))
+    .join('.')
 }
 
 function rootName(json: string): string {

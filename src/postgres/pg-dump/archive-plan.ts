@@ -33,11 +33,17 @@ const maxTables = 256
  *
  * A database without large tables and large objects has the base archive alone. So has one that may have one archive only.
  */
-export async function planArchives(session: Session, tables: readonly Table[], options: ArchivePlanOptions): Promise<Archive[]> {
+export async function planArchives(
+  session: Session,
+  tables: readonly Table[],
+  options: ArchivePlanOptions,
+): Promise<Archive[]> {
   const objects = await largeObjectBytes(session)
   const apart = objects !== undefined && options.archives > 1
   const bins = Math.min(options.archives, maxArchives) - 1 - (apart ? 1 : 0)
-  const large = tables.filter((table) => table.bytes >= options.largeTable && mayLeave(table, options.encoding)).sort((a, b) => b.bytes - a.bytes)
+  const large = tables
+    .filter((table) => table.bytes >= options.largeTable && mayLeave(table, options.encoding))
+    .sort((a, b) => b.bytes - a.bytes)
   const leaving = bins > 0 ? large.slice(0, maxTables) : []
   const left = new Set(leaving)
   const staying = tables.filter((table) => !left.has(table))
@@ -55,10 +61,19 @@ export async function planArchives(session: Session, tables: readonly Table[], o
     name: 'base.dump',
     tables: staying,
     bytes: sizeOf(staying) + (apart ? 0 : (objects ?? 0)),
-    arguments: [...leaving.map((table) => `--exclude-table-data=${pattern(table)}`), ...(apart ? ['--no-blobs'] : [])],
+    arguments: [
+      ...leaving.map((table) => `--exclude-table-data=${pattern(table)}`),
+      ...(apart ? ['--no-blobs'] : []),
+    ],
   }
   if (!apart) return [base, ...rows]
-  const blobs: Archive = { kind: 'large-objects', name: 'large-objects.dump', tables: [], bytes: objects, arguments: ['--data-only', '--blobs', '--exclude-table=*.*'] }
+  const blobs: Archive = {
+    kind: 'large-objects',
+    name: 'large-objects.dump',
+    tables: [],
+    bytes: objects,
+    arguments: ['--data-only', '--blobs', '--exclude-table=*.*'],
+  }
   return [base, ...rows, blobs]
 }
 
@@ -73,7 +88,10 @@ function mayLeave(table: Table, encoding: string): boolean {
 
 /** Largest first, each into the pack that is lightest by then. */
 function pack(tables: readonly Table[], bins: number): Table[][] {
-  const packs = Array.from({ length: Math.min(bins, tables.length) }, () => ({ tables: [] as Table[], bytes: 0 }))
+  const packs = Array.from({ length: Math.min(bins, tables.length) }, () => ({
+    tables: [] as Table[],
+    bytes: 0,
+  }))
   for (const table of tables) {
     const lightest = packs.reduce((least, one) => (one.bytes < least.bytes ? one : least))
     lightest.tables.push(table)
@@ -103,7 +121,8 @@ async function largeObjectBytes(session: Session): Promise<number | undefined> {
  * the application needs some too.
  */
 export async function freeConnections(session: Session): Promise<number> {
-  const reserved = session.major >= 16 ? " - pg_catalog.current_setting('reserved_connections')::int4" : ''
+  const reserved =
+    session.major >= 16 ? " - pg_catalog.current_setting('reserved_connections')::int4" : ''
   const [row] = await session.query<{ free: number }>(`
     SELECT least(
       pg_catalog.current_setting('max_connections')::int4 - pg_catalog.current_setting('superuser_reserved_connections')::int4${reserved} - count(*),

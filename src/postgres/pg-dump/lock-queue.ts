@@ -42,7 +42,10 @@ export async function readLook(session: Session, application: string): Promise<W
     SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') AND NOT pg_catalog.pg_is_in_recovery() AS sure,
       EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE wait_event_type = 'Lock') AS waiting`)
   if (quick?.sure && !quick.waiting) return []
-  const since = session.major >= 14 ? 'extract(epoch FROM pg_catalog.clock_timestamp() - l.waitstart)::float8 * 1000' : 'NULL::float8'
+  const since =
+    session.major >= 14
+      ? 'extract(epoch FROM pg_catalog.clock_timestamp() - l.waitstart)::float8 * 1000'
+      : 'NULL::float8'
   const rows = await session.query<Row>(
     `WITH ours AS MATERIALIZED (SELECT pid FROM pg_catalog.pg_stat_activity WHERE application_name = $1),
        lock AS MATERIALIZED (SELECT l.pid, l.granted, l.mode, l.relation, l.database, ${since} AS waited FROM pg_catalog.pg_locks l WHERE NOT l.granted OR l.mode = 'ShareUpdateExclusiveLock'),
@@ -61,20 +64,32 @@ export async function readLook(session: Session, application: string): Promise<W
     [application],
   )
   const ours = new Set(rows[0]?.ours ?? [])
-  return rows.filter((row) => row.blockers?.some((pid) => ours.has(pid))).map((row) => asWaiting(row, rows))
+  return rows
+    .filter((row) => row.blockers?.some((pid) => ours.has(pid)))
+    .map((row) => asWaiting(row, rows))
 }
 
 function asWaiting(row: Row, rows: readonly Row[]): Waiting {
-  const mode = row.mode.replace(/Lock$/, '').replace(/(?!^)(?=[A-Z])/g, ' ').toUpperCase()
+  const mode = row.mode
+    .replace(/Lock$/, '')
+    .replace(/(?!^)(?=[A-Z])/g, ' ')
+    .toUpperCase()
   // on a standby nobody but the replay can ask for a lock that excludes us
-  const kind = row.standby && (row.backend ?? 'startup') === 'startup' && row.mode === 'AccessExclusiveLock' ? 'replay' : row.backend === 'autovacuum worker' ? 'autovacuum' : undefined
+  const kind =
+    row.standby && (row.backend ?? 'startup') === 'startup' && row.mode === 'AccessExclusiveLock'
+      ? 'replay'
+      : row.backend === 'autovacuum worker'
+        ? 'autovacuum'
+        : undefined
   return {
     pid: row.pid,
     mode,
     behind: countBehind(row, rows),
     ...(kind ? { kind } : {}),
     ...(row.query && row.query !== '<insufficient privilege>' ? { query: row.query } : {}),
-    ...(row.schema !== null && row.name !== null ? { table: tableName({ schema: row.schema, name: row.name }) } : {}),
+    ...(row.schema !== null && row.name !== null
+      ? { table: tableName({ schema: row.schema, name: row.name }) }
+      : {}),
     ...(row.waited === null ? {} : { waited: Math.max(row.waited, 0) }),
   }
 }
@@ -82,10 +97,11 @@ function asWaiting(row: Row, rows: readonly Row[]): Waiting {
 /** All who wait for it, or for somebody who does; those who were not asked wait for it if they wait for the same table. */
 function countBehind(first: Row, rows: readonly Row[]): number {
   const behind = new Set<number>([first.pid])
-  for (let before = 0; before !== behind.size; ) {
+  for (let before = 0; before !== behind.size;) {
     before = behind.size
     for (const { pid, blockers, relation } of rows) {
-      if (blockers ? blockers.some((blocker) => behind.has(blocker)) : relation === first.relation) behind.add(pid)
+      if (blockers ? blockers.some((blocker) => behind.has(blocker)) : relation === first.relation)
+        behind.add(pid)
     }
   }
   return behind.size - 1

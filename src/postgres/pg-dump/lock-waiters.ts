@@ -45,7 +45,10 @@ interface Seen {
 
 /** The connection under a name of this run's own: all sessions and pg_dumps that are opened with it are known by it on the server. */
 export function withUniqueApplicationName(connection: Connection): Connection {
-  return { ...connection, settings: { ...connection.settings, PGAPPNAME: `holdfast-${randomBytes(4).toString('hex')}` } }
+  return {
+    ...connection,
+    settings: { ...connection.settings, PGAPPNAME: `holdfast-${randomBytes(4).toString('hex')}` },
+  }
 }
 
 /**
@@ -70,9 +73,15 @@ export function watchWaiters(connection: Connection, work: Work): WaiterWatch {
       // a server before 14, and one in the first moments of a wait, does not tell since when
       const waited = Math.round(each.waited ?? (seen ? Date.now() - seen.since : 0))
       // the same backend that waits for a shorter time than before waits anew
-      if (!seen || waited < seen.waited) now.set(keyOf(each), (seen = { since: Date.now() - waited, waited, tell: notable }))
+      if (!seen || waited < seen.waited)
+        now.set(keyOf(each), (seen = { since: Date.now() - waited, waited, tell: notable }))
       seen.waited = waited
-      if (each.kind === 'replay' && waited > replayTimeout) onConflict(new StandbyConflict(`the standby's replay has waited for our lock${each.table ? ` on ${each.table}` : ''} longer than its settings allow`))
+      if (each.kind === 'replay' && waited > replayTimeout)
+        onConflict(
+          new StandbyConflict(
+            `the standby's replay has waited for our lock${each.table ? ` on ${each.table}` : ''} longer than its settings allow`,
+          ),
+        )
       if (waited >= notable) note(each, seen)
     }
   }
@@ -80,7 +89,13 @@ export function watchWaiters(connection: Connection, work: Work): WaiterWatch {
     const { table, mode, behind } = each
     const kind = each.kind ?? (each.query ? statementKind(each.query) : undefined)
     const first = seen.waiter === undefined
-    const waiter = (seen.waiter ??= { mode, waited: 0, behind: 0, ...(kind ? { kind } : {}), ...(table ? { table } : {}) })
+    const waiter = (seen.waiter ??= {
+      mode,
+      waited: 0,
+      behind: 0,
+      ...(kind ? { kind } : {}),
+      ...(table ? { table } : {}),
+    })
     if (first) all.push(waiter)
     waiter.waited = Math.max(waiter.waited, seen.waited)
     waiter.behind = Math.max(waiter.behind, behind)
@@ -94,28 +109,39 @@ export function watchWaiters(connection: Connection, work: Work): WaiterWatch {
       const own = (session = await connect(connection, work))
       let lost = false
       void own.lost.then(() => (lost = true))
-      await own.query(`SELECT pg_catalog.set_config('statement_timeout', '5s', false), pg_catalog.set_config('lock_timeout', '1s', false)`)
+      await own.query(
+        `SELECT pg_catalog.set_config('statement_timeout', '5s', false), pg_catalog.set_config('lock_timeout', '1s', false)`,
+      )
       const replayTimeout = await readReplayTimeout(own)
-      for (let failed = false; !stopped && !lost; ) {
+      for (let failed = false; !stopped && !lost;) {
         const from = Date.now()
         try {
           await look(own, replayTimeout)
         } catch (error) {
-          if (!failed && !lost) work.log.debug(`Who waits behind our locks could not be seen this time: ${messageOf(error)}`)
+          if (!failed && !lost)
+            work.log.debug(
+              `Who waits behind our locks could not be seen this time: ${messageOf(error)}`,
+            )
           failed = true
         }
         // where a look takes long, because there are very many locks, there are fewer looks
         const pause = Math.max(interval, 50 * (Date.now() - from))
-        await Promise.race([own.lost, new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, pause)
-          wake = () => {
-            clearTimeout(timer)
-            resolve()
-          }
-          if (stopped) wake()
-        })])
+        await Promise.race([
+          own.lost,
+          new Promise<void>((resolve) => {
+            const timer = setTimeout(resolve, pause)
+            wake = () => {
+              clearTimeout(timer)
+              resolve()
+            }
+            if (stopped) wake()
+          }),
+        ])
       }
-      if (lost && !stopped) work.log.debug(`Nobody looks any more who waits behind our locks: ${messageOf(await own.lost)}`)
+      if (lost && !stopped)
+        work.log.debug(
+          `Nobody looks any more who waits behind our locks: ${messageOf(await own.lost)}`,
+        )
     } catch (error) {
       work.log.debug(`Who waits behind our locks cannot be seen: ${messageOf(error)}`)
     } finally {
@@ -148,7 +174,10 @@ async function readReplayTimeout(session: Session): Promise<number> {
 }
 
 function describe(waiter: Waiter, waited: number, behind: number): string {
-  const who = waiter.kind === 'replay' ? 'The standby’s replay' : (waiter.kind ?? `A statement that needs ${waiter.mode}`)
+  const who =
+    waiter.kind === 'replay'
+      ? 'The standby’s replay'
+      : (waiter.kind ?? `A statement that needs ${waiter.mode}`)
   const more = behind === 0 ? '' : `, and ${behind} more wait${behind === 1 ? 's' : ''} behind it`
   return `${who}${waiter.table ? ` on ${waiter.table}` : ''} has waited ${Math.round(waited / 1000)} s for locks of this backup${more}`
 }

@@ -37,7 +37,12 @@ export interface DumpOptions {
  * Starts `pg_dump -Fc` on a snapshot. Settles when the archive's first byte is there: pg_dump writes none before it holds its locks
  * (seen on 15 to 18), and from then on waits for us at its full pipe. Throws Drift when a lock could not be had in time, or what it was to lock is gone.
  */
-export async function startDump(programs: Programs, connection: Connection, options: DumpOptions, work: Work): Promise<Dump> {
+export async function startDump(
+  programs: Programs,
+  connection: Connection,
+  options: DumpOptions,
+  work: Work,
+): Promise<Dump> {
   const { plan } = options
   const compressed = programs.major >= 16
   const said = new PgDumpLog(options.onTable)
@@ -53,7 +58,11 @@ export async function startDump(programs: Programs, connection: Connection, opti
       ...encodingArguments(options.encoding),
       ...plan.arguments,
     ],
-    { env: { ...work.env, ...dumpEnvironment(connection, programs.major) }, stdout: 'pipe', onLine: (line) => said.add(line) },
+    {
+      env: { ...work.env, ...dumpEnvironment(connection, programs.major) },
+      stdout: 'pipe',
+      onLine: (line) => said.add(line),
+    },
     work,
   )
   const stdout = child.stdout as Readable
@@ -102,7 +111,11 @@ class PgDumpLog {
       this.#onTable?.(table)
     }
     // what the server says comes without a word of pg_dump's before it, and its further lines without any
-    if (line.startsWith('pg_dump: ')) this.#kept = /^pg_dump: (warning|error|detail|hint|server version|aborting|(FATAL|PANIC|ERROR):)/.test(line)
+    if (line.startsWith('pg_dump: '))
+      this.#kept =
+        /^pg_dump: (warning|error|detail|hint|server version|aborting|(FATAL|PANIC|ERROR):)/.test(
+          line,
+        )
     if (this.#kept) this.#lines.push(line)
   }
 
@@ -111,7 +124,9 @@ class PgDumpLog {
   }
 
   warnings(): string[] {
-    return this.#lines.filter((line) => line.trim() && !expected.some((pattern) => pattern.test(line)))
+    return this.#lines.filter(
+      (line) => line.trim() && !expected.some((pattern) => pattern.test(line)),
+    )
   }
 }
 
@@ -120,12 +135,17 @@ class PgDumpLog {
  * in what it says: then their number must do.
  */
 function checkRead(plan: Archive, read: readonly string[]): void {
-  const planned = plan.tables.filter(({ unreadable }) => !unreadable).map(({ schema, name }) => `${schema}.${name}`)
+  const planned = plan.tables
+    .filter(({ unreadable }) => !unreadable)
+    .map(({ schema, name }) => `${schema}.${name}`)
   const odd = [...planned, ...read].some((name) => /[\n\r\ufffd]/.test(name))
   const missing = planned.filter((name) => !read.includes(name))
-  if (odd ? planned.length === read.length : missing.length === 0 && planned.length === read.length) return
+  if (odd ? planned.length === read.length : missing.length === 0 && planned.length === read.length)
+    return
   const surplus = read.filter((name) => !planned.includes(name))
-  throw new Error(`pg_dump read other tables for ${plan.name} than planned; missing: ${missing.join(', ') || 'none'}; too many: ${surplus.join(', ') || 'none'}`)
+  throw new Error(
+    `pg_dump read other tables for ${plan.name} than planned; missing: ${missing.join(', ') || 'none'}; too many: ${surplus.join(', ') || 'none'}`,
+  )
 }
 
 /** Passes bytes on, and lets the stream end only when `done` has settled well. */
@@ -137,19 +157,51 @@ function endingWith(done: Promise<void>): Transform {
 }
 
 /** Lines that need nobody's attention: they only say that data of these tables alone could not be restored in order. */
-const expected = [/^pg_dump: warning: there are circular foreign-key constraints/, /^pg_dump: detail: /, /^pg_dump: hint: (You might not be able to restore|Consider using a full dump)/]
+const expected = [
+  /^pg_dump: warning: there are circular foreign-key constraints/,
+  /^pg_dump: detail: /,
+  /^pg_dump: hint: (You might not be able to restore|Consider using a full dump)/,
+]
 
-function whyDumpFailed(connection: Connection, stderr: string, signal: string | null, work: Work): Error {
+function whyDumpFailed(
+  connection: Connection,
+  stderr: string,
+  signal: string | null,
+  work: Work,
+): Error {
   if (work.signal.aborted) return work.signal.reason as Error
   const text = stderr
   const broken = whyClientBroken(connection, text)
   if (broken) return broken
-  if (/canceling statement due to (lock|statement) timeout|relation .* does not exist|cache lookup failed|could not open relation with OID|schema .* does not exist|tuple concurrently|snapshot ".*" does not exist|invalid snapshot identifier/.test(text)) return new Drift(lastLines(text, 2))
+  if (
+    /canceling statement due to (lock|statement) timeout|relation .* does not exist|cache lookup failed|could not open relation with OID|schema .* does not exist|tuple concurrently|snapshot ".*" does not exist|invalid snapshot identifier/.test(
+      text,
+    )
+  )
+    return new Drift(lastLines(text, 2))
   if (/permission denied/.test(text))
-    return new UserError('no-permission', `pg_dump may not read everything: ${lastLines(text, 1)}`, 'Grant the backup role pg_read_all_data; large objects need a superuser or their owner besides.')
-  if (/row-level security/.test(text)) return new UserError('row-security', `pg_dump would see only some rows: ${lastLines(text, 1)}`, 'Give the backup role BYPASSRLS (ALTER ROLE … BYPASSRLS), or back up as the owner of these tables.')
-  if (/server version mismatch/.test(text)) return new UserError('client-missing', `pg_dump refuses this server: ${lastLines(text, 2)}`, 'Install the client of the server’s major version.')
-  return new UserError('dump-failed', `pg_dump ${signal ? `was ended by ${signal}` : 'failed'}${text ? `: ${lastLines(text, 3)}` : ' without a word.'}`, 'Nothing was stored. If the server is well (its log says so), run the backup again.')
+    return new UserError(
+      'no-permission',
+      `pg_dump may not read everything: ${lastLines(text, 1)}`,
+      'Grant the backup role pg_read_all_data; large objects need a superuser or their owner besides.',
+    )
+  if (/row-level security/.test(text))
+    return new UserError(
+      'row-security',
+      `pg_dump would see only some rows: ${lastLines(text, 1)}`,
+      'Give the backup role BYPASSRLS (ALTER ROLE … BYPASSRLS), or back up as the owner of these tables.',
+    )
+  if (/server version mismatch/.test(text))
+    return new UserError(
+      'client-missing',
+      `pg_dump refuses this server: ${lastLines(text, 2)}`,
+      'Install the client of the server’s major version.',
+    )
+  return new UserError(
+    'dump-failed',
+    `pg_dump ${signal ? `was ended by ${signal}` : 'failed'}${text ? `: ${lastLines(text, 3)}` : ' without a word.'}`,
+    'Nothing was stored. If the server is well (its log says so), run the backup again.',
+  )
 }
 
 function lastLines(text: string, count: number): string {

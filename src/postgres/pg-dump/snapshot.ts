@@ -56,7 +56,14 @@ export async function takeSnapshot(connection: Connection, work: Work): Promise<
       clearInterval(ping)
       return session.end()
     }
-    return { ...row, session, sequences, lock: (tables) => lock(session, tables), moved: () => movedTables(session), end }
+    return {
+      ...row,
+      session,
+      sequences,
+      lock: (tables) => lock(session, tables),
+      moved: () => movedTables(session),
+      end,
+    }
   } catch (error) {
     await session.end()
     throw error
@@ -88,26 +95,46 @@ export interface Reader {
  * it ends; otherwise (more tables than the server's lock table is to hold) it locks some fifty at a time when it comes to
  * them, and looks each time whether they moved.
  */
-export async function openReader(snapshot: Snapshot, parts: readonly Part[], options: { lockFirst: boolean; depth: 'content' | 'counts' }, work: Work): Promise<Reader> {
+export async function openReader(
+  snapshot: Snapshot,
+  parts: readonly Part[],
+  options: { lockFirst: boolean; depth: 'content' | 'counts' },
+  work: Work,
+): Promise<Reader> {
   const { lockFirst, depth } = options
   const tables = [...new Set(parts.map(({ table }) => table))]
   const session = await connect(snapshot.session.connection, work)
   try {
     await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
     // undefined_object on 17 and newer, invalid_parameter_value before: whoever holds the snapshot is gone, and that session knows why
-    await session.query(`SET TRANSACTION SNAPSHOT '${snapshot.id}'`).catch(async (error: { code?: string }) => {
-      if (error.code !== '42704' && error.code !== '22023') throw error as Error
-      throw await Promise.race<Error>([snapshot.session.lost, snapshot.session.query('SELECT 1').then(() => error as Error)])
-    })
+    await session
+      .query(`SET TRANSACTION SNAPSHOT '${snapshot.id}'`)
+      .catch(async (error: { code?: string }) => {
+        if (error.code !== '42704' && error.code !== '22023') throw error as Error
+        throw await Promise.race<Error>([
+          snapshot.session.lost,
+          snapshot.session.query('SELECT 1').then(() => error as Error),
+        ])
+      })
     await session.query(`SET LOCAL lock_timeout = ${lockWait}`)
-    if (lockFirst) for (let at = 0; at < tables.length; at += 500) await lock(session, tables.slice(at, at + 500))
+    if (lockFirst)
+      for (let at = 0; at < tables.length; at += 500)
+        await lock(session, tables.slice(at, at + 500))
     const before = async (batch: readonly Table[]): Promise<void> => {
       if (lockFirst) return
       await lock(session, batch)
-      const moved = await movedTables(session, batch.map(({ oid }) => oid))
+      const moved = await movedTables(
+        session,
+        batch.map(({ oid }) => oid),
+      )
       if (moved.length) throw new Drift(`${moved.join(', ')} moved while the fingerprint was taken`)
     }
-    return { session, measure: (onRead) => measureParts(session, parts, { inTransaction: true, depth, before, onRead }), end: () => session.end() }
+    return {
+      session,
+      measure: (onRead) =>
+        measureParts(session, parts, { inTransaction: true, depth, before, onRead }),
+      end: () => session.end(),
+    }
   } catch (error) {
     await session.end()
     throw error
@@ -117,10 +144,18 @@ export async function openReader(snapshot: Snapshot, parts: readonly Part[], opt
 async function lock(session: Session, tables: readonly Table[]): Promise<void> {
   if (tables.length === 0) return
   try {
-    await session.query(`LOCK TABLE ${tables.map(({ schema, name }) => `ONLY ${quoteName(schema)}.${quoteName(name)}`).join(', ')} IN ACCESS SHARE MODE`)
+    await session.query(
+      `LOCK TABLE ${tables.map(({ schema, name }) => `ONLY ${quoteName(schema)}.${quoteName(name)}`).join(', ')} IN ACCESS SHARE MODE`,
+    )
   } catch (error) {
     const { code } = error as { code?: string }
-    if (code === '42501') throw new UserError('no-permission', `"${session.connection.user}" may not read every table: ${(error as Error).message}.`, `Run on the server: GRANT pg_read_all_data TO ${quoteName(session.connection.user)};`, { cause: error })
+    if (code === '42501')
+      throw new UserError(
+        'no-permission',
+        `"${session.connection.user}" may not read every table: ${(error as Error).message}.`,
+        `Run on the server: GRANT pg_read_all_data TO ${quoteName(session.connection.user)};`,
+        { cause: error },
+      )
     asDrift(error)
   }
 }

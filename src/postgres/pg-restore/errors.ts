@@ -39,7 +39,8 @@ export class PgRestoreLog {
   }
 }
 
-const serverFailed = /FATAL:|server closed the connection|terminating connection|connection to server .* failed|too many clients|out of shared memory|out of memory|shared_preload_libraries|SSL connection has been closed|deadlock detected/i
+const serverFailed =
+  /FATAL:|server closed the connection|terminating connection|connection to server .* failed|too many clients|out of shared memory|out of memory|shared_preload_libraries|SSL connection has been closed|deadlock detected/i
 const notAllowed = /permission denied|must be (owner|superuser|able|member)/
 const diskFull = /No space left on device|could not extend file/
 
@@ -50,13 +51,18 @@ const diskFull = /No space left on device|could not extend file/
  */
 export function mayBeOrderOfRows({ what, error }: Entry): boolean {
   if (!/^TABLE DATA /.test(what) && !/^MATERIALIZED VIEW DATA /.test(what)) return false
-  return /\bERROR: /.test(error) && ![serverFailed, notAllowed, diskFull].some((pattern) => pattern.test(error))
+  return (
+    /\bERROR: /.test(error) &&
+    ![serverFailed, notAllowed, diskFull].some((pattern) => pattern.test(error))
+  )
 }
 
 /** What a pg_restore said last; or, when it was killed (by us, or for want of memory), by what. */
 export function endedBy({ signal, stderr }: Exit): string {
   const said = stderr.trim().split('\n').slice(-3).join(' ')
-  return signal === null ? said : `terminating connection: pg_restore was ended by ${signal}. ${said}`
+  return signal === null
+    ? said
+    : `terminating connection: pg_restore was ended by ${signal}. ${said}`
 }
 
 /**
@@ -64,7 +70,10 @@ export function endedBy({ signal, stderr }: Exit): string {
  * middle of another's; an error and its statement are written at once.
  */
 export function endedWorkers({ signal, stderr }: Exit): string {
-  const [, error, command] = /could not execute query: (ERROR: [^\n]*)(?:\n(?!Command was)[^\n]*)*(?:\nCommand was: ([^\n]*(?:\n +[^\n]*)?))?/.exec(stderr) ?? []
+  const [, error, command] =
+    /could not execute query: (ERROR: [^\n]*)(?:\n(?!Command was)[^\n]*)*(?:\nCommand was: ([^\n]*(?:\n +[^\n]*)?))?/.exec(
+      stderr,
+    ) ?? []
   if (error === undefined) return endedBy({ signal, stderr: stderr.trim(), code: null })
   const statement = command?.replace(/\s+/g, ' ').slice(0, 160)
   return `could not execute query: ${error}${statement ? ` (at ${statement})` : ''}`
@@ -75,22 +84,74 @@ export function whyStillFailed(failed: readonly Entry[], connection: Connection)
   return whyRestoreFailed(failed[0], failed.map(({ error }) => error).join('\n'), connection)
 }
 
-export function whyRestoreFailed(entry: Entry | undefined, stderr: string, connection: Connection): UserError {
+export function whyRestoreFailed(
+  entry: Entry | undefined,
+  stderr: string,
+  connection: Connection,
+): UserError {
   const text = entry?.error ?? stderr.trim()
-  const what = entry ? `${entry.error} (at ${entry.what})` : text.replace(/^pg_restore: error: /, '')
-  if (serverFailed.test(text)) return new UserError('server-failed', `The server that was restored into failed: ${what}`, 'This says nothing against the backup. Look into that server’s log (memory, connections, shared_preload_libraries), and run this again.')
-  const extension = /extension "([^"]+)" is not available/.exec(text)?.[1] ?? /extension\/([\w-]+)\.control/.exec(text)?.[1]
+  const what = entry
+    ? `${entry.error} (at ${entry.what})`
+    : text.replace(/^pg_restore: error: /, '')
+  if (serverFailed.test(text))
+    return new UserError(
+      'server-failed',
+      `The server that was restored into failed: ${what}`,
+      'This says nothing against the backup. Look into that server’s log (memory, connections, shared_preload_libraries), and run this again.',
+    )
+  const extension =
+    /extension "([^"]+)" is not available/.exec(text)?.[1] ??
+    /extension\/([\w-]+)\.control/.exec(text)?.[1]
   if (extension) {
     const major = /\/(\d\d)\/extension\//.exec(text)?.[1]
-    return new UserError('extension-missing', `The server lacks the extension "${extension}", which the backup needs: ${what}`, `This says nothing against the backup. ${howToInstall([extension], major === undefined ? undefined : Number(major))} Or give a server whose image has it.`)
+    return new UserError(
+      'extension-missing',
+      `The server lacks the extension "${extension}", which the backup needs: ${what}`,
+      `This says nothing against the backup. ${howToInstall([extension], major === undefined ? undefined : Number(major))} Or give a server whose image has it.`,
+    )
   }
   const refused = /^EXTENSION (\S+)/.exec(entry?.what ?? '')?.[1]
-  if (refused !== undefined && /can only create extension in database|unrecognized configuration parameter/.test(text))
-    return new UserError('extension-refused', `The server does not take the extension "${refused}" into this database: ${what}`, 'This says nothing against the backup. The extension must be loaded at the start of the server (shared_preload_libraries), and one like pg_cron can be in one database only: leave scratch-url out, so that a server of our own is started for it; or restore with mode: in-place.')
+  if (
+    refused !== undefined &&
+    /can only create extension in database|unrecognized configuration parameter/.test(text)
+  )
+    return new UserError(
+      'extension-refused',
+      `The server does not take the extension "${refused}" into this database: ${what}`,
+      'This says nothing against the backup. The extension must be loaded at the start of the server (shared_preload_libraries), and one like pg_cron can be in one database only: leave scratch-url out, so that a server of our own is started for it; or restore with mode: in-place.',
+    )
   const role = /role "([^"]+)" does not exist/.exec(text)?.[1]
-  if (role) return new UserError('role-missing', `The server lacks the role "${role}", which the backup names: ${what}`, `Create it first: CREATE ROLE "${role}" NOLOGIN;`)
-  if (notAllowed.test(text)) return new UserError('no-permission', `"${connection.user}" may not restore this: ${what}`, 'Restore as a superuser, or as the role that the provider gives for it.')
-  if (diskFull.test(text)) return new UserError('disk-full', `The server's disk is full: ${what}`, 'Give it more space; nothing was replaced.')
-  if (/invalid locale name|could not create locale|collation ".*" for encoding ".*" does not exist|could not open collator/.test(text)) return new UserError('locale-missing', `The server lacks a locale: ${what}`, 'Generate it (locale-gen), or restore on a server that has it.')
-  return new UserError('restore-failed', `pg_restore failed: ${what}`, 'The backup does not restore as it is, into an empty database by its own pg_restore; the line above names what stands in the way.')
+  if (role)
+    return new UserError(
+      'role-missing',
+      `The server lacks the role "${role}", which the backup names: ${what}`,
+      `Create it first: CREATE ROLE "${role}" NOLOGIN;`,
+    )
+  if (notAllowed.test(text))
+    return new UserError(
+      'no-permission',
+      `"${connection.user}" may not restore this: ${what}`,
+      'Restore as a superuser, or as the role that the provider gives for it.',
+    )
+  if (diskFull.test(text))
+    return new UserError(
+      'disk-full',
+      `The server's disk is full: ${what}`,
+      'Give it more space; nothing was replaced.',
+    )
+  if (
+    /invalid locale name|could not create locale|collation ".*" for encoding ".*" does not exist|could not open collator/.test(
+      text,
+    )
+  )
+    return new UserError(
+      'locale-missing',
+      `The server lacks a locale: ${what}`,
+      'Generate it (locale-gen), or restore on a server that has it.',
+    )
+  return new UserError(
+    'restore-failed',
+    `pg_restore failed: ${what}`,
+    'The backup does not restore as it is, into an empty database by its own pg_restore; the line above names what stands in the way.',
+  )
 }

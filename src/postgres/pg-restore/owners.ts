@@ -19,16 +19,44 @@ export type Roles = Readonly<Record<string, string>>
  * pg_restore knows no such thing; but it writes an entry's owner as the last line of it, and each grant on a line of its own, so that only
  * the role at the line's end changes. A grant that another role than the owner made becomes the owner's.
  */
-export async function giveOwners(programs: Programs, connection: Connection, archive: string, roles: Roles, work: Work): Promise<void> {
-  const { code, stdout, stderr } = await capture(program(programs, 'pg_restore'), ['-f', '-', '--schema-only', '--no-subscriptions', archive], { env: { ...work.env } }, work)
-  if (code !== 0) throw new UserError('restore-failed', `pg_restore cannot read the archive: ${stderr.trim()}`, 'Use another backup.')
+export async function giveOwners(
+  programs: Programs,
+  connection: Connection,
+  archive: string,
+  roles: Roles,
+  work: Work,
+): Promise<void> {
+  const { code, stdout, stderr } = await capture(
+    program(programs, 'pg_restore'),
+    ['-f', '-', '--schema-only', '--no-subscriptions', archive],
+    { env: { ...work.env } },
+    work,
+  )
+  if (code !== 0)
+    throw new UserError(
+      'restore-failed',
+      `pg_restore cannot read the archive: ${stderr.trim()}`,
+      'Use another backup.',
+    )
   const session = await connect(connection, work)
   try {
     await session.query('BEGIN')
     for (const statement of entriesOf(stdout).flatMap((entry) => ownershipOf(entry, roles))) {
       await session.query(statement).catch((cause: { code?: string; message: string }) => {
-        if (cause.code === '42704') throw new UserError('role-missing', `The server lacks a role that the backup names, or that owner maps to: ${cause.message} (at ${statement})`, 'Create it first (CREATE ROLE … NOLOGIN;), or name another one in owner, as old: new.', { cause })
-        if (cause.code === '42501') throw new UserError('no-permission', `"${connection.user}" may not give what was restored to others: ${cause.message} (at ${statement})`, 'Restore as a superuser or a member of all these roles, or write owner: drop.', { cause })
+        if (cause.code === '42704')
+          throw new UserError(
+            'role-missing',
+            `The server lacks a role that the backup names, or that owner maps to: ${cause.message} (at ${statement})`,
+            'Create it first (CREATE ROLE … NOLOGIN;), or name another one in owner, as old: new.',
+            { cause },
+          )
+        if (cause.code === '42501')
+          throw new UserError(
+            'no-permission',
+            `"${connection.user}" may not give what was restored to others: ${cause.message} (at ${statement})`,
+            'Restore as a superuser or a member of all these roles, or write owner: drop.',
+            { cause },
+          )
         throw cause as unknown as Error
       })
     }
@@ -39,7 +67,10 @@ export async function giveOwners(programs: Programs, connection: Connection, arc
 }
 
 /** The statements that give one entry its owner or grants. */
-export function ownershipOf({ type, lines }: Pick<SchemaEntry, 'type' | 'lines'>, roles: Roles): string[] {
+export function ownershipOf(
+  { type, lines }: Pick<SchemaEntry, 'type' | 'lines'>,
+  roles: Roles,
+): string[] {
   const kept = withoutTail(lines)
   const mapped = (role: string): string => {
     const name = role.startsWith('"') ? role.slice(1, -1).replaceAll('""', '"') : role
@@ -50,9 +81,15 @@ export function ownershipOf({ type, lines }: Pick<SchemaEntry, 'type' | 'lines'>
     return what === undefined || role === undefined ? [] : [what + mapped(role)]
   }
   return kept.flatMap((line) => {
-    const [, what = '', role = '', rest = ''] = /^((?:GRANT|REVOKE|ALTER DEFAULT PRIVILEGES) .* (?:TO|FROM) )("(?:[^"]|"")+"|[^\s";]+)( WITH GRANT OPTION)?;$/.exec(line) ?? []
+    const [, what = '', role = '', rest = ''] =
+      /^((?:GRANT|REVOKE|ALTER DEFAULT PRIVILEGES) .* (?:TO|FROM) )("(?:[^"]|"")+"|[^\s";]+)( WITH GRANT OPTION)?;$/.exec(
+        line,
+      ) ?? []
     if (what === '') return []
-    const by = what.replace(/^(ALTER DEFAULT PRIVILEGES FOR ROLE )("(?:[^"]|"")+"|[^\s";]+)/, (_, before: string, owner: string) => before + mapped(owner))
+    const by = what.replace(
+      /^(ALTER DEFAULT PRIVILEGES FOR ROLE )("(?:[^"]|"")+"|[^\s";]+)/,
+      (_, before: string, owner: string) => before + mapped(owner),
+    )
     return [by + (role === 'PUBLIC' ? role : mapped(role)) + rest]
   })
 }

@@ -6,7 +6,14 @@ import type { Work } from '../../work.ts'
 import { type Programs, program } from '../programs/find-programs.ts'
 import { type Connection, libpqEnvironment } from '../connection/connection.ts'
 import { writeList } from './use-list.ts'
-import { endedBy, endedWorkers, type Entry, mayBeOrderOfRows, PgRestoreLog, whyRestoreFailed } from './errors.ts'
+import {
+  endedBy,
+  endedWorkers,
+  type Entry,
+  mayBeOrderOfRows,
+  PgRestoreLog,
+  whyRestoreFailed,
+} from './errors.ts'
 
 /** What of an archive is restored, and how. */
 export interface Loading {
@@ -29,21 +36,39 @@ export interface Loading {
  * pg_restore's own counting of "errors ignored" is not used: every error is looked at. Some may only mean that the order was wrong; these
  * entries are given back, for another pass. Anything else throws.
  */
-export async function load(programs: Programs, connection: Connection, archive: Readable | string, loading: Loading, work: Work): Promise<Entry[]> {
+export async function load(
+  programs: Programs,
+  connection: Connection,
+  archive: Readable | string,
+  loading: Loading,
+  work: Work,
+): Promise<Entry[]> {
   const said = new PgRestoreLog()
   const stream = typeof archive === 'string' ? undefined : archive
   const child = start(
     program(programs, 'pg_restore'),
     // verbose: without it, pg_restore does not say which entry an error belongs to
-    ['--verbose', ...(await selecting(loading)), '-d', connection.database, ...(typeof archive === 'string' ? [archive] : [])],
-    { env: { ...work.env, ...libpqEnvironment(connection) }, stdin: stream ? 'pipe' : 'ignore', onLine: (line) => said.add(line) || void child.stop() },
+    [
+      '--verbose',
+      ...(await selecting(loading)),
+      '-d',
+      connection.database,
+      ...(typeof archive === 'string' ? [archive] : []),
+    ],
+    {
+      env: { ...work.env, ...libpqEnvironment(connection) },
+      stdin: stream ? 'pipe' : 'ignore',
+      onLine: (line) => said.add(line) || void child.stop(),
+    },
     work,
   )
   const stopped = async (error: Error): Promise<never> => {
     await child.stop()
     throw error
   }
-  const feed = stream && pipeline(stream, feeding(child.stdin as Writable), { signal: work.signal }).catch(stopped)
+  const feed =
+    stream &&
+    pipeline(stream, feeding(child.stdin as Writable), { signal: work.signal }).catch(stopped)
   const [exit, fed] = await Promise.allSettled([child.exit, feed])
   work.signal.throwIfAborted()
   if (fed.status === 'rejected') throw fed.reason
@@ -51,7 +76,8 @@ export async function load(programs: Programs, connection: Connection, archive: 
   for (const warning of said.warnings) work.log.warning(`pg_restore: ${warning}`)
   const other = said.failed.find((entry) => !mayBeOrderOfRows(entry))
   // one that did not come to its end, whatever it had said by then, has not tried the rest
-  const ended = exit.value.code === 0 || (exit.value.code === 1 && said.ignored > 0 && said.failed.length > 0)
+  const ended =
+    exit.value.code === 0 || (exit.value.code === 1 && said.ignored > 0 && said.failed.length > 0)
   if (other || !ended) throw whyRestoreFailed(other, endedBy(exit.value), connection)
   return [...new Map(said.failed.map((entry) => [entry.id, entry])).values()]
 }
@@ -60,10 +86,23 @@ export async function load(programs: Programs, connection: Connection, archive: 
  * Restores entries of a file on several connections at once, and stops at the first error, whatever it is: for what rests on nothing but what is
  * there already. That there was one is known by the exit code, and does not depend on how its lines came out.
  */
-export async function loadAtOnce(programs: Programs, connection: Connection, file: string, loading: Loading & { jobs: number }, work: Work): Promise<void> {
+export async function loadAtOnce(
+  programs: Programs,
+  connection: Connection,
+  file: string,
+  loading: Loading & { jobs: number },
+  work: Work,
+): Promise<void> {
   const child = start(
     program(programs, 'pg_restore'),
-    ['--exit-on-error', `--jobs=${loading.jobs}`, ...(await selecting(loading)), '-d', connection.database, file],
+    [
+      '--exit-on-error',
+      `--jobs=${loading.jobs}`,
+      ...(await selecting(loading)),
+      '-d',
+      connection.database,
+      file,
+    ],
     { env: { ...work.env, ...libpqEnvironment(connection) } },
     work,
   )
@@ -79,7 +118,11 @@ async function selecting(loading: Loading): Promise<string[]> {
     ...(loading.tablespaces ? [] : ['--no-tablespaces']),
     ...(loading.owners === false ? ['--no-owner', '--no-privileges'] : []),
     ...(loading.preData ? ['--section=pre-data', '--no-privileges'] : []),
-    ...(loading.tables ? [...new Set(loading.tables.schemas)].map((name) => `--schema=${name}`).concat([...new Set(loading.tables.names)].map((name) => `--table=${name}`)) : []),
+    ...(loading.tables
+      ? [...new Set(loading.tables.schemas)]
+          .map((name) => `--schema=${name}`)
+          .concat([...new Set(loading.tables.names)].map((name) => `--table=${name}`))
+      : []),
     ...(loading.only ? ['-L', await writeList(loading.only)] : []),
   ]
 }

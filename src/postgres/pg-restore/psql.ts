@@ -36,9 +36,19 @@ export class PsqlError extends Error {
   }
 }
 
-export function startPsql(programs: Programs, connection: Connection, about: Pick<Session, 'major' | 'version'>, work: Work): Psql {
+export function startPsql(
+  programs: Programs,
+  connection: Connection,
+  about: Pick<Session, 'major' | 'version'>,
+  work: Work,
+): Psql {
   const env = { ...work.env, ...libpqEnvironment(connection), PGCLIENTENCODING: 'UTF8' }
-  const child = start(program(programs, 'psql'), ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose', '-f', '-'], { env, stdin: 'pipe', stdout: 'pipe' }, work)
+  const child = start(
+    program(programs, 'psql'),
+    ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose', '-f', '-'],
+    { env, stdin: 'pipe', stdout: 'pipe' },
+    work,
+  )
   const input = child.stdin as Writable
   let said = ''
   let waiting: (() => void) | undefined
@@ -76,17 +86,33 @@ export function startPsql(programs: Programs, connection: Connection, about: Pic
     await Promise.race([pipeline(text, keptOpen(input), { signal: work.signal }), ended])
     await reached()
   }
-  const query = async <Row extends object>(text: string, values: unknown[] = []): Promise<Row[]> => {
+  const query = async <Row extends object>(
+    text: string,
+    values: unknown[] = [],
+  ): Promise<Row[]> => {
     // only where there are values: a column may well be named "$1"
-    const sql = values.length === 0 ? text : text.replace(/\$(\d+)/g, (_, n: string) => quoteText(String(values[Number(n) - 1])))
+    const sql =
+      values.length === 0
+        ? text
+        : text.replace(/\$(\d+)/g, (_, n: string) => quoteText(String(values[Number(n) - 1])))
     if (!/^\s*(SELECT|WITH)\b/i.test(sql)) {
       await run(sql)
       return []
     }
-    input.write(`SELECT coalesce(pg_catalog.json_agg(pg_catalog.row_to_json(q)), '[]')::pg_catalog.text FROM (${sql}\n) AS q;\n`)
+    input.write(
+      `SELECT coalesce(pg_catalog.json_agg(pg_catalog.row_to_json(q)), '[]')::pg_catalog.text FROM (${sql}\n) AS q;\n`,
+    )
     return JSON.parse(await reached()) as Row[]
   }
-  const session: Session = { connection, major: about.major, version: about.version, pooled: false, lost: ended, query, end: async () => {} }
+  const session: Session = {
+    connection,
+    major: about.major,
+    version: about.version,
+    pooled: false,
+    lost: ended,
+    query,
+    end: async () => {},
+  }
   return { run, feed, session, stop: () => child.stop() }
 }
 
@@ -98,7 +124,14 @@ function keptOpen(input: Writable): Writable {
 }
 
 function whyStopped(stderr: string, signal: NodeJS.Signals | null): PsqlError {
-  const [, severity, code = '', message = ''] = /(ERROR|FATAL|PANIC): {2}([0-9A-Z]{5}): ((?:.|\n(?!LOCATION|psql:|ERROR|FATAL))*)/.exec(stderr) ?? []
+  const [, severity, code = '', message = ''] =
+    /(ERROR|FATAL|PANIC): {2}([0-9A-Z]{5}): ((?:.|\n(?!LOCATION|psql:|ERROR|FATAL))*)/.exec(
+      stderr,
+    ) ?? []
   const last = stderr.trim().split('\n').slice(-3).join(' ')
-  return new PsqlError(code || '08006', (message || (signal ? `psql was ended by ${signal}. ${last}` : last) || 'psql ended').trim(), severity)
+  return new PsqlError(
+    code || '08006',
+    (message || (signal ? `psql was ended by ${signal}. ${last}` : last) || 'psql ended').trim(),
+    severity,
+  )
 }

@@ -23,12 +23,27 @@ export interface TextOptions {
  * What pg_restore makes of an archive, as SQL into a psql: an archive's file, or one that streams in and is always read to its end. Large objects come
  * framed in transactions of their own, which would end ours: with `largeObjects`, those lines are left out, and nothing else is.
  */
-export async function restoreText(programs: Programs, psql: Psql, archive: string | Readable, options: TextOptions, work: Work): Promise<void> {
+export async function restoreText(
+  programs: Programs,
+  psql: Psql,
+  archive: string | Readable,
+  options: TextOptions,
+  work: Work,
+): Promise<void> {
   const { folder, only, owners } = options
   if (only?.length === 0) return
-  const flags = ['--no-tablespaces', ...(owners ? [] : ['--no-owner', '--no-privileges']), ...(only ? ['-L', await writeList({ ids: only, folder })] : [])]
+  const flags = [
+    '--no-tablespaces',
+    ...(owners ? [] : ['--no-owner', '--no-privileges']),
+    ...(only ? ['-L', await writeList({ ids: only, folder })] : []),
+  ]
   const stream = typeof archive === 'string' ? undefined : archive
-  const child = start(program(programs, 'pg_restore'), ['-f', '-', '--no-subscriptions', ...flags, ...(typeof archive === 'string' ? [archive] : [])], { env: { ...work.env }, stdin: stream ? 'pipe' : 'ignore', stdout: 'pipe' }, work)
+  const child = start(
+    program(programs, 'pg_restore'),
+    ['-f', '-', '--no-subscriptions', ...flags, ...(typeof archive === 'string' ? [archive] : [])],
+    { env: { ...work.env }, stdin: stream ? 'pipe' : 'ignore', stdout: 'pipe' },
+    work,
+  )
   const stopped = async (error: unknown): Promise<never> => {
     await child.stop()
     throw error
@@ -36,13 +51,16 @@ export async function restoreText(programs: Programs, psql: Psql, archive: strin
   const text = options.largeObjects ? withoutFrames() : new PassThrough()
   const written = pipeline(child.stdout as Readable, text).catch(stopped)
   const fed = psql.feed(text).catch(stopped)
-  const read = stream && pipeline(stream, feeding(child.stdin as Writable), { signal: work.signal }).catch(stopped)
+  const read =
+    stream &&
+    pipeline(stream, feeding(child.stdin as Writable), { signal: work.signal }).catch(stopped)
   const [flowed, asked, exit, passed] = await Promise.allSettled([fed, read, child.exit, written])
   work.signal.throwIfAborted()
   if (asked.status === 'rejected') throw asked.reason
   if (flowed.status === 'rejected') throw flowed.reason
   if (exit.status === 'rejected') throw exit.reason
-  if (exit.value.code !== 0) throw whyRestoreFailed(undefined, exit.value.stderr, options.connection)
+  if (exit.value.code !== 0)
+    throw whyRestoreFailed(undefined, exit.value.stderr, options.connection)
   if (passed.status === 'rejected') throw passed.reason
   for (const line of exit.value.stderr.split('\n')) if (line.trim()) work.log.warning(line)
 }
@@ -61,7 +79,7 @@ function withoutFrames(): Transform {
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {
       rest = rest.length ? Buffer.concat([rest, chunk]) : chunk
-      for (let from = 0; ; ) {
+      for (let from = 0; ;) {
         const mark = inside ? commit : begin
         const at = rest.indexOf(mark, from)
         if (at < 0) break

@@ -35,7 +35,11 @@ export interface TableIndex {
   alone: boolean
 }
 
-export async function readContents(programs: Programs, file: string, work: Work): Promise<Contents> {
+export async function readContents(
+  programs: Programs,
+  file: string,
+  work: Work,
+): Promise<Contents> {
   const [everything, all, withoutGrants, preData, data, postData] = await Promise.all([
     // verbose: what an entry rests on is told; and every entry, whatever else was asked for
     list(programs, file, ['--verbose'], work),
@@ -45,12 +49,19 @@ export async function readContents(programs: Programs, file: string, work: Work)
     list(programs, file, ['--section=data', '--no-privileges'], work),
     list(programs, file, ['--section=post-data', '--no-privileges'], work),
   ])
-  const is = (kind: string) => ([, { what }]: [number, Listed]): boolean => what.startsWith(`${kind} `)
+  const is =
+    (kind: string) =>
+    ([, { what }]: [number, Listed]): boolean =>
+      what.startsWith(`${kind} `)
   const ids = (entries: Iterable<[number, Listed]>): number[] => [...entries].map(([id]) => id)
   const rows = ids([...data].filter(is('TABLE DATA')))
   const views = ids([...postData].filter(is('MATERIALIZED VIEW DATA')))
   // pg_restore keeps these back as well, with what is said of them
-  const eventTriggers = ids([...postData].filter(([, { what }]) => /^(EVENT TRIGGER |(COMMENT|SECURITY LABEL) - EVENT TRIGGER )/.test(what)))
+  const eventTriggers = ids(
+    [...postData].filter(([, { what }]) =>
+      /^(EVENT TRIGGER |(COMMENT|SECURITY LABEL) - EVENT TRIGGER )/.test(what),
+    ),
+  )
   return {
     preData: ids(preData),
     rows,
@@ -65,9 +76,14 @@ export async function readContents(programs: Programs, file: string, work: Work)
 function indexesOf(all: Map<number, Listed>, postData: Map<number, Listed>): TableIndex[] {
   return [...postData].flatMap(([id, { what }]) => {
     const restsOn = all.get(id)?.restsOn ?? []
-    if (!/^(INDEX|CONSTRAINT) /.test(what) || restsOn.some((other) => postData.has(other))) return []
-    const tables = restsOn.flatMap((other) => /^TABLE (?!DATA )(.*)$/.exec(all.get(other)?.what ?? '')?.[1] ?? [])
-    return tables.length === 1 ? [{ id, table: tables[0] as string, alone: what.startsWith('CONSTRAINT ') }] : []
+    if (!/^(INDEX|CONSTRAINT) /.test(what) || restsOn.some((other) => postData.has(other)))
+      return []
+    const tables = restsOn.flatMap(
+      (other) => /^TABLE (?!DATA )(.*)$/.exec(all.get(other)?.what ?? '')?.[1] ?? [],
+    )
+    return tables.length === 1
+      ? [{ id, table: tables[0] as string, alone: what.startsWith('CONSTRAINT ') }]
+      : []
   })
 }
 
@@ -85,11 +101,31 @@ interface Listed {
 }
 
 /** Entries by id. pg_restore writes each on one line, whatever its name holds, and on the next what it rests on. */
-async function list(programs: Programs, file: string, selection: readonly string[], work: Work): Promise<Map<number, Listed>> {
-  const listed = await capture(program(programs, 'pg_restore'), ['-l', '--no-subscriptions', ...selection, file], { env: { ...work.env } }, work)
-  if (listed.code !== 0) throw new UserError('restore-failed', `pg_restore cannot list the archive: ${listed.stderr.trim()}`, 'Use another backup.')
+async function list(
+  programs: Programs,
+  file: string,
+  selection: readonly string[],
+  work: Work,
+): Promise<Map<number, Listed>> {
+  const listed = await capture(
+    program(programs, 'pg_restore'),
+    ['-l', '--no-subscriptions', ...selection, file],
+    { env: { ...work.env } },
+    work,
+  )
+  if (listed.code !== 0)
+    throw new UserError(
+      'restore-failed',
+      `pg_restore cannot list the archive: ${listed.stderr.trim()}`,
+      'Use another backup.',
+    )
   const entries = listed.stdout.matchAll(/^(\d+); (\d+) \d+ (.*)\n(?:;\tdepends on: ([\d ]+))?/gm)
-  return new Map([...entries].map(([, id, catalogue, what = '', restsOn]) => [Number(id), { what, catalogue: Number(catalogue), restsOn: restsOn?.trim().split(' ').map(Number) ?? [] }]))
+  return new Map(
+    [...entries].map(([, id, catalogue, what = '', restsOn]) => [
+      Number(id),
+      { what, catalogue: Number(catalogue), restsOn: restsOn?.trim().split(' ').map(Number) ?? [] },
+    ]),
+  )
 }
 
 /** One entry of an archive's table of contents. */
@@ -112,11 +148,16 @@ const longKinds = new RegExp(
 )
 
 /** All entries of an archive, in its order: what each is, and what it rests on. */
-export async function listEntries(programs: Programs, file: string, work: Work): Promise<ArchiveEntry[]> {
+export async function listEntries(
+  programs: Programs,
+  file: string,
+  work: Work,
+): Promise<ArchiveEntry[]> {
   const listed = await list(programs, file, ['--verbose'], work)
   return [...listed].map(([id, { what, restsOn, catalogue }]) => {
     // a table in a schema of the name "DATA" is told from a table's rows by the catalogue that it stands in
-    const kind = catalogue === 1259 && /^TABLE /.test(what) ? 'TABLE' : (longKinds.exec(what)?.[1] ?? '')
+    const kind =
+      catalogue === 1259 && /^TABLE /.test(what) ? 'TABLE' : (longKinds.exec(what)?.[1] ?? '')
     return { id, kind, named: what.slice(kind.length + 1), restsOn }
   })
 }
@@ -135,8 +176,18 @@ export async function entriesSql(
   if (ids.length === 0) return ''
   const flags = options.withOwners ? [] : ['--no-owner', '--no-privileges']
   const list = await writeList({ ids, folder: options.folder })
-  const { code, stderr, stdout } = await capture(program(programs, 'pg_restore'), ['-f', '-', '--no-tablespaces', ...flags, '-L', list, file], { env: { ...work.env } }, work)
-  if (code !== 0) throw new UserError('restore-failed', `pg_restore cannot read the archive: ${stderr.trim()}`, 'Use another backup.')
+  const { code, stderr, stdout } = await capture(
+    program(programs, 'pg_restore'),
+    ['-f', '-', '--no-tablespaces', ...flags, '-L', list, file],
+    { env: { ...work.env } },
+    work,
+  )
+  if (code !== 0)
+    throw new UserError(
+      'restore-failed',
+      `pg_restore cannot read the archive: ${stderr.trim()}`,
+      'Use another backup.',
+    )
   return withoutFrame(stdout)
 }
 
@@ -152,30 +203,56 @@ function withoutFrame(text: string): string {
  * is read to its end, by a pg_restore that restores nothing, since `pg_restore -l` reads only the head, and is content with half an archive. Not `whole`: the
  * stream is destroyed as soon as the list is there.
  */
-export async function readTables(programs: Programs, archive: Readable, { whole }: { whole: boolean }, work: Work): Promise<string[]> {
-  const run = (args: readonly string[], options: { stdout?: 'pipe' } = {}): ReturnType<typeof start> =>
-    start(program(programs, 'pg_restore'), args, { env: { ...work.env }, stdin: 'pipe', ...options }, work)
+export async function readTables(
+  programs: Programs,
+  archive: Readable,
+  { whole }: { whole: boolean },
+  work: Work,
+): Promise<string[]> {
+  const run = (
+    args: readonly string[],
+    options: { stdout?: 'pipe' } = {},
+  ): ReturnType<typeof start> =>
+    start(
+      program(programs, 'pg_restore'),
+      args,
+      { env: { ...work.env }, stdin: 'pipe', ...options },
+      work,
+    )
   const listing = run(['-l'], { stdout: 'pipe' })
   const children = whole ? [listing, run(['-f', '/dev/null'])] : [listing]
   const pieces: Buffer[] = []
   listing.stdout?.on('data', (piece: Buffer) => pieces.push(piece))
-  const fed = pipeline(archive, feedingAll(children.flatMap(({ stdin }) => stdin ?? [])), { signal: work.signal })
+  const fed = pipeline(archive, feedingAll(children.flatMap(({ stdin }) => stdin ?? [])), {
+    signal: work.signal,
+  })
   if (!whole) void listing.exit.finally(() => archive.destroy()).catch(() => {})
   const [flowed, ...exits] = await Promise.allSettled([fed, ...children.map(({ exit }) => exit)])
   work.signal.throwIfAborted()
   for (const exit of exits) {
     if (exit.status === 'rejected') throw exit.reason
     const { code, signal, stderr } = exit.value
-    if (code !== 0) throw new UserError('restore-failed', `pg_restore cannot read the archive: ${stderr.trim() || `it was ended by ${signal}`}`, 'Use another backup.')
+    if (code !== 0)
+      throw new UserError(
+        'restore-failed',
+        `pg_restore cannot read the archive: ${stderr.trim() || `it was ended by ${signal}`}`,
+        'Use another backup.',
+      )
   }
   if (whole && flowed.status === 'rejected') throw flowed.reason
-  return [...Buffer.concat(pieces).toString('utf8').matchAll(/^\d+; \d+ \d+ TABLE DATA (.*)$/gm)].map(([, table = '']) => table)
+  return [
+    ...Buffer.concat(pieces)
+      .toString('utf8')
+      .matchAll(/^\d+; \d+ \d+ TABLE DATA (.*)$/gm),
+  ].map(([, table = '']) => table)
 }
 
 /** Passes everything on to each of some programs, at the pace of the slowest; one that has what it wants is fed no more. */
 function feedingAll(inputs: readonly Writable[]): Writable {
   const pass = (stdin: Writable, chunk: Buffer): Promise<void> =>
-    new Promise((resolve) => (stdin.destroyed || stdin.writableEnded ? resolve() : void stdin.write(chunk, () => resolve())))
+    new Promise((resolve) =>
+      stdin.destroyed || stdin.writableEnded ? resolve() : void stdin.write(chunk, () => resolve()),
+    )
   return new Writable({
     write(chunk: Buffer, _encoding, done) {
       void Promise.all(inputs.map((stdin) => pass(stdin, chunk))).then(() => done())
@@ -193,7 +270,9 @@ function feedingAll(inputs: readonly Writable[]): Writable {
 
 /** As pg_restore lists it: schema and name with a space between, without quotes, line breaks as spaces. */
 export function plainName(table: string): string {
-  const parts = [...table.matchAll(/"((?:[^"]|"")*)"|([^".]+)/g)].map(([, quoted, bare]) => (quoted === undefined ? bare : quoted.replaceAll('""', '"')))
+  const parts = [...table.matchAll(/"((?:[^"]|"")*)"|([^".]+)/g)].map(([, quoted, bare]) =>
+    quoted === undefined ? bare : quoted.replaceAll('""', '"'),
+  )
   return parts.join(' ').replace(/[\r\n]/g, ' ')
 }
 

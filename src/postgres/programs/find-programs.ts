@@ -13,20 +13,41 @@ export interface Programs {
 }
 
 /** Where packages put PostgreSQL's programs: Debian and Ubuntu, PGDG's RPMs, builds under /opt, Homebrew, a source build. */
-const usual = ['/usr/lib/postgresql/*/bin', '/usr/pgsql-*/bin', '/opt/postgres/*/bin', '/opt/postgresql/*/bin', '/opt/homebrew/opt/postgresql@*/bin', '/usr/local/opt/postgresql@*/bin', '/usr/local/pgsql/bin']
+const usual = [
+  '/usr/lib/postgresql/*/bin',
+  '/usr/pgsql-*/bin',
+  '/opt/postgres/*/bin',
+  '/opt/postgresql/*/bin',
+  '/opt/homebrew/opt/postgresql@*/bin',
+  '/usr/local/opt/postgresql@*/bin',
+  '/usr/local/pgsql/bin',
+]
 
 /**
  * Finds the folder that holds `needed` programs of exactly this major. `bindirs` are looked into first, then the usual places,
  * then PATH (never Debian's wrapper, which picks a major by itself). Throws a UserError `client-missing` that names what was found.
  */
-export async function findPrograms(major: number, needed: readonly string[], bindirs: readonly string[], work: Work): Promise<Programs> {
+export async function findPrograms(
+  major: number,
+  needed: readonly string[],
+  bindirs: readonly string[],
+  work: Work,
+): Promise<Programs> {
   const seen: string[] = []
-  for (const directory of new Set([...bindirs, ...usual.flatMap(expand), ...(work.env['PATH'] ?? '').split(':')])) {
+  for (const directory of new Set([
+    ...bindirs,
+    ...usual.flatMap(expand),
+    ...(work.env['PATH'] ?? '').split(':'),
+  ])) {
     if (!directory || !isProgram(join(directory, needed[0] as string))) continue
     const version = await versionOf(join(directory, needed[0] as string), work)
     if (!version) continue
     seen.push(`${version} in ${directory}`)
-    if (Number.parseInt(version, 10) === major && needed.every((name) => isProgram(join(directory, name)))) return { directory, major, version }
+    if (
+      Number.parseInt(version, 10) === major &&
+      needed.every((name) => isProgram(join(directory, name)))
+    )
+      return { directory, major, version }
   }
   const server = needed.includes('initdb')
   throw new UserError(

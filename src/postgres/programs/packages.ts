@@ -68,9 +68,53 @@ const packages: Record<string, string> = {
 
 /** PostgreSQL's own (`contrib`): on Debian they come with the server, with RPMs and Alpine in a package beside it. */
 const contrib = new Set([
-  'adminpack', 'amcheck', 'autoinc', 'bloom', 'btree_gin', 'btree_gist', 'citext', 'cube', 'dblink', 'dict_int', 'dict_xsyn', 'earthdistance', 'file_fdw', 'fuzzystrmatch', 'hstore', 'insert_username',
-  'intagg', 'intarray', 'isn', 'lo', 'ltree', 'moddatetime', 'old_snapshot', 'pageinspect', 'pg_buffercache', 'pg_freespacemap', 'pg_logicalinspect', 'pg_prewarm', 'pg_stat_statements', 'pg_surgery', 'pg_trgm',
-  'pg_visibility', 'pg_walinspect', 'pgcrypto', 'pgrowlocks', 'pgstattuple', 'postgres_fdw', 'refint', 'seg', 'sslinfo', 'tablefunc', 'tcn', 'tsm_system_rows', 'tsm_system_time', 'unaccent', 'uuid-ossp', 'xml2',
+  'adminpack',
+  'amcheck',
+  'autoinc',
+  'bloom',
+  'btree_gin',
+  'btree_gist',
+  'citext',
+  'cube',
+  'dblink',
+  'dict_int',
+  'dict_xsyn',
+  'earthdistance',
+  'file_fdw',
+  'fuzzystrmatch',
+  'hstore',
+  'insert_username',
+  'intagg',
+  'intarray',
+  'isn',
+  'lo',
+  'ltree',
+  'moddatetime',
+  'old_snapshot',
+  'pageinspect',
+  'pg_buffercache',
+  'pg_freespacemap',
+  'pg_logicalinspect',
+  'pg_prewarm',
+  'pg_stat_statements',
+  'pg_surgery',
+  'pg_trgm',
+  'pg_visibility',
+  'pg_walinspect',
+  'pgcrypto',
+  'pgrowlocks',
+  'pgstattuple',
+  'postgres_fdw',
+  'refint',
+  'seg',
+  'sslinfo',
+  'tablefunc',
+  'tcn',
+  'tsm_system_rows',
+  'tsm_system_time',
+  'unaccent',
+  'uuid-ossp',
+  'xml2',
 ])
 
 /** Which package has an extension, as far as that is known. `major`: of the server that lacks it; undefined where nobody knows. */
@@ -84,21 +128,46 @@ export function packageOf(extension: string, major: number | undefined): string 
 export function howToInstall(extensions: readonly string[], major: number | undefined): string {
   const known = [...new Set(extensions.flatMap((name) => packageOf(name, major) ?? []))].sort()
   const unknown = extensions.filter((name) => packageOf(name, major) === undefined)
-  const own = extensions.some((name) => contrib.has(name)) ? ' (extensions of PostgreSQL itself: with other systems’ packages, postgresql-contrib)' : ''
+  const own = extensions.some((name) => contrib.has(name))
+    ? ' (extensions of PostgreSQL itself: with other systems’ packages, postgresql-contrib)'
+    : ''
   return [
-    ...(known.length ? [`Install on that server (Debian and Ubuntu, from apt.postgresql.org): sudo apt-get install -y ${known.join(' ')}${own}.`] : []),
-    ...(unknown.length ? [`Find the package that has ${unknown.join(', ')} (on Debian and Ubuntu: ${unknown.map((name) => `apt-cache search postgresql | grep ${name}`).join(' ; ')}), and install it on that server.`] : []),
+    ...(known.length
+      ? [
+          `Install on that server (Debian and Ubuntu, from apt.postgresql.org): sudo apt-get install -y ${known.join(' ')}${own}.`,
+        ]
+      : []),
+    ...(unknown.length
+      ? [
+          `Find the package that has ${unknown.join(', ')} (on Debian and Ubuntu: ${unknown.map((name) => `apt-cache search postgresql | grep ${name}`).join(' ; ')}), and install it on that server.`,
+        ]
+      : []),
   ].join(' ')
 }
 
 /** Those of these extensions that the server could not create. */
-export async function lackingExtensions(session: Session, names: readonly string[]): Promise<string[]> {
-  const rows = await session.query<{ name: string }>('SELECT name FROM pg_catalog.unnest($1::pg_catalog.text[]) AS name WHERE name NOT IN (SELECT a.name FROM pg_catalog.pg_available_extensions a) ORDER BY 1', [names])
+export async function lackingExtensions(
+  session: Session,
+  names: readonly string[],
+): Promise<string[]> {
+  const rows = await session.query<{ name: string }>(
+    'SELECT name FROM pg_catalog.unnest($1::pg_catalog.text[]) AS name WHERE name NOT IN (SELECT a.name FROM pg_catalog.pg_available_extensions a) ORDER BY 1',
+    [names],
+  )
   return rows.map(({ name }) => name)
 }
 
 /** The server lacks what the backup needs, and the backup is not to blame. `server`: for example `The target server`. */
-export function extensionMissing(server: string, lacking: readonly string[], major: number | undefined, more = ''): UserError {
+export function extensionMissing(
+  server: string,
+  lacking: readonly string[],
+  major: number | undefined,
+  more = '',
+): UserError {
   const noun = lacking.length === 1 ? 'an extension' : 'extensions'
-  return new UserError('extension-missing', `${server} lacks ${noun} that the backup needs: ${lacking.join(', ')}.`, `${howToInstall(lacking, major)}${more}`)
+  return new UserError(
+    'extension-missing',
+    `${server} lacks ${noun} that the backup needs: ${lacking.join(', ')}.`,
+    `${howToInstall(lacking, major)}${more}`,
+  )
 }

@@ -32,9 +32,16 @@ const shownOutput = 16 * 1024
  * Runs the command by bash (`-e -o pipefail`: a failure in the middle or in a pipe is a failure), with a database's connection in its environment
  * and PostgreSQL's programs of that server's major first on its PATH. What it leaves running is ended with it. How it ended is a result, whatever it is.
  */
-export async function runCommand(asked: Command, connection: Connection, programs: Pick<Programs, 'directory'>, work: Work): Promise<CommandEnd> {
+export async function runCommand(
+  asked: Command,
+  connection: Connection,
+  programs: Pick<Programs, 'directory'>,
+  work: Work,
+): Promise<CommandEnd> {
   // our own quieting of event triggers is not the command's: it meets them as on production
-  const settings = Object.fromEntries(Object.entries(connection.settings).filter(([name]) => name !== 'PGOPTIONS'))
+  const settings = Object.fromEntries(
+    Object.entries(connection.settings).filter(([name]) => name !== 'PGOPTIONS'),
+  )
   const reached = { ...connection, settings }
   const env = {
     ...asked.environment,
@@ -47,7 +54,12 @@ export async function runCommand(asked: Command, connection: Connection, program
   const from = Date.now()
   let output = ''
   try {
-    const child = start('bash', ['--noprofile', '--norc', '-e', '-o', 'pipefail', '-c', `exec 2>&1\n${asked.command}`], { env, cwd: asked.workingDirectory, stdout: 'pipe', endGroup: true }, { ...work, signal: AbortSignal.any([work.signal, deadline.signal]) })
+    const child = start(
+      'bash',
+      ['--noprofile', '--norc', '-e', '-o', 'pipefail', '-c', `exec 2>&1\n${asked.command}`],
+      { env, cwd: asked.workingDirectory, stdout: 'pipe', endGroup: true },
+      { ...work, signal: AbortSignal.any([work.signal, deadline.signal]) },
+    )
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       output = (output + text).slice(-4 * shownOutput)
     })
@@ -55,20 +67,32 @@ export async function runCommand(asked: Command, connection: Connection, program
     work.signal.throwIfAborted()
     const shown = tail(output.trimEnd())
     if (shown) await work.log.group('What the command wrote', async () => work.log.info(shown))
-    return { exitCode: exit.code, signal: exit.signal, timedOut: deadline.signal.aborted, took: Date.now() - from, output: shown }
+    return {
+      exitCode: exit.code,
+      signal: exit.signal,
+      timedOut: deadline.signal.aborted,
+      took: Date.now() - from,
+      output: shown,
+    }
   } finally {
     clearTimeout(timer)
   }
 }
 
 /** How it ended, as the rest of a sentence that begins with what it was; and what it said last, if it said anything of an error. */
-export function endOf({ exitCode, signal, timedOut, output }: CommandEnd, { timeout }: Command): string {
-  if (timedOut) return `was still running after its timeout of ${timeout / 1000} s, and was ended with all that it had started`
+export function endOf(
+  { exitCode, signal, timedOut, output }: CommandEnd,
+  { timeout }: Command,
+): string {
+  if (timedOut)
+    return `was still running after its timeout of ${timeout / 1000} s, and was ended with all that it had started`
   const lines = output.split('\n')
   const said = lines.findLast((line) => /\bERROR\b|\berror:/i.test(line)) ?? lines.at(-1)
   return `ended with ${exitCode === null ? `signal ${signal}` : `exit code ${exitCode}`}${said ? `; it said: ${said}` : ''}`
 }
 
 function tail(text: string): string {
-  return text.length <= shownOutput ? text : `(the last ${shownOutput} characters)\n${text.slice(-shownOutput)}`
+  return text.length <= shownOutput
+    ? text
+    : `(the last ${shownOutput} characters)\n${text.slice(-shownOutput)}`
 }

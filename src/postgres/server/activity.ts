@@ -22,15 +22,25 @@ export async function connectedTo(session: Session, database: string): Promise<C
 
 /** Bytes of write-ahead log that the server has written since a position of its own; undefined where it cannot be told (a standby). */
 export async function writtenSince(session: Session, lsn: string): Promise<number | undefined> {
-  const [row] = await session.query<{ bytes: string }>(`SELECT pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), $1)::pg_catalog.text AS bytes WHERE NOT pg_catalog.pg_is_in_recovery()`, [lsn])
+  const [row] = await session.query<{ bytes: string }>(
+    `SELECT pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), $1)::pg_catalog.text AS bytes WHERE NOT pg_catalog.pg_is_in_recovery()`,
+    [lsn],
+  )
   return row && Number(row.bytes)
 }
 
 /** Free bytes where the server keeps its data: only known when that is this machine, and the role may ask where. */
 export async function freeSpace(session: Session): Promise<number | undefined> {
   const { host } = session.connection
-  if (!host.startsWith('/') && host !== 'localhost' && !(isIP(host) && (host === '::1' || host.startsWith('127.')))) return undefined
-  const [row] = await session.query<{ directory: string | null }>(`SELECT CASE WHEN pg_catalog.pg_has_role('pg_read_all_settings', 'USAGE') THEN pg_catalog.current_setting('data_directory') END AS directory`)
+  if (
+    !host.startsWith('/') &&
+    host !== 'localhost' &&
+    !(isIP(host) && (host === '::1' || host.startsWith('127.')))
+  )
+    return undefined
+  const [row] = await session.query<{ directory: string | null }>(
+    `SELECT CASE WHEN pg_catalog.pg_has_role('pg_read_all_settings', 'USAGE') THEN pg_catalog.current_setting('data_directory') END AS directory`,
+  )
   const directory = row?.directory
   // a container's or a tunnel's server has its folder elsewhere
   if (!directory) return undefined

@@ -1,6 +1,16 @@
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { appendFileSync, chmodSync, chownSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -48,8 +58,13 @@ const configuration: Record<string, string> = {
  * what belonged to it belongs to it here too. As root, the server runs as an unprivileged user, since PostgreSQL refuses root.
  * Data, socket and log are in one private folder, which `stop` removes.
  */
-export async function startCluster(programs: Programs, options: { superuser?: string; settings?: Record<string, string> }, work: Work): Promise<Cluster> {
-  const superuser = options.superuser && !options.superuser.startsWith('pg_') ? options.superuser : 'postgres'
+export async function startCluster(
+  programs: Programs,
+  options: { superuser?: string; settings?: Record<string, string> },
+  work: Work,
+): Promise<Cluster> {
+  const superuser =
+    options.superuser && !options.superuser.startsWith('pg_') ? options.superuser : 'postgres'
   const user = unprivilegedUser()
   // not under the runner's temporary folder: a socket's path may have 107 bytes, and the server's user must be able to walk there
   const directory = mkdtempSync(join(tmpdir(), 'holdfast-cluster-'))
@@ -73,15 +88,47 @@ export async function startCluster(programs: Programs, options: { superuser?: st
     const env = { ...work.env, LC_ALL: 'C' }
     const made = await capture(
       program(programs, 'initdb'),
-      ['-D', data, '-U', superuser, '-A', 'scram-sha-256', `--pwfile=${passwordFile}`, '-E', 'UTF8', '--locale=C', '--no-sync', '--no-instructions'],
+      [
+        '-D',
+        data,
+        '-U',
+        superuser,
+        '-A',
+        'scram-sha-256',
+        `--pwfile=${passwordFile}`,
+        '-E',
+        'UTF8',
+        '--locale=C',
+        '--no-sync',
+        '--no-instructions',
+      ],
       { env, cwd: '/', ...(user ? { user } : {}) },
       work,
     )
-    if (made.code !== 0) throw new UserError('scratch-failed', `initdb of PostgreSQL ${programs.version} failed: ${lastLine(made.stderr)}`, `Run ${program(programs, 'initdb')} by hand to see why, or give scratch-url.`)
+    if (made.code !== 0)
+      throw new UserError(
+        'scratch-failed',
+        `initdb of PostgreSQL ${programs.version} failed: ${lastLine(made.stderr)}`,
+        `Run ${program(programs, 'initdb')} by hand to see why, or give scratch-url.`,
+      )
     rmSync(passwordFile)
-    const lines = Object.entries({ ...configuration, ...options.settings, listen_addresses: '127.0.0.1', unix_socket_directories: directory })
-    appendFileSync(join(data, 'postgresql.conf'), `\n${lines.map(([name, value]) => `${name} = '${value}'`).join('\n')}\n`)
-    return await serve(programs, directory, { superuser, password, ...(user ? { user } : {}) }, remove, work)
+    const lines = Object.entries({
+      ...configuration,
+      ...options.settings,
+      listen_addresses: '127.0.0.1',
+      unix_socket_directories: directory,
+    })
+    appendFileSync(
+      join(data, 'postgresql.conf'),
+      `\n${lines.map(([name, value]) => `${name} = '${value}'`).join('\n')}\n`,
+    )
+    return await serve(
+      programs,
+      directory,
+      { superuser, password, ...(user ? { user } : {}) },
+      remove,
+      work,
+    )
   } catch (error) {
     remove()
     throw error
@@ -94,7 +141,13 @@ interface Serving {
   user?: { uid: number; gid: number }
 }
 
-async function serve(programs: Programs, directory: string, how: Serving, remove: () => void, work: Work): Promise<Cluster> {
+async function serve(
+  programs: Programs,
+  directory: string,
+  how: Serving,
+  remove: () => void,
+  work: Work,
+): Promise<Cluster> {
   const { superuser, password, user } = how
   for (let attempt = 1; ; attempt++) {
     const port = await freePort()
@@ -103,7 +156,13 @@ async function serve(programs: Programs, directory: string, how: Serving, remove
     const server = start(
       program(programs, 'postgres'),
       ['-D', join(directory, 'data'), '-p', String(port)],
-      { env: { ...work.env, LC_ALL: 'C' }, cwd: '/', stdout: log, stderr: log, ...(user ? { user } : {}) },
+      {
+        env: { ...work.env, LC_ALL: 'C' },
+        cwd: '/',
+        stdout: log,
+        stderr: log,
+        ...(user ? { user } : {}),
+      },
       work,
     )
     closeSync(log)
@@ -113,18 +172,34 @@ async function serve(programs: Programs, directory: string, how: Serving, remove
       await server.stop()
       remove()
     }
-    const connection: Connection = { host: '127.0.0.1', port, user: superuser, password, database: 'postgres', settings: { PGSSLMODE: 'disable' }, input: 'scratch cluster' }
+    const connection: Connection = {
+      host: '127.0.0.1',
+      port,
+      user: superuser,
+      password,
+      database: 'postgres',
+      settings: { PGSSLMODE: 'disable' },
+      input: 'scratch cluster',
+    }
     let ended = false
-    server.exit.then(() => (ended = true), () => (ended = true))
+    server.exit.then(
+      () => (ended = true),
+      () => (ended = true),
+    )
     try {
-      for (const deadline = Date.now() + 60_000; ; ) {
+      for (const deadline = Date.now() + 60_000; ;) {
         try {
           const session = await connect(withDatabase(connection, 'template1'), work)
           await session.end()
           return { connection, programs, stop }
         } catch (error) {
           work.signal.throwIfAborted()
-          if (ended || Date.now() > deadline || !(error instanceof UserError && ['unreachable', 'starting-up'].includes(error.code))) throw error
+          if (
+            ended ||
+            Date.now() > deadline ||
+            !(error instanceof UserError && ['unreachable', 'starting-up'].includes(error.code))
+          )
+            throw error
           await new Promise((resolve) => setTimeout(resolve, 50))
         }
       }
@@ -133,7 +208,12 @@ async function serve(programs: Programs, directory: string, how: Serving, remove
       await server.stop()
       work.signal.throwIfAborted()
       if (attempt < 5 && /could not bind|Address already in use/.test(said)) continue
-      throw new UserError('scratch-failed', `A scratch PostgreSQL ${programs.version} did not start: ${lastLine(said) || messageOf(error)}`, 'Free memory or disk on this runner, or give scratch-url, a server such as a service container.', { cause: error })
+      throw new UserError(
+        'scratch-failed',
+        `A scratch PostgreSQL ${programs.version} did not start: ${lastLine(said) || messageOf(error)}`,
+        'Free memory or disk on this runner, or give scratch-url, a server such as a service container.',
+        { cause: error },
+      )
     }
   }
 }
@@ -147,7 +227,8 @@ export async function sweepCluster(directory: string): Promise<boolean> {
     if (running.includes(directory)) {
       const ticks = startTicks(Number(pid))
       process.kill(Number(pid), 'SIGQUIT')
-      for (let i = 0; i < 60 && startTicks(Number(pid)) === ticks; i++) await new Promise((resolve) => setTimeout(resolve, 50))
+      for (let i = 0; i < 60 && startTicks(Number(pid)) === ticks; i++)
+        await new Promise((resolve) => setTimeout(resolve, 50))
     }
   } catch {
     // no pid file, or no such process: only files are left
@@ -165,7 +246,8 @@ export async function sweepCluster(directory: string): Promise<boolean> {
 /** As root: the ids of `postgres` where there is such a user, else of `nobody`. Otherwise undefined: we run as who we are. */
 function unprivilegedUser(): { uid: number; gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined
-  const id = (flag: string, name: string): number => Number(execFileSync('id', [flag, name], { stdio: ['ignore', 'pipe', 'ignore'] }).toString())
+  const id = (flag: string, name: string): number =>
+    Number(execFileSync('id', [flag, name], { stdio: ['ignore', 'pipe', 'ignore'] }).toString())
   for (const name of ['postgres', 'nobody']) {
     try {
       return { uid: id('-u', name), gid: id('-g', name) }
@@ -173,7 +255,11 @@ function unprivilegedUser(): { uid: number; gid: number } | undefined {
       // no such user: try the next
     }
   }
-  throw new UserError('scratch-failed', 'This step runs as root, PostgreSQL refuses to, and there is neither a user postgres nor nobody.', 'Add a user (useradd postgres), or give scratch-url.')
+  throw new UserError(
+    'scratch-failed',
+    'This step runs as root, PostgreSQL refuses to, and there is neither a user postgres nor nobody.',
+    'Add a user (useradd postgres), or give scratch-url.',
+  )
 }
 
 function freePort(): Promise<number> {

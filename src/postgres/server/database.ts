@@ -17,10 +17,22 @@ export interface Locale {
 export async function readLocale(session: Session): Promise<Locale>
 export async function readLocale(session: Session, database: string): Promise<Locale | undefined>
 export async function readLocale(session: Session, database?: string): Promise<Locale | undefined> {
-  const locale = session.major >= 17 ? 'datlocale' : session.major >= 15 ? 'daticulocale' : 'NULL::pg_catalog.text'
+  const locale =
+    session.major >= 17
+      ? 'datlocale'
+      : session.major >= 15
+        ? 'daticulocale'
+        : 'NULL::pg_catalog.text'
   const rules = session.major >= 16 ? 'daticurules' : 'NULL::pg_catalog.text'
   const provider = session.major >= 15 ? 'datlocprovider' : `'c'`
-  const [row] = await session.query<{ encoding: string; provider: string; collate: string; ctype: string; locale: string | null; rules: string | null }>(
+  const [row] = await session.query<{
+    encoding: string
+    provider: string
+    collate: string
+    ctype: string
+    locale: string | null
+    rules: string | null
+  }>(
     `SELECT pg_catalog.pg_encoding_to_char(encoding) AS encoding, ${provider}::pg_catalog.text AS provider, datcollate AS collate, datctype AS ctype, ${locale} AS locale, ${rules} AS rules
      FROM pg_catalog.pg_database WHERE datname = coalesce($1, pg_catalog.current_database())`,
     [database ?? null],
@@ -38,21 +50,50 @@ export async function readLocale(session: Session, database?: string): Promise<L
 }
 
 /** Creates an empty database with the given locale. `session` is on another database of the server, outside any transaction. */
-export async function createDatabase(session: Session, name: string, locale: Locale): Promise<void> {
-  const parts = ['TEMPLATE = template0', `ENCODING = ${quoteText(locale.encoding)}`, `LC_COLLATE = ${quoteText(locale.collate)}`, `LC_CTYPE = ${quoteText(locale.ctype)}`]
+export async function createDatabase(
+  session: Session,
+  name: string,
+  locale: Locale,
+): Promise<void> {
+  const parts = [
+    'TEMPLATE = template0',
+    `ENCODING = ${quoteText(locale.encoding)}`,
+    `LC_COLLATE = ${quoteText(locale.collate)}`,
+    `LC_CTYPE = ${quoteText(locale.ctype)}`,
+  ]
   if (session.major >= 15) parts.push(`LOCALE_PROVIDER = ${locale.provider}`)
-  if (locale.provider === 'icu' && locale.locale) parts.push(`ICU_LOCALE = ${quoteText(locale.locale)}`)
-  if (locale.provider === 'builtin' && locale.locale) parts.push(`BUILTIN_LOCALE = ${quoteText(locale.locale)}`)
-  if (locale.icuRules && session.major >= 16) parts.push(`ICU_RULES = ${quoteText(locale.icuRules)}`)
+  if (locale.provider === 'icu' && locale.locale)
+    parts.push(`ICU_LOCALE = ${quoteText(locale.locale)}`)
+  if (locale.provider === 'builtin' && locale.locale)
+    parts.push(`BUILTIN_LOCALE = ${quoteText(locale.locale)}`)
+  if (locale.icuRules && session.major >= 16)
+    parts.push(`ICU_RULES = ${quoteText(locale.icuRules)}`)
   try {
     await session.query(`CREATE DATABASE ${quoteName(name)} ${parts.join(' ')}`)
   } catch (error) {
     const { code, message } = error as { code?: string; message: string }
     const { input, user } = session.connection
-    if (code === '42501') throw new UserError('no-permission', `${input}: "${user}" may not create databases.`, `Run on the server: ALTER ROLE ${quoteName(user)} CREATEDB;`, { cause: error })
+    if (code === '42501')
+      throw new UserError(
+        'no-permission',
+        `${input}: "${user}" may not create databases.`,
+        `Run on the server: ALTER ROLE ${quoteName(user)} CREATEDB;`,
+        { cause: error },
+      )
     if (/locale|encoding|collation/i.test(message))
-      throw new UserError('locale-missing', `${input}: the server cannot make a database with the backup's locale: ${message}.`, `The backup has ${locale.collate} (${locale.provider}). Generate it on that machine (sudo locale-gen ${locale.collate}), or give a scratch-url whose image has it.`, { cause: error })
-    if (code === '53100') throw new UserError('disk-full', `${input}: the server's disk is full.`, 'Give it more space; nothing was replaced.', { cause: error })
+      throw new UserError(
+        'locale-missing',
+        `${input}: the server cannot make a database with the backup's locale: ${message}.`,
+        `The backup has ${locale.collate} (${locale.provider}). Generate it on that machine (sudo locale-gen ${locale.collate}), or give a scratch-url whose image has it.`,
+        { cause: error },
+      )
+    if (code === '53100')
+      throw new UserError(
+        'disk-full',
+        `${input}: the server's disk is full.`,
+        'Give it more space; nothing was replaced.',
+        { cause: error },
+      )
     throw error
   }
 }
@@ -74,7 +115,10 @@ export async function readRoles(session: Session): Promise<{ superuser: string; 
       OR (r.rolname NOT LIKE 'pg\\_%' AND r.oid IN (SELECT d.refobjid FROM pg_catalog.pg_shdepend d
         WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())))
     ORDER BY r.rolname COLLATE "C"`)
-  return { superuser: rows.find((row) => row.bootstrap)?.name ?? 'postgres', names: rows.map((row) => row.name) }
+  return {
+    superuser: rows.find((row) => row.bootstrap)?.name ?? 'postgres',
+    names: rows.map((row) => row.name),
+  }
 }
 
 /** The tablespaces that this database's tables and indexes are in, but for its default one. */
@@ -87,16 +131,23 @@ export async function readTablespaces(session: Session): Promise<string[]> {
 
 /** The number that initdb gave the cluster: the same on its standbys. Undefined where the role may not ask. */
 export async function readSystem(session: Session): Promise<string | undefined> {
-  const [row] = await session.query<{ system: string }>('SELECT system_identifier::pg_catalog.text AS system FROM pg_catalog.pg_control_system()').catch((error: { code?: string }) => {
-    if (error.code !== '42501') throw error as Error
-    return []
-  })
+  const [row] = await session
+    .query<{ system: string }>(
+      'SELECT system_identifier::pg_catalog.text AS system FROM pg_catalog.pg_control_system()',
+    )
+    .catch((error: { code?: string }) => {
+      if (error.code !== '42501') throw error as Error
+      return []
+    })
   return row?.system
 }
 
 /** Which of these roles the server does not have. */
 export async function missingRoles(session: Session, names: readonly string[]): Promise<string[]> {
-  const rows = await session.query<{ name: string }>('SELECT name FROM pg_catalog.unnest($1::pg_catalog.text[]) AS name WHERE name NOT IN (SELECT rolname FROM pg_catalog.pg_roles) ORDER BY 1', [names])
+  const rows = await session.query<{ name: string }>(
+    'SELECT name FROM pg_catalog.unnest($1::pg_catalog.text[]) AS name WHERE name NOT IN (SELECT rolname FROM pg_catalog.pg_roles) ORDER BY 1',
+    [names],
+  )
   return rows.map((row) => row.name)
 }
 
@@ -107,7 +158,13 @@ export async function createRoles(session: Session, names: readonly string[]): P
       await session.query(`CREATE ROLE ${quoteName(name)} NOLOGIN`)
     } catch (error) {
       const { code, message } = error as { code?: string; message: string }
-      if (code === '42501') throw new UserError('no-permission', `${session.connection.input}: "${session.connection.user}" may not create the role "${name}", which the backup names: ${message}.`, 'Give the URL of a superuser of a disposable server.', { cause: error })
+      if (code === '42501')
+        throw new UserError(
+          'no-permission',
+          `${session.connection.input}: "${session.connection.user}" may not create the role "${name}", which the backup names: ${message}.`,
+          'Give the URL of a superuser of a disposable server.',
+          { cause: error },
+        )
       if (code !== '42710' && code !== '23505') throw error
     }
   }
@@ -117,22 +174,35 @@ export async function createRoles(session: Session, names: readonly string[]): P
  * Keeps roles there for as long as a database of ours is: as grantees of it they cannot be dropped by another run, which made them, and for which
  * its own work is done. Those that were dropped a moment ago are made again.
  */
-export async function pinRoles(session: Session, database: string, names: readonly string[]): Promise<void> {
+export async function pinRoles(
+  session: Session,
+  database: string,
+  names: readonly string[],
+): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     await createRoles(session, names)
     try {
-      await session.query(`GRANT CONNECT ON DATABASE ${quoteName(database)} TO ${names.map(quoteName).join(', ')}`)
+      await session.query(
+        `GRANT CONNECT ON DATABASE ${quoteName(database)} TO ${names.map(quoteName).join(', ')}`,
+      )
       return
     } catch (error) {
       // undefined_object; or, of two at once, "tuple concurrently updated"
-      if (attempt === 5 || !['42704', 'XX000'].includes((error as { code?: string }).code ?? '')) throw error
+      if (attempt === 5 || !['42704', 'XX000'].includes((error as { code?: string }).code ?? ''))
+        throw error
     }
   }
 }
 
 /** Drops roles that we made (so they can't log in), unless something else rests on them by now, such as another run's copy. */
-export async function dropRoles(session: Session, names: readonly string[]): Promise<{ dropped: string[]; stay: string[] }> {
-  const left = await session.query<{ name: string; ours: boolean }>('SELECT rolname AS name, NOT rolcanlogin AND NOT rolsuper AS ours FROM pg_catalog.pg_roles WHERE rolname = ANY ($1)', [names])
+export async function dropRoles(
+  session: Session,
+  names: readonly string[],
+): Promise<{ dropped: string[]; stay: string[] }> {
+  const left = await session.query<{ name: string; ours: boolean }>(
+    'SELECT rolname AS name, NOT rolcanlogin AND NOT rolsuper AS ours FROM pg_catalog.pg_roles WHERE rolname = ANY ($1)',
+    [names],
+  )
   const [dropped, stay]: [string[], string[]] = [[], []]
   for (const { name, ours } of left) {
     if (!ours) {
@@ -144,7 +214,8 @@ export async function dropRoles(session: Session, names: readonly string[]): Pro
       dropped.push(name)
     } catch (error) {
       // dependent_objects_still_exist; not ours to drop; two at once
-      if (!['2BP01', '42501', 'XX000'].includes((error as { code?: string }).code ?? '')) throw error
+      if (!['2BP01', '42501', 'XX000'].includes((error as { code?: string }).code ?? ''))
+        throw error
       stay.push(name)
     }
   }
@@ -161,16 +232,37 @@ export async function checkReadable(session: Session): Promise<{ warnings: strin
     )
     return rows.map((row) => row.name)
   }
-  const list = (all: string[]): string => `${all.slice(0, 5).join(', ')}${all.length > 5 ? ` and ${all.length - 5} more` : ''}`
+  const list = (all: string[]): string =>
+    `${all.slice(0, 5).join(', ')}${all.length > 5 ? ` and ${all.length - 5} more` : ''}`
   const extensionOwned = `EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e' AND c.oid <> ALL (coalesce(e.extconfig, '{}')))`
-  const closed = await names(`c.relkind IN ('r', 'S') AND NOT ${extensionOwned} AND NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'))`)
-  if (closed.length) throw new UserError('no-permission', `"${user}" may not read ${list(closed)}.`, `Run on the server: GRANT pg_read_all_data TO ${quoteName(user)};`)
+  const closed = await names(
+    `c.relkind IN ('r', 'S') AND NOT ${extensionOwned} AND NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'))`,
+  )
+  if (closed.length)
+    throw new UserError(
+      'no-permission',
+      `"${user}" may not read ${list(closed)}.`,
+      `Run on the server: GRANT pg_read_all_data TO ${quoteName(user)};`,
+    )
   const filtered = await names(`c.relkind = 'r' AND pg_catalog.row_security_active(c.oid)`)
-  if (filtered.length) throw new UserError('row-security', `Row-level security would hide rows of ${list(filtered)} from "${user}": such a backup would lack them in silence.`, `Run on the server: ALTER ROLE ${quoteName(user)} BYPASSRLS;`)
+  if (filtered.length)
+    throw new UserError(
+      'row-security',
+      `Row-level security would hide rows of ${list(filtered)} from "${user}": such a backup would lack them in silence.`,
+      `Run on the server: ALTER ROLE ${quoteName(user)} BYPASSRLS;`,
+    )
   const warnings: string[] = []
-  const unlogged = await names(`c.relkind = 'r' AND c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery()`)
-  if (unlogged.length) warnings.push(`This is a standby: the rows of the unlogged ${unlogged.length === 1 ? 'table' : 'tables'} ${list(unlogged)} are not in the backup.`)
+  const unlogged = await names(
+    `c.relkind = 'r' AND c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery()`,
+  )
+  if (unlogged.length)
+    warnings.push(
+      `This is a standby: the rows of the unlogged ${unlogged.length === 1 ? 'table' : 'tables'} ${list(unlogged)} are not in the backup.`,
+    )
   const left = await names(`c.relkind = 'r' AND c.relpages > 0 AND ${extensionOwned}`)
-  if (left.length) warnings.push(`Rows of ${list(left)} are not in the backup: they belong to an extension, which pg_dump only names.`)
+  if (left.length)
+    warnings.push(
+      `Rows of ${list(left)} are not in the backup: they belong to an extension, which pg_dump only names.`,
+    )
   return { warnings }
 }

@@ -10,10 +10,13 @@ export async function dropUserMappings(session: Session): Promise<string[]> {
   )
   if (mappings.length === 0) return []
   // the copy's own event triggers may refuse it (before 17 nothing else turns them off); only a superuser may do this, and may need to
-  await session.query('SET session_replication_role = replica').catch((error: { code?: string }) => {
-    if (error.code !== '42501') throw error as Error
-  })
-  for (const { role, server } of mappings) await session.query(`DROP USER MAPPING IF EXISTS FOR ${role} SERVER ${server}`)
+  await session
+    .query('SET session_replication_role = replica')
+    .catch((error: { code?: string }) => {
+      if (error.code !== '42501') throw error as Error
+    })
+  for (const { role, server } of mappings)
+    await session.query(`DROP USER MAPPING IF EXISTS FOR ${role} SERVER ${server}`)
   await session.query('RESET session_replication_role')
   return [...new Set(mappings.map(({ name }) => `the user mappings of the foreign server ${name}`))]
 }

@@ -37,9 +37,15 @@ export function withMark(comment: string | null, { database, until, by }: Mark):
 export function readMark(comment: string | null): { mark?: Mark; comment: string | null } {
   const at = comment?.lastIndexOf(beginning) ?? -1
   if (comment === null || at < 0 || (at > 0 && comment[at - 1] !== '\n')) return { comment }
-  const [, database, until, by] = /^((?:[^"]|"")*)" until (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ), when ([^\n]*)\.$/.exec(comment.slice(at + beginning.length)) ?? []
+  const [, database, until, by] =
+    /^((?:[^"]|"")*)" until (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ), when ([^\n]*)\.$/.exec(
+      comment.slice(at + beginning.length),
+    ) ?? []
   if (database === undefined || until === undefined || by === undefined) return { comment }
-  return { mark: { database: database.replaceAll('""', '"'), until, by }, comment: at === 0 ? null : comment.slice(0, at - 1) }
+  return {
+    mark: { database: database.replaceAll('""', '"'), until, by },
+    comment: at === 0 ? null : comment.slice(0, at - 1),
+  }
 }
 
 /** `<name>_before_<UTC time>`, within the 63 bytes that a name may have. */
@@ -69,14 +75,25 @@ function timeOf(name: string): string {
 export async function nextFreeTimestamp(session: Session, database: string): Promise<string> {
   for (let time = Date.now(); ; time += 1000) {
     const until = `${new Date(time).toISOString().slice(0, 19)}Z`
-    const taken = await session.query('SELECT FROM pg_catalog.pg_database WHERE datname = $1', [previousName(database, until)])
+    const taken = await session.query('SELECT FROM pg_catalog.pg_database WHERE datname = $1', [
+      previousName(database, until),
+    ])
     if (taken.length === 0) return until
   }
 }
 
 /** The databases that were replaced under this name and are marked as kept, the newest first. */
-export async function listPreviousDatabases(session: Session, database: string): Promise<PreviousDatabase[]> {
-  const rows = await session.query<{ name: string; comment: string; owner: string; bytes: string | null; sessions: number }>(
+export async function listPreviousDatabases(
+  session: Session,
+  database: string,
+): Promise<PreviousDatabase[]> {
+  const rows = await session.query<{
+    name: string
+    comment: string
+    owner: string
+    bytes: string | null
+    sessions: number
+  }>(
     `SELECT d.datname AS name, pg_catalog.shobj_description(d.oid, 'pg_database') AS comment, pg_catalog.pg_get_userbyid(d.datdba) AS owner,
        ${sizeOf('d')} AS bytes, ${sessionsOf('d')} AS sessions
      FROM pg_catalog.pg_database d WHERE d.datname <> $1 AND pg_catalog.strpos(pg_catalog.shobj_description(d.oid, 'pg_database'), $2) > 0`,
@@ -85,18 +102,40 @@ export async function listPreviousDatabases(session: Session, database: string):
   return rows
     .flatMap(({ name, comment: whole, owner, bytes, sessions }) => {
       const { mark, comment } = readMark(whole)
-      return mark?.database === database ? [{ name, mark, comment, owner, ...(bytes === null ? {} : { bytes: Number(bytes) }), sessions }] : []
+      return mark?.database === database
+        ? [
+            {
+              name,
+              mark,
+              comment,
+              owner,
+              ...(bytes === null ? {} : { bytes: Number(bytes) }),
+              sessions,
+            },
+          ]
+        : []
     })
-    .sort((a, b) => (a.mark.until < b.mark.until || (a.mark.until === b.mark.until && a.name < b.name) ? 1 : -1))
+    .sort((a, b) =>
+      a.mark.until < b.mark.until || (a.mark.until === b.mark.until && a.name < b.name) ? 1 : -1,
+    )
 }
 
 /** Size and sessions of one database; undefined if there is none. */
-export async function readMarks(session: Session, database: string): Promise<{ bytes?: number; sessions: number } | undefined> {
-  const [row] = await session.query<{ bytes: string | null; sessions: number }>(`SELECT ${sizeOf('d')} AS bytes, ${sessionsOf('d')} AS sessions FROM pg_catalog.pg_database d WHERE d.datname = $1`, [database])
-  return row && { ...(row.bytes === null ? {} : { bytes: Number(row.bytes) }), sessions: row.sessions }
+export async function readMarks(
+  session: Session,
+  database: string,
+): Promise<{ bytes?: number; sessions: number } | undefined> {
+  const [row] = await session.query<{ bytes: string | null; sessions: number }>(
+    `SELECT ${sizeOf('d')} AS bytes, ${sessionsOf('d')} AS sessions FROM pg_catalog.pg_database d WHERE d.datname = $1`,
+    [database],
+  )
+  return (
+    row && { ...(row.bytes === null ? {} : { bytes: Number(row.bytes) }), sessions: row.sessions }
+  )
 }
 
-const sizeOf = (d: string): string => `CASE WHEN pg_catalog.has_database_privilege(${d}.oid, 'CONNECT') THEN pg_catalog.pg_database_size(${d}.oid)::pg_catalog.text END`
+const sizeOf = (d: string): string =>
+  `CASE WHEN pg_catalog.has_database_privilege(${d}.oid, 'CONNECT') THEN pg_catalog.pg_database_size(${d}.oid)::pg_catalog.text END`
 // another role's session shows no backend_type to a lesser one
 const sessionsOf = (d: string): string =>
   `(SELECT pg_catalog.count(*)::pg_catalog.int4 FROM pg_catalog.pg_stat_activity a WHERE a.datid = ${d}.oid AND coalesce(a.backend_type, 'client backend') = 'client backend')`

@@ -28,14 +28,24 @@ export interface AdvancedSequence {
  * Moves the sequences of these tables forward, never back: those that a column owns beyond the column's largest value, those that a default merely names to
  * where the backup has them. Where a sequence stands is read from itself, in the statement that sets it: it may be ahead without ever having given a value.
  */
-export async function advanceSequences(session: Session, oids: readonly number[], backup: Readonly<Record<string, SequenceValue>>): Promise<AdvancedSequence> {
+export async function advanceSequences(
+  session: Session,
+  oids: readonly number[],
+  backup: Readonly<Record<string, SequenceValue>>,
+): Promise<AdvancedSequence> {
   const result: AdvancedSequence = { moved: [], warnings: [] }
   for (const used of await sequencesOf(session, oids)) {
     const name = tableName(used)
     const to = used.owned ? await lastOf(session, used) : backup[name]
-    if (!to && !used.owned) result.warnings.push(`${used.table} takes values from the sequence ${name}, which no column owns, and the backup does not say where it stood: see that it is beyond the values in use.`)
+    if (!to && !used.owned)
+      result.warnings.push(
+        `${used.table} takes values from the sequence ${name}, which no column owns, and the backup does not say where it stood: see that it is beyond the values in use.`,
+      )
     if (!to) continue
-    if (!used.may) result.warnings.push(`The sequence ${name}, which ${used.table} takes values from, could not be looked at or moved by this role: see that it is beyond the values in use.`)
+    if (!used.may)
+      result.warnings.push(
+        `The sequence ${name}, which ${used.table} takes values from, could not be looked at or moved by this role: see that it is beyond the values in use.`,
+      )
     else if (await forward(session, used, to)) result.moved.push(`${name} to ${to.last}`)
   }
   return result
@@ -63,14 +73,23 @@ async function sequencesOf(session: Session, oids: readonly number[]): Promise<U
 }
 
 /** The largest value of the column, or the smallest where the sequence counts down. */
-async function lastOf(session: Session, { table, column, number, increment }: Used): Promise<SequenceValue | undefined> {
+async function lastOf(
+  session: Session,
+  { table, column, number, increment }: Used,
+): Promise<SequenceValue | undefined> {
   if (!number) return undefined
-  const [row] = await session.query<{ value: string | null }>(`SELECT pg_catalog.trunc(pg_catalog.${increment.startsWith('-') ? 'min' : 'max'}(${quoteName(column)})::numeric)::pg_catalog.text AS value FROM ${table}`)
+  const [row] = await session.query<{ value: string | null }>(
+    `SELECT pg_catalog.trunc(pg_catalog.${increment.startsWith('-') ? 'min' : 'max'}(${quoteName(column)})::numeric)::pg_catalog.text AS value FROM ${table}`,
+  )
   return row?.value ? { last: row.value, called: true } : undefined
 }
 
 /** Compares what either would give next, in numbers without a limit. */
-async function forward(session: Session, { schema, name, increment, low, high }: Used, { last, called }: SequenceValue): Promise<boolean> {
+async function forward(
+  session: Session,
+  { schema, name, increment, low, high }: Used,
+  { last, called }: SequenceValue,
+): Promise<boolean> {
   if (BigInt(last) < BigInt(low) || BigInt(last) > BigInt(high)) return false
   const next = BigInt(last) + (called ? BigInt(increment) : 0n)
   const relation = `${quoteName(schema)}.${quoteName(name)}`

@@ -44,30 +44,74 @@ const users = `nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'`
  * the backup has in the same version and schema stay as they are, unless they keep rows of their own; all others go. `extensions` are the backup's: version
  * and schema by name.
  */
-export async function planDrops(session: Session, extensions: Record<string, string>): Promise<DropPlan> {
-  const there = await session.query<{ name: string; text: string; own: boolean; rows: boolean; schema: string }>(
+export async function planDrops(
+  session: Session,
+  extensions: Record<string, string>,
+): Promise<DropPlan> {
+  const there = await session.query<{
+    name: string
+    text: string
+    own: boolean
+    rows: boolean
+    schema: string
+  }>(
     `SELECT e.extname AS name, e.extversion || ' in ' || n.nspname AS text, pg_catalog.pg_has_role(e.extowner, 'USAGE') AS own, e.extconfig IS NOT NULL AS rows, n.nspname AS schema
      FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace ORDER BY 1`,
   )
-  const kept = there.filter(({ name, text, rows, own: mine }) => name === 'plpgsql' || (extensions[name] === text && !(rows && mine)))
+  const kept = there.filter(
+    ({ name, text, rows, own: mine }) =>
+      name === 'plpgsql' || (extensions[name] === text && !(rows && mine)),
+  )
   const dropped = there.filter((extension) => !kept.includes(extension))
   const staying = ['public', ...kept.map(({ schema }) => schema)].map(quoteText).join(', ')
   const stay = `SELECT oid FROM pg_catalog.pg_namespace WHERE nspname IN (${staying}) AND ${users}`
-  const obstacles = dropped.filter(({ own: mine }) => !mine).map(({ name }) => `the extension "${name}", which somebody else owns and the backup has not like this`)
+  const obstacles = dropped
+    .filter(({ own: mine }) => !mine)
+    .map(
+      ({ name }) =>
+        `the extension "${name}", which somebody else owns and the backup has not like this`,
+    )
   const list = async (sql: string, what: string): Promise<void> => {
-    for (const { name } of await session.query<{ name: string }>(sql)) obstacles.push(`${what} ${name}`)
+    for (const { name } of await session.query<{ name: string }>(sql))
+      obstacles.push(`${what} ${name}`)
   }
   const foreign = `NOT pg_catalog.pg_has_role(x.owner, 'USAGE') AND ${own}`
-  await list('SELECT pg_catalog.quote_ident(s.subname) AS name FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE d.datname = pg_catalog.current_database()', 'the subscription')
-  await list(`SELECT pg_catalog.quote_ident(nspname) AS name FROM pg_catalog.pg_namespace x WHERE ${users} AND nspname NOT IN (${staying}) AND NOT pg_catalog.pg_has_role(nspowner, 'USAGE')`, 'the schema of another owner')
-  await list(`SELECT (pg_catalog.pg_identify_object(x.classid, x.objid, 0)).identity AS name FROM (${global} UNION ALL ${inSchemas(stay)}) AS x WHERE ${foreign} LIMIT 20`, 'what belongs to another role:')
-  await list("SELECT oid::pg_catalog.text AS name FROM pg_catalog.pg_largeobject_metadata WHERE NOT pg_catalog.pg_has_role(lomowner, 'USAGE') LIMIT 5", 'the large object of another owner')
-  const [count] = await session.query<{ relations: number }>("SELECT pg_catalog.count(*)::float8 AS relations FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid >= 16384 AND c.relpersistence <> 't'")
-  return { sql: emptyingSql(dropped.map(({ name }) => name), staying, stay), obstacles, kept: kept.map(({ name }) => name), schemas: ['public', ...kept.map(({ schema }) => schema)], relations: count?.relations ?? 0 }
+  await list(
+    'SELECT pg_catalog.quote_ident(s.subname) AS name FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE d.datname = pg_catalog.current_database()',
+    'the subscription',
+  )
+  await list(
+    `SELECT pg_catalog.quote_ident(nspname) AS name FROM pg_catalog.pg_namespace x WHERE ${users} AND nspname NOT IN (${staying}) AND NOT pg_catalog.pg_has_role(nspowner, 'USAGE')`,
+    'the schema of another owner',
+  )
+  await list(
+    `SELECT (pg_catalog.pg_identify_object(x.classid, x.objid, 0)).identity AS name FROM (${global} UNION ALL ${inSchemas(stay)}) AS x WHERE ${foreign} LIMIT 20`,
+    'what belongs to another role:',
+  )
+  await list(
+    "SELECT oid::pg_catalog.text AS name FROM pg_catalog.pg_largeobject_metadata WHERE NOT pg_catalog.pg_has_role(lomowner, 'USAGE') LIMIT 5",
+    'the large object of another owner',
+  )
+  const [count] = await session.query<{ relations: number }>(
+    "SELECT pg_catalog.count(*)::float8 AS relations FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid >= 16384 AND c.relpersistence <> 't'",
+  )
+  return {
+    sql: emptyingSql(
+      dropped.map(({ name }) => name),
+      staying,
+      stay,
+    ),
+    obstacles,
+    kept: kept.map(({ name }) => name),
+    schemas: ['public', ...kept.map(({ schema }) => schema)],
+    relations: count?.relations ?? 0,
+  }
 }
 
 function emptyingSql(extensions: readonly string[], staying: string, stay: string): string {
-  const names = extensions.length ? `ARRAY[${extensions.map(quoteText).join(', ')}]::pg_catalog.text[]` : "'{}'::pg_catalog.text[]"
+  const names = extensions.length
+    ? `ARRAY[${extensions.map(quoteText).join(', ')}]::pg_catalog.text[]`
+    : "'{}'::pg_catalog.text[]"
   return `DO $emptying$
 DECLARE one record;
 BEGIN

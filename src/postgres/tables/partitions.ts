@@ -18,7 +18,15 @@ export interface PartTable {
 
 /** Every table of a database that users have, in the order of schema and name. */
 export async function listPartTables(session: Session): Promise<PartTable[]> {
-  const rows = await session.query<{ oid: number; schema: string; name: string; root: boolean; partition: boolean; parents: number[] | null; extension: string | null }>(`
+  const rows = await session.query<{
+    oid: number
+    schema: string
+    name: string
+    root: boolean
+    partition: boolean
+    parents: number[] | null
+    extension: string | null
+  }>(`
     SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name, c.relkind = 'p' AS root, c.relispartition AS partition,
       (SELECT pg_catalog.array_agg(i.inhparent::int8::float8 ORDER BY i.inhseqno) FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) AS parents,
       (SELECT e.extname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
@@ -37,17 +45,24 @@ export async function listPartTables(session: Session): Promise<PartTable[]> {
 }
 
 /** The tables that `given` name, with all partitions below them. */
-export function withPartitions(given: readonly PartTable[], all: readonly PartTable[]): PartTable[] {
+export function withPartitions(
+  given: readonly PartTable[],
+  all: readonly PartTable[],
+): PartTable[] {
   const chosen = new Set(given.map(({ oid }) => oid))
-  for (let before = -1; before !== chosen.size; ) {
+  for (let before = -1; before !== chosen.size;) {
     before = chosen.size
-    for (const { oid, partitionOf } of all) if (partitionOf !== undefined && chosen.has(partitionOf)) chosen.add(oid)
+    for (const { oid, partitionOf } of all)
+      if (partitionOf !== undefined && chosen.has(partitionOf)) chosen.add(oid)
   }
   return all.filter(({ oid }) => chosen.has(oid))
 }
 
 /** What a relation is, where there is none of a table's kind under that name. */
-export async function otherRelations(session: Session, names: readonly { schema: string; name: string }[]): Promise<Map<string, string>> {
+export async function otherRelations(
+  session: Session,
+  names: readonly { schema: string; name: string }[],
+): Promise<Map<string, string>> {
   const rows = await session.query<{ schema: string; name: string; kind: string }>(
     `SELECT n.nspname AS schema, c.relname AS name, CASE c.relkind WHEN 'v' THEN 'a view' WHEN 'm' THEN 'a materialized view' WHEN 'S' THEN 'a sequence' WHEN 'f' THEN 'a foreign table' ELSE 'no table' END AS kind
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN json_to_recordset($1) AS g(schema text, name text) ON g.schema = n.nspname AND g.name = c.relname

@@ -33,32 +33,54 @@ export interface ForeignKey {
   switched: Switched[]
 }
 
-export const sqlName = (table: { schema: string; name: string }): string => `${quoteName(table.schema)}.${quoteName(table.name)}`
+export const sqlName = (table: { schema: string; name: string }): string =>
+  `${quoteName(table.schema)}.${quoteName(table.name)}`
 
 /**
  * Finds the live tables of the same names, and how their columns match. Throws `columns-differ`, with the names: for columns that only the backup has, and for
  * those that are computed on one side and stored on the other. Gives undefined for a table that is not there.
  */
-export async function matchLive(live: Session, tables: readonly Table[]): Promise<(LiveTable | undefined)[]> {
+export async function matchLive(
+  live: Session,
+  tables: readonly Table[],
+): Promise<(LiveTable | undefined)[]> {
   const found: (LiveTable | undefined)[] = []
   for (const table of tables) {
-    const [row] = await live.query<{ oid: number; kind: string; columns: [string, string][] | null }>(
+    const [row] = await live.query<{
+      oid: number
+      kind: string
+      columns: [string, string][] | null
+    }>(
       `SELECT c.oid::int8::float8 AS oid, c.relkind AS kind, (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(a.attname, a.attgenerated)) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2`,
       [table.schema, table.name],
     )
-    if (row && row.kind !== 'r') throw new UserError('not-a-table', `${tableName(table)} is a table with rows in the backup, and something else in the live database.`, 'Restore it into a schema of its own (without replace), and move the rows by hand.')
+    if (row && row.kind !== 'r')
+      throw new UserError(
+        'not-a-table',
+        `${tableName(table)} is a table with rows in the backup, and something else in the live database.`,
+        'Restore it into a schema of its own (without replace), and move the rows by hand.',
+      )
     if (!row) {
       found.push(undefined)
       continue
     }
     const there = new Map(row.columns ?? [])
-    const wrong = table.columns.filter(({ name, generated }) => there.get(name) === undefined || (generated === 'no') !== (there.get(name) === ''))
+    const wrong = table.columns.filter(
+      ({ name, generated }) =>
+        there.get(name) === undefined || (generated === 'no') !== (there.get(name) === ''),
+    )
     const [first] = wrong
     if (first) {
       const missing = wrong.filter(({ name }) => !there.has(name)).map(({ name }) => name)
-      const how = missing.length ? `the backup has columns that the live table lacks: ${missing.join(', ')}` : `columns are computed in one of the two only: ${wrong.map(({ name }) => name).join(', ')}`
-      throw new UserError('columns-differ', `${tableName(table)} cannot be replaced: ${how}.`, 'Add or change the columns in the live table first (ALTER TABLE), or restore it into a schema of its own (without replace) and take the rows from there.')
+      const how = missing.length
+        ? `the backup has columns that the live table lacks: ${missing.join(', ')}`
+        : `columns are computed in one of the two only: ${wrong.map(({ name }) => name).join(', ')}`
+      throw new UserError(
+        'columns-differ',
+        `${tableName(table)} cannot be replaced: ${how}.`,
+        'Add or change the columns in the live table first (ALTER TABLE), or restore it into a schema of its own (without replace) and take the rows from there.',
+      )
     }
     const own = new Set(table.columns.map(({ name }) => name))
     found.push({ oid: row.oid, table, extra: [...there.keys()].filter((name) => !own.has(name)) })
@@ -72,7 +94,10 @@ function treeOf(key: string): string {
 }
 
 /** Foreign keys from and to these tables; where one was made for a whole partition tree, that one. */
-export async function foreignKeysOf(session: Session, oids: readonly number[]): Promise<ForeignKey[]> {
+export async function foreignKeysOf(
+  session: Session,
+  oids: readonly number[],
+): Promise<ForeignKey[]> {
   return session.query<ForeignKey & Record<string, unknown>>(
     `WITH RECURSIVE up(oid, parent) AS (
        SELECT k.oid, k.conparentid FROM pg_catalog.pg_constraint k WHERE k.contype = 'f' AND (k.conrelid = ANY ($1::oid[]) OR k.confrelid = ANY ($1::oid[]))
@@ -101,7 +126,12 @@ const lockWait = 700
  * Takes all locks that the replacement needs, or none: tries for `patience` milliseconds, and lets go in between, so that the application goes on. Then throws
  * `target-busy`, which names who holds the tables. In a transaction; foreign keys bring the tables at their other end.
  */
-export async function lockTables(session: Session, tables: ToLock, timeout: number, work: Work): Promise<ForeignKey[]> {
+export async function lockTables(
+  session: Session,
+  tables: ToLock,
+  timeout: number,
+  work: Work,
+): Promise<ForeignKey[]> {
   const until = Date.now() + timeout
   const oids = [...tables.replaced, ...tables.others]
   await session.query(`SET LOCAL lock_timeout = ${lockWait}`)
@@ -110,20 +140,29 @@ export async function lockTables(session: Session, tables: ToLock, timeout: numb
     work.signal.throwIfAborted()
     try {
       const first = await namesToLock(session, oids)
-      if (first.length) await session.query(`LOCK TABLE ${first.join(', ')} IN ACCESS EXCLUSIVE MODE`)
+      if (first.length)
+        await session.query(`LOCK TABLE ${first.join(', ')} IN ACCESS EXCLUSIVE MODE`)
       const keys = await foreignKeysOf(session, tables.replaced)
       const others = await namesToLock(session, await endsOf(session, keys))
-      if (others.length) await session.query(`LOCK TABLE ${others.join(', ')} IN ACCESS EXCLUSIVE MODE`)
+      if (others.length)
+        await session.query(`LOCK TABLE ${others.join(', ')} IN ACCESS EXCLUSIVE MODE`)
       return keys
     } catch (error) {
       const { code } = error as { code?: string }
       if (code !== '55P03' && code !== '40P01') throw error
       if (Date.now() > until) {
         const holders = await whoHolds(session, oids)
-        throw new UserError('target-busy', `The tables could not be locked within ${Math.round(timeout / 1000)} s${holders.length ? `: they are in use by ${holders.join('; ')}` : ''}. Nothing was replaced.`, 'End the long transactions that use them, or stop the application for a moment, and run this again.', { cause: error })
+        throw new UserError(
+          'target-busy',
+          `The tables could not be locked within ${Math.round(timeout / 1000)} s${holders.length ? `: they are in use by ${holders.join('; ')}` : ''}. Nothing was replaced.`,
+          'End the long transactions that use them, or stop the application for a moment, and run this again.',
+          { cause: error },
+        )
       }
       await session.query('ROLLBACK TO SAVEPOINT locks')
-      await sleep(100 + Math.random() * 400 * Math.min(attempt, 5), undefined, { signal: work.signal })
+      await sleep(100 + Math.random() * 400 * Math.min(attempt, 5), undefined, {
+        signal: work.signal,
+      })
     }
   }
 }
@@ -137,29 +176,50 @@ async function namesToLock(session: Session, oids: readonly number[]): Promise<s
 }
 
 async function endsOf(session: Session, keys: readonly ForeignKey[]): Promise<number[]> {
-  const rows = await session.query<{ oid: number }>('SELECT DISTINCT e.oid::int8::float8 AS oid FROM pg_catalog.pg_constraint k, LATERAL (VALUES (k.conrelid), (k.confrelid)) AS e(oid) WHERE k.oid = ANY ($1::oid[])', [keys.map(({ oid }) => oid)])
+  const rows = await session.query<{ oid: number }>(
+    'SELECT DISTINCT e.oid::int8::float8 AS oid FROM pg_catalog.pg_constraint k, LATERAL (VALUES (k.conrelid), (k.confrelid)) AS e(oid) WHERE k.oid = ANY ($1::oid[])',
+    [keys.map(({ oid }) => oid)],
+  )
   return rows.map(({ oid }) => oid)
 }
 
 async function whoHolds(session: Session, oids: readonly number[]): Promise<string[]> {
   await session.query('ROLLBACK TO SAVEPOINT locks')
-  const rows = await session.query<{ pid: number; user: string | null; application: string | null; state: string | null }>(
+  const rows = await session.query<{
+    pid: number
+    user: string | null
+    application: string | null
+    state: string | null
+  }>(
     `SELECT DISTINCT a.pid, a.usename AS user, a.application_name AS application, a.state FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
      WHERE l.relation = ANY ($1::oid[]) AND l.granted AND l.pid <> pg_catalog.pg_backend_pid() ORDER BY a.pid LIMIT 5`,
     [oids],
   )
-  return rows.map(({ pid, user, application, state }) => `process ${pid} (${[user, application, state].filter(Boolean).join(', ')})`)
+  return rows.map(
+    ({ pid, user, application, state }) =>
+      `process ${pid} (${[user, application, state].filter(Boolean).join(', ')})`,
+  )
 }
 
-const states: Record<string, string> = { O: 'ENABLE', R: 'ENABLE REPLICA', A: 'ENABLE ALWAYS', D: 'DISABLE' }
+const states: Record<string, string> = {
+  O: 'ENABLE',
+  R: 'ENABLE REPLICA',
+  A: 'ENABLE ALWAYS',
+  D: 'DISABLE',
+}
 
 /**
  * A key that was made again acts in the ordinary way: switches its triggers as they were, which only a superuser may. Gives false where the role may not; what
  * else the server says is thrown.
  */
-export async function switchKey(session: Session, { name, table, switched }: ForeignKey): Promise<boolean> {
+export async function switchKey(
+  session: Session,
+  { name, table, switched }: ForeignKey,
+): Promise<boolean> {
   if (switched.length === 0) return true
-  const now = await session.query<Switched & { table: string; trigger: string } & Record<string, unknown>>(
+  const now = await session.query<
+    Switched & { table: string; trigger: string } & Record<string, unknown>
+  >(
     `SELECT t.tgrelid::int8::float8 AS relation, t.tgfoid::int8::float8 AS does, t.tgconstrrelid::int8::float8 AS other, pg_catalog.format('%I.%I', n.nspname, c.relname) AS table, pg_catalog.quote_ident(t.tgname) AS trigger
      FROM pg_catalog.pg_constraint k CROSS JOIN LATERAL ${treeOf('k.oid')} JOIN pg_catalog.pg_trigger t ON t.tgconstraint = tree.oid JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      WHERE k.conname = $1 AND k.conrelid = $2::pg_catalog.regclass AND k.contype = 'f'`,
@@ -168,8 +228,13 @@ export async function switchKey(session: Session, { name, table, switched }: For
   await session.query('SAVEPOINT switching')
   try {
     for (const { relation, does, other, state } of switched) {
-      const again = now.find((each) => each.relation === relation && each.does === does && each.other === other)
-      if (again) await session.query(`ALTER TABLE ONLY ${again.table} ${states[state] ?? 'ENABLE'} TRIGGER ${again.trigger}`)
+      const again = now.find(
+        (each) => each.relation === relation && each.does === does && each.other === other,
+      )
+      if (again)
+        await session.query(
+          `ALTER TABLE ONLY ${again.table} ${states[state] ?? 'ENABLE'} TRIGGER ${again.trigger}`,
+        )
     }
     await session.query('RELEASE SAVEPOINT switching')
     return true
@@ -186,7 +251,10 @@ export function checksRows(definition: string): boolean {
 }
 
 /** Partitions with rows below these tables, by `schema.name`. */
-export async function livePartitions(session: Session, roots: readonly { schema: string; name: string }[]): Promise<string[]> {
+export async function livePartitions(
+  session: Session,
+  roots: readonly { schema: string; name: string }[],
+): Promise<string[]> {
   const rows = await session.query<{ schema: string; name: string }>(
     `SELECT DISTINCT n.nspname AS schema, c.relname AS name FROM pg_catalog.unnest($1::pg_catalog.text[]) AS given(name), pg_catalog.pg_partition_tree(pg_catalog.to_regclass(given.name)) AS tree
        JOIN pg_catalog.pg_class c ON c.oid = tree.relid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' ORDER BY 1, 2`,
@@ -206,32 +274,59 @@ export async function switchOff(session: Session, oids: readonly number[]): Prom
     [oids],
   )
   const only = (what: string): string => (what === 'TRIGGER' ? 'ONLY ' : '')
-  for (const { table, name, what } of rows) await session.query(`ALTER TABLE ${only(what)}${table} DISABLE ${what} ${name}`)
-  return rows.map(({ table, name, what, state }) => `ALTER TABLE ${only(what)}${table} ${states[state] ?? 'ENABLE'} ${what} ${name}`)
+  for (const { table, name, what } of rows)
+    await session.query(`ALTER TABLE ${only(what)}${table} DISABLE ${what} ${name}`)
+  return rows.map(
+    ({ table, name, what, state }) =>
+      `ALTER TABLE ${only(what)}${table} ${states[state] ?? 'ENABLE'} ${what} ${name}`,
+  )
 }
 
 /**
  * Adds a foreign key, which checks every row there is. Where rows break it, throws `foreign-key-violated` with its name and their number; the transaction
  * is the caller's to roll back.
  */
-export async function addForeignKey(session: Session, name: string, statement: string): Promise<void> {
+export async function addForeignKey(
+  session: Session,
+  name: string,
+  statement: string,
+): Promise<void> {
   await session.query('SAVEPOINT key')
   try {
     await session.query(statement)
     await session.query('RELEASE SAVEPOINT key')
   } catch (error) {
-    const { code, table = '', schema = '' } = error as { code?: string; table?: string; schema?: string }
+    const {
+      code,
+      table = '',
+      schema = '',
+    } = error as { code?: string; table?: string; schema?: string }
     if (code !== '23503') throw error
     await session.query('ROLLBACK TO SAVEPOINT key')
-    const count = await breaking(session, name, { schema, name: table }, statement).catch(() => undefined)
-    const rows = count === undefined ? 'rows of it' : `${count.toLocaleString('en-US')} ${count === 1 ? 'row of it' : 'rows of it'}`
+    const count = await breaking(session, name, { schema, name: table }, statement).catch(
+      () => undefined,
+    )
+    const rows =
+      count === undefined
+        ? 'rows of it'
+        : `${count.toLocaleString('en-US')} ${count === 1 ? 'row of it' : 'rows of it'}`
     const detail = (error as { detail?: string }).detail ?? messageOf(error)
-    throw new UserError('foreign-key-violated', `The foreign key "${name}" of ${tableName({ schema, name: table })} would not hold: ${rows} point to nothing. The first: ${detail} Nothing was replaced.`, 'Put back the table at its other end, too (name both in tables), or restore into a schema of its own (without replace) and take the rows that fit.', { cause: error })
+    throw new UserError(
+      'foreign-key-violated',
+      `The foreign key "${name}" of ${tableName({ schema, name: table })} would not hold: ${rows} point to nothing. The first: ${detail} Nothing was replaced.`,
+      'Put back the table at its other end, too (name both in tables), or restore into a schema of its own (without replace) and take the rows that fit.',
+      { cause: error },
+    )
   }
 }
 
 /** How many rows break a foreign key: it is added unchecked, and its columns are read from the catalogue. */
-async function breaking(session: Session, name: string, table: { schema: string; name: string }, statement: string): Promise<number | undefined> {
+async function breaking(
+  session: Session,
+  name: string,
+  table: { schema: string; name: string },
+  statement: string,
+): Promise<number | undefined> {
   await session.query('SAVEPOINT counting')
   try {
     await session.query(statement.replace(/( NOT VALID)?;?\s*$/, ' NOT VALID'))
@@ -244,8 +339,12 @@ async function breaking(session: Session, name: string, table: { schema: string;
     )
     if (!key) return undefined
     const filled = key.own.map((column) => `r.${quoteName(column)} IS NOT NULL`)
-    const equal = key.own.map((column, i) => `p.${quoteName(key.theirs[i] as string)} = r.${quoteName(column)}`)
-    const [row] = await session.query<{ count: number }>(`SELECT pg_catalog.count(*)::float8 AS count FROM ${sqlName(table)} r WHERE ${filled.join(' AND ')} AND NOT EXISTS (SELECT FROM ${key.other} p WHERE ${equal.join(' AND ')})`)
+    const equal = key.own.map(
+      (column, i) => `p.${quoteName(key.theirs[i] as string)} = r.${quoteName(column)}`,
+    )
+    const [row] = await session.query<{ count: number }>(
+      `SELECT pg_catalog.count(*)::float8 AS count FROM ${sqlName(table)} r WHERE ${filled.join(' AND ')} AND NOT EXISTS (SELECT FROM ${key.other} p WHERE ${equal.join(' AND ')})`,
+    )
     return row?.count
   } finally {
     await session.query('ROLLBACK TO SAVEPOINT counting')
@@ -253,7 +352,10 @@ async function breaking(session: Session, name: string, table: { schema: string;
 }
 
 /** What else should be known of tables whose rows were replaced: materialized views that read them, publications that carry them. */
-export async function neighboursOf(session: Session, oids: readonly number[]): Promise<{ views: string[]; publications: string[] }> {
+export async function neighboursOf(
+  session: Session,
+  oids: readonly number[],
+): Promise<{ views: string[]; publications: string[] }> {
   const views = await session.query<{ name: string }>(
     `WITH RECURSIVE reads(oid) AS (
        SELECT pg_catalog.unnest($1::oid[])
@@ -267,5 +369,8 @@ export async function neighboursOf(session: Session, oids: readonly number[]): P
     'SELECT DISTINCT p.pubname AS name FROM pg_catalog.pg_publication_tables p JOIN pg_catalog.pg_class c ON c.relname = p.tablename JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = p.schemaname WHERE c.oid = ANY ($1::oid[]) ORDER BY 1',
     [oids],
   )
-  return { views: views.map(({ name }) => name), publications: publications.map(({ name }) => name) }
+  return {
+    views: views.map(({ name }) => name),
+    publications: publications.map(({ name }) => name),
+  }
 }

@@ -37,30 +37,70 @@ export async function copyRows(
   // a table without columns still has rows, which COPY writes as empty lines
   const list = columns.length ? ` (${columns.join(', ')})` : ''
   const name = `${quoteName(from.table.schema)}.${quoteName(from.table.name)}`
-  const reading = psqlCommand(programs, from.connection, `COPY (SELECT ${columns.join(', ')} FROM ONLY ${name}) TO STDOUT`, encoding, { stdout: 'pipe' }, work)
-  const writing = psqlCommand(programs, to.connection, `COPY ${to.relation}${list} FROM STDIN`, encoding, { stdin: 'pipe' }, work)
+  const reading = psqlCommand(
+    programs,
+    from.connection,
+    `COPY (SELECT ${columns.join(', ')} FROM ONLY ${name}) TO STDOUT`,
+    encoding,
+    { stdout: 'pipe' },
+    work,
+  )
+  const writing = psqlCommand(
+    programs,
+    to.connection,
+    `COPY ${to.relation}${list} FROM STDIN`,
+    encoding,
+    { stdin: 'pipe' },
+    work,
+  )
   const stopped = async (error: Error): Promise<never> => {
     await Promise.all([reading.stop(), writing.stop()])
     throw error
   }
   // what is read is whole only if its psql ended well: the writer's input ends after that, so that half a table is never committed
-  const flow = pipeline(reading.stdout as Readable, async function* (source: AsyncIterable<Buffer>) {
-    yield* source
-    const { code, stderr } = await reading.exit
-    if (code !== 0) throw new UserError('restore-failed', `${tableName(from.table)} could not be read from the database beside the target: ${stderr.trim()}`, 'Nothing was changed. Look into the server’s log, and run this again.')
-  }, feeding(writing.stdin as Writable)).catch(stopped)
+  const flow = pipeline(
+    reading.stdout as Readable,
+    async function* (source: AsyncIterable<Buffer>) {
+      yield* source
+      const { code, stderr } = await reading.exit
+      if (code !== 0)
+        throw new UserError(
+          'restore-failed',
+          `${tableName(from.table)} could not be read from the database beside the target: ${stderr.trim()}`,
+          'Nothing was changed. Look into the server’s log, and run this again.',
+        )
+    },
+    feeding(writing.stdin as Writable),
+  ).catch(stopped)
   const [flowed, written] = await Promise.allSettled([flow, writing.exit])
   work.signal.throwIfAborted()
-  if (written.status === 'fulfilled' && written.value.code !== 0 && written.value.signal === null) throw whyRestoreFailed(undefined, written.value.stderr, to.connection)
+  if (written.status === 'fulfilled' && written.value.code !== 0 && written.value.signal === null)
+    throw whyRestoreFailed(undefined, written.value.stderr, to.connection)
   if (flowed.status === 'rejected') throw flowed.reason
   if (written.status === 'rejected') throw written.reason
 }
 
-function psqlCommand(programs: Programs, connection: Connection, sql: string, encoding: string, ends: { stdin?: 'pipe'; stdout?: 'pipe' }, work: Work): ReturnType<typeof start> {
+function psqlCommand(
+  programs: Programs,
+  connection: Connection,
+  sql: string,
+  encoding: string,
+  ends: { stdin?: 'pipe'; stdout?: 'pipe' },
+  work: Work,
+): ReturnType<typeof start> {
   const env = dumpEnvironment(connection, programs.major)
-  const pinned = '-c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=3 -c search_path= -c statement_timeout=0 -c lock_timeout=0 -c row_security=off'
-  const settings = { PGOPTIONS: `${env['PGOPTIONS'] ?? ''} ${pinned}`, PGCLIENTENCODING: encoding === 'SQL_ASCII' ? 'SQL_ASCII' : 'UTF8' }
-  return start(program(programs, 'psql'), ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-c', sql], { env: { ...work.env, ...env, ...settings }, ...ends }, work)
+  const pinned =
+    '-c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=3 -c search_path= -c statement_timeout=0 -c lock_timeout=0 -c row_security=off'
+  const settings = {
+    PGOPTIONS: `${env['PGOPTIONS'] ?? ''} ${pinned}`,
+    PGCLIENTENCODING: encoding === 'SQL_ASCII' ? 'SQL_ASCII' : 'UTF8',
+  }
+  return start(
+    program(programs, 'psql'),
+    ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-c', sql],
+    { env: { ...work.env, ...env, ...settings }, ...ends },
+    work,
+  )
 }
 
 /**
@@ -77,9 +117,26 @@ export async function copySchemas(
 ): Promise<void> {
   const patterns = schemas.map((name) => `--schema=${quoteName(name)}`)
   const utf8 = encoding === 'UTF8' || encoding === 'SQL_ASCII' ? [] : ['--encoding=UTF8']
-  const dump = start(program(programs, 'pg_dump'), ['-Fc', '-Z0', '--strict-names', ...utf8, ...patterns], { env: { ...work.env, ...dumpEnvironment(from, programs.major) }, stdout: 'pipe' }, work)
-  const flags = ['--single-transaction', '--exit-on-error', '--no-owner', '--no-privileges', '--no-tablespaces', '--no-security-labels']
-  const restore = start(program(programs, 'pg_restore'), [...flags, '-d', to.database], { env: { ...work.env, ...libpqEnvironment(to) }, stdin: 'pipe' }, work)
+  const dump = start(
+    program(programs, 'pg_dump'),
+    ['-Fc', '-Z0', '--strict-names', ...utf8, ...patterns],
+    { env: { ...work.env, ...dumpEnvironment(from, programs.major) }, stdout: 'pipe' },
+    work,
+  )
+  const flags = [
+    '--single-transaction',
+    '--exit-on-error',
+    '--no-owner',
+    '--no-privileges',
+    '--no-tablespaces',
+    '--no-security-labels',
+  ]
+  const restore = start(
+    program(programs, 'pg_restore'),
+    [...flags, '-d', to.database],
+    { env: { ...work.env, ...libpqEnvironment(to) }, stdin: 'pipe' },
+    work,
+  )
   const stopped = async (error: Error): Promise<never> => {
     await Promise.all([dump.stop(), restore.stop()])
     throw error
@@ -87,7 +144,17 @@ export async function copySchemas(
   const flow = pipeline(dump.stdout as Readable, feeding(restore.stdin as Writable)).catch(stopped)
   const [flowed, restored, dumped] = await Promise.allSettled([flow, restore.exit, dump.exit])
   work.signal.throwIfAborted()
-  if (restored.status === 'fulfilled' && restored.value.code !== 0 && restored.value.signal === null) throw whyRestoreFailed(undefined, restored.value.stderr, to)
-  if (dumped.status === 'fulfilled' && dumped.value.code !== 0) throw new UserError('restore-failed', `pg_dump could not read the database beside the target: ${dumped.value.stderr.trim()}`, 'Look into the server’s log, and run this again.')
+  if (
+    restored.status === 'fulfilled' &&
+    restored.value.code !== 0 &&
+    restored.value.signal === null
+  )
+    throw whyRestoreFailed(undefined, restored.value.stderr, to)
+  if (dumped.status === 'fulfilled' && dumped.value.code !== 0)
+    throw new UserError(
+      'restore-failed',
+      `pg_dump could not read the database beside the target: ${dumped.value.stderr.trim()}`,
+      'Look into the server’s log, and run this again.',
+    )
   for (const each of [flowed, restored, dumped]) if (each.status === 'rejected') throw each.reason
 }

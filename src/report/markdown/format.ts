@@ -40,13 +40,20 @@ export function formatAge(milliseconds: number): string {
   const minutes = Math.floor(seconds / 60)
   if (minutes < 60) return formatMany(minutes, 'minute')
   const hours = Math.floor(minutes / 60)
-  if (hours < 24) return minutes % 60 && hours < 6 ? `${formatMany(hours, 'hour')} and ${formatMany(minutes % 60, 'minute')}` : formatMany(hours, 'hour')
+  if (hours < 24)
+    return minutes % 60 && hours < 6
+      ? `${formatMany(hours, 'hour')} and ${formatMany(minutes % 60, 'minute')}`
+      : formatMany(hours, 'hour')
   const days = Math.floor(hours / 24)
-  return hours % 24 && days < 7 ? `${formatMany(days, 'day')} and ${formatMany(hours % 24, 'hour')}` : formatMany(days, 'day')
+  return hours % 24 && days < 7
+    ? `${formatMany(days, 'day')} and ${formatMany(hours % 24, 'hour')}`
+    : formatMany(days, 'day')
 }
 
 /** A point in time from ISO 8601, always UTC, to the second: `2026-11-21 03:10:45 UTC`. What cannot be read comes back as it was. */
 export function formatMoment(iso: string): string {
   const date = new Date(iso)
-  return Number.isNaN(date.getTime()) ? iso : `${date.toISOString().slice(0, 19).replace('T', ' ')} UTC`
+  return Number.isNaN(date.getTime())
+    ? iso
+    : `${date.toISOString().slice(0, 19).replace('T', ' ')} UTC`
 }

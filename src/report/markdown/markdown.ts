@@ -9,12 +9,16 @@ export type Piece = string | number | Markdown
 
 /** A template whose values are escaped, unless they are Markdown already. */
 export function md(parts: TemplateStringsArray, ...values: Piece[]): Markdown {
-  return { markdown: parts.reduce((whole, part, i) => whole + toMarkdown(values[i - 1] as Piece) + part) }
+  return {
+    markdown: parts.reduce((whole, part, i) => whole + toMarkdown(values[i - 1] as Piece) + part),
+  }
 }
 
 /** Puts blocks below each other; empty ones are left out. */
 export function blocks(...all: (Markdown | undefined)[]): Markdown {
-  return { markdown: all.flatMap((block) => (block?.markdown ? [block.markdown] : [])).join('\n\n') }
+  return {
+    markdown: all.flatMap((block) => (block?.markdown ? [block.markdown] : [])).join('\n\n'),
+  }
 }
 
 /** Sentences of plain text in one paragraph, or table cell. */
@@ -30,11 +34,18 @@ export function code(raw: string): Markdown {
   const flat = flatten(raw)
   if (flat === '') return { markdown: '<code>&#32;</code>' }
   if (/^[^`|\\]+$/.test(flat) && flat === flat.trim()) return { markdown: `\`${flat}\`` }
-  return { markdown: `<code>${flat.replace(/[^A-Za-z0-9 /=,()\u00a0-\u{10ffff}-]/gu, reference)}</code>` }
+  return {
+    markdown: `<code>${flat.replace(/[^A-Za-z0-9 /=,()\u00a0-\u{10ffff}-]/gu, reference)}</code>`,
+  }
 }
 
-export function table(head: readonly Piece[], rows: readonly (readonly Piece[])[], align: readonly ('left' | 'right')[] = []): Markdown {
-  const line = (cells: readonly Piece[]): string => `| ${head.map((_, i) => toMarkdown(cells[i] ?? '')).join(' | ')} |`
+export function table(
+  head: readonly Piece[],
+  rows: readonly (readonly Piece[])[],
+  align: readonly ('left' | 'right')[] = [],
+): Markdown {
+  const line = (cells: readonly Piece[]): string =>
+    `| ${head.map((_, i) => toMarkdown(cells[i] ?? '')).join(' | ')} |`
   const rule = head.map((_, i) => (align[i] === 'right' ? '---:' : '---'))
   return { markdown: [line(head), `| ${rule.join(' | ')} |`, ...rows.map(line)].join('\n') }
 }
@@ -53,7 +64,9 @@ export function fence(raw: string, language = ''): Markdown {
 
 /** Folded away until somebody opens it. The title is text: GitHub reads no Markdown there. */
 export function details(title: string, body: Markdown): Markdown {
-  return { markdown: `<details>\n<summary>${escape(title)}</summary>\n\n${body.markdown}\n\n</details>` }
+  return {
+    markdown: `<details>\n<summary>${escape(title)}</summary>\n\n${body.markdown}\n\n</details>`,
+  }
 }
 
 /**
@@ -61,7 +74,8 @@ export function details(title: string, body: Markdown): Markdown {
  * there, and says so. A report within the limit comes back as it is.
  */
 export function truncate(markdown: string, limit: number, unit: 'bytes' | 'characters'): string {
-  const measure = (part: string): number => (unit === 'bytes' ? Buffer.byteLength(part) : part.length)
+  const measure = (part: string): number =>
+    unit === 'bytes' ? Buffer.byteLength(part) : part.length
   const whole = measure(markdown)
   if (whole <= limit) return markdown
   const room = limit - 400
@@ -102,7 +116,10 @@ function escape(raw: string): string {
     .replace(/[&<>|\\`*[\]~$]/g, reference)
     .replace(/(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])/g, reference)
     .replace(/^(\s*)([-+=#])/, (_, space: string, mark: string) => space + reference(mark))
-    .replace(/^(\s*\d+)([.)])(?=\s|$)/, (_, number: string, mark: string) => number + reference(mark))
+    .replace(
+      /^(\s*\d+)([.)])(?=\s|$)/,
+      (_, number: string, mark: string) => number + reference(mark),
+    )
 }
 
 function reference(character: string): string {
@@ -118,5 +135,8 @@ function flatten(raw: string): string {
 function withoutControls(raw: string): string {
   return raw
     .replace(/\u001b\[[0-9;?]*[ -/]*[@-~]/g, '')
-    .replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g, '')
+    .replace(
+      /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g,
+      '',
+    )
 }

@@ -11,33 +11,82 @@ export function warningsPart(warnings: readonly string[]): Markdown | undefined 
 }
 
 /** The inputs to type next, as YAML that can be pasted below `with:`. A list has one value a line. */
-export function inputsPart(inputs: readonly (readonly [name: string, value: string | readonly string[]])[]): Markdown {
-  const lines = (values: readonly string[]): string => ['|', ...values.map((value) => `  ${value.replace(/[\r\n]+/g, ' ').trim()}`)].join('\n')
-  return fence(inputs.map(([name, value]) => `${name}: ${typeof value === 'string' ? yamlValue(value) : lines(value)}`).join('\n'), 'yaml')
+export function inputsPart(
+  inputs: readonly (readonly [name: string, value: string | readonly string[]])[],
+): Markdown {
+  const lines = (values: readonly string[]): string =>
+    ['|', ...values.map((value) => `  ${value.replace(/[\r\n]+/g, ' ').trim()}`)].join('\n')
+  return fence(
+    inputs
+      .map(
+        ([name, value]) =>
+          `${name}: ${typeof value === 'string' ? yamlValue(value) : lines(value)}`,
+      )
+      .join('\n'),
+    'yaml',
+  )
 }
 
 /** The first of a long list, and a sentence that says how many more there are. */
-export function capped<T>(all: readonly T[], show: (items: readonly T[]) => Markdown, noun: string, plural?: string): Markdown {
+export function capped<T>(
+  all: readonly T[],
+  show: (items: readonly T[]) => Markdown,
+  noun: string,
+  plural?: string,
+): Markdown {
   const shown = show(all.slice(0, maxRows))
   const more = all.length - maxRows
-  return more > 0 ? { markdown: `${shown.markdown}\n\n${md`… and ${formatMany(more, noun, plural)} more.`.markdown}` } : shown
+  return more > 0
+    ? {
+        markdown: `${shown.markdown}\n\n${md`… and ${formatMany(more, noun, plural)} more.`.markdown}`,
+      }
+    : shown
 }
 
-export function foldedList(title: string, items: readonly string[], as: (raw: string) => Markdown = code): Markdown | undefined {
+export function foldedList(
+  title: string,
+  items: readonly string[],
+  as: (raw: string) => Markdown = code,
+): Markdown | undefined {
   if (items.length === 0) return undefined
-  return details(title, capped(items, (some) => list(some.map(as)), 'entry', 'entries'))
+  return details(
+    title,
+    capped(items, (some) => list(some.map(as)), 'entry', 'entries'),
+  )
 }
 
 /** The steps of a restore; those done are marked. */
 export function planTable(plan: readonly { step: string; done: boolean }[]): Markdown {
-  return table(['', 'Step'], plan.map((each) => [each.done ? '✅' : '▢', text(each.step)]))
+  return table(
+    ['', 'Step'],
+    plan.map((each) => [each.done ? '✅' : '▢', text(each.step)]),
+  )
 }
 
 /** What came of a command after a restore. `all` says how things stand when it failed. */
-export function commandPart({ command, failed, took, output }: { command: string; failed?: string; took: number; output: string }, all: string): Markdown {
+export function commandPart(
+  {
+    command,
+    failed,
+    took,
+    output,
+  }: { command: string; failed?: string; took: number; output: string },
+  all: string,
+): Markdown {
   const written = output.trim() === '' ? md`Nothing.` : fence(output, 'text')
-  const ended = failed === undefined ? undefined : blocks(md`**The post-command ${failed}.** ${all} Run the command again when its cause is mended; what it wrote is below.`)
-  return blocks(ended, details(`The post-command (${formatDuration(took)})`, blocks(fence(command, 'bash'), md`It wrote:`, written)))
+  const ended =
+    failed === undefined
+      ? undefined
+      : blocks(
+          md`**The post-command ${failed}.** ${all} Run the command again when its cause is mended; what it wrote is below.`,
+        )
+  return blocks(
+    ended,
+    details(
+      `The post-command (${formatDuration(took)})`,
+      blocks(fence(command, 'bash'), md`It wrote:`, written),
+    ),
+  )
 }
 
 /** The SQL that swaps the names of two databases, sessions and all. */
@@ -60,17 +109,29 @@ export function quote(name: string): string {
 
 /** `schema.name`, as reports write it, with every part in quotes: for SQL, where a bare word may be a keyword. */
 export function sqlName(name: string): string {
-  return [...name.matchAll(/"((?:[^"]|"")+)"|([^".]+)/g)].map(([, quoted, bare]) => (quoted === undefined ? quote(bare ?? '') : `"${quoted}"`)).join('.')
+  return [...name.matchAll(/"((?:[^"]|"")+)"|([^".]+)/g)]
+    .map(([, quoted, bare]) => (quoted === undefined ? quote(bare ?? '') : `"${quoted}"`))
+    .join('.')
 }
 
 function yamlValue(value: string): string {
   const flat = value.replace(/[\r\n]+/g, ' ')
-  return /^[A-Za-z][\w./-]*$/.test(flat) || /^\$\{\{ [\w.]+ \}\}$/.test(flat) ? flat : `'${flat.replaceAll("'", "''")}'`
+  return /^[A-Za-z][\w./-]*$/.test(flat) || /^\$\{\{ [\w.]+ \}\}$/.test(flat)
+    ? flat
+    : `'${flat.replaceAll("'", "''")}'`
 }
 
 /** What is in what, from the outside in. */
-export function fileForm({ layers, format }: Pick<ExternalDumpResult, 'layers' | 'format'>): string {
+export function fileForm({
+  layers,
+  format,
+}: Pick<ExternalDumpResult, 'layers' | 'format'>): string {
   return [...layers, formats[format]].join(' → ')
 }
 
-const formats: Record<ExternalDumpResult['format'], string> = { sql: 'plain SQL', custom: 'custom archive', tar: 'tar of pg_dump', directory: 'tar of a folder' }
+const formats: Record<ExternalDumpResult['format'], string> = {
+  sql: 'plain SQL',
+  custom: 'custom archive',
+  tar: 'tar of pg_dump',
+  directory: 'tar of a folder',
+}

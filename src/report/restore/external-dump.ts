@@ -1,16 +1,40 @@
 import type { RestoreExternalResult } from '../../restore/swap/external-dump.ts'
-import { formatBytes, formatCount, formatDuration, formatMany, formatMoment } from '../markdown/format.ts'
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatMany,
+  formatMoment,
+} from '../markdown/format.ts'
 import { blocks, code, details, type Markdown, md, table, text } from '../markdown/markdown.ts'
 import { timeline } from '../markdown/mermaid.ts'
 import { commandPart, fileForm, foldedList, warningsPart } from '../markdown/sections.ts'
 import { cleanedPart } from './clean.ts'
-import { differencePart, keptPart, nextDryPart, planPart, safetyPart, timePart, undoPart } from './sections.ts'
+import {
+  differencePart,
+  keptPart,
+  nextDryPart,
+  planPart,
+  safetyPart,
+  timePart,
+  undoPart,
+} from './sections.ts'
 import { targetPart } from './target-facts.ts'
 
 /** One line for the log. */
-export function restoreExternalVerdict({ dryRun, target, file, rows, tables, previousDatabase, safetyBackup }: RestoreExternalResult): string {
+export function restoreExternalVerdict({
+  dryRun,
+  target,
+  file,
+  rows,
+  tables,
+  previousDatabase,
+  safetyBackup,
+}: RestoreExternalResult): string {
   if (dryRun) return `Dry run: nothing was touched. ${file.name} would be restored into ${target}.`
-  const kept = previousDatabase ? ` The database as it was before is kept as ${previousDatabase}.` : ''
+  const kept = previousDatabase
+    ? ` The database as it was before is kept as ${previousDatabase}.`
+    : ''
   const stored = safetyBackup ? ` It was backed up first, as ${safetyBackup.id}.` : ''
   return `Restored ${target} from ${file.name}: ${formatMany(rows, 'row')} in ${formatMany(tables, 'table')}, counted and not compared: nothing tells what there should be.${kept}${stored}`
 }
@@ -36,8 +60,12 @@ export function restoreExternalReport(result: RestoreExternalResult): string {
         unknownPart(),
         lossPart(result),
         warningsPart([...timePart(result), ...result.warnings]),
-        result.postCommand && commandPart(result.postCommand, 'The restore itself is done: the database is in place.'),
-        differencePart(result, md`The tables and rows were counted before the SQL of \`prepare\` ran.`),
+        result.postCommand &&
+          commandPart(result.postCommand, 'The restore itself is done: the database is in place.'),
+        differencePart(
+          result,
+          md`The tables and rows were counted before the SQL of \`prepare\` ran.`,
+        ),
         undoPart(result),
         keptPart(result),
         safetyPart(result),
@@ -49,11 +77,24 @@ export function restoreExternalReport(result: RestoreExternalResult): string {
 }
 
 function titlePart({ target, mode, postCommand }: RestoreExternalResult): Markdown {
-  if (postCommand?.failed !== undefined) return md`## ❌ ${code(target)} is restored, but the post-command failed`
-  return mode === 'new' ? md`## ⚠️ ${code(target)} made from a file, and not compared` : md`## ⚠️ ${code(target)} restored from a file and swapped in, and not compared`
+  if (postCommand?.failed !== undefined)
+    return md`## ❌ ${code(target)} is restored, but the post-command failed`
+  return mode === 'new'
+    ? md`## ⚠️ ${code(target)} made from a file, and not compared`
+    : md`## ⚠️ ${code(target)} restored from a file and swapped in, and not compared`
 }
 
-function figuresPart({ target, mode, rows, tables, largeObjects, bytes, timings, sessionsEnded, file }: RestoreExternalResult): Markdown {
+function figuresPart({
+  target,
+  mode,
+  rows,
+  tables,
+  largeObjects,
+  bytes,
+  timings,
+  sessionsEnded,
+  file,
+}: RestoreExternalResult): Markdown {
   const objects = largeObjects === 0 ? '' : `, ${formatMany(largeObjects, 'large object')}`
   const all = md`${formatMany(rows, 'row')} in ${formatMany(tables, 'table')}${objects} from ${formatBytes(bytes)} of ${code(file.name)}, in ${formatDuration(timings.total)}.`
   if (mode === 'new') return md`${all} Nobody saw the new database before it was done.`
@@ -66,7 +107,9 @@ function unknownPart(): Markdown {
 
 function lossPart({ previousDatabase, safetyBackup }: RestoreExternalResult): Markdown | undefined {
   if (previousDatabase === undefined) return undefined
-  const stored = safetyBackup ? md`, and up to ${formatMoment(safetyBackup.snapshotAt)} in the safety backup ${code(safetyBackup.id)}` : md``
+  const stored = safetyBackup
+    ? md`, and up to ${formatMoment(safetyBackup.snapshotAt)} in the safety backup ${code(safetyBackup.id)}`
+    : md``
   return md`What was in the database and is not in the file is only in ${code(previousDatabase)}${stored}.`
 }
 
@@ -76,11 +119,25 @@ function factsPart(result: RestoreExternalResult): Markdown {
     ['File', file.name],
     ['Form', fileForm(file)],
     ['Size', formatBytes(bytes)],
-    ...(versions.server ? [['Dumped from', `PostgreSQL ${versions.server}${versions.client ? `, by pg_dump ${versions.client}` : ''}`]] : []),
+    ...(versions.server
+      ? [
+          [
+            'Dumped from',
+            `PostgreSQL ${versions.server}${versions.client ? `, by pg_dump ${versions.client}` : ''}`,
+          ],
+        ]
+      : []),
     ['Target’s PostgreSQL', server.target],
     ...(dryRun ? [] : [['Large objects', formatCount(result.largeObjects)]]),
     ...(owner === 'drop' ? [['Owners and grants', 'left out (owner: drop)']] : []),
-    ...(objective ? [['Time until it was back', `${formatDuration(objective.took)}; max-restore-time is ${formatDuration(objective.limit)}: ${objective.held ? 'held' : 'not held'}`]] : []),
+    ...(objective
+      ? [
+          [
+            'Time until it was back',
+            `${formatDuration(objective.took)}; max-restore-time is ${formatDuration(objective.limit)}: ${objective.held ? 'held' : 'not held'}`,
+          ],
+        ]
+      : []),
   ]
   return details(
     'Details',
@@ -95,7 +152,11 @@ function factsPart(result: RestoreExternalResult): Markdown {
             { name: 'Swap', milliseconds: timings.swap },
             { name: 'Post-command', milliseconds: timings.command ?? 0 },
           ]),
-      table(['', ''], rows.map((row) => row.map((cell) => text(cell))), ['left', 'left']),
+      table(
+        ['', ''],
+        rows.map((row) => row.map((cell) => text(cell))),
+        ['left', 'left'],
+      ),
       foldedList('Roles that it names', result.roles),
     ),
   )

@@ -1,11 +1,25 @@
 import type { RestoreResult } from '../../restore/result.ts'
-import { formatAge, formatBytes, formatDuration, formatMany, formatMoment } from '../markdown/format.ts'
+import {
+  formatAge,
+  formatBytes,
+  formatDuration,
+  formatMany,
+  formatMoment,
+} from '../markdown/format.ts'
 import { blocks, code, details, type Markdown, md, table } from '../markdown/markdown.ts'
 import { timeline } from '../markdown/mermaid.ts'
 import { commandPart, warningsPart } from '../markdown/sections.ts'
 import { cleanedPart } from './clean.ts'
 import { inPlaceReport, inPlaceVerdict } from './in-place.ts'
-import { differencePart, keptPart, nextDryPart, planPart, safetyPart, timePart, undoPart } from './sections.ts'
+import {
+  differencePart,
+  keptPart,
+  nextDryPart,
+  planPart,
+  safetyPart,
+  timePart,
+  undoPart,
+} from './sections.ts'
 import { tablesReport, tablesVerdict } from './tables.ts'
 import { targetPart } from './target-facts.ts'
 
@@ -13,8 +27,11 @@ import { targetPart } from './target-facts.ts'
 export function restoreVerdict(result: RestoreResult): string {
   if (result.part) return tablesVerdict(result, result.part)
   if (result.inPlace) return inPlaceVerdict(result)
-  if (result.dryRun) return `Dry run: nothing was touched. Backup ${result.id} would be restored into ${result.target}.`
-  const kept = result.previousDatabase ? ` The database as it was before is kept as ${result.previousDatabase}.` : ''
+  if (result.dryRun)
+    return `Dry run: nothing was touched. Backup ${result.id} would be restored into ${result.target}.`
+  const kept = result.previousDatabase
+    ? ` The database as it was before is kept as ${result.previousDatabase}.`
+    : ''
   const stored = result.safetyBackup ? ` It was backed up first, as ${result.safetyBackup.id}.` : ''
   return `Restored ${result.target} from backup ${result.id}: ${formatMany(result.rows, 'row')} in ${formatMany(result.tables, 'table')}, as of ${formatMoment(result.snapshotAt)}.${kept}${stored}`
 }
@@ -40,8 +57,15 @@ export function restoreReport(result: RestoreResult): string {
         figuresPart(result),
         lossPart(result),
         warningsPart([...timePart(result), ...result.warnings]),
-        result.postCommand && commandPart(result.postCommand, 'The restore itself is done: the database is in place, and was compared with the backup.'),
-        differencePart(result, md`The comparison came before the SQL of \`prepare\`: the database differs from the backup by what that did.`),
+        result.postCommand &&
+          commandPart(
+            result.postCommand,
+            'The restore itself is done: the database is in place, and was compared with the backup.',
+          ),
+        differencePart(
+          result,
+          md`The comparison came before the SQL of \`prepare\`: the database differs from the backup by what that did.`,
+        ),
         undoPart(result),
         keptPart(result),
         safetyPart(result),
@@ -54,8 +78,11 @@ export function restoreReport(result: RestoreResult): string {
 
 function titlePart(result: RestoreResult): Markdown {
   const target = code(result.target)
-  if (result.postCommand?.failed !== undefined) return md`## ❌ ${target} is restored, but the post-command failed`
-  return result.mode === 'new' ? md`## ✅ ${target} made from a backup, and compared` : md`## ✅ ${target} restored, compared and swapped in`
+  if (result.postCommand?.failed !== undefined)
+    return md`## ❌ ${target} is restored, but the post-command failed`
+  return result.mode === 'new'
+    ? md`## ✅ ${target} made from a backup, and compared`
+    : md`## ✅ ${target} restored, compared and swapped in`
 }
 
 function figuresPart(result: RestoreResult): Markdown {
@@ -65,9 +92,14 @@ function figuresPart(result: RestoreResult): Markdown {
 }
 
 function lossPart(result: RestoreResult): Markdown {
-  if (result.definitionsOnly) return md`It has the definitions as they were at **${formatMoment(result.snapshotAt)}**, and no rows.`
-  const where = result.previousDatabase ? md` is only in ${code(result.previousDatabase)}` : md` is not in it`
-  const stored = result.safetyBackup ? md`, and up to ${formatMoment(result.safetyBackup.snapshotAt)} in the safety backup ${code(result.safetyBackup.id)}` : md``
+  if (result.definitionsOnly)
+    return md`It has the definitions as they were at **${formatMoment(result.snapshotAt)}**, and no rows.`
+  const where = result.previousDatabase
+    ? md` is only in ${code(result.previousDatabase)}`
+    : md` is not in it`
+  const stored = result.safetyBackup
+    ? md`, and up to ${formatMoment(result.safetyBackup.snapshotAt)} in the safety backup ${code(result.safetyBackup.id)}`
+    : md``
   return md`The backup holds all that was committed before **${formatMoment(result.snapshotAt)}**. Data written after that (the ${formatAge(result.age)} since)${where}${stored}.`
 }
 
@@ -95,7 +127,14 @@ function factsPart(result: RestoreResult): Markdown {
           ['Size stored', formatBytes(result.bytes)],
           ['Backup’s PostgreSQL', result.server.backup],
           ['Target’s PostgreSQL', result.server.target],
-          ...(objective ? [['Time until it was back', `${formatDuration(objective.took)}; max-restore-time is ${formatDuration(objective.limit)}: ${objective.held ? 'held' : 'not held'}`]] : []),
+          ...(objective
+            ? [
+                [
+                  'Time until it was back',
+                  `${formatDuration(objective.took)}; max-restore-time is ${formatDuration(objective.limit)}: ${objective.held ? 'held' : 'not held'}`,
+                ],
+              ]
+            : []),
         ],
       ),
     ),

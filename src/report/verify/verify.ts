@@ -1,8 +1,30 @@
 import type { CheckResult } from '../../verify/user-checks.ts'
-import { levels, isPassing, verdictOf, type Difference, type Level } from '../../repository/level.ts'
+import {
+  levels,
+  isPassing,
+  verdictOf,
+  type Difference,
+  type Level,
+} from '../../repository/level.ts'
 import type { VerifyResult } from '../../verify/verify.ts'
-import { formatAge, formatBytes, formatDuration, formatMany, formatMoment } from '../markdown/format.ts'
-import { blocks, code, details, fence, list, md, table, text, type Markdown } from '../markdown/markdown.ts'
+import {
+  formatAge,
+  formatBytes,
+  formatDuration,
+  formatMany,
+  formatMoment,
+} from '../markdown/format.ts'
+import {
+  blocks,
+  code,
+  details,
+  fence,
+  list,
+  md,
+  table,
+  text,
+  type Markdown,
+} from '../markdown/markdown.ts'
 import { timeline } from '../markdown/mermaid.ts'
 import { fallenText, objectivesPart } from './objectives.ts'
 import { capped, inputsPart, warningsPart } from '../markdown/sections.ts'
@@ -10,7 +32,8 @@ import { capped, inputsPart, warningsPart } from '../markdown/sections.ts'
 /** What each level says about a backup. */
 const meanings: Record<Exclude<Level, 'none'>, string> = {
   stored: 'every object is there, whole, with the digest that the manifest names',
-  readable: 'it decrypts, every archive reads to its end, and has the tables that the manifest names',
+  readable:
+    'it decrypts, every archive reads to its end, and has the tables that the manifest names',
   restored: 'it was loaded into an empty database without an error',
   counted: 'every table has the rows that it had at the snapshot',
   identical: 'content, schema, sequences and large objects are what they were at the snapshot',
@@ -51,7 +74,9 @@ function headline(result: VerifyResult): Markdown {
   const label = code(result.label)
   switch (verdictOf(result)) {
     case 'proven':
-      return result.level === 'accepted' ? md`## ✅ Backup of ${label} proven: it restores, is identical, and passes your checks` : md`## ✅ Backup of ${label} proven: it restores, and is identical`
+      return result.level === 'accepted'
+        ? md`## ✅ Backup of ${label} proven: it restores, is identical, and passes your checks`
+        : md`## ✅ Backup of ${label} proven: it restores, and is identical`
     case 'reached':
       return md`## ✅ Backup of ${label} ${result.level}: as far as was asked, and nothing speaks against it`
     case 'limited':
@@ -68,25 +93,34 @@ function headline(result: VerifyResult): Markdown {
 export function verifyReport(result: VerifyResult): string {
   const verdict = verdictOf(result)
   const loss = md`If the database were lost now: data written after **${formatMoment(result.snapshotAt)}** (${formatAge(result.age)} ago when this was verified) is not in this backup.`
-  const stopped = result.stoppedBy ? md`**What stopped it:** ${result.stoppedBy}` : result.limit ? md`**Its limit:** ${result.limit}` : undefined
+  const stopped = result.stoppedBy
+    ? md`**What stopped it:** ${result.stoppedBy}`
+    : result.limit
+      ? md`**Its limit:** ${result.limit}`
+      : undefined
   const warnings = warningsPart([...result.warnings, ...fallenText(result.id, result.fallen)])
-  return `${blocks(
-    headline(result),
-    stopped,
-    md`${figures(result)}`,
-    isPassing(verdict) ? loss : undefined,
-    warnings,
-    levelTable(result),
-    objectivesPart(result.objectives),
-    checksPart(result.checks),
-    differencesPart(result.differences),
-    nextPart(result),
-    factsPart(result),
-  ).markdown}\n`
+  return `${
+    blocks(
+      headline(result),
+      stopped,
+      md`${figures(result)}`,
+      isPassing(verdict) ? loss : undefined,
+      warnings,
+      levelTable(result),
+      objectivesPart(result.objectives),
+      checksPart(result.checks),
+      differencesPart(result.differences),
+      nextPart(result),
+      factsPart(result),
+    ).markdown
+  }\n`
 }
 
 function figures({ tables, limit, rows, bytes, timings }: VerifyResult): string {
-  const held = tables === 0 && limit !== undefined ? 'Rows and tables were not counted' : `${formatMany(rows, 'row')} in ${formatMany(tables, 'table')}`
+  const held =
+    tables === 0 && limit !== undefined
+      ? 'Rows and tables were not counted'
+      : `${formatMany(rows, 'row')} in ${formatMany(tables, 'table')}`
   const times = [
     ...(timings.restore === undefined ? [] : [`restored in ${formatDuration(timings.restore)}`]),
     ...(timings.compare === undefined ? [] : [`compared in ${formatDuration(timings.compare)}`]),
@@ -98,7 +132,9 @@ function levelTable(result: VerifyResult): Markdown {
   const reached = levels.indexOf(result.level)
   const verdict = verdictOf(result)
   const checked = result.checks.length > 0
-  const rungs = (levels.slice(1) as (keyof typeof meanings)[]).filter((level) => level !== 'accepted' || checked || result.asked === level)
+  const rungs = (levels.slice(1) as (keyof typeof meanings)[]).filter(
+    (level) => level !== 'accepted' || checked || result.asked === level,
+  )
   return table(
     ['', 'Level', 'What it says'],
     rungs.map((level, i) => {
@@ -115,8 +151,24 @@ function checksPart(checks: readonly CheckResult[]): Markdown | undefined {
   const command = checks.find(({ output }) => output)
   return blocks(
     md`### ${formatMany(checks.length, 'check')} of your own`,
-    capped(failedFirst, (some) => table(['', 'Check', 'It', 'Took'], some.map(({ name, passed, outcome, took }) => [passed ? '✅' : '❌', name, text(outcome), formatDuration(took)]), ['left', 'left', 'left', 'right']), 'check'),
-    command?.output ? details(`What ${command.name} wrote`, fence(command.output, 'text')) : undefined,
+    capped(
+      failedFirst,
+      (some) =>
+        table(
+          ['', 'Check', 'It', 'Took'],
+          some.map(({ name, passed, outcome, took }) => [
+            passed ? '✅' : '❌',
+            name,
+            text(outcome),
+            formatDuration(took),
+          ]),
+          ['left', 'left', 'left', 'right'],
+        ),
+      'check',
+    ),
+    command?.output
+      ? details(`What ${command.name} wrote`, fence(command.output, 'text'))
+      : undefined,
   )
 }
 
@@ -138,15 +190,23 @@ function nextPart(result: VerifyResult): Markdown {
   const verdict = verdictOf(result)
   if (verdict === 'check-failed')
     return md`**Next:** look at what the check says of the data. If it is right, the database itself was so at ${formatMoment(result.snapshotAt)}: an older backup may be better (\`backup: 'before: …'\`). If it is wrong, mend the check.`
-  if (verdict === 'short') return md`**Next:** see to what its limit names, or ask for the level ${result.level}. Nothing was found that speaks against this backup.`
-  if (verdict === 'reached') return md`**Next:** what is beyond the level ${result.level} is not known of it. Leave \`level\` out to restore and compare it.`
+  if (verdict === 'short')
+    return md`**Next:** see to what its limit names, or ask for the level ${result.level}. Nothing was found that speaks against this backup.`
+  if (verdict === 'reached')
+    return md`**Next:** what is beyond the level ${result.level} is not known of it. Leave \`level\` out to restore and compare it.`
   if (isPassing(verdict)) {
     const inputs = inputsPart([
       ['label', result.label],
       ['backup', result.id],
       ['dry-run', 'true'],
     ])
-    return details('To restore from it', blocks(md`Run \`restore\` with these beside \`storage\`, \`decrypt-with\`, \`target-url\` and \`confirm\`; it prints its plan, and does it without \`dry-run\`:`, inputs))
+    return details(
+      'To restore from it',
+      blocks(
+        md`Run \`restore\` with these beside \`storage\`, \`decrypt-with\`, \`target-url\` and \`confirm\`; it prints its plan, and does it without \`dry-run\`:`,
+        inputs,
+      ),
+    )
   }
   return blocks(
     md`**Next:**`,
@@ -177,11 +237,25 @@ function factsPart(result: VerifyResult): Markdown {
           ['Read from', code(result.location)],
           ['Snapshot', formatMoment(result.snapshotAt)],
           ['Backup’s PostgreSQL', server.backup],
-          ...(server.scratch === undefined ? [] : [['Restored on PostgreSQL', server.own ? `${server.scratch}, started for this and destroyed` : `${server.scratch}, from scratch-url`]]),
+          ...(server.scratch === undefined
+            ? []
+            : [
+                [
+                  'Restored on PostgreSQL',
+                  server.own
+                    ? `${server.scratch}, started for this and destroyed`
+                    : `${server.scratch}, from scratch-url`,
+                ],
+              ]),
           ['Whole run', formatDuration(timings.total)],
         ],
       ),
-      result.allowed.length > 0 ? blocks(md`Messages that were let pass, known to be harmless:`, list(result.allowed.map((each) => text(each)))) : undefined,
+      result.allowed.length > 0
+        ? blocks(
+            md`Messages that were let pass, known to be harmless:`,
+            list(result.allowed.map((each) => text(each))),
+          )
+        : undefined,
     ),
   )
 }

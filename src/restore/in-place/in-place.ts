@@ -9,14 +9,25 @@ import type { Depth } from '../../postgres/fingerprint/fingerprint.ts'
 import { printSchema } from '../../postgres/fingerprint/schema.ts'
 import { type Psql, PsqlError, startPsql } from '../../postgres/pg-restore/psql.ts'
 import { restoreText, type TextOptions } from '../../postgres/pg-restore/to-script.ts'
-import { type ArchiveEntry, type Contents, listEntries, readContents } from '../../postgres/pg-restore/toc.ts'
+import {
+  type ArchiveEntry,
+  type Contents,
+  listEntries,
+  readContents,
+} from '../../postgres/pg-restore/toc.ts'
 import { findPrograms, type Programs } from '../../postgres/programs/find-programs.ts'
 import { type DropPlan, planDrops } from '../../postgres/tables/empty-database.ts'
 import type { FoundBackup } from '../../repository/listing.ts'
 import { totalsOf } from '../../repository/manifest.ts'
 import { dataArchivesOf, fetchArchive, baseOf, withArchive } from '../../repository/read.ts'
 import type { Work } from '../../work.ts'
-import { beginResult, finishRestore, orderedPlan, takeSafetyBackup, commonSteps } from '../live-target.ts'
+import {
+  beginResult,
+  finishRestore,
+  orderedPlan,
+  takeSafetyBackup,
+  commonSteps,
+} from '../live-target.ts'
 import type { RestoreOptions } from '../options.ts'
 import type { PlanStep } from '../plan.ts'
 import { lockTarget } from '../preconditions.ts'
@@ -51,12 +62,26 @@ interface Fetched {
  * Restores inside the target itself, for platforms that cannot create databases: one transaction empties it, fills it, compares it with the fingerprint, and
  * only then commits. Whatever fails or is killed before leaves the target as it was. All its tables are locked meanwhile.
  */
-export async function restoreInPlace(backup: FoundBackup, options: RestoreOptions, work: Work): Promise<RestoreResult> {
+export async function restoreInPlace(
+  backup: FoundBackup,
+  options: RestoreOptions,
+  work: Work,
+): Promise<RestoreResult> {
   const started = Date.now()
   const { manifest } = backup
   const { contents = 'all', owner = 'keep' } = options
-  if (contents === 'data') throw new UserError('bad-input', 'contents is "data", and mode: in-place makes everything anew.', 'To put back rows into tables that are there, name them with tables or schemas, and write replace: true and contents: data.')
-  if (typeof owner === 'object') throw new UserError('bad-input', 'owner maps roles, and mode is "in-place".', 'Write owner: keep or owner: drop.')
+  if (contents === 'data')
+    throw new UserError(
+      'bad-input',
+      'contents is "data", and mode: in-place makes everything anew.',
+      'To put back rows into tables that are there, name them with tables or schemas, and write replace: true and contents: data.',
+    )
+  if (typeof owner === 'object')
+    throw new UserError(
+      'bad-input',
+      'owner maps roles, and mode is "in-place".',
+      'Write owner: keep or owner: drop.',
+    )
   options.known?.({ id: manifest.id })
   const target = options.target.database
   const session = await connect(options.target, work)
@@ -65,21 +90,58 @@ export async function restoreInPlace(backup: FoundBackup, options: RestoreOption
     const emptying = await planDrops(session, manifest.fingerprint.supplement.extensions)
     const { obstacles, warnings } = await findInPlaceObstacles(session, backup, owner, emptying)
     if (obstacles[0] && !options.dryRun) throw obstacles[0]
-    const programs = { archive: await findPrograms(manifest.source.major, ['pg_restore', 'pg_dump'], options.bindirs, work), server: await findPrograms(session.major, ['pg_dump', 'psql'], options.bindirs, work) }
+    const programs = {
+      archive: await findPrograms(
+        manifest.source.major,
+        ['pg_restore', 'pg_dump'],
+        options.bindirs,
+        work,
+      ),
+      server: await findPrograms(session.major, ['pg_dump', 'psql'], options.bindirs, work),
+    }
     const steps = planOfInPlace(backup, target, contents)
-    const inPlace: RestoredInPlace = { contents, compared: manifest.fingerprint.kind, kept: emptying.kept.filter((name) => name !== 'plpgsql'), locks: { needed: 0, capacity: 0 }, differences: [], schemaCompared: false }
+    const inPlace: RestoredInPlace = {
+      contents,
+      compared: manifest.fingerprint.kind,
+      kept: emptying.kept.filter((name) => name !== 'plpgsql'),
+      locks: { needed: 0, capacity: 0 },
+      differences: [],
+      schemaCompared: false,
+    }
     const around = commonSteps(options, options.safetyBackup !== false, target, manifest)
     const begun = beginResult(backup, options, session)
-    const result: RestoreResult = { ...begun, ...totalsOf(manifest), ...(contents === 'schema' ? { rows: 0 } : {}), warnings: [...begun.warnings, ...warnings], plan: orderedPlan({ ...around, ...steps }), inPlace }
+    const result: RestoreResult = {
+      ...begun,
+      ...totalsOf(manifest),
+      ...(contents === 'schema' ? { rows: 0 } : {}),
+      warnings: [...begun.warnings, ...warnings],
+      plan: orderedPlan({ ...around, ...steps }),
+      inPlace,
+    }
     const connection = await withEventTriggersOff(session, options.target)
-    const task: InPlace = { backup, options, session, connection, programs, emptying, steps, result, inPlace }
+    const task: InPlace = {
+      backup,
+      options,
+      session,
+      connection,
+      programs,
+      emptying,
+      steps,
+      result,
+      inPlace,
+    }
     await withFolder(work, async (folder) => {
       const fetched = await fetchBase(task, folder, work)
       const counted = await countLocks(session, emptying, fetched.entries, manifest)
       inPlace.locks = counted.locks
       if (options.dryRun) {
         const guarded = { session, target: options.target, exists: true, backup, owner }
-        result.facts = await describeTarget(guarded, [...obstacles, ...counted.obstacles], programs.server, work)
+        result.facts = await describeTarget(
+          guarded,
+          [...obstacles, ...counted.obstacles],
+          programs.server,
+          work,
+        )
         return
       }
       if (counted.obstacles[0]) throw counted.obstacles[0]
@@ -87,7 +149,13 @@ export async function restoreInPlace(backup: FoundBackup, options: RestoreOption
       await takeSafetyBackup(result, options, backup, around.safety, work)
       await inOneTransaction(task, fetched, work)
     })
-    if (!options.dryRun) await finishRestore(result, options, { started, programs: programs.server, command: around.command }, work)
+    if (!options.dryRun)
+      await finishRestore(
+        result,
+        options,
+        { started, programs: programs.server, command: around.command },
+        work,
+      )
     result.timings.total = Date.now() - started
     return result
   } finally {
@@ -96,7 +164,11 @@ export async function restoreInPlace(backup: FoundBackup, options: RestoreOption
 }
 
 /** Before anything is done, on a dry run too: the locks are counted by what is in it. */
-async function fetchBase({ backup, options, programs }: InPlace, folder: string, work: Work): Promise<Fetched> {
+async function fetchBase(
+  { backup, options, programs }: InPlace,
+  folder: string,
+  work: Work,
+): Promise<Fetched> {
   const base = `${folder}/base.dump`
   await fetchArchive(backup, baseOf(backup), options.identities, base, work)
   return { folder, base, entries: await listEntries(programs.archive, base, work) }
@@ -104,7 +176,8 @@ async function fetchBase({ backup, options, programs }: InPlace, folder: string,
 
 const comparable: Record<Depth, string> = {
   content: 'rows, content, sequences and large objects',
-  counts: 'rows, sequences and how many large objects there are (content was not measured: fingerprint: counts)',
+  counts:
+    'rows, sequences and how many large objects there are (content was not measured: fingerprint: counts)',
   none: 'sequences and extensions (nothing else was measured: fingerprint: none)',
 }
 
@@ -112,10 +185,20 @@ function planOfInPlace({ manifest }: FoundBackup, target: string, contents: stri
   const { kind } = manifest.fingerprint
   const step = (text: string): PlanStep => ({ step: text, done: false })
   return {
-    empty: step(`Begin one transaction in "${target}", and drop all that is in it (sessions that use it are waited for)`),
-    load: step(`Restore ${manifest.id} of "${manifest.source.database}" (as of ${manifest.snapshot.at}) in its place${contents === 'schema' ? ', definitions only' : ''}`),
-    compare: step(contents === 'schema' ? 'See that every table is there' : `Compare ${comparable[kind]} with the fingerprint, in the same transaction`),
-    commit: step(kind === 'none' ? 'Commit, and ANALYZE' : 'Commit, ANALYZE, and compare the schema'),
+    empty: step(
+      `Begin one transaction in "${target}", and drop all that is in it (sessions that use it are waited for)`,
+    ),
+    load: step(
+      `Restore ${manifest.id} of "${manifest.source.database}" (as of ${manifest.snapshot.at}) in its place${contents === 'schema' ? ', definitions only' : ''}`,
+    ),
+    compare: step(
+      contents === 'schema'
+        ? 'See that every table is there'
+        : `Compare ${comparable[kind]} with the fingerprint, in the same transaction`,
+    ),
+    commit: step(
+      kind === 'none' ? 'Commit, and ANALYZE' : 'Commit, ANALYZE, and compare the schema',
+    ),
   }
 }
 
@@ -130,7 +213,8 @@ async function inOneTransaction(task: InPlace, fetched: Fetched, work: Work): Pr
     work.log.info('Emptying the target, inside the transaction')
     await psql.run(emptying.sql)
     steps.empty.done = true
-    if (result.safetyBackup) inPlace.unsaved = await sinceSnapshot(session, result.safetyBackup.snapshotAt)
+    if (result.safetyBackup)
+      inPlace.unsaved = await sinceSnapshot(session, result.safetyBackup.snapshotAt)
     await load(task, psql, fetched, work)
     steps.load.done = true
     result.timings.restore = Date.now() - started
@@ -138,7 +222,12 @@ async function inOneTransaction(task: InPlace, fetched: Fetched, work: Work): Pr
     const all = await compareInside(psql, backup, inPlace.contents)
     result.warnings.push(...all.filter(isOtherVersion).map(otherVersionText))
     const [first] = all.filter((one) => !isOtherVersion(one))
-    if (first) throw new UserError('restored-differs', `What was restored is not what the backup's fingerprint says (${first.object}: expected ${first.expected}, found ${first.found}). All was rolled back: the target is as it was.`, 'Verify the backup to see all differences, or restore another one.')
+    if (first)
+      throw new UserError(
+        'restored-differs',
+        `What was restored is not what the backup's fingerprint says (${first.object}: expected ${first.expected}, found ${first.found}). All was rolled back: the target is as it was.`,
+        'Verify the backup to see all differences, or restore another one.',
+      )
     steps.compare.done = true
     result.timings.compare = Date.now() - comparing
     work.signal.throwIfAborted()
@@ -147,19 +236,34 @@ async function inOneTransaction(task: InPlace, fetched: Fetched, work: Work): Pr
     result.timings.swap = Date.now() - committing
     steps.commit.done = true
     work.log.info('Committed: the target holds what the backup has')
-    await afterwards('ANALYZE failed', 'run it by hand, or queries are slow until autovacuum has', result, () => psql.run('ANALYZE'), work)
+    await afterwards(
+      'ANALYZE failed',
+      'run it by hand, or queries are slow until autovacuum has',
+      result,
+      () => psql.run('ANALYZE'),
+      work,
+    )
   } catch (error) {
     if ((error as { code?: string }).code !== 'commit-unknown') work.signal.throwIfAborted()
     throw error instanceof PsqlError ? await whyRolledBack(error, session, options) : error
   } finally {
     await psql.stop()
   }
-  await afterwards('The schema was not compared', 'the rest was, before the commit', result, () => compareSchema(task, work), work)
+  await afterwards(
+    'The schema was not compared',
+    'the rest was, before the commit',
+    result,
+    () => compareSchema(task, work),
+    work,
+  )
 }
 
 /** Milliseconds from a snapshot until now, by the server's clock, which told when that was. */
 async function sinceSnapshot(session: Session, at: string): Promise<number> {
-  const [row] = await session.query<{ ms: number }>('SELECT (extract(epoch FROM pg_catalog.clock_timestamp() - $1::pg_catalog.timestamptz) * 1000)::float8 AS ms', [at])
+  const [row] = await session.query<{ ms: number }>(
+    'SELECT (extract(epoch FROM pg_catalog.clock_timestamp() - $1::pg_catalog.timestamptz) * 1000)::float8 AS ms',
+    [at],
+  )
   return Math.max(0, row?.ms ?? 0)
 }
 
@@ -169,12 +273,23 @@ async function commit(psql: Psql): Promise<void> {
     await psql.run('COMMIT')
   } catch (error) {
     if (error instanceof PsqlError && error.severity === 'ERROR') throw error
-    throw new UserError('commit-unknown', `The connection was lost while the server committed (${messageOf(error)}): it may have, or not.`, 'Look at the target: it holds either all of the backup, or all that it held before. Compare it by verifying a new backup of it.', { cause: error })
+    throw new UserError(
+      'commit-unknown',
+      `The connection was lost while the server committed (${messageOf(error)}): it may have, or not.`,
+      'Look at the target: it holds either all of the backup, or all that it held before. Compare it by verifying a new backup of it.',
+      { cause: error },
+    )
   }
 }
 
 /** After the commit nothing can make the restore undone: what fails is told beside it. */
-async function afterwards(what: string, then: string, { warnings }: RestoreResult, run: () => Promise<void>, work: Work): Promise<void> {
+async function afterwards(
+  what: string,
+  then: string,
+  { warnings }: RestoreResult,
+  run: () => Promise<void>,
+  work: Work,
+): Promise<void> {
   try {
     await run()
   } catch (error) {
@@ -183,36 +298,76 @@ async function afterwards(what: string, then: string, { warnings }: RestoreResul
   }
 }
 
-async function compareSchema({ backup, options, connection, programs, result, inPlace }: InPlace, work: Work): Promise<void> {
+async function compareSchema(
+  { backup, options, connection, programs, result, inPlace }: InPlace,
+  work: Work,
+): Promise<void> {
   const { source, fingerprint } = backup.manifest
   if (fingerprint.kind === 'none') return
-  const schema = await printSchema(programs.server, connection, { encoding: source.locale.encoding }, work)
-  const differences = compareFingerprints(fingerprint, { ...fingerprint, schema }, programs.server.major === source.major, { owners: options.owner !== 'drop' })
+  const schema = await printSchema(
+    programs.server,
+    connection,
+    { encoding: source.locale.encoding },
+    work,
+  )
+  const differences = compareFingerprints(
+    fingerprint,
+    { ...fingerprint, schema },
+    programs.server.major === source.major,
+    { owners: options.owner !== 'drop' },
+  )
   inPlace.differences = differences.filter(({ kind }) => kind === 'schema')
   inPlace.schemaCompared = true
   const { length } = inPlace.differences
-  if (length) result.warnings.push(`The schema is not the same in ${length} ${length === 1 ? 'entry' : 'entries'}: ${inPlace.differences.slice(0, 5).map(({ object, expected, found }) => `${object} (expected ${expected}, found ${found})`).join('; ')}.`)
+  if (length)
+    result.warnings.push(
+      `The schema is not the same in ${length} ${length === 1 ? 'entry' : 'entries'}: ${inPlace.differences
+        .slice(0, 5)
+        .map(({ object, expected, found }) => `${object} (expected ${expected}, found ${found})`)
+        .join('; ')}.`,
+    )
 }
 
-async function load(task: InPlace, psql: Psql, { folder, base, entries }: Fetched, work: Work): Promise<void> {
+async function load(
+  task: InPlace,
+  psql: Psql,
+  { folder, base, entries }: Fetched,
+  work: Work,
+): Promise<void> {
   const { backup, options, programs, connection, emptying, inPlace } = task
   const contents: Contents = await readContents(programs.archive, base, work)
   const owners = options.owner !== 'drop'
   const how = { folder, owners, connection }
-  const text = (archive: string | Readable, own: Work, given: Pick<TextOptions, 'only' | 'largeObjects'>): Promise<void> =>
-    restoreText(programs.archive, psql, archive, { ...how, ...given }, own)
-  const some = (only: readonly number[], largeObjects = false): Promise<void> => text(base, work, { only, largeObjects })
-  const stays = new Set(entries.filter(({ kind, named }) => staysAsItIs(kind, named, emptying)).map(({ id }) => id))
+  const text = (
+    archive: string | Readable,
+    own: Work,
+    given: Pick<TextOptions, 'only' | 'largeObjects'>,
+  ): Promise<void> => restoreText(programs.archive, psql, archive, { ...how, ...given }, own)
+  const some = (only: readonly number[], largeObjects = false): Promise<void> =>
+    text(base, work, { only, largeObjects })
+  const stays = new Set(
+    entries.filter(({ kind, named }) => staysAsItIs(kind, named, emptying)).map(({ id }) => id),
+  )
   work.log.info('Restoring types, tables and functions')
   await some(contents.preData.filter((id) => !stays.has(id)))
   const rows = inPlace.contents === 'all'
   if (rows) {
     work.log.info('Restoring rows')
     await some(contents.rows)
-    for (const archive of dataArchivesOf(backup.manifest)) await withArchive(backup, archive, options.identities, (stream) => text(stream, work, { largeObjects: archive.kind === 'large-objects' }), work)
+    for (const archive of dataArchivesOf(backup.manifest))
+      await withArchive(
+        backup,
+        archive,
+        options.identities,
+        (stream) => text(stream, work, { largeObjects: archive.kind === 'large-objects' }),
+        work,
+      )
     const blobs = new Set(entries.filter(({ kind }) => kind === 'BLOBS').map(({ id }) => id))
     await some(contents.otherData.filter((id) => !blobs.has(id)))
-    await some(contents.otherData.filter((id) => blobs.has(id)), true)
+    await some(
+      contents.otherData.filter((id) => blobs.has(id)),
+      true,
+    )
   }
   work.log.info('Restoring indexes, constraints and grants')
   await some(contents.postData.filter((id) => !stays.has(id)))
@@ -223,6 +378,10 @@ async function load(task: InPlace, psql: Psql, { folder, base, entries }: Fetche
 
 /** Schemas and comments of extensions that were not dropped: the first is there, the second is their owner's to write. */
 function staysAsItIs(kind: string, named: string, { kept, schemas }: DropPlan): boolean {
-  if (kind === 'SCHEMA') return schemas.some((name) => named.startsWith(`- ${name.replace(/[\r\n]/g, ' ')} `))
-  return kind === 'COMMENT' && kept.some((name) => named.startsWith(`- EXTENSION ${name} `) || named === `- EXTENSION ${name}`)
+  if (kind === 'SCHEMA')
+    return schemas.some((name) => named.startsWith(`- ${name.replace(/[\r\n]/g, ' ')} `))
+  return (
+    kind === 'COMMENT' &&
+    kept.some((name) => named.startsWith(`- EXTENSION ${name} `) || named === `- EXTENSION ${name}`)
+  )
 }

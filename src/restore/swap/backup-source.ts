@@ -9,7 +9,12 @@ import { describeTarget } from '../target-facts.ts'
 import { buildSide } from './side-database.ts'
 import type { Source } from './source.ts'
 
-export function fromBackup(backup: FoundBackup, started: number, options: RestoreOptions, work: Work): Source<RestoreResult> {
+export function fromBackup(
+  backup: FoundBackup,
+  started: number,
+  options: RestoreOptions,
+  work: Work,
+): Source<RestoreResult> {
   const { manifest } = backup
   const { bindirs, identities, contents, owner = 'keep' } = options
   options.known?.({ id: manifest.id })
@@ -20,10 +25,19 @@ export function fromBackup(backup: FoundBackup, started: number, options: Restor
     safety: { label: manifest.label, encryption: manifest.encryption },
     by: `backup ${manifest.id}`,
     snapshotAt: manifest.snapshot.at,
-    programs: async ({ major }) => ({ archive: await findPrograms(manifest.source.major, ['pg_restore', 'pg_dump'], bindirs, work), server: await findPrograms(major, ['pg_dump'], bindirs, work) }),
+    programs: async ({ major }) => ({
+      archive: await findPrograms(manifest.source.major, ['pg_restore', 'pg_dump'], bindirs, work),
+      server: await findPrograms(major, ['pg_dump'], bindirs, work),
+    }),
     steps: (target, previous) => planOf(backup, target, previous, contents),
     result: (mode, session, steps) => emptyResult(mode, options, backup, session, steps),
-    facts: (guarded, obstacles, server) => describeTarget({ ...guarded, backup }, obstacles, server, work),
-    build: (place, done) => buildSide({ ...place, backup, identities, jobs: jobsOf(options), owner, rows: contents !== 'schema' }, done, work),
+    facts: (guarded, obstacles, server) =>
+      describeTarget({ ...guarded, backup }, obstacles, server, work),
+    build: (place, done) =>
+      buildSide(
+        { ...place, backup, identities, jobs: jobsOf(options), owner, rows: contents !== 'schema' },
+        done,
+        work,
+      ),
   }
 }

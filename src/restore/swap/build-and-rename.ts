@@ -30,14 +30,25 @@ export interface SwapContext<R extends Restored = Restored> {
  * Builds the new database under a name of ours, has `ready` do to it what the mode needs, runs `prepare`, and gives it the target's name. Whatever fails before
  * drops it, and leaves the target as it was.
  */
-export async function buildAndRename(context: SwapContext, swap: Omit<Swap, 'target' | 'side'>, ready: (side: Connection) => Promise<void>, work: Work): Promise<void> {
+export async function buildAndRename(
+  context: SwapContext,
+  swap: Omit<Swap, 'target' | 'side'>,
+  ready: (side: Connection) => Promise<void>,
+  work: Work,
+): Promise<void> {
   const { source, options, session, programs, result } = context
   const target = options.target.database
-  const held = { kind: 'database', name: `holdfast_side_${randomBytes(6).toString('hex')}`, input: 'target-url' } as const
+  const held = {
+    kind: 'database',
+    name: `holdfast_side_${randomBytes(6).toString('hex')}`,
+    input: 'target-url',
+  } as const
   const connection = await withEventTriggersOff(session, withDatabase(options.target, held.name))
   work.hold(held)
   try {
-    const built = await source.build({ session, programs, connection }, (step) => finish(context, step, work))
+    const built = await source.build({ session, programs, connection }, (step) =>
+      finish(context, step, work),
+    )
     result.warnings.push(...built.warnings)
     Object.assign(result.timings, built.timings)
     Object.assign(result, built.counted)
@@ -51,8 +62,14 @@ export async function buildAndRename(context: SwapContext, swap: Omit<Swap, 'tar
     result.timings.prepare = Date.now() - from
     work.signal.throwIfAborted()
     // what was looked for at the beginning may have come meanwhile
-    const obstacles = swap.previous === undefined ? [] : await swapObstacles(session, undefined, target)
-    if (obstacles.length) throw new UserError('swap-unsafe', `A swap of "${target}" would break: ${obstacles.join('; ')}. Nothing was replaced.`, 'Remove them first, and make them anew after the restore.')
+    const obstacles =
+      swap.previous === undefined ? [] : await swapObstacles(session, undefined, target)
+    if (obstacles.length)
+      throw new UserError(
+        'swap-unsafe',
+        `A swap of "${target}" would break: ${obstacles.join('; ')}. Nothing was replaced.`,
+        'Remove them first, and make them anew after the restore.',
+      )
     const swapping = Date.now()
     result.sessionsEnded = await swapDatabases(session, { target, side: held.name, ...swap }, work)
     result.timings.swap = Date.now() - swapping
@@ -62,10 +79,15 @@ export async function buildAndRename(context: SwapContext, swap: Omit<Swap, 'tar
     if (!context.steps.swap.done) await dropHeld(session.connection, held, work)
     throw error
   }
-  const lost = source.snapshotAt === undefined ? undefined : Date.now() - Date.parse(source.snapshotAt)
+  const lost =
+    source.snapshotAt === undefined ? undefined : Date.now() - Date.parse(source.snapshotAt)
   if (lost !== undefined) result.age = lost
   if (swap.previous !== undefined) result.previousDatabase = swap.previous
-  options.known?.({ database: target, ...(lost === undefined ? {} : { lost }), ...(swap.previous === undefined ? {} : { previousDatabase: swap.previous }) })
+  options.known?.({
+    database: target,
+    ...(lost === undefined ? {} : { lost }),
+    ...(swap.previous === undefined ? {} : { previousDatabase: swap.previous }),
+  })
 }
 
 /** After the swap: checks max-restore-time, runs the post-command and, if that succeeded, drops old previous databases. Nothing here undoes the restore. */
@@ -74,21 +96,37 @@ export async function runAfterSwap(context: SwapContext, work: Work): Promise<vo
   judgeTime(result, options, source.started, work)
   const ran = await command(result, options, programs.server, work)
   if (ran?.failed === undefined) finish(context, 'command', work)
-  if (options.keepPrevious !== undefined) await cleanUp(context, options.keepPrevious, ran?.failed !== undefined, work)
+  if (options.keepPrevious !== undefined)
+    await cleanUp(context, options.keepPrevious, ran?.failed !== undefined, work)
   result.timings.total = Date.now() - source.started
 }
 
-async function cleanUp(context: SwapContext, keepPrevious: number, failed: boolean, work: Work): Promise<void> {
+async function cleanUp(
+  context: SwapContext,
+  keepPrevious: number,
+  failed: boolean,
+  work: Work,
+): Promise<void> {
   const { session, result } = context
   if (failed) {
-    result.warnings.push('No database that was kept has been dropped, since the post-command failed.')
+    result.warnings.push(
+      'No database that was kept has been dropped, since the post-command failed.',
+    )
     return
   }
   try {
-    result.cleaned = await dropPreviousDatabases(session, result.target, keepPrevious, { dryRun: false, except: result.previousDatabase }, work)
+    result.cleaned = await dropPreviousDatabases(
+      session,
+      result.target,
+      keepPrevious,
+      { dryRun: false, except: result.previousDatabase },
+      work,
+    )
     finish(context, 'clean', work)
   } catch (error) {
     work.signal.throwIfAborted()
-    result.warnings.push(`The restore is done, but databases that were kept could not be looked at: ${error instanceof Error ? error.message : String(error)}`)
+    result.warnings.push(
+      `The restore is done, but databases that were kept could not be looked at: ${error instanceof Error ? error.message : String(error)}`,
+    )
   }
 }

@@ -20,7 +20,10 @@ import type { Built, Place, Source } from './source.ts'
 import { restoreBySwap } from './swap.ts'
 
 /** What cannot be asked of a file is not among them: a part of it, definitions alone, a place inside the target, other owners. */
-export interface RestoreExternalOptions extends Omit<RestoreOptions, 'task' | 'mode' | 'tables' | 'schemas' | 'contents' | 'replace' | 'lockPatience' | 'owner'> {
+export interface RestoreExternalOptions extends Omit<
+  RestoreOptions,
+  'task' | 'mode' | 'tables' | 'schemas' | 'contents' | 'replace' | 'lockPatience' | 'owner'
+> {
   mode?: 'swap' | 'new'
   owner?: 'keep' | 'drop'
   /** The folder that `file:` is relative to, and stays within. */
@@ -44,26 +47,48 @@ export interface RestoreExternalResult extends Restored {
  * Puts a database back, or makes a new one, from a dump that another tool made. It is read to its end before anything else: one that is cut, empty or
  * not safe fails while nothing is made. Then all goes as with a backup, but for the comparison: tables and rows are counted, and none at all is an error.
  */
-export async function restoreExternalDump(options: RestoreExternalOptions, work: Work): Promise<RestoreExternalResult> {
+export async function restoreExternalDump(
+  options: RestoreExternalOptions,
+  work: Work,
+): Promise<RestoreExternalResult> {
   const started = Date.now()
   checkConfirm(options)
   checkIdentities(options.identities, 'decrypt-with')
   const which = parseSelector(options.backup)
-  if (which.kind !== 'file' && which.kind !== 'store') throw new Error(`${options.backup} is no file`)
+  if (which.kind !== 'file' && which.kind !== 'store')
+    throw new Error(`${options.backup} is no file`)
   const file = await openExternalDump(which, options, work)
   try {
     if (options.owner === 'drop' && file.format === 'sql')
-      throw new UserError('bad-input', `owner is drop, and ${file.name} is plain SQL, which names its owners and grants itself.`, 'Leave owner out, and create the roles; or dump again with pg_dump --no-owner --no-privileges, or as a custom archive (-Fc).')
+      throw new UserError(
+        'bad-input',
+        `owner is drop, and ${file.name} is plain SQL, which names its owners and grants itself.`,
+        'Leave owner out, and create the roles; or dump again with pg_dump --no-owner --no-privileges, or as a custom archive (-Fc).',
+      )
     const reader = await newestPrograms(['pg_restore', 'psql'], options.bindirs, work)
     work.log.info(`Reading ${file.name} to its end (${[...file.layers, file.format].join(', ')})`)
-    const source = await fromFile(file, await readExternalDump(file, reader, work), started, options, work)
-    return await (options.mode === 'new' ? restoreAsNew(source, options, work) : restoreBySwap(source, options, work))
+    const source = await fromFile(
+      file,
+      await readExternalDump(file, reader, work),
+      started,
+      options,
+      work,
+    )
+    return await (options.mode === 'new'
+      ? restoreAsNew(source, options, work)
+      : restoreBySwap(source, options, work))
   } finally {
     await file.close()
   }
 }
 
-async function fromFile(file: ExternalDump, seen: DumpFacts, started: number, options: RestoreExternalOptions, work: Work): Promise<Source<RestoreExternalResult>> {
+async function fromFile(
+  file: ExternalDump,
+  seen: DumpFacts,
+  started: number,
+  options: RestoreExternalOptions,
+  work: Work,
+): Promise<Source<RestoreExternalResult>> {
   const { name, format, layers, bytes } = file
   const { identities, target, owner = 'keep' } = options
   const { server, client } = seen
@@ -76,11 +101,24 @@ async function fromFile(file: ExternalDump, seen: DumpFacts, started: number, op
     started,
     needs: {
       manifest: {
-        source: { major: writer === undefined ? 0 : Number.parseInt(writer, 10), server: `${writer ?? ''} (the pg_dump that made it)`, roles: { superuser: '', names: roles } },
-        fingerprint: { supplement: { extensions: Object.fromEntries([...seen.extensions].map((extension) => [extension, ''])) } },
+        source: {
+          major: writer === undefined ? 0 : Number.parseInt(writer, 10),
+          server: `${writer ?? ''} (the pg_dump that made it)`,
+          roles: { superuser: '', names: roles },
+        },
+        fingerprint: {
+          supplement: {
+            extensions: Object.fromEntries(
+              [...seen.extensions].map((extension) => [extension, '']),
+            ),
+          },
+        },
       },
     },
-    safety: { label: options.label ?? target.database, encryption: recipients.length ? { recipients } : undefined },
+    safety: {
+      label: options.label ?? target.database,
+      encryption: recipients.length ? { recipients } : undefined,
+    },
     // the mark is one line
     by: name.replace(/\s+/g, ' '),
     programs: (session) => programsFor(session, writer, options.bindirs, work),
@@ -90,7 +128,10 @@ async function fromFile(file: ExternalDump, seen: DumpFacts, started: number, op
       mode,
       ...emptyRestored(options, steps),
       file: { name, format, layers },
-      versions: { ...(server === undefined ? {} : { server }), ...(client === undefined ? {} : { client }) },
+      versions: {
+        ...(server === undefined ? {} : { server }),
+        ...(client === undefined ? {} : { client }),
+      },
       roles,
       owner,
       server: { backup: writer ?? 'not known', target: session.version },
@@ -101,7 +142,9 @@ async function fromFile(file: ExternalDump, seen: DumpFacts, started: number, op
     }),
     facts: async (guarded, obstacles) => {
       const facts = await lookAtTarget(guarded, obstacles)
-      facts.notes.push('Definitions and rows were not compared: what a file of another tool holds is known only when it is restored.')
+      facts.notes.push(
+        'Definitions and rows were not compared: what a file of another tool holds is known only when it is restored.',
+      )
       return facts
     },
     build: (place, done) => build(file, place, options, done, work),
@@ -109,41 +152,79 @@ async function fromFile(file: ExternalDump, seen: DumpFacts, started: number, op
 }
 
 /** The archive's own major where it is at hand; that of the server, which is not older, reads it too and says nothing that the server does not know. */
-async function programsFor(session: Session, writer: string | undefined, bindirs: readonly string[], work: Work): Promise<SidePrograms> {
+async function programsFor(
+  session: Session,
+  writer: string | undefined,
+  bindirs: readonly string[],
+  work: Work,
+): Promise<SidePrograms> {
   const server = await findPrograms(session.major, ['pg_dump', 'pg_restore', 'psql'], bindirs, work)
   const major = writer === undefined ? session.major : Number.parseInt(writer, 10)
   if (major === session.major) return { archive: server, server }
-  const archive = await findPrograms(major, ['pg_restore', 'psql'], bindirs, work).catch((error: unknown) => {
-    if (error instanceof UserError && error.code === 'client-missing') return server
-    throw error
-  })
+  const archive = await findPrograms(major, ['pg_restore', 'psql'], bindirs, work).catch(
+    (error: unknown) => {
+      if (error instanceof UserError && error.code === 'client-missing') return server
+      throw error
+    },
+  )
   return { archive, server }
 }
 
 function stepsOf({ name }: ExternalDump, target: string, previous: string | undefined): Steps {
-  const like = previous === undefined ? 'in UTF8 and with the server’s own locale, since the file does not tell those that it had' : `with the encoding and locale of "${target}" as it is now`
+  const like =
+    previous === undefined
+      ? 'in UTF8 and with the server’s own locale, since the file does not tell those that it had'
+      : `with the encoding and locale of "${target}" as it is now`
   return {
     create: step(`Create an empty database beside "${target}", ${like}`),
     load: step(`Restore ${name}, a file that another tool made, into it`),
-    compare: step('Count its tables and rows: nothing tells what there should be, so they are not compared'),
+    compare: step(
+      'Count its tables and rows: nothing tells what there should be, so they are not compared',
+    ),
     ...lastSteps(target, previous),
   }
 }
 
 type Done = Parameters<Source['build']>[1]
 
-async function build(file: ExternalDump, { session, programs, connection }: Place, options: RestoreExternalOptions, done: Done, work: Work): Promise<Built> {
+async function build(
+  file: ExternalDump,
+  { session, programs, connection }: Place,
+  options: RestoreExternalOptions,
+  done: Done,
+  work: Work,
+): Promise<Built> {
   let from = Date.now()
   const locale = await localeFor(session, options.target.database)
   await createDatabase(session, connection.database, locale)
   done('create')
-  const { warnings } = await loadExternalDump(file, connection, programs.archive, work, options.owner)
+  const { warnings } = await loadExternalDump(
+    file,
+    connection,
+    programs.archive,
+    work,
+    options.owner,
+  )
   done('load')
   const restore = Date.now() - from
   from = Date.now()
-  const print = await measureCopy(programs.server, connection, { encoding: locale.encoding, readers: jobsOf(options), depth: 'counts' }, work)
-  const counted = { tables: print.tables.length, rows: print.tables.reduce((sum, { rows }) => sum + rows, 0), largeObjects: print.largeObjects?.count ?? 0 }
-  if (counted.tables === 0) throw new UserError('file-empty', `${file.name} restores, and holds no table: an empty dump. Nothing was replaced.`, 'pg_dump of the wrong database, or of a role that sees nothing, makes such a file. Use another one.')
+  const print = await measureCopy(
+    programs.server,
+    connection,
+    { encoding: locale.encoding, readers: jobsOf(options), depth: 'counts' },
+    work,
+  )
+  const counted = {
+    tables: print.tables.length,
+    rows: print.tables.reduce((sum, { rows }) => sum + rows, 0),
+    largeObjects: print.largeObjects?.count ?? 0,
+  }
+  if (counted.tables === 0)
+    throw new UserError(
+      'file-empty',
+      `${file.name} restores, and holds no table: an empty dump. Nothing was replaced.`,
+      'pg_dump of the wrong database, or of a role that sees nothing, makes such a file. Use another one.',
+    )
   done('compare')
   await analyze(connection, work)
   return { warnings, timings: { restore, compare: Date.now() - from }, counted }

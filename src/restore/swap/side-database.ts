@@ -35,7 +35,11 @@ export interface Side {
  * Makes the side database, restores the backup into it, compares it with the fingerprint (any difference throws `restored-differs`), and
  * ANALYZEs it. Who calls has noted the database as held, and drops it when this throws. Gives warnings, and how long it took (milliseconds).
  */
-export async function buildSide(side: Side, done: (step: 'create' | 'load' | 'compare') => void, work: Work): Promise<{ warnings: string[]; timings: { restore: number; compare: number } }> {
+export async function buildSide(
+  side: Side,
+  done: (step: 'create' | 'load' | 'compare') => void,
+  work: Work,
+): Promise<{ warnings: string[]; timings: { restore: number; compare: number } }> {
   const { backup, session, programs, connection, jobs, owner, rows } = side
   const { manifest } = backup
   const warnings: string[] = []
@@ -44,21 +48,44 @@ export async function buildSide(side: Side, done: (step: 'create' | 'load' | 'co
   if (lost) warnings.push(lost)
   await createDatabase(session, connection.database, manifest.source.locale)
   done('create')
-  warnings.push(...(await restoreInto(backup, side.identities, programs.archive, connection, { tablespaces, jobs, owner, rows }, work)))
+  warnings.push(
+    ...(await restoreInto(
+      backup,
+      side.identities,
+      programs.archive,
+      connection,
+      { tablespaces, jobs, owner, rows },
+      work,
+    )),
+  )
   const timings = { restore: Date.now() - from, compare: 0 }
   done('load')
-  if (typeof owner === 'object' && manifest.fingerprint.largeObjects?.count) warnings.push(`Large objects belong to "${connection.user}", without grants: the roles that owner names are given all else.`)
+  if (typeof owner === 'object' && manifest.fingerprint.largeObjects?.count)
+    warnings.push(
+      `Large objects belong to "${connection.user}", without grants: the roles that owner names are given all else.`,
+    )
   from = Date.now()
   const found = await measure({ connection, programs }, manifest, work, jobs)
-  const all = compareFingerprints(manifest.fingerprint, found, programs.server.major === manifest.source.major, { owners: owner === 'keep' })
+  const all = compareFingerprints(
+    manifest.fingerprint,
+    found,
+    programs.server.major === manifest.source.major,
+    { owners: owner === 'keep' },
+  )
   const others = all.filter(isOtherVersion)
   warnings.push(...others.map(otherVersionText))
   const promised = all.filter((one) => !others.includes(one))
-  const differences = rows ? promised : promised.filter(({ kind }) => kind === 'schema' || kind === 'extension' || kind === 'index')
+  const differences = rows
+    ? promised
+    : promised.filter(({ kind }) => kind === 'schema' || kind === 'extension' || kind === 'index')
   timings.compare = Date.now() - from
   const [first] = differences
   if (first)
-    throw new UserError('restored-differs', `What was restored is not what the backup's fingerprint says (${differences.length} ${differences.length === 1 ? 'difference' : 'differences'}; the first: ${first.object}: expected ${first.expected}, found ${first.found}). Nothing was replaced.`, 'Verify the backup to see all differences, or restore another one.')
+    throw new UserError(
+      'restored-differs',
+      `What was restored is not what the backup's fingerprint says (${differences.length} ${differences.length === 1 ? 'difference' : 'differences'}; the first: ${first.object}: expected ${first.expected}, found ${first.found}). Nothing was replaced.`,
+      'Verify the backup to see all differences, or restore another one.',
+    )
   done('compare')
   await analyze(connection, work)
   return { warnings, timings }
@@ -74,10 +101,19 @@ export async function analyze(connection: Connection, work: Work): Promise<void>
 }
 
 /** Whether tables can go back into the tablespaces they were in: only if the server has all of them. */
-async function tablespacesOf(backup: FoundBackup, session: Session): Promise<{ keep: boolean; lost?: string }> {
+async function tablespacesOf(
+  backup: FoundBackup,
+  session: Session,
+): Promise<{ keep: boolean; lost?: string }> {
   const names = backup.manifest.source.tablespaces ?? []
   if (names.length === 0) return { keep: false }
-  const rows = await session.query<{ name: string }>('SELECT spcname AS name FROM pg_catalog.pg_tablespace WHERE spcname = ANY ($1)', [names])
+  const rows = await session.query<{ name: string }>(
+    'SELECT spcname AS name FROM pg_catalog.pg_tablespace WHERE spcname = ANY ($1)',
+    [names],
+  )
   if (rows.length === names.length) return { keep: true }
-  return { keep: false, lost: `Everything is in the default tablespace: the server does not have all of ${names.join(', ')}.` }
+  return {
+    keep: false,
+    lost: `Everything is in the default tablespace: the server does not have all of ${names.join(', ')}.`,
+  }
 }

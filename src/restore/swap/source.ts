@@ -26,7 +26,11 @@ export interface Source<R extends Restored = Restored> {
   /** A result to which nothing has happened yet. */
   result(mode: 'swap' | 'new', session: Session, steps: AllSteps): R
   /** For a dry run. */
-  facts(guarded: RestoreCheck, obstacles: readonly UserError[], server: Programs): Promise<TargetFacts>
+  facts(
+    guarded: RestoreCheck,
+    obstacles: readonly UserError[],
+    server: Programs,
+  ): Promise<TargetFacts>
   /** Makes the database and fills it. Who calls has noted it as held, and drops it when this throws. */
   build(place: Place, done: (step: 'create' | 'load' | 'compare') => void): Promise<Built>
 }

@@ -1,6 +1,14 @@
-import { readDatabaseSettings, writeDatabaseSettings } from '../../postgres/server/database-settings.ts'
+import {
+  readDatabaseSettings,
+  writeDatabaseSettings,
+} from '../../postgres/server/database-settings.ts'
 import { connectToMaintenanceDatabase } from '../../postgres/server/maintenance-session.ts'
-import { nextFreeTimestamp, previousName, readMark, withMark } from '../../postgres/server/previous-databases.ts'
+import {
+  nextFreeTimestamp,
+  previousName,
+  readMark,
+  withMark,
+} from '../../postgres/server/previous-databases.ts'
 import type { Work } from '../../work.ts'
 import { dropPreviousDatabases } from '../clean.ts'
 import type { RestoreOptions } from '../options.ts'
@@ -16,7 +24,11 @@ import type { Source } from './source.ts'
  * fingerprint (or counted), given the target's own owner, grants and settings; only then do the two change names, in one transaction. The old one is
  * kept, and marked as such. Whatever fails before leaves the target as it was, and nothing beside it but the safety backup.
  */
-export async function restoreBySwap<R extends Restored>(source: Source<R>, options: RestoreOptions, work: Work): Promise<R> {
+export async function restoreBySwap<R extends Restored>(
+  source: Source<R>,
+  options: RestoreOptions,
+  work: Work,
+): Promise<R> {
   const { started } = source
   const target = options.target.database
   const session = await connectToMaintenanceDatabase(options.target, target, work)
@@ -27,7 +39,13 @@ export async function restoreBySwap<R extends Restored>(source: Source<R>, optio
     const there = found && { ...found, comment: readMark(found.comment).comment }
     const until = await nextFreeTimestamp(session, target)
     const previous = there ? previousName(target, until) : undefined
-    const guarded = { session, target: options.target, exists: there !== undefined, backup: source.needs, owner: options.owner ?? 'keep' }
+    const guarded = {
+      session,
+      target: options.target,
+      exists: there !== undefined,
+      backup: source.needs,
+      owner: options.owner ?? 'keep',
+    }
     const safety = there !== undefined && options.safetyBackup !== false
     const unsafe = safety ? whyNoSafety(options, source.safety) : undefined
     const obstacles = [...(await findObstacles(guarded, work)), ...(unsafe ? [unsafe] : [])]
@@ -38,10 +56,20 @@ export async function restoreBySwap<R extends Restored>(source: Source<R>, optio
       safety: safety ? safetyStep(target, source.safety) : undefined,
     })
     const result = source.result('swap', session, steps)
-    if (!there) result.warnings.push(`There is no database "${target}" to take owner, grants and settings from: the new one has the server's defaults.`)
+    if (!there)
+      result.warnings.push(
+        `There is no database "${target}" to take owner, grants and settings from: the new one has the server's defaults.`,
+      )
     if (options.dryRun) {
       result.facts = await source.facts(guarded, obstacles, programs.server)
-      if (options.keepPrevious !== undefined) result.cleaned = await dropPreviousDatabases(session, target, options.keepPrevious, { dryRun: true }, work)
+      if (options.keepPrevious !== undefined)
+        result.cleaned = await dropPreviousDatabases(
+          session,
+          target,
+          options.keepPrevious,
+          { dryRun: true },
+          work,
+        )
       result.timings.total = Date.now() - started
       return result
     }
@@ -51,11 +79,24 @@ export async function restoreBySwap<R extends Restored>(source: Source<R>, optio
       result.timings.safety = result.safetyBackup.took
       finish(context, 'safety', work)
     }
-    const comments = there ? { previous: withMark(there.comment, { database: target, until, by: `${source.by} took its place` }) } : {}
-    await buildAndRename(context, { previous, comments }, async (side) => {
-      if (there) await writeDatabaseSettings(session, side.database, there)
-      finish(context, 'settings', work)
-    }, work)
+    const comments = there
+      ? {
+          previous: withMark(there.comment, {
+            database: target,
+            until,
+            by: `${source.by} took its place`,
+          }),
+        }
+      : {}
+    await buildAndRename(
+      context,
+      { previous, comments },
+      async (side) => {
+        if (there) await writeDatabaseSettings(session, side.database, there)
+        finish(context, 'settings', work)
+      },
+      work,
+    )
     await runAfterSwap(context, work)
     return result
   } finally {

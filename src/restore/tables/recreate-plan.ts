@@ -24,10 +24,26 @@ const ofTable = /^(TRIGGER|RULE|POLICY|ROW SECURITY)$/
 const attached = /^(COMMENT|ACL|SECURITY LABEL)$/
 
 /** Deals out the entries that belong to tables which are missing, by what an entry says it rests on. */
-export function recreatePlanOf(entries: readonly ArchiveEntry[], missing: ReadonlySet<PartTable>, tableOf: (entry: ArchiveEntry) => PartTable | undefined): RecreatePlan {
-  const making: RecreatePlan = { schemas: [], before: [], after: [], keys: [], dependents: [], others: [] }
-  const tables = new Map(entries.flatMap((entry) => (entry.kind === 'TABLE' ? [[entry.id, tableOf(entry)] as const] : [])))
-  const isMissing = (table: PartTable | undefined): boolean => table !== undefined && missing.has(table)
+export function recreatePlanOf(
+  entries: readonly ArchiveEntry[],
+  missing: ReadonlySet<PartTable>,
+  tableOf: (entry: ArchiveEntry) => PartTable | undefined,
+): RecreatePlan {
+  const making: RecreatePlan = {
+    schemas: [],
+    before: [],
+    after: [],
+    keys: [],
+    dependents: [],
+    others: [],
+  }
+  const tables = new Map(
+    entries.flatMap((entry) =>
+      entry.kind === 'TABLE' ? [[entry.id, tableOf(entry)] as const] : [],
+    ),
+  )
+  const isMissing = (table: PartTable | undefined): boolean =>
+    table !== undefined && missing.has(table)
   const ids = new Set([...tables].filter(([, table]) => isMissing(table)).map(([id]) => id))
   const own = new Set(ids)
   const lost = new Set<number>()
@@ -35,7 +51,13 @@ export function recreatePlanOf(entries: readonly ArchiveEntry[], missing: Readon
   // a root that is there would give a partition its keys when that is attached: so it is attached with its own
   const [indexes, attaches]: [number[], number[]] = [[], []]
   // a table rests on its schema; that is looked up by its own name for it, since an entry's text does not part a name from an owner
-  const schemas = new Map(entries.filter(({ id }) => ids.has(id)).flatMap(({ id, restsOn }) => restsOn.map((other) => [other, tables.get(id)?.schema ?? ''] as const)))
+  const schemas = new Map(
+    entries
+      .filter(({ id }) => ids.has(id))
+      .flatMap(({ id, restsOn }) =>
+        restsOn.map((other) => [other, tables.get(id)?.schema ?? ''] as const),
+      ),
+  )
   const tie = (restsOn: readonly number[]): void => {
     for (const other of restsOn) {
       const table = tables.get(other)
@@ -45,7 +67,8 @@ export function recreatePlanOf(entries: readonly ArchiveEntry[], missing: Readon
   for (const entry of entries) {
     const { id, kind, restsOn } = entry
     const rests = restsOn.some((other) => own.has(other))
-    if (kind === 'SCHEMA' && schemas.has(id)) making.schemas.push({ id, name: schemas.get(id) as string })
+    if (kind === 'SCHEMA' && schemas.has(id))
+      making.schemas.push({ id, name: schemas.get(id) as string })
     else if (ids.has(id)) making.before.push(id)
     else if (kind === 'FK CONSTRAINT' && restsOn.some((other) => ids.has(other))) {
       making.keys.push(entry)
@@ -67,7 +90,11 @@ export function recreatePlanOf(entries: readonly ArchiveEntry[], missing: Readon
     } else if (ownBefore.test(kind) && rests) {
       own.add(id)
       making.before.push(id)
-    } else if ((ownAfter.test(kind) || attached.test(kind)) && rests && !restsOn.some((other) => lost.has(other))) {
+    } else if (
+      (ownAfter.test(kind) || attached.test(kind)) &&
+      rests &&
+      !restsOn.some((other) => lost.has(other))
+    ) {
       own.add(id)
       making.after.push(id)
     } else if ((rests || restsOn.some((other) => lost.has(other))) && !/ DATA$/.test(kind)) {

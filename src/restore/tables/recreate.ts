@@ -12,16 +12,28 @@ const tried = /^(VIEW|FUNCTION|PROCEDURE|POLICY|RULE|TRIGGER|PUBLICATION TABLE|C
 const minor = /^(COMMENT|ACL|SECURITY LABEL|INDEX|STATISTICS)$/
 
 /** Makes missing tables, empty: with their schema, where that is missing too. */
-export async function makeBefore(session: Session, making: RecreatePlan, options: ReplaceOptions, work: Work): Promise<void> {
+export async function makeBefore(
+  session: Session,
+  making: RecreatePlan,
+  options: ReplaceOptions,
+  work: Work,
+): Promise<void> {
   for (const { id, name } of making.schemas) {
-    const there = await session.query('SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1', [name])
+    const there = await session.query('SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1', [
+      name,
+    ])
     if (there.length === 0) await run(session, [id], options, work)
   }
   await run(session, making.before, options, work)
 }
 
 /** When the rows are in: indexes, keys, triggers, policies, comments, grants. */
-export async function makeAfter(session: Session, making: RecreatePlan, options: ReplaceOptions, work: Work): Promise<void> {
+export async function makeAfter(
+  session: Session,
+  making: RecreatePlan,
+  options: ReplaceOptions,
+  work: Work,
+): Promise<void> {
   await run(session, making.after, options, work)
 }
 
@@ -29,7 +41,13 @@ export async function makeAfter(session: Session, making: RecreatePlan, options:
  * Ties missing tables to what is there: foreign keys, which are checked (rows that break one are the end of everything), and what was lost with them by a
  * CASCADE. What cannot be made again is named.
  */
-export async function makeTies(session: Session, { keys, dependents }: RecreatePlan, options: ReplaceOptions, result: Replaced, work: Work): Promise<void> {
+export async function makeTies(
+  session: Session,
+  { keys, dependents }: RecreatePlan,
+  options: ReplaceOptions,
+  result: Replaced,
+  work: Work,
+): Promise<void> {
   const lost: string[] = []
   for (const entry of keys) {
     const name = shown(entry)
@@ -39,7 +57,8 @@ export async function makeTies(session: Session, { keys, dependents }: RecreateP
       if (checksRows(sql)) result.keys.push(name)
     } catch (error) {
       const violated = error instanceof UserError && error.code === 'foreign-key-violated'
-      if ((violated && options.contents !== 'schema') || !(violated || isRefusal(error))) throw error
+      if ((violated && options.contents !== 'schema') || !(violated || isRefusal(error)))
+        throw error
       lost.push(`the foreign key ${name} (${(error as Error).message})`)
     }
   }
@@ -56,17 +75,27 @@ export async function makeTies(session: Session, { keys, dependents }: RecreateP
       if (!minor.test(entry.kind)) lost.push(`${name} (${(error as Error).message})`)
     }
   }
-  if (lost.length) result.warnings.push(`Not made again, though the backup has it: ${lost.join('; ')}.`)
+  if (lost.length)
+    result.warnings.push(`Not made again, though the backup has it: ${lost.join('; ')}.`)
 }
 
-async function run(session: Session, ids: readonly number[], options: ReplaceOptions, work: Work): Promise<void> {
+async function run(
+  session: Session,
+  ids: readonly number[],
+  options: ReplaceOptions,
+  work: Work,
+): Promise<void> {
   const sql = await sqlOf(ids, options, work)
   if (sql === '') return
   await session.query(sql)
   await session.query('SET LOCAL lock_timeout = 700') // pg_restore's text sets it to wait for ever
 }
 
-function sqlOf(ids: readonly number[], { side, programs, withOwners }: ReplaceOptions, work: Work): Promise<string> {
+function sqlOf(
+  ids: readonly number[],
+  { side, programs, withOwners }: ReplaceOptions,
+  work: Work,
+): Promise<string> {
   return entriesSql(programs.archive, side.base, ids, { folder: side.folder, withOwners }, work)
 }
 

@@ -7,7 +7,18 @@ import { measureParts } from '../../postgres/fingerprint/content.ts'
 import { type Table, tableName } from '../../postgres/fingerprint/tables.ts'
 import { advanceSequences } from '../../postgres/tables/advance-sequences.ts'
 import type { PartTable } from '../../postgres/tables/partitions.ts'
-import { addForeignKey, checksRows, livePartitions, type LiveTable, lockTables, matchLive, neighboursOf, sqlName, switchKey, switchOff } from '../../postgres/tables/replace.ts'
+import {
+  addForeignKey,
+  checksRows,
+  livePartitions,
+  type LiveTable,
+  lockTables,
+  matchLive,
+  neighboursOf,
+  sqlName,
+  switchKey,
+  switchOff,
+} from '../../postgres/tables/replace.ts'
 import { copyRows, dropSchema, storedColumns } from '../../postgres/tables/staging.ts'
 import { mapConcurrent } from '../../stream/map-concurrent.ts'
 import type { Held, Work } from '../../work.ts'
@@ -35,7 +46,12 @@ export async function replaceLive(options: ReplaceOptions, work: Work): Promise<
   const { live, contents } = options
   const session = await connect(live, work)
   const staging = `holdfast_part_${randomBytes(6).toString('hex')}`
-  const held = { kind: 'schema', database: live.database, name: staging, input: 'target-url' } as const
+  const held = {
+    kind: 'schema',
+    database: live.database,
+    name: staging,
+    input: 'target-url',
+  } as const
   try {
     const task = await plan(session, options)
     const result: Replaced = {
@@ -43,7 +59,12 @@ export async function replaceLive(options: ReplaceOptions, work: Work): Promise<
       replaced: contents === 'schema' ? [] : task.there.map(({ table }) => tableName(table)),
       untouched: contents === 'schema' ? task.there.map(({ table }) => tableName(table)) : [],
       keys: [],
-      warnings: task.there.filter(({ extra }) => extra.length && contents !== 'schema').map(({ table, extra }) => `The live ${tableName(table)} has columns that the backup does not know; in every row they have their default now: ${extra.join(', ')}.`),
+      warnings: task.there
+        .filter(({ extra }) => extra.length && contents !== 'schema')
+        .map(
+          ({ table, extra }) =>
+            `The live ${tableName(table)} has columns that the backup does not know; in every row they have their default now: ${extra.join(', ')}.`,
+        ),
       locked: 0,
       lockedAt: 0,
     }
@@ -70,34 +91,74 @@ async function plan(session: Session, { side, contents }: ReplaceOptions): Promi
   const there = matches.flatMap((match) => (match ? [match] : []))
   const gone = side.leaves.filter((_table, i) => matches[i] === undefined)
   const [first] = gone
-  if (first && contents === 'data') throw new UserError('table-missing', `contents is "data", and the live database has no table ${tableName(first)}.`, 'Leave contents out: a table that is missing is then made anew, with its indexes, keys and rows.')
+  if (first && contents === 'data')
+    throw new UserError(
+      'table-missing',
+      `contents is "data", and the live database has no table ${tableName(first)}.`,
+      'Leave contents out: a table that is missing is then made anew, with its indexes, keys and rows.',
+    )
   if (contents !== 'schema') await sameTrees(session, side)
   const roots: PartTable[] = []
   for (const table of side.chosen.filter(({ root }) => root)) {
-    const [row] = await session.query<{ oid: string | null }>('SELECT pg_catalog.to_regclass($1)::pg_catalog.text AS oid', [sqlName(table)])
+    const [row] = await session.query<{ oid: string | null }>(
+      'SELECT pg_catalog.to_regclass($1)::pg_catalog.text AS oid',
+      [sqlName(table)],
+    )
     if (!row?.oid) roots.push(table)
   }
-  const missing = new Set([...roots, ...side.chosen.filter(({ oid }) => gone.some((table) => table.oid === oid))])
-  return { there, missing, making: recreatePlanOf(side.entries, missing, side.tableOf), staged: new Map() }
+  const missing = new Set([
+    ...roots,
+    ...side.chosen.filter(({ oid }) => gone.some((table) => table.oid === oid)),
+  ])
+  return {
+    there,
+    missing,
+    making: recreatePlanOf(side.entries, missing, side.tableOf),
+    staged: new Map(),
+  }
 }
 
 /** Rows of a live partition that the backup lacks would stay among the backup's: nobody asked for such a mixture, nor for their loss. */
 async function sameTrees(session: Session, { chosen }: PartSide): Promise<void> {
   const known = new Set(chosen.map(tableName))
-  const more = (await livePartitions(session, chosen.filter(({ root }) => root))).filter((name) => !known.has(name))
-  if (more.length) throw new UserError('partitions-differ', `The live database has partitions that the backup does not know: ${more.join(', ')}. Their rows would stay among those of the backup. Nothing was replaced.`, 'Detach or drop them first (ALTER TABLE … DETACH PARTITION), or name the single partitions to replace in tables.')
+  const more = (
+    await livePartitions(
+      session,
+      chosen.filter(({ root }) => root),
+    )
+  ).filter((name) => !known.has(name))
+  if (more.length)
+    throw new UserError(
+      'partitions-differ',
+      `The live database has partitions that the backup does not know: ${more.join(', ')}. Their rows would stay among those of the backup. Nothing was replaced.`,
+      'Detach or drop them first (ALTER TABLE … DETACH PARTITION), or name the single partitions to replace in tables.',
+    )
 }
 
 /** Copies the rows into a schema of ours in the live database: this takes long, and locks nothing that is used. Not logged, for it is gone soon. */
-async function stage(session: Session, staging: string, task: Task, options: ReplaceOptions, work: Work): Promise<void> {
+async function stage(
+  session: Session,
+  staging: string,
+  task: Task,
+  options: ReplaceOptions,
+  work: Work,
+): Promise<void> {
   const { side, live, programs, encoding, jobs } = options
   const copyOne = ([table, relation]: [Table, string], own: Work): Promise<void> =>
-    copyRows(programs.server, { connection: side.connection, table }, { connection: live, relation }, encoding, own)
+    copyRows(
+      programs.server,
+      { connection: side.connection, table },
+      { connection: live, relation },
+      encoding,
+      own,
+    )
   await session.query(`CREATE SCHEMA ${quoteName(staging)}`)
   for (const [i, table] of side.leaves.entries()) {
     const relation = `${quoteName(staging)}.t${i + 1}`
     const own = new Set(storedColumns(table))
-    const columns = table.columns.filter(({ name }) => own.has(name)).map(({ name, type }) => `${quoteName(name)} ${type}`)
+    const columns = table.columns
+      .filter(({ name }) => own.has(name))
+      .map(({ name, type }) => `${quoteName(name)} ${type}`)
     await session.query(`CREATE UNLOGGED TABLE ${relation} (${columns.join(', ')})`)
     task.staged.set(table, relation)
   }
@@ -105,7 +166,14 @@ async function stage(session: Session, staging: string, task: Task, options: Rep
   await mapConcurrent([...task.staged], jobs, copyOne, work)
 }
 
-async function inOneTransaction(session: Session, staging: string, task: Task, options: ReplaceOptions, result: Replaced, work: Work): Promise<void> {
+async function inOneTransaction(
+  session: Session,
+  staging: string,
+  task: Task,
+  options: ReplaceOptions,
+  result: Replaced,
+  work: Work,
+): Promise<void> {
   const { side, contents, lockPatience } = options
   const rows = contents !== 'schema'
   const replaced = rows ? task.there.map(({ oid }) => oid) : []
@@ -113,31 +181,59 @@ async function inOneTransaction(session: Session, staging: string, task: Task, o
   await session.query('BEGIN')
   try {
     const roots = await oidsOf(session, hashed)
-    const keys = await lockTables(session, { replaced, others: [...(await oidsOf(session, task.making.others)), ...roots] }, lockPatience, work)
+    const keys = await lockTables(
+      session,
+      { replaced, others: [...(await oidsOf(session, task.making.others)), ...roots] },
+      lockPatience,
+      work,
+    )
     const lockedAt = Date.now()
-    const [clock] = await session.query<{ at: number }>('SELECT (pg_catalog.date_part($1, pg_catalog.clock_timestamp()) * 1000)::float8 AS at', ['epoch'])
+    const [clock] = await session.query<{ at: number }>(
+      'SELECT (pg_catalog.date_part($1, pg_catalog.clock_timestamp()) * 1000)::float8 AS at',
+      ['epoch'],
+    )
     result.lockedAt = Math.round(clock?.at ?? lockedAt)
     await unchanged(session, task, side, rows)
     work.log.info('Replacing, in one transaction: the live tables are locked')
     const on = await switchOff(session, [...replaced, ...roots])
     await session.query('SET CONSTRAINTS ALL IMMEDIATE') // rows that a deferred check still has to see stand in the way of every ALTER
-    for (const { table, only, name } of keys) await session.query(`ALTER TABLE ${only}${table} DROP CONSTRAINT ${quoteName(name)}`)
-    if (replaced.length) await session.query(`TRUNCATE ${task.there.map(({ table }) => `ONLY ${sqlName(table)}`).join(', ')}`)
+    for (const { table, only, name } of keys)
+      await session.query(`ALTER TABLE ${only}${table} DROP CONSTRAINT ${quoteName(name)}`)
+    if (replaced.length)
+      await session.query(
+        `TRUNCATE ${task.there.map(({ table }) => `ONLY ${sqlName(table)}`).join(', ')}`,
+      )
     await makeBefore(session, task.making, options, work)
-    if (rows) for (const table of side.leaves) await insertRows(session, table, task.staged.get(table) as string)
+    if (rows)
+      for (const table of side.leaves)
+        await insertRows(session, table, task.staged.get(table) as string)
     await makeAfter(session, task.making, options, work)
     for (const key of keys) {
       const { table, only, name, definition, comment } = key
-      await addForeignKey(session, name, `ALTER TABLE ${only}${table} ADD CONSTRAINT ${quoteName(name)} ${definition}`)
-      if (comment !== null) await session.query(`COMMENT ON CONSTRAINT ${quoteName(name)} ON ${table} IS ${quoteText(comment)}`)
-      if (!(await switchKey(session, key))) result.warnings.push(`The foreign key "${name}" of ${table} was switched off (DISABLE TRIGGER), and acts again now: only a superuser may switch it as it was.`)
+      await addForeignKey(
+        session,
+        name,
+        `ALTER TABLE ${only}${table} ADD CONSTRAINT ${quoteName(name)} ${definition}`,
+      )
+      if (comment !== null)
+        await session.query(
+          `COMMENT ON CONSTRAINT ${quoteName(name)} ON ${table} IS ${quoteText(comment)}`,
+        )
+      if (!(await switchKey(session, key)))
+        result.warnings.push(
+          `The foreign key "${name}" of ${table} was switched off (DISABLE TRIGGER), and acts again now: only a superuser may switch it as it was.`,
+        )
       if (checksRows(definition)) result.keys.push(name)
     }
     await makeTies(session, task.making, options, result, work)
     for (const statement of on) await session.query(statement)
     if (rows) await prove(session, options)
     if (rows) {
-      const { moved, warnings } = await advanceSequences(session, await oidsOf(session, side.chosen), options.sequences)
+      const { moved, warnings } = await advanceSequences(
+        session,
+        await oidsOf(session, side.chosen),
+        options.sequences,
+      )
       for (const each of moved) work.log.info(`Moved the sequence ${each}`)
       result.warnings.push(...warnings)
     }
@@ -152,62 +248,122 @@ async function inOneTransaction(session: Session, staging: string, task: Task, o
 }
 
 /** Between the first look and the locks, somebody may have dropped, made or altered a table. */
-async function unchanged(session: Session, task: Task, side: PartSide, rows: boolean): Promise<void> {
+async function unchanged(
+  session: Session,
+  task: Task,
+  side: PartSide,
+  rows: boolean,
+): Promise<void> {
   const now = (await matchLive(session, side.leaves)).flatMap((match) => (match ? [match] : []))
-  const same = now.length === task.there.length && now.every(({ oid }, i) => oid === task.there[i]?.oid)
+  const same =
+    now.length === task.there.length && now.every(({ oid }, i) => oid === task.there[i]?.oid)
   if (same) return rows ? sameTrees(session, side) : undefined
-  throw new UserError('target-changed', 'A table was dropped or made in the live database meanwhile. Nothing was replaced.', 'Stop migrations while a restore runs, and run this again.')
+  throw new UserError(
+    'target-changed',
+    'A table was dropped or made in the live database meanwhile. Nothing was replaced.',
+    'Stop migrations while a restore runs, and run this again.',
+  )
 }
 
 /** Hash partitions over a type whose hash is another on each server: the rows go in by the table at the top of them. */
-function hashRoots(side: PartSide, missing: ReadonlySet<PartTable>): { schema: string; name: string }[] {
+function hashRoots(
+  side: PartSide,
+  missing: ReadonlySet<PartTable>,
+): { schema: string; name: string }[] {
   const gone = new Set([...missing].map(tableName))
-  return [...new Set(side.leaves.flatMap(({ comparedAt }) => (comparedAt === undefined || gone.has(comparedAt) ? [] : [comparedAt])))].map(readTableName)
+  return [
+    ...new Set(
+      side.leaves.flatMap(({ comparedAt }) =>
+        comparedAt === undefined || gone.has(comparedAt) ? [] : [comparedAt],
+      ),
+    ),
+  ].map(readTableName)
 }
 
-async function oidsOf(session: Session, tables: readonly { schema: string; name: string }[]): Promise<number[]> {
-  const rows = await session.query<{ oid: number }>('SELECT x.oid::int8::float8 AS oid FROM (SELECT pg_catalog.to_regclass(name)::oid AS oid FROM pg_catalog.unnest($1::pg_catalog.text[]) AS name) AS x WHERE x.oid IS NOT NULL', [tables.map(sqlName)])
+async function oidsOf(
+  session: Session,
+  tables: readonly { schema: string; name: string }[],
+): Promise<number[]> {
+  const rows = await session.query<{ oid: number }>(
+    'SELECT x.oid::int8::float8 AS oid FROM (SELECT pg_catalog.to_regclass(name)::oid AS oid FROM pg_catalog.unnest($1::pg_catalog.text[]) AS name) AS x WHERE x.oid IS NOT NULL',
+    [tables.map(sqlName)],
+  )
   return rows.map(({ oid }) => oid)
 }
 
 async function insertRows(session: Session, table: Table, relation: string): Promise<void> {
   const columns = storedColumns(table).map(quoteName).join(', ')
-  const into = table.comparedAt === undefined ? sqlName(table) : sqlName(readTableName(table.comparedAt))
-  if (columns) await session.query(`INSERT INTO ${into} (${columns}) OVERRIDING SYSTEM VALUE SELECT ${columns} FROM ${relation}`)
+  const into =
+    table.comparedAt === undefined ? sqlName(table) : sqlName(readTableName(table.comparedAt))
+  if (columns)
+    await session.query(
+      `INSERT INTO ${into} (${columns}) OVERRIDING SYSTEM VALUE SELECT ${columns} FROM ${relation}`,
+    )
   else {
-    const [row] = await session.query<{ count: string }>(`SELECT pg_catalog.count(*)::pg_catalog.text AS count FROM ${relation}`)
-    for (let left = Number(row?.count ?? 0); left > 0; left--) await session.query(`INSERT INTO ${into} DEFAULT VALUES`)
+    const [row] = await session.query<{ count: string }>(
+      `SELECT pg_catalog.count(*)::pg_catalog.text AS count FROM ${relation}`,
+    )
+    for (let left = Number(row?.count ?? 0); left > 0; left--)
+      await session.query(`INSERT INTO ${into} DEFAULT VALUES`)
   }
 }
 
 /** Measures what the tables hold now, by the columns that the backup knows, in the transaction that has not been committed yet. */
 async function prove(session: Session, { side }: ReplaceOptions): Promise<void> {
-  const own = side.leaves.map((table) => ({ ...table, columns: table.columns.filter(({ generated }) => generated === 'no') }))
-  const found = await measureParts(session, own.map((table) => ({ table, bytes: table.bytes })), { inTransaction: true, depth: side.depth })
+  const own = side.leaves.map((table) => ({
+    ...table,
+    columns: table.columns.filter(({ generated }) => generated === 'no'),
+  }))
+  const found = await measureParts(
+    session,
+    own.map((table) => ({ table, bytes: table.bytes })),
+    { inTransaction: true, depth: side.depth },
+  )
   const expected = side.expected.map((print) => {
     const plain = { ...print }
     delete plain.generated // computed anew, perhaps otherwise in the live table
     return plain
   })
   const [first] = compareRows(expected, found)
-  if (first) throw new UserError('restored-differs', `The live tables would not hold what the backup's fingerprint says (${first.object}: expected ${first.expected}, found ${first.found}). Nothing was replaced.`, 'Columns may have other types in the live table, which write values otherwise. Restore the part into a schema of its own (without replace), and look there.')
+  if (first)
+    throw new UserError(
+      'restored-differs',
+      `The live tables would not hold what the backup's fingerprint says (${first.object}: expected ${first.expected}, found ${first.found}). Nothing was replaced.`,
+      'Columns may have other types in the live table, which write values otherwise. Restore the part into a schema of its own (without replace), and look there.',
+    )
 }
 
 async function afterwards(session: Session, { there }: Task, result: Replaced): Promise<void> {
   const oids = [...there.map(({ oid }) => oid)]
-  for (const name of [...result.created, ...result.replaced]) await session.query(`ANALYZE ${sqlName(readTableName(name))}`)
+  for (const name of [...result.created, ...result.replaced])
+    await session.query(`ANALYZE ${sqlName(readTableName(name))}`)
   if (result.replaced.length === 0) return
   const { views, publications } = await neighboursOf(session, oids)
-  if (views.length) result.warnings.push(`Materialized views still show what was there before: ${views.map((view) => `REFRESH MATERIALIZED VIEW ${view};`).join(' ')}`)
-  if (publications.length) result.warnings.push(`The tables are published (${publications.join(', ')}): subscribers got the change as a TRUNCATE and new rows. Look at them, too.`)
+  if (views.length)
+    result.warnings.push(
+      `Materialized views still show what was there before: ${views.map((view) => `REFRESH MATERIALIZED VIEW ${view};`).join(' ')}`,
+    )
+  if (publications.length)
+    result.warnings.push(
+      `The tables are published (${publications.join(', ')}): subscribers got the change as a TRUNCATE and new rows. Look at them, too.`,
+    )
 }
 
-async function dropStaging(live: Connection, held: Extract<Held, { kind: 'schema' }>, work: Work): Promise<void> {
+async function dropStaging(
+  live: Connection,
+  held: Extract<Held, { kind: 'schema' }>,
+  work: Work,
+): Promise<void> {
   try {
-    await dropSchema(live, held.name, { ...work, signal: AbortSignal.timeout(work.signal.aborted ? 6000 : 600_000) })
+    await dropSchema(live, held.name, {
+      ...work,
+      signal: AbortSignal.timeout(work.signal.aborted ? 6000 : 600_000),
+    })
     work.release(held)
   } catch (error) {
-    work.log.warning(`The schema "${held.name}" in "${live.database}", which this run made, could not be dropped: ${messageOf(error)}`)
+    work.log.warning(
+      `The schema "${held.name}" in "${live.database}", which this run made, could not be dropped: ${messageOf(error)}`,
+    )
   }
 }
 
@@ -215,8 +371,19 @@ async function dropStaging(live: Connection, held: Extract<Held, { kind: 'schema
 function explained(error: unknown, live: Connection): unknown {
   const { code, message } = error as { code?: string; message: string }
   if (error instanceof UserError || code === undefined || !/^[0-9A-Z]{5}$/.test(code)) return error
-  if (code === '42501') return new UserError('no-permission', `"${live.user}" may not do this in "${live.database}": ${message}. Nothing was replaced.`, 'Restore as the owner of the tables and of those that their foreign keys join, or as a superuser.', { cause: error })
+  if (code === '42501')
+    return new UserError(
+      'no-permission',
+      `"${live.user}" may not do this in "${live.database}": ${message}. Nothing was replaced.`,
+      'Restore as the owner of the tables and of those that their foreign keys join, or as a superuser.',
+      { cause: error },
+    )
   const needs = whyNotThere(error, live.database)
   if (needs !== error) return needs
-  return new UserError('replace-refused', `The live database refused: ${message}. Nothing was replaced.`, 'Mend what the server names (a constraint, a NOT NULL column that is new, an event trigger), or restore the part into a schema of its own (without replace).', { cause: error })
+  return new UserError(
+    'replace-refused',
+    `The live database refused: ${message}. Nothing was replaced.`,
+    'Mend what the server names (a constraint, a NOT NULL column that is new, an event trigger), or restore the part into a schema of its own (without replace).',
+    { cause: error },
+  )
 }

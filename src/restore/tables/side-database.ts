@@ -9,10 +9,20 @@ import { splitWork } from '../../postgres/fingerprint/fingerprint.ts'
 import { listTables, type Table, tableName } from '../../postgres/fingerprint/tables.ts'
 import type { Entry } from '../../postgres/pg-restore/errors.ts'
 import { load, loadAtOnce } from '../../postgres/pg-restore/pg-restore.ts'
-import { type ArchiveEntry, listEntries, ofTable, plainName } from '../../postgres/pg-restore/toc.ts'
+import {
+  type ArchiveEntry,
+  listEntries,
+  ofTable,
+  plainName,
+} from '../../postgres/pg-restore/toc.ts'
 import type { Programs } from '../../postgres/programs/find-programs.ts'
 import { createDatabase } from '../../postgres/server/database.ts'
-import { listPartTables, otherRelations, type PartTable, withPartitions } from '../../postgres/tables/partitions.ts'
+import {
+  listPartTables,
+  otherRelations,
+  type PartTable,
+  withPartitions,
+} from '../../postgres/tables/partitions.ts'
 import type { FoundBackup } from '../../repository/listing.ts'
 import type { StoredArchive } from '../../repository/manifest.ts'
 import { dataArchivesOf, fetchArchive, baseOf, withArchive } from '../../repository/read.ts'
@@ -64,12 +74,28 @@ export async function buildPartSide(options: PartSideOptions, work: Work): Promi
   const base = `${folder}/base.dump`
   await fetchArchive(backup, baseOf(backup), identities, base, work)
   const entries = await listEntries(programs.archive, base, work)
-  await createDatabase(session, connection.database, backup.manifest.source.locale).catch((error: unknown) => {
-    if (!(error instanceof UserError && error.code === 'no-permission')) throw error
-    throw new UserError('no-permission', `${error.message} A part of a backup is first restored into a database beside the target, and proven there.`, error.hint, { cause: error })
-  })
+  await createDatabase(session, connection.database, backup.manifest.source.locale).catch(
+    (error: unknown) => {
+      if (!(error instanceof UserError && error.code === 'no-permission')) throw error
+      throw new UserError(
+        'no-permission',
+        `${error.message} A part of a backup is first restored into a database beside the target, and proven there.`,
+        error.hint,
+        { cause: error },
+      )
+    },
+  )
   work.log.info('Restoring all definitions into a database beside the target')
-  expectNone(await load(programs.archive, connection, base, { tablespaces: false, preData: true, owners: false }, work), connection)
+  expectNone(
+    await load(
+      programs.archive,
+      connection,
+      base,
+      { tablespaces: false, preData: true, owners: false },
+      work,
+    ),
+    connection,
+  )
   const inside = await connect(connection, work)
   try {
     const all = await listPartTables(inside)
@@ -78,7 +104,19 @@ export async function buildPartSide(options: PartSideOptions, work: Work): Promi
     const wholeSide = await listTables(inside)
     const leaves = wholeSide.filter(({ oid }) => chosen.some((table) => table.oid === oid))
     checkHashed(leaves, wholeSide)
-    const side: PartSide = { connection, chosen, leaves, expected: [], depth: backup.manifest.fingerprint.kind === 'counts' ? 'counts' : 'content', entries, base, folder, tableOf, bytes: baseOf(backup).bytes, archives: 1 }
+    const side: PartSide = {
+      connection,
+      chosen,
+      leaves,
+      expected: [],
+      depth: backup.manifest.fingerprint.kind === 'counts' ? 'counts' : 'content',
+      entries,
+      base,
+      folder,
+      tableOf,
+      bytes: baseOf(backup).bytes,
+      archives: 1,
+    }
     if (!options.rows) return side
     await loadPartRows(options, side, work)
     await compare(options, side, work)
@@ -89,9 +127,17 @@ export async function buildPartSide(options: PartSideOptions, work: Work): Promi
 }
 
 /** Indexes and keys of the chosen tables, and where their sequences stand: foreign keys, triggers, rules and policies stay out. */
-export async function makeIndexes({ programs, jobs }: PartSideOptions, side: PartSide, work: Work): Promise<void> {
+export async function makeIndexes(
+  { programs, jobs }: PartSideOptions,
+  side: PartSide,
+  work: Work,
+): Promise<void> {
   const chosen = new Set(side.chosen.map(({ oid }) => oid))
-  const tables = new Map(side.entries.filter(({ kind }) => kind === 'TABLE').map((entry) => [entry.id, side.tableOf(entry)]))
+  const tables = new Map(
+    side.entries
+      .filter(({ kind }) => kind === 'TABLE')
+      .map((entry) => [entry.id, side.tableOf(entry)]),
+  )
   const ids: number[] = []
   const taken = new Set<number>()
   for (const { id, kind, restsOn } of side.entries) {
@@ -107,7 +153,12 @@ export async function makeIndexes({ programs, jobs }: PartSideOptions, side: Par
   if (ids.length) await loadAtOnce(programs.archive, side.connection, side.base, loading, work)
 }
 
-async function choose(inside: Session, all: PartTable[], wanted: PartSideOptions['wanted'], backup: FoundBackup): Promise<PartTable[]> {
+async function choose(
+  inside: Session,
+  all: PartTable[],
+  wanted: PartSideOptions['wanted'],
+  backup: FoundBackup,
+): Promise<PartTable[]> {
   const where = `The backup ${backup.manifest.id}`
   let picked: PartTable[]
   try {
@@ -116,18 +167,37 @@ async function choose(inside: Session, all: PartTable[], wanted: PartSideOptions
     const others = await otherRelations(inside, wanted.tables.map(readTableName))
     const [first] = others
     if (!first) throw error
-    throw new UserError('not-a-table', `${first[0]} is ${first[1]} in the backup, and only tables have rows of their own.`, `Name the tables that it reads; the nearest: ${nearest(first[0], all.map(tableName)).join(', ')}.`, { cause: error })
+    throw new UserError(
+      'not-a-table',
+      `${first[0]} is ${first[1]} in the backup, and only tables have rows of their own.`,
+      `Name the tables that it reads; the nearest: ${nearest(first[0], all.map(tableName)).join(', ')}.`,
+      { cause: error },
+    )
   }
   const ofExtension = picked.find(({ extension }) => extension !== undefined)
-  if (ofExtension) throw new UserError('extension-table', `${tableName(ofExtension)} belongs to the extension "${ofExtension.extension}": a backup has no definition of it.`, 'Leave it out, and restore the whole database with mode: new to look at its rows.')
+  if (ofExtension)
+    throw new UserError(
+      'extension-table',
+      `${tableName(ofExtension)} belongs to the extension "${ofExtension.extension}": a backup has no definition of it.`,
+      'Leave it out, and restore the whole database with mode: new to look at its rows.',
+    )
   return withPartitions(picked, all)
 }
 
 /** Rows of hash partitions over an enum lie in other leaves on another server: one leaf alone cannot be put back. */
 function checkHashed(leaves: readonly Table[], all: readonly Table[]): void {
   const own = new Set(leaves.map(({ oid }) => oid))
-  const half = leaves.find(({ comparedAt }) => comparedAt !== undefined && all.some((other) => other.comparedAt === comparedAt && !own.has(other.oid)))
-  if (half) throw new UserError('partition-alone', `${tableName(half)} is one of the hash partitions of ${half.comparedAt}, and its rows may belong into another one of them elsewhere.`, `Name the whole table: ${half.comparedAt}`)
+  const half = leaves.find(
+    ({ comparedAt }) =>
+      comparedAt !== undefined &&
+      all.some((other) => other.comparedAt === comparedAt && !own.has(other.oid)),
+  )
+  if (half)
+    throw new UserError(
+      'partition-alone',
+      `${tableName(half)} is one of the hash partitions of ${half.comparedAt}, and its rows may belong into another one of them elsewhere.`,
+      `Name the whole table: ${half.comparedAt}`,
+    )
 }
 
 /** Which table an entry is about: it begins with schema and name, and ends with an owner, and all of these may hold spaces. */
@@ -140,32 +210,66 @@ function tableOfEntry(all: readonly PartTable[]): PartSide['tableOf'] {
   return ({ named }) => ofTable(known, named)
 }
 
-async function loadPartRows({ backup, identities, programs, jobs }: PartSideOptions, side: PartSide, work: Work): Promise<void> {
+async function loadPartRows(
+  { backup, identities, programs, jobs }: PartSideOptions,
+  side: PartSide,
+  work: Work,
+): Promise<void> {
   const { connection, base, folder, leaves, tableOf } = side
   const own = new Set(leaves.map(tableName))
-  const stored = dataArchivesOf(backup.manifest).filter(({ tables = [] }) => tables.some((table) => own.has(table)))
+  const stored = dataArchivesOf(backup.manifest).filter(({ tables = [] }) =>
+    tables.some((table) => own.has(table)),
+  )
   const elsewhere = new Set(stored.flatMap(({ tables = [] }) => tables))
-  const plain = new Set(leaves.filter((table) => !elsewhere.has(tableName(table))).map((table) => plainName(tableName(table))))
+  const plain = new Set(
+    leaves
+      .filter((table) => !elsewhere.has(tableName(table)))
+      .map((table) => plainName(tableName(table))),
+  )
   const ids = side.entries.flatMap((entry) => {
     const table = entry.kind === 'TABLE DATA' ? tableOf(entry) : undefined
     return table && plain.has(plainName(tableName(table))) ? [entry.id] : []
   })
-  const selection = { schemas: leaves.map(({ schema }) => schema), names: leaves.map(({ name }) => name) }
-  work.log.info(`Restoring rows of ${leaves.length} ${leaves.length === 1 ? 'table' : 'tables'} from ${stored.length + 1} of ${dataArchivesOf(backup.manifest).length + 1} archives`)
+  const selection = {
+    schemas: leaves.map(({ schema }) => schema),
+    names: leaves.map(({ name }) => name),
+  }
+  work.log.info(
+    `Restoring rows of ${leaves.length} ${leaves.length === 1 ? 'table' : 'tables'} from ${stored.length + 1} of ${dataArchivesOf(backup.manifest).length + 1} archives`,
+  )
   const fromStore = async (archive: StoredArchive, own: Work): Promise<void> => {
-    const use = (stream: Readable): Promise<Entry[]> => load(programs.archive, connection, stream, { tablespaces: false, tables: selection }, own)
+    const use = (stream: Readable): Promise<Entry[]> =>
+      load(programs.archive, connection, stream, { tablespaces: false, tables: selection }, own)
     expectNone(await withArchive(backup, archive, identities, use, own), connection)
   }
   const fromBase = async (own: Work): Promise<void> => {
-    expectNone(await load(programs.archive, connection, base, { tablespaces: false, only: { ids, folder } }, own), connection)
+    expectNone(
+      await load(
+        programs.archive,
+        connection,
+        base,
+        { tablespaces: false, only: { ids, folder } },
+        own,
+      ),
+      connection,
+    )
   }
   const archives = [...stored, ...(ids.length ? (['base'] as const) : [])]
-  await mapConcurrent(archives, jobs, (archive, own) => (archive === 'base' ? fromBase(own) : fromStore(archive, own)), work)
+  await mapConcurrent(
+    archives,
+    jobs,
+    (archive, own) => (archive === 'base' ? fromBase(own) : fromStore(archive, own)),
+    work,
+  )
   side.bytes += stored.reduce((sum, { bytes }) => sum + bytes, 0)
   side.archives += stored.length
 }
 
-async function compare({ backup, jobs }: PartSideOptions, side: PartSide, work: Work): Promise<void> {
+async function compare(
+  { backup, jobs }: PartSideOptions,
+  side: PartSide,
+  work: Work,
+): Promise<void> {
   const { fingerprint } = backup.manifest
   const found = await measureTables(side.connection, side.leaves, side.depth, jobs, work)
   if (fingerprint.kind === 'none') {
@@ -177,26 +281,49 @@ async function compare({ backup, jobs }: PartSideOptions, side: PartSide, work: 
   const differences = compareRows(side.expected, found)
   const [first] = differences
   if (first)
-    throw new UserError('restored-differs', `What was restored is not what the backup's fingerprint says (${differences.length} ${differences.length === 1 ? 'difference' : 'differences'}; the first: ${first.object}: expected ${first.expected}, found ${first.found}). The live database was not touched.`, 'Verify the backup to see all differences, or restore from another one.')
+    throw new UserError(
+      'restored-differs',
+      `What was restored is not what the backup's fingerprint says (${differences.length} ${differences.length === 1 ? 'difference' : 'differences'}; the first: ${first.object}: expected ${first.expected}, found ${first.found}). The live database was not touched.`,
+      'Verify the backup to see all differences, or restore from another one.',
+    )
 }
 
 /** Measures tables that nobody writes to, several at once. */
-export async function measureTables(connection: Connection, tables: readonly Table[], depth: 'content' | 'counts', jobs: number, work: Work): Promise<TablePrint[]> {
+export async function measureTables(
+  connection: Connection,
+  tables: readonly Table[],
+  depth: 'content' | 'counts',
+  jobs: number,
+  work: Work,
+): Promise<TablePrint[]> {
   const sessions = splitWork(tables, jobs)
-  const prints = await mapConcurrent(sessions, jobs, async (parts, own) => {
-    const session = await connect(connection, own)
-    try {
-      return await measureParts(session, parts, { inTransaction: false, depth })
-    } finally {
-      await session.end()
-    }
-  }, work)
+  const prints = await mapConcurrent(
+    sessions,
+    jobs,
+    async (parts, own) => {
+      const session = await connect(connection, own)
+      try {
+        return await measureParts(session, parts, { inTransaction: false, depth })
+      } finally {
+        await session.end()
+      }
+    },
+    work,
+  )
   return joined(prints.flat())
 }
 
 /** What the server said of something that the live database lacks, as an error with its name; any other error comes back as it is. */
 export function whyNotThere(error: unknown, target: string): unknown {
-  const missing = /((?:type|function|procedure|collation|schema|operator|extension|relation|sequence|role|text search \w+|language|access method|operator class) .*?) does not exist/.exec(messageOf(error))?.[1]
+  const missing =
+    /((?:type|function|procedure|collation|schema|operator|extension|relation|sequence|role|text search \w+|language|access method|operator class) .*?) does not exist/.exec(
+      messageOf(error),
+    )?.[1]
   if (missing === undefined) return error
-  return new UserError('part-needs', `The tables need what "${target}" does not have: ${missing}. Nothing was changed there.`, 'Make it in the live database first (its definition is in the backup), or restore the whole database beside it with mode: new.', { cause: error })
+  return new UserError(
+    'part-needs',
+    `The tables need what "${target}" does not have: ${missing}. Nothing was changed there.`,
+    'Make it in the live database first (its definition is in the backup), or restore the whole database beside it with mode: new.',
+    { cause: error },
+  )
 }

@@ -1,5 +1,16 @@
 import { randomBytes } from 'node:crypto'
-import { type FileHandle, link, lstat, mkdir, open, readdir, rename, rmdir, stat, unlink } from 'node:fs/promises'
+import {
+  type FileHandle,
+  link,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rmdir,
+  stat,
+  unlink,
+} from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { codeOf } from './errors.ts'
 import { isKey } from '../key.ts'
@@ -13,7 +24,8 @@ export function temporaryName(file: string): string {
   return join(dirname(file), `holdfast~${randomBytes(8).toString('hex')}`)
 }
 
-export const isTemporary = (name: string): boolean => /^holdfast~[0-9a-f]{16}$/.test(name) || /~taken$/.test(name)
+export const isTemporary = (name: string): boolean =>
+  /^holdfast~[0-9a-f]{16}$/.test(name) || /~taken$/.test(name)
 
 /**
  * Makes the folder and those above it that are missing, and sees to it that they last. Gives back those that it made,
@@ -44,7 +56,11 @@ async function isFolder(path: string): Promise<boolean> {
     if (codeOf(error) === 'ENOENT') return false
     throw error
   }
-  throw Object.assign(new Error(`ENOTDIR: not a directory, ${path}`), { code: 'ENOTDIR', syscall: 'stat', path })
+  throw Object.assign(new Error(`ENOTDIR: not a directory, ${path}`), {
+    code: 'ENOTDIR',
+    syscall: 'stat',
+    path,
+  })
 }
 
 /** Makes names in a folder last through a power cut. Some file systems (network mounts) can't, and say so: nothing to be done there. */
@@ -52,7 +68,12 @@ export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r')
   try {
     await handle.sync().catch((error: unknown) => {
-      if (!['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'EPERM', 'EACCES', 'EBADF'].includes(codeOf(error) ?? '')) throw error
+      if (
+        !['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'EPERM', 'EACCES', 'EBADF'].includes(
+          codeOf(error) ?? '',
+        )
+      )
+        throw error
     })
   } finally {
     await handle.close()
@@ -69,7 +90,8 @@ export async function publish(temporary: string, file: string): Promise<boolean>
   } catch (error) {
     const code = codeOf(error) ?? ''
     if (code === 'EEXIST') return false
-    if (['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EINVAL'].includes(code)) return await publishWithoutLinks(temporary, file)
+    if (['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EINVAL'].includes(code))
+      return await publishWithoutLinks(temporary, file)
     throw error
   }
   await unlink(temporary)
@@ -115,11 +137,18 @@ export async function exists(file: string): Promise<boolean> {
 export async function nothingThere(error: unknown, root: string): Promise<boolean> {
   if (codeOf(error) === 'ENOENT') return true
   if (codeOf(error) !== 'ENOTDIR') return false
-  return await stat(root).then((found) => found.isDirectory(), (why: unknown) => codeOf(why) === 'ENOENT')
+  return await stat(root).then(
+    (found) => found.isDirectory(),
+    (why: unknown) => codeOf(why) === 'ENOENT',
+  )
 }
 
 /** Every plain file below `folder/prefix` that is ours by its name, in the order of the keys' bytes; temporary ones only if asked for. */
-export async function* walk(folder: string, prefix: string, temporary: boolean): AsyncGenerator<{ key: string; file: string }> {
+export async function* walk(
+  folder: string,
+  prefix: string,
+  temporary: boolean,
+): AsyncGenerator<{ key: string; file: string }> {
   let entries
   try {
     entries = await readdir(join(folder, prefix), { withFileTypes: true })
@@ -168,6 +197,8 @@ export async function writeAll(handle: FileHandle, pieces: readonly Buffer[]): P
 
 function after(pieces: Buffer[], bytes: number): Buffer[] {
   let at = bytes
-  const first = pieces.findIndex((piece) => (at < piece.length ? true : ((at -= piece.length), false)))
+  const first = pieces.findIndex((piece) =>
+    at < piece.length ? true : ((at -= piece.length), false),
+  )
   return first < 0 ? [] : [(pieces[first] as Buffer).subarray(at), ...pieces.slice(first + 1)]
 }

@@ -7,7 +7,18 @@ import { UserError } from '../../errors.ts'
 import { giveBack, pieceSize, Pool } from '../../stream/pieces.ts'
 import { checkPrefix } from '../key.ts'
 import { codeOf, explainLocal } from './errors.ts'
-import { exists, fileMode, makeFolder, publish, nothingThere, removeEmpty, syncFolder, temporaryName, walk, writeAll } from './files.ts'
+import {
+  exists,
+  fileMode,
+  makeFolder,
+  publish,
+  nothingThere,
+  removeEmpty,
+  syncFolder,
+  temporaryName,
+  walk,
+  writeAll,
+} from './files.ts'
 import { checkKey, ObjectExists, ObjectMissing, type Storage } from '../storage.ts'
 
 /**
@@ -29,18 +40,23 @@ export function openLocal(url: string): Storage {
   return {
     url,
 
-    probe: () => explained(`write in ${root}`, async () => {
-      const made = await makeFolder(root)
-      const target = temporaryName(join(root, 'probe'))
-      try {
-        if (!(await publishEmpty(target)) || (await publishEmpty(target))) {
-          throw new UserError('create-only-ignored', `storage: ${root} is on a file system that lets a file be replaced which was to be created only.`, 'Name a folder on another file system: Holdfast never overwrites a backup.')
+    probe: () =>
+      explained(`write in ${root}`, async () => {
+        const made = await makeFolder(root)
+        const target = temporaryName(join(root, 'probe'))
+        try {
+          if (!(await publishEmpty(target)) || (await publishEmpty(target))) {
+            throw new UserError(
+              'create-only-ignored',
+              `storage: ${root} is on a file system that lets a file be replaced which was to be created only.`,
+              'Name a folder on another file system: Holdfast never overwrites a backup.',
+            )
+          }
+        } finally {
+          await removeFile(target)
+          for (const folder of made) await rmdir(folder).catch(() => {})
         }
-      } finally {
-        await removeFile(target)
-        for (const folder of made) await rmdir(folder).catch(() => {})
-      }
-    }),
+      }),
 
     async create(key, source, { signal } = {}) {
       const file = fileOf(key)
@@ -57,33 +73,41 @@ export function openLocal(url: string): Storage {
       }
     },
 
-    read: (key, { signal } = {}) => explained(`read ${key} in ${root}`, async () => {
-      const file = fileOf(key)
-      signal?.throwIfAborted()
-      let handle
-      try {
-        handle = await open(file, 'r')
-      } catch (error) {
-        if (await nothingThere(error, root)) throw new ObjectMissing(key, url)
-        throw error
-      }
-      try {
-        const found = await handle.stat()
-        if (!found.isFile()) throw new ObjectMissing(key, url)
-        const stream = Readable.from(bytesOf(handle, found.size, key, root), { highWaterMark: 2 })
-        const held = handle
-        const stop = (): void => void stream.destroy(signal?.reason instanceof Error ? signal.reason : new Error('stopped'))
-        signal?.addEventListener('abort', stop, { once: true })
-        // A stream that nobody read from never ran the generator, nor its clean-up.
-        stream.once('close', () => (signal?.removeEventListener('abort', stop), void held.close().catch(() => {})))
-        return stream
-      } catch (error) {
-        await handle.close()
-        throw error
-      }
-    }),
+    read: (key, { signal } = {}) =>
+      explained(`read ${key} in ${root}`, async () => {
+        const file = fileOf(key)
+        signal?.throwIfAborted()
+        let handle
+        try {
+          handle = await open(file, 'r')
+        } catch (error) {
+          if (await nothingThere(error, root)) throw new ObjectMissing(key, url)
+          throw error
+        }
+        try {
+          const found = await handle.stat()
+          if (!found.isFile()) throw new ObjectMissing(key, url)
+          const stream = Readable.from(bytesOf(handle, found.size, key, root), { highWaterMark: 2 })
+          const held = handle
+          const stop = (): void =>
+            void stream.destroy(
+              signal?.reason instanceof Error ? signal.reason : new Error('stopped'),
+            )
+          signal?.addEventListener('abort', stop, { once: true })
+          // A stream that nobody read from never ran the generator, nor its clean-up.
+          stream.once(
+            'close',
+            () => (signal?.removeEventListener('abort', stop), void held.close().catch(() => {})),
+          )
+          return stream
+        } catch (error) {
+          await handle.close()
+          throw error
+        }
+      }),
 
-    size: (key) => explained(`look at ${key} in ${root}`, async () => await sizeOf(fileOf(key), root)),
+    size: (key) =>
+      explained(`look at ${key} in ${root}`, async () => await sizeOf(fileOf(key), root)),
 
     async *list(prefix, { signal } = {}) {
       checkPrefix(prefix)
@@ -98,23 +122,25 @@ export function openLocal(url: string): Storage {
       }
     },
 
-    remove: (keys, { signal } = {}) => explained(`delete in ${root}`, async () => {
-      for (const file of keys.map(fileOf)) {
-        signal?.throwIfAborted()
-        await removeFile(file)
-        await removeEmpty(dirname(file), root)
-      }
-    }),
+    remove: (keys, { signal } = {}) =>
+      explained(`delete in ${root}`, async () => {
+        for (const file of keys.map(fileOf)) {
+          signal?.throwIfAborted()
+          await removeFile(file)
+          await removeEmpty(dirname(file), root)
+        }
+      }),
 
-    sweep: (prefix, { signal } = {}) => explained(`delete in ${join(root, prefix)}`, async () => {
-      checkPrefix(prefix)
-      for await (const { file } of walk(root, prefix, true)) {
-        signal?.throwIfAborted()
-        await removeFile(file)
-        await removeEmpty(dirname(file), root)
-      }
-      await removeEmpty(resolve(root, prefix), root)
-    }),
+    sweep: (prefix, { signal } = {}) =>
+      explained(`delete in ${join(root, prefix)}`, async () => {
+        checkPrefix(prefix)
+        for await (const { file } of walk(root, prefix, true)) {
+          signal?.throwIfAborted()
+          await removeFile(file)
+          await removeEmpty(dirname(file), root)
+        }
+        await removeEmpty(resolve(root, prefix), root)
+      }),
 
     close: async () => {},
   }
@@ -122,12 +148,21 @@ export function openLocal(url: string): Storage {
 
 /** The folder that a `file://` URL names. */
 function folderOf(url: string): string {
-  const invalid = (what: string): UserError => new UserError('storage-url-invalid', `storage: the file:// URL ${what}.`, 'It looks like file:///absolute/path, with three slashes; file://${{ github.workspace }}/backups is one.')
+  const invalid = (what: string): UserError =>
+    new UserError(
+      'storage-url-invalid',
+      `storage: the file:// URL ${what}.`,
+      'It looks like file:///absolute/path, with three slashes; file://${{ github.workspace }}/backups is one.',
+    )
   if (!/^file:\/\//i.test(url)) throw invalid('lacks its slashes')
   const parsed = URL.canParse(url) ? new URL(url) : undefined
-  if (!parsed) throw invalid('can\'t be read')
-  if (parsed.host !== '') throw invalid(`has ${JSON.stringify(parsed.host)} where a slash should be: the path is not absolute`)
-  if (parsed.search !== '' || parsed.hash !== '' || /[?#]/.test(url)) throw invalid('has a ? or # in it; write %3F or %23 if they are part of the path')
+  if (!parsed) throw invalid("can't be read")
+  if (parsed.host !== '')
+    throw invalid(
+      `has ${JSON.stringify(parsed.host)} where a slash should be: the path is not absolute`,
+    )
+  if (parsed.search !== '' || parsed.hash !== '' || /[?#]/.test(url))
+    throw invalid('has a ? or # in it; write %3F or %23 if they are part of the path')
   try {
     const folder = fileURLToPath(parsed).replace(/(?<=.)\/+$/, '')
     if (folder === '/') throw invalid('names the root of the file system')
@@ -139,7 +174,14 @@ function folderOf(url: string): string {
   }
 }
 
-async function write(file: string, key: string, url: string, source: Readable, failed: () => void, signal?: AbortSignal): Promise<number> {
+async function write(
+  file: string,
+  key: string,
+  url: string,
+  source: Readable,
+  failed: () => void,
+  signal?: AbortSignal,
+): Promise<number> {
   signal?.throwIfAborted()
   if (await exists(file).catch(notThere)) throw new ObjectExists(key, url)
   const temporary = temporaryName(file)
@@ -157,7 +199,11 @@ async function write(file: string, key: string, url: string, source: Readable, f
     const sink = new Writable({
       highWaterMark: 4 * pieceSize,
       write: (piece: Buffer, _encoding, done) => put([piece], done),
-      writev: (waiting, done) => put(waiting.map(({ chunk }) => chunk as Buffer), done),
+      writev: (waiting, done) =>
+        put(
+          waiting.map(({ chunk }) => chunk as Buffer),
+          done,
+        ),
     })
     sink.on('error', failed)
     await pipeline(source, sink, signal ? { signal } : {})
@@ -169,7 +215,11 @@ async function write(file: string, key: string, url: string, source: Readable, f
     const stored = await sizeOf(file, dirname(file))
     if (stored !== written) {
       await removeFile(file)
-      throw new UserError('storage-not-confirmed', `storage: ${file} was written with ${written} bytes and has ${stored ?? 'none'}.`, 'The disk or the network mount loses what it is given: look into its log before you trust it.')
+      throw new UserError(
+        'storage-not-confirmed',
+        `storage: ${file} was written with ${written} bytes and has ${stored ?? 'none'}.`,
+        'The disk or the network mount loses what it is given: look into its log before you trust it.',
+      )
     }
     return stored
   } finally {
@@ -224,13 +274,23 @@ async function sizeOf(file: string, root: string): Promise<number | undefined> {
 }
 
 /** Fails if the file turns out shorter than it was when it was opened. */
-async function* bytesOf(handle: FileHandle, size: number, key: string, root: string): AsyncGenerator<Buffer> {
+async function* bytesOf(
+  handle: FileHandle,
+  size: number,
+  key: string,
+  root: string,
+): AsyncGenerator<Buffer> {
   const pool = new Pool()
   try {
-    for (let at = 0; at < size; ) {
+    for (let at = 0; at < size;) {
       const piece = pool.take()
       const { bytesRead } = await handle.read(piece, 0, Math.min(piece.length, size - at), at)
-      if (bytesRead === 0) throw new UserError('storage-not-confirmed', `storage: ${key} in ${root} became shorter while it was read (${at} of ${size} bytes).`, 'Something else changes the files of that folder: nothing may.')
+      if (bytesRead === 0)
+        throw new UserError(
+          'storage-not-confirmed',
+          `storage: ${key} in ${root} became shorter while it was read (${at} of ${size} bytes).`,
+          'Something else changes the files of that folder: nothing may.',
+        )
       at += bytesRead
       yield bytesRead === piece.length ? piece : piece.subarray(0, bytesRead)
     }

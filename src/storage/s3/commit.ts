@@ -28,17 +28,35 @@ const tokenName = 'holdfast-write'
 export const tokenOf = (target: Target): Record<string, string> => ({ [tokenName]: target.token })
 
 /** Writes an object of one part, create-only. */
-export async function putWhole(connection: S3Connection, target: Target, body: Buffer, checksum: string, signal: AbortSignal): Promise<void> {
+export async function putWhole(
+  connection: S3Connection,
+  target: Target,
+  body: Buffer,
+  checksum: string,
+  signal: AbortSignal,
+): Promise<void> {
   const { bucket } = connection.address
   const kept = await createOnly(connection, target, signal, () =>
     connection.withChecksum(refusesChecksums, (checksums) =>
-      connection.ask(target.doing, async ({ sdk, client, options }) => {
-        const answer = await client.send(
-          new sdk.PutObjectCommand({ Bucket: bucket, Key: target.key, Body: body, ContentLength: body.length, IfNoneMatch: '*', Metadata: tokenOf(target), ...(checksums ? { ChecksumCRC32: checksum } : {}) }),
-          options,
-        )
-        return answer.ChecksumCRC32
-      }, signal),
+      connection.ask(
+        target.doing,
+        async ({ sdk, client, options }) => {
+          const answer = await client.send(
+            new sdk.PutObjectCommand({
+              Bucket: bucket,
+              Key: target.key,
+              Body: body,
+              ContentLength: body.length,
+              IfNoneMatch: '*',
+              Metadata: tokenOf(target),
+              ...(checksums ? { ChecksumCRC32: checksum } : {}),
+            }),
+            options,
+          )
+          return answer.ChecksumCRC32
+        },
+        signal,
+      ),
     ),
   )
   await confirm(connection, target, body.length, checksum, kept, signal)
@@ -46,25 +64,52 @@ export async function putWhole(connection: S3Connection, target: Target, body: B
 
 /** Makes one object of parts that were sent, create-only. `checksum` is what the whole must have, in S3's form for parts. */
 export async function complete(
-  connection: S3Connection, target: Target, id: string, parts: SentPart[], bytes: number, checksum: string, signal: AbortSignal,
+  connection: S3Connection,
+  target: Target,
+  id: string,
+  parts: SentPart[],
+  bytes: number,
+  checksum: string,
+  signal: AbortSignal,
 ): Promise<void> {
   const { bucket } = connection.address
   const kept = await createOnly(connection, target, signal, () =>
-    connection.ask(target.doing, async ({ sdk, client, options }) => {
-      const answer = await client.send(
-        new sdk.CompleteMultipartUploadCommand({ Bucket: bucket, Key: target.key, UploadId: id, MultipartUpload: { Parts: parts }, IfNoneMatch: '*' }),
-        options,
-      )
-      // S3 may answer 200 at once and tell of a failure in the body, which the SDK does not always see as one.
-      if (answer.ETag === undefined) throw new S3Failure(target.doing, 200, 'InternalError', 'the answer to CompleteMultipartUpload names no object')
-      return answer.ChecksumCRC32
-    }, signal),
+    connection.ask(
+      target.doing,
+      async ({ sdk, client, options }) => {
+        const answer = await client.send(
+          new sdk.CompleteMultipartUploadCommand({
+            Bucket: bucket,
+            Key: target.key,
+            UploadId: id,
+            MultipartUpload: { Parts: parts },
+            IfNoneMatch: '*',
+          }),
+          options,
+        )
+        // S3 may answer 200 at once and tell of a failure in the body, which the SDK does not always see as one.
+        if (answer.ETag === undefined)
+          throw new S3Failure(
+            target.doing,
+            200,
+            'InternalError',
+            'the answer to CompleteMultipartUpload names no object',
+          )
+        return answer.ChecksumCRC32
+      },
+      signal,
+    ),
   )
   await confirm(connection, target, bytes, checksum, kept, signal)
 }
 
 /** Sorts out "the key is taken": by somebody, or by an earlier try of ours whose answer was lost. */
-async function createOnly(connection: S3Connection, target: Target, signal: AbortSignal, send: () => Promise<string | undefined>): Promise<string | undefined> {
+async function createOnly(
+  connection: S3Connection,
+  target: Target,
+  signal: AbortSignal,
+  send: () => Promise<string | undefined>,
+): Promise<string | undefined> {
   try {
     return await send()
   } catch (error) {
@@ -78,7 +123,8 @@ async function createOnly(connection: S3Connection, target: Target, signal: Abor
       throw failure
     })
     if (found?.token === target.token) return undefined
-    if (taken && (found || error.status === 412)) throw new ObjectExists(target.name, connection.address.url)
+    if (taken && (found || error.status === 412))
+      throw new ObjectExists(target.name, connection.address.url)
     throw error
   }
 }
@@ -90,13 +136,33 @@ interface Found {
   etag: string | undefined
 }
 
-async function look(connection: S3Connection, target: Target, signal: AbortSignal): Promise<Found | undefined> {
+async function look(
+  connection: S3Connection,
+  target: Target,
+  signal: AbortSignal,
+): Promise<Found | undefined> {
   const doing = { what: `look at ${target.name}`, permission: 's3:GetObject (and s3:ListBucket)' }
   try {
-    return await connection.ask(doing, async ({ sdk, client, options }) => {
-      const answer = await client.send(new sdk.HeadObjectCommand({ Bucket: connection.address.bucket, Key: target.key, ChecksumMode: 'ENABLED' }), options)
-      return { bytes: answer.ContentLength ?? -1, token: answer.Metadata?.[tokenName], checksum: answer.ChecksumCRC32, etag: answer.ETag }
-    }, signal)
+    return await connection.ask(
+      doing,
+      async ({ sdk, client, options }) => {
+        const answer = await client.send(
+          new sdk.HeadObjectCommand({
+            Bucket: connection.address.bucket,
+            Key: target.key,
+            ChecksumMode: 'ENABLED',
+          }),
+          options,
+        )
+        return {
+          bytes: answer.ContentLength ?? -1,
+          token: answer.Metadata?.[tokenName],
+          checksum: answer.ChecksumCRC32,
+          etag: answer.ETag,
+        }
+      },
+      signal,
+    )
   } catch (error) {
     if (error instanceof S3Failure && error.status === 404) return undefined
     throw error
@@ -108,7 +174,12 @@ async function look(connection: S3Connection, target: Target, signal: AbortSigna
  * the write, which it gives for what it stored, must do.
  */
 async function confirm(
-  connection: S3Connection, target: Target, bytes: number, checksum: string, kept: string | undefined, signal: AbortSignal,
+  connection: S3Connection,
+  target: Target,
+  bytes: number,
+  checksum: string,
+  kept: string | undefined,
+  signal: AbortSignal,
 ): Promise<void> {
   let found: Found | undefined
   try {
@@ -117,9 +188,15 @@ async function confirm(
     if (error instanceof S3Failure && error.status === 403 && kept === checksum) return
     throw error
   }
-  const whole = found !== undefined && found.bytes === bytes && (!comparable(found.checksum, checksum) || found.checksum === checksum)
+  const whole =
+    found !== undefined &&
+    found.bytes === bytes &&
+    (!comparable(found.checksum, checksum) || found.checksum === checksum)
   if (whole) return
-  const has = found === undefined ? 'nothing' : `${found.bytes} bytes${found.bytes === bytes ? ' with another checksum' : ''}`
+  const has =
+    found === undefined
+      ? 'nothing'
+      : `${found.bytes} bytes${found.bytes === bytes ? ' with another checksum' : ''}`
   throw new UserError(
     'storage-not-confirmed',
     `${target.name} was sent to ${connection.address.url} with ${bytes} bytes, and the store has ${has}.`,
@@ -133,12 +210,23 @@ function comparable(found: string | undefined, ours: string): boolean {
 }
 
 /** Takes back what a failed write may have left under the key, if it is ours. Never rejects: there is a failure to report already. */
-export async function undo(connection: S3Connection, target: Target, signal: AbortSignal): Promise<void> {
+export async function undo(
+  connection: S3Connection,
+  target: Target,
+  signal: AbortSignal,
+): Promise<void> {
   try {
     const found = await look(connection, target, signal)
     if (found?.token !== target.token) return
-    await connection.ask({ what: `delete ${target.name}`, permission: 's3:DeleteObject' }, ({ sdk, client, options }) =>
-      client.send(new sdk.DeleteObjectCommand({ Bucket: connection.address.bucket, Key: target.key }), options), signal)
+    await connection.ask(
+      { what: `delete ${target.name}`, permission: 's3:DeleteObject' },
+      ({ sdk, client, options }) =>
+        client.send(
+          new sdk.DeleteObjectCommand({ Bucket: connection.address.bucket, Key: target.key }),
+          options,
+        ),
+      signal,
+    )
   } catch {
     return
   }

@@ -43,7 +43,13 @@ export class S3Connection {
   #answered = false
   #closed = false
 
-  constructor(address: S3Address, options: { env?: Readonly<Record<string, string | undefined>>; timeouts?: Partial<Timeouts> } = {}) {
+  constructor(
+    address: S3Address,
+    options: {
+      env?: Readonly<Record<string, string | undefined>>
+      timeouts?: Partial<Timeouts>
+    } = {},
+  ) {
     this.address = address
     this.timeouts = { ...defaultTimeouts, ...options.timeouts }
     this.#proxyEnv = proxyVariables(options.env ?? {})
@@ -53,7 +59,12 @@ export class S3Connection {
    * Sends one request, again while its failure is one that may pass. Rejects with an S3Failure, or the signal's reason.
    * `send` must be safe to call again.
    */
-  async ask<T>(doing: Doing, send: (session: Session) => Promise<T>, signal?: AbortSignal, attempts = this.timeouts.attempts): Promise<T> {
+  async ask<T>(
+    doing: Doing,
+    send: (session: Session) => Promise<T>,
+    signal?: AbortSignal,
+    attempts = this.timeouts.attempts,
+  ): Promise<T> {
     if (this.#closed) throw new Error('this storage is closed')
     for (let attempt = 1; ; attempt++) {
       signal?.throwIfAborted()
@@ -67,7 +78,8 @@ export class S3Connection {
         const failure = failureOf(error, doing)
         if (!(failure instanceof S3Failure)) throw failure
         if (failure.status !== undefined) this.#answered = true
-        const most = neverConnected(failure) && !this.#answered ? Math.min(firstAttempts, attempts) : attempts
+        const most =
+          neverConnected(failure) && !this.#answered ? Math.min(firstAttempts, attempts) : attempts
         if (!isTransient(failure) || attempt >= most) throw failure
       }
       await this.pause(attempt, signal)
@@ -77,11 +89,16 @@ export class S3Connection {
   /** Waits before attempt number `attempt + 1`: longer each time, and by chance, so that many clients don't come back all at once. */
   async pause(attempt: number, signal?: AbortSignal): Promise<void> {
     const longest = Math.min(this.timeouts.pause * 2 ** (attempt - 1), 10_000)
-    await sleep(longest * (0.5 + Math.random() / 2), undefined, signal ? { signal } : {}).catch(() => signal?.throwIfAborted())
+    await sleep(longest * (0.5 + Math.random() / 2), undefined, signal ? { signal } : {}).catch(
+      () => signal?.throwIfAborted(),
+    )
   }
 
   /** Sends with a checksum, and without one from the first time on that the store could not take it. */
-  async withChecksum<T>(refused: (failure: S3Failure) => boolean, send: (checksums: boolean) => Promise<T>): Promise<T> {
+  async withChecksum<T>(
+    refused: (failure: S3Failure) => boolean,
+    send: (checksums: boolean) => Promise<T>,
+  ): Promise<T> {
     const used = this.checksums
     try {
       return await send(used)
@@ -99,7 +116,11 @@ export class S3Connection {
   }
 
   async #open(): Promise<{ sdk: typeof Sdk; client: Sdk.S3Client }> {
-    const [sdk, { Agent: HttpAgent }, { Agent: HttpsAgent }] = await Promise.all([import('@aws-sdk/client-s3'), import('node:http'), import('node:https')])
+    const [sdk, { Agent: HttpAgent }, { Agent: HttpsAgent }] = await Promise.all([
+      import('@aws-sdk/client-s3'),
+      import('node:http'),
+      import('node:https'),
+    ])
     const agent = { keepAlive: true, maxSockets: 64, proxyEnv: this.#proxyEnv }
     const { endpoint, region, pathStyle } = this.address
     const client = new sdk.S3Client({
@@ -120,8 +141,12 @@ export class S3Connection {
       },
     })
     const direct = Object.keys(this.#proxyEnv).length === 0
-    const guarded = ({ protocol, hostname }: Outgoing): boolean => protocol === 'https:' || (direct && isLoopback(hostname))
-    client.middlewareStack.add(payloadUnsignedWhere(guarded), { step: 'build', name: 'holdfastPayload' })
+    const guarded = ({ protocol, hostname }: Outgoing): boolean =>
+      protocol === 'https:' || (direct && isLoopback(hostname))
+    client.middlewareStack.add(payloadUnsignedWhere(guarded), {
+      step: 'build',
+      name: 'holdfastPayload',
+    })
     return { sdk, client }
   }
 }
@@ -141,14 +166,23 @@ function payloadUnsignedWhere(guarded: (request: Outgoing) => boolean) {
   return <Args extends { request: unknown }, Result>(next: (args: Args) => Promise<Result>) =>
     async (args: Args): Promise<Result> => {
       const request = args.request as Outgoing
-      if (guarded(request) && 'x-amz-checksum-crc32' in request.headers) request.headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD'
+      if (guarded(request) && 'x-amz-checksum-crc32' in request.headers)
+        request.headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD'
       return await next(args)
     }
 }
 
-const isLoopback = (hostname = ''): boolean => /^(localhost|127(\.\d+){3}|\[::1\]|::1)$/.test(hostname)
+const isLoopback = (hostname = ''): boolean =>
+  /^(localhost|127(\.\d+){3}|\[::1\]|::1)$/.test(hostname)
 
-const proxyNames = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy']
+const proxyNames = [
+  'HTTP_PROXY',
+  'HTTPS_PROXY',
+  'NO_PROXY',
+  'http_proxy',
+  'https_proxy',
+  'no_proxy',
+]
 
 /** Node's own agents know these variables since 24.5 (`proxyEnv`); an older one ignores them. */
 function proxyVariables(env: Readonly<Record<string, string | undefined>>): NodeJS.ProcessEnv {

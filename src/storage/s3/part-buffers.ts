@@ -27,7 +27,11 @@ export class PartBuffers {
     signal.throwIfAborted()
     if (this.#fits(claim, size)) return this.#grant(claim, size)
     return await new Promise<Buffer>((resolve, reject) => {
-      const entry = { claim, size, grant: (buffer: Buffer) => (signal.removeEventListener('abort', stop), resolve(buffer)) }
+      const entry = {
+        claim,
+        size,
+        grant: (buffer: Buffer) => (signal.removeEventListener('abort', stop), resolve(buffer)),
+      }
       const stop = (): void => {
         this.#waiting.splice(this.#waiting.indexOf(entry), 1)
         reject(signal.reason as Error)
@@ -41,7 +45,7 @@ export class PartBuffers {
     claim.held--
     this.#taken -= buffer.length
     this.#idle.push(buffer)
-    for (let at = 0; at < this.#waiting.length; ) {
+    for (let at = 0; at < this.#waiting.length;) {
       const entry = this.#waiting[at]
       if (entry === undefined || !this.#fits(entry.claim, entry.size)) {
         at++

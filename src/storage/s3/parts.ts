@@ -27,7 +27,13 @@ export function partSizeOf(number: number, first: number): number {
  * Copies what the source gives, in pieces of any size, into part buffers. A full part is held back until a byte follows it, so that
  * the last one is known for what it is. The source is not read while a buffer is waited for.
  */
-export async function* fillParts(source: Readable, buffers: PartBuffers, claim: Claim, partSize: number, signal: AbortSignal): AsyncGenerator<Part> {
+export async function* fillParts(
+  source: Readable,
+  buffers: PartBuffers,
+  claim: Claim,
+  partSize: number,
+  signal: AbortSignal,
+): AsyncGenerator<Part> {
   let buffer: Buffer | undefined
   let length = 0
   let number = 1

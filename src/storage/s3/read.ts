@@ -17,7 +17,12 @@ interface Answer {
  * Opens one object. A connection that breaks, falls silent or ends early is asked again from the byte where it broke, of the same object by
  * its ETag; only tries without a single byte in between count against the limit.
  */
-export async function read(connection: S3Connection, key: string, name: string, outside?: AbortSignal): Promise<Readable> {
+export async function read(
+  connection: S3Connection,
+  key: string,
+  name: string,
+  outside?: AbortSignal,
+): Promise<Readable> {
   const closed = new AbortController()
   const signal = outside ? AbortSignal.any([outside, closed.signal]) : closed.signal
   const first = await get(connection, key, name, 0, undefined, signal)
@@ -26,7 +31,11 @@ export async function read(connection: S3Connection, key: string, name: string, 
   let at = 0
   let failures = 0
   let wake = (): void => {}
-  const stream = new Readable({ objectMode: true, highWaterMark: givesPieces.readableHighWaterMark, read: () => (wake(), void body.resume()) })
+  const stream = new Readable({
+    objectMode: true,
+    highWaterMark: givesPieces.readableHighWaterMark,
+    read: () => (wake(), void body.resume()),
+  })
   const out = new Gatherer((piece) => {
     if (!stream.push(piece)) body.pause()
   })
@@ -39,18 +48,29 @@ export async function read(connection: S3Connection, key: string, name: string, 
     for (;;) {
       const error = await flowing(body, take)
       signal.throwIfAborted()
-      if (at > size) throw new Error(`${name}: the store sent more than the ${size} bytes that it told`)
+      if (at > size)
+        throw new Error(`${name}: the store sent more than the ${size} bytes that it told`)
       if (at === size) return
-      const broken = error === undefined ? new S3Failure(reading(name), undefined, 'ECONNRESET', `ended after ${at} of ${size} bytes`) : brokenBy(error, name)
+      const broken =
+        error === undefined
+          ? new S3Failure(
+              reading(name),
+              undefined,
+              'ECONNRESET',
+              `ended after ${at} of ${size} bytes`,
+            )
+          : brokenBy(error, name)
       // A connection that was silent because nobody read from it is not missed before somebody does.
-      if (stream.readableLength >= stream.readableHighWaterMark) await new Promise<void>((resolve) => (wake = resolve))
+      if (stream.readableLength >= stream.readableHighWaterMark)
+        await new Promise<void>((resolve) => (wake = resolve))
       signal.throwIfAborted()
       if (++failures >= connection.timeouts.attempts) throw broken
       await connection.pause(failures, signal)
       body = (await get(connection, key, name, at, etag, signal)).body
     }
   }
-  const stop = (): void => void stream.destroy(outside?.reason instanceof Error ? outside.reason : new Error('stopped'))
+  const stop = (): void =>
+    void stream.destroy(outside?.reason instanceof Error ? outside.reason : new Error('stopped'))
   outside?.addEventListener('abort', stop, { once: true })
   stream.once('close', () => {
     outside?.removeEventListener('abort', stop)
@@ -59,10 +79,12 @@ export async function read(connection: S3Connection, key: string, name: string, 
     wake()
   })
   body.pause() // until somebody reads
-  flow().then(() => {
-    out.end()
-    stream.push(null)
-  }).catch((error: unknown) => stream.destroy(explain(error, connection.address) as Error))
+  flow()
+    .then(() => {
+      out.end()
+      stream.push(null)
+    })
+    .catch((error: unknown) => stream.destroy(explain(error, connection.address) as Error))
   return stream
 }
 
@@ -99,37 +121,71 @@ async function flowing(body: Readable, take: (bytes: Buffer) => void): Promise<u
   })
 }
 
-const reading = (name: string): { what: string; permission: string } => ({ what: `read ${name}`, permission: 's3:GetObject' })
+const reading = (name: string): { what: string; permission: string } => ({
+  what: `read ${name}`,
+  permission: 's3:GetObject',
+})
 
 function brokenBy(error: unknown, name: string): S3Failure {
   const failure = failureOf(error, reading(name))
-  return failure instanceof S3Failure && isTransient(failure) ? failure : new S3Failure(reading(name), undefined, 'ECONNRESET', String(error))
+  return failure instanceof S3Failure && isTransient(failure)
+    ? failure
+    : new S3Failure(reading(name), undefined, 'ECONNRESET', String(error))
 }
 
-async function get(connection: S3Connection, key: string, name: string, from: number, etag: string | undefined, signal: AbortSignal): Promise<Answer> {
+async function get(
+  connection: S3Connection,
+  key: string,
+  name: string,
+  from: number,
+  etag: string | undefined,
+  signal: AbortSignal,
+): Promise<Answer> {
   try {
-    return await connection.ask(reading(name), async ({ sdk, client, options }) => {
-      const pinned = from === 0 ? {} : { Range: `bytes=${from}-`, ...(etag === undefined ? {} : { IfMatch: etag }) }
-      const answer = await client.send(new sdk.GetObjectCommand({ Bucket: connection.address.bucket, Key: key, ...pinned }), options)
-      const body = answer.Body as unknown as Readable
-      if (from > 0 && !answer.ContentRange?.startsWith(`bytes ${from}-`)) {
-        body.destroy()
-        throw new S3Failure(reading(name), 416, 'RangeIgnored', `asked for the bytes from ${from} on, got ${answer.ContentRange ?? 'something else'}`)
-      }
-      if (answer.ContentLength === undefined) {
-        body.destroy()
-        throw new S3Failure(reading(name), 200, 'LengthMissing', 'the store does not tell how long the object is')
-      }
-      // A store that ignores If-Match is caught here.
-      if (etag !== undefined && answer.ETag !== etag) {
-        body.destroy()
-        throw new S3Failure(reading(name), 412, 'PreconditionFailed', 'another object by now')
-      }
-      return { body, size: from + answer.ContentLength, etag: answer.ETag }
-    }, signal)
+    return await connection.ask(
+      reading(name),
+      async ({ sdk, client, options }) => {
+        const pinned =
+          from === 0
+            ? {}
+            : { Range: `bytes=${from}-`, ...(etag === undefined ? {} : { IfMatch: etag }) }
+        const answer = await client.send(
+          new sdk.GetObjectCommand({ Bucket: connection.address.bucket, Key: key, ...pinned }),
+          options,
+        )
+        const body = answer.Body as unknown as Readable
+        if (from > 0 && !answer.ContentRange?.startsWith(`bytes ${from}-`)) {
+          body.destroy()
+          throw new S3Failure(
+            reading(name),
+            416,
+            'RangeIgnored',
+            `asked for the bytes from ${from} on, got ${answer.ContentRange ?? 'something else'}`,
+          )
+        }
+        if (answer.ContentLength === undefined) {
+          body.destroy()
+          throw new S3Failure(
+            reading(name),
+            200,
+            'LengthMissing',
+            'the store does not tell how long the object is',
+          )
+        }
+        // A store that ignores If-Match is caught here.
+        if (etag !== undefined && answer.ETag !== etag) {
+          body.destroy()
+          throw new S3Failure(reading(name), 412, 'PreconditionFailed', 'another object by now')
+        }
+        return { body, size: from + answer.ContentLength, etag: answer.ETag }
+      },
+      signal,
+    )
   } catch (error) {
-    if (error instanceof S3Failure && error.code === 'NoSuchKey') throw new ObjectMissing(name, connection.address.url)
-    if (error instanceof S3Failure && error.status === 412) throw new Error(`${name} changed while it was read`)
+    if (error instanceof S3Failure && error.code === 'NoSuchKey')
+      throw new ObjectMissing(name, connection.address.url)
+    if (error instanceof S3Failure && error.status === 412)
+      throw new Error(`${name} changed while it was read`)
     throw error
   }
 }

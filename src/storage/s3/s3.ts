@@ -30,8 +30,14 @@ const sharedBuffers = new PartBuffers(48 << 20)
 export function openS3(url: string, options: S3Options = {}): Storage {
   const address = parseS3Url(url)
   const connection = new S3Connection(address, options)
-  const buffers = options.bufferBudget === undefined ? sharedBuffers : new PartBuffers(options.bufferBudget)
-  const writer = { connection, buffers, partSize: options.partSize ?? usual.partSize, inFlight: usual.inFlight }
+  const buffers =
+    options.bufferBudget === undefined ? sharedBuffers : new PartBuffers(options.bufferBudget)
+  const writer = {
+    connection,
+    buffers,
+    partSize: options.partSize ?? usual.partSize,
+    inFlight: usual.inFlight,
+  }
 
   const explained = async <T>(body: () => Promise<T>): Promise<T> => {
     try {
@@ -46,12 +52,23 @@ export function openS3(url: string, options: S3Options = {}): Storage {
     const below = { Bucket: address.bucket, Prefix: address.prefix + prefix }
     let token: string | undefined
     do {
-      const page = await connection.ask(doing, ({ sdk, client, options }) =>
-        client.send(new sdk.ListObjectsV2Command({ ...below, ...(token === undefined ? {} : { ContinuationToken: token }) }), options), signal)
+      const page = await connection.ask(
+        doing,
+        ({ sdk, client, options }) =>
+          client.send(
+            new sdk.ListObjectsV2Command({
+              ...below,
+              ...(token === undefined ? {} : { ContinuationToken: token }),
+            }),
+            options,
+          ),
+        signal,
+      )
       for (const { Key = '', Size = 0 } of page.Contents ?? []) {
         const key = Key.slice(address.prefix.length)
         // What others keep in the bucket under names that no backup has is not ours to see.
-        if (Key.startsWith(address.prefix + prefix) && isKey(key) && key !== probeName) yield { key, bytes: Size }
+        if (Key.startsWith(address.prefix + prefix) && isKey(key) && key !== probeName)
+          yield { key, bytes: Size }
       }
       token = page.IsTruncated === true ? page.NextContinuationToken : undefined
     } while (token !== undefined)
@@ -61,21 +78,34 @@ export function openS3(url: string, options: S3Options = {}): Storage {
     url: address.url,
     probe: ({ signal }: Waiting = {}) => explained(() => probe(connection, address.prefix, signal)),
 
-    create: (key: string, source: Readable, { signal }: Waiting = {}) => explained(() => upload(writer, address.prefix + checkKey(key), key, source, signal)),
+    create: (key: string, source: Readable, { signal }: Waiting = {}) =>
+      explained(() => upload(writer, address.prefix + checkKey(key), key, source, signal)),
 
-    read: (key, { signal } = {}) => explained(() => read(connection, address.prefix + checkKey(key), key, signal)),
+    read: (key, { signal } = {}) =>
+      explained(() => read(connection, address.prefix + checkKey(key), key, signal)),
 
-    size: (key, { signal } = {}) => explained(async () => {
-      try {
-        const doing = { what: `look at ${key}`, permission: 's3:GetObject and s3:ListBucket' }
-        const answer = await connection.ask(doing, ({ sdk, client, options }) =>
-          client.send(new sdk.HeadObjectCommand({ Bucket: address.bucket, Key: address.prefix + checkKey(key) }), options), signal)
-        return answer.ContentLength
-      } catch (error) {
-        if (error instanceof S3Failure && error.status === 404) return undefined
-        throw error
-      }
-    }),
+    size: (key, { signal } = {}) =>
+      explained(async () => {
+        try {
+          const doing = { what: `look at ${key}`, permission: 's3:GetObject and s3:ListBucket' }
+          const answer = await connection.ask(
+            doing,
+            ({ sdk, client, options }) =>
+              client.send(
+                new sdk.HeadObjectCommand({
+                  Bucket: address.bucket,
+                  Key: address.prefix + checkKey(key),
+                }),
+                options,
+              ),
+            signal,
+          )
+          return answer.ContentLength
+        } catch (error) {
+          if (error instanceof S3Failure && error.status === 404) return undefined
+          throw error
+        }
+      }),
 
     async *list(prefix, { signal } = {}) {
       checkPrefix(prefix)
@@ -87,17 +117,26 @@ export function openS3(url: string, options: S3Options = {}): Storage {
       yield* found.sort((a, b) => (a.key < b.key ? -1 : 1))
     },
 
-    remove: (keys, { signal } = {}) => explained(() => removeKeys(connection, keys.map((key) => address.prefix + checkKey(key)), signal)),
+    remove: (keys, { signal } = {}) =>
+      explained(() =>
+        removeKeys(
+          connection,
+          keys.map((key) => address.prefix + checkKey(key)),
+          signal,
+        ),
+      ),
 
-    sweep: (prefix, { signal } = {}) => explained(async () => {
-      checkPrefix(prefix)
-      for await (const half of listUploads(connection, address.prefix + prefix, signal)) {
-        if (isKey(half.key.slice(address.prefix.length))) await abortUploadForGood(connection, half.key, half.id, signal)
-      }
-      const keys: string[] = []
-      for await (const { key } of objectsBelow(prefix, signal)) keys.push(address.prefix + key)
-      await removeKeys(connection, keys, signal)
-    }),
+    sweep: (prefix, { signal } = {}) =>
+      explained(async () => {
+        checkPrefix(prefix)
+        for await (const half of listUploads(connection, address.prefix + prefix, signal)) {
+          if (isKey(half.key.slice(address.prefix.length)))
+            await abortUploadForGood(connection, half.key, half.id, signal)
+        }
+        const keys: string[] = []
+        for await (const { key } of objectsBelow(prefix, signal)) keys.push(address.prefix + key)
+        await removeKeys(connection, keys, signal)
+      }),
 
     async close() {
       buffers.clear()

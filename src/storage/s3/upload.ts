@@ -25,9 +25,20 @@ const cleanUpTime = 5_000
  * Sends one object, in one request if a part can hold it, else in parts side by side. Owns the source: destroys it when
  * anything fails. What rejects is the first failure, or the signal's reason; by then nothing is on its way any more, and what was sent is taken back.
  */
-export async function upload(writer: Writer, key: string, name: string, source: Readable, outside?: AbortSignal): Promise<{ bytes: number }> {
+export async function upload(
+  writer: Writer,
+  key: string,
+  name: string,
+  source: Readable,
+  outside?: AbortSignal,
+): Promise<{ bytes: number }> {
   const { connection, buffers } = writer
-  const target: Target = { key, name, token: randomUUID(), doing: { what: `write ${name}`, permission: 's3:PutObject' } }
+  const target: Target = {
+    key,
+    name,
+    token: randomUUID(),
+    doing: { what: `write ${name}`, permission: 's3:PutObject' },
+  }
   const inside = new AbortController()
   const stop = (reason: unknown): void => {
     inside.abort(reason)
@@ -36,7 +47,14 @@ export async function upload(writer: Writer, key: string, name: string, source: 
   const stopFromOutside = (): void => stop(outside?.reason)
   const claim: Claim = { held: 0 }
   const sending = new Set<Promise<void>>()
-  const progress: Progress = { asked: 0, started: undefined, id: undefined, committing: false, parts: [], bytes: 0 }
+  const progress: Progress = {
+    asked: 0,
+    started: undefined,
+    id: undefined,
+    committing: false,
+    parts: [],
+    bytes: 0,
+  }
 
   // An error that comes while nobody reads is not lost: reading finds it.
   source.on('error', () => {})
@@ -53,7 +71,8 @@ export async function upload(writer: Writer, key: string, name: string, source: 
     }
     await Promise.all(sending)
     inside.signal.throwIfAborted()
-    if (progress.id !== undefined) await commit(connection, target, progress, progress.id, inside.signal)
+    if (progress.id !== undefined)
+      await commit(connection, target, progress, progress.id, inside.signal)
     return { bytes: progress.bytes }
   } catch (error) {
     const reason: unknown = inside.signal.aborted ? inside.signal.reason : error
@@ -78,7 +97,13 @@ interface Progress {
   bytes: number
 }
 
-async function send(connection: S3Connection, target: Target, progress: Progress, part: Part, signal: AbortSignal): Promise<void> {
+async function send(
+  connection: S3Connection,
+  target: Target,
+  progress: Progress,
+  part: Part,
+  signal: AbortSignal,
+): Promise<void> {
   const { crc } = part
   progress.bytes += part.body.length
   if (part.last && part.number === 1) {
@@ -88,51 +113,98 @@ async function send(connection: S3Connection, target: Target, progress: Progress
   }
   const id = await (progress.started ??= begin(connection, target, progress, signal))
   const sent = await connection.withChecksum(refusesChecksums, async (checksum) => {
-    const etag = await connection.ask(target.doing, async ({ sdk, client, options }) => {
-      const answer = await client.send(
-        new sdk.UploadPartCommand({
-          Bucket: connection.address.bucket, Key: target.key, UploadId: id, PartNumber: part.number,
-          Body: part.body, ContentLength: part.body.length, ...(checksum ? { ChecksumCRC32: base64Of([crc]) } : {}),
-        }),
-        options,
-      )
-      return answer.ETag ?? ''
-    }, signal)
+    const etag = await connection.ask(
+      target.doing,
+      async ({ sdk, client, options }) => {
+        const answer = await client.send(
+          new sdk.UploadPartCommand({
+            Bucket: connection.address.bucket,
+            Key: target.key,
+            UploadId: id,
+            PartNumber: part.number,
+            Body: part.body,
+            ContentLength: part.body.length,
+            ...(checksum ? { ChecksumCRC32: base64Of([crc]) } : {}),
+          }),
+          options,
+        )
+        return answer.ETag ?? ''
+      },
+      signal,
+    )
     return { number: part.number, etag, crc, checksum }
   })
   progress.parts.push(sent)
 }
 
-async function begin(connection: S3Connection, target: Target, progress: Progress, signal: AbortSignal): Promise<string> {
+async function begin(
+  connection: S3Connection,
+  target: Target,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<string> {
   progress.id = await connection.withChecksum(refusesChecksums, (checksum) =>
-    connection.ask(target.doing, async ({ sdk, client, options }) => {
-      progress.asked++
-      const answer = await client.send(
-        new sdk.CreateMultipartUploadCommand({ Bucket: connection.address.bucket, Key: target.key, Metadata: tokenOf(target), ...(checksum ? { ChecksumAlgorithm: 'CRC32' as const } : {}) }),
-        options,
-      )
-      if (answer.UploadId === undefined) throw new S3Failure(target.doing, 200, 'InternalError', 'the answer to CreateMultipartUpload names no upload')
-      return answer.UploadId
-    }, signal),
+    connection.ask(
+      target.doing,
+      async ({ sdk, client, options }) => {
+        progress.asked++
+        const answer = await client.send(
+          new sdk.CreateMultipartUploadCommand({
+            Bucket: connection.address.bucket,
+            Key: target.key,
+            Metadata: tokenOf(target),
+            ...(checksum ? { ChecksumAlgorithm: 'CRC32' as const } : {}),
+          }),
+          options,
+        )
+        if (answer.UploadId === undefined)
+          throw new S3Failure(
+            target.doing,
+            200,
+            'InternalError',
+            'the answer to CreateMultipartUpload names no upload',
+          )
+        return answer.UploadId
+      },
+      signal,
+    ),
   )
   return progress.id
 }
 
-async function commit(connection: S3Connection, target: Target, progress: Progress, id: string, signal: AbortSignal): Promise<void> {
+async function commit(
+  connection: S3Connection,
+  target: Target,
+  progress: Progress,
+  id: string,
+  signal: AbortSignal,
+): Promise<void> {
   progress.committing = true
   const parts = progress.parts.toSorted((a, b) => a.number - b.number)
-  const listed = parts.map(({ number, etag, crc, checksum }) => ({ PartNumber: number, ETag: etag, ...(checksum ? { ChecksumCRC32: base64Of([crc]) } : {}) }))
+  const listed = parts.map(({ number, etag, crc, checksum }) => ({
+    PartNumber: number,
+    ETag: etag,
+    ...(checksum ? { ChecksumCRC32: base64Of([crc]) } : {}),
+  }))
   // What S3 calls a composite checksum: that of the parts' checksums, and how many there are.
   const whole = `${base64Of([crc32(bytesOf(parts.map((part) => part.crc)))])}-${parts.length}`
   await complete(connection, target, id, listed, progress.bytes, whole, signal)
-  if (progress.asked > 1) await abortUploadsOf(connection, target.key, AbortSignal.timeout(cleanUpTime)).catch(() => {})
+  if (progress.asked > 1)
+    await abortUploadsOf(connection, target.key, AbortSignal.timeout(cleanUpTime)).catch(() => {})
 }
 
 /** After a failure: ends the half upload, and deletes what may have been made after all. Bounded, and deaf to the signal that brought us here. */
-async function takeBack(connection: S3Connection, target: Target, progress: Progress, reason: unknown): Promise<void> {
+async function takeBack(
+  connection: S3Connection,
+  target: Target,
+  progress: Progress,
+  reason: unknown,
+): Promise<void> {
   const soon = AbortSignal.timeout(cleanUpTime)
-  if (progress.id !== undefined) await abortUploadForGood(connection, target.key, progress.id, soon).catch(() => {})
-  if (progress.asked > (progress.id === undefined ? 0 : 1)) await abortUploadsOf(connection, target.key, soon).catch(() => {})
+  if (progress.id !== undefined)
+    await abortUploadForGood(connection, target.key, progress.id, soon).catch(() => {})
+  if (progress.asked > (progress.id === undefined ? 0 : 1))
+    await abortUploadsOf(connection, target.key, soon).catch(() => {})
   if (progress.committing && !(reason instanceof ObjectExists)) await undo(connection, target, soon)
 }
 

@@ -1,10 +1,26 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { type Connection, connectionFromEnv, connectionUrl, describeConnection, dumpEnvironment, libpqEnvironment, parseConnection, withDatabase } from '../../../src/postgres/connection/connection.ts'
+import {
+  type Connection,
+  connectionFromEnv,
+  connectionUrl,
+  describeConnection,
+  dumpEnvironment,
+  libpqEnvironment,
+  parseConnection,
+  withDatabase,
+} from '../../../src/postgres/connection/connection.ts'
 import type { UserError } from '../../../src/errors.ts'
 
 const input = 'database-url'
-const base: Connection = { host: 'db.example', port: 5432, user: 'me', database: 'app', settings: {}, input }
+const base: Connection = {
+  host: 'db.example',
+  port: 5432,
+  user: 'me',
+  database: 'app',
+  settings: {},
+  input,
+}
 
 /** URLs that are read, and how they differ from `base`. */
 const good: [url: string, connection: Partial<Connection>][] = [
@@ -30,8 +46,20 @@ const good: [url: string, connection: Partial<Connection>][] = [
   ['postgres://me@%2Frun%2Fpg/app', { host: '/run/pg' }],
   ['postgres://me@/app', { host: 'localhost' }],
   ['postgres://me@db.example/app?sslmode=require', { settings: { PGSSLMODE: 'require' } }],
-  ['postgres://me@db.example/app?sslmode=verify-full&sslrootcert=/etc/ca.pem&channel_binding=require', { settings: { PGSSLMODE: 'verify-full', PGSSLROOTCERT: '/etc/ca.pem', PGCHANNELBINDING: 'require' } }],
-  ['postgres://me@db.example/app?options=-c%20search_path%3Dx&connect_timeout=3', { settings: { PGOPTIONS: '-c search_path=x', PGCONNECT_TIMEOUT: '3' } }],
+  [
+    'postgres://me@db.example/app?sslmode=verify-full&sslrootcert=/etc/ca.pem&channel_binding=require',
+    {
+      settings: {
+        PGSSLMODE: 'verify-full',
+        PGSSLROOTCERT: '/etc/ca.pem',
+        PGCHANNELBINDING: 'require',
+      },
+    },
+  ],
+  [
+    'postgres://me@db.example/app?options=-c%20search_path%3Dx&connect_timeout=3',
+    { settings: { PGOPTIONS: '-c search_path=x', PGCONNECT_TIMEOUT: '3' } },
+  ],
   ['postgres://me@db.example/app?schema=public&pgbouncer=true&connection_limit=1&sslmode=', {}],
 ]
 
@@ -46,7 +74,15 @@ describe('a URL', () => {
       const once = parseConnection(url, input)
       assert.deepEqual(parseConnection(connectionUrl(once), input), once, connectionUrl(once))
     }
-    const odd: Connection = { host: '::1', port: 1, user: 'ü @:/?#%+', password: ' &=@:/?#%+\'"`\\', database: '/?#@:%+ ü', settings: { PGOPTIONS: '-c a.b=c+d&e', PGSSLMODE: 'disable' }, input }
+    const odd: Connection = {
+      host: '::1',
+      port: 1,
+      user: 'ü @:/?#%+',
+      password: ' &=@:/?#%+\'"`\\',
+      database: '/?#@:%+ ü',
+      settings: { PGOPTIONS: '-c a.b=c+d&e', PGSSLMODE: 'disable' },
+      input,
+    }
     assert.deepEqual(parseConnection(connectionUrl(odd), input), odd)
     const socket = { ...odd, host: '/a folder/ü', port: 5433 }
     assert.deepEqual(parseConnection(connectionUrl(socket), input), socket)
@@ -64,7 +100,10 @@ const bad: [text: string, says: RegExp][] = [
   ['postgres://me:s3cret@a.example:1,b.example:2/app', /several hosts/],
   ['postgres://me:x/s3cret@db.example/app', /percent-encoded/],
   ['postgres://me:x@y/s3cret@db.example/app', /percent-encoded/],
-  ['postgres://me:x#s3cret@db.example/app', /percent-encoded|cannot be read|can be read|not a number/],
+  [
+    'postgres://me:x#s3cret@db.example/app',
+    /percent-encoded|cannot be read|can be read|not a number/,
+  ],
   ['postgres://me:x?s3cret@db.example/app', /percent-encoded|can be read|not a number/],
   ['postgres://me:s3cret%zz@db.example/app', /can be read/],
   ['postgres://me:s3cret@db.example:port/app', /can be read/],
@@ -79,43 +118,87 @@ const bad: [text: string, says: RegExp][] = [
 describe('a text that is no such URL is refused with the input’s name and what to write, and never shown', () => {
   for (const [text, says] of bad)
     test(JSON.stringify(text), () => {
-      assert.throws(() => parseConnection(text, input), (error: UserError) => {
-        assert.equal(error.code, 'bad-url')
-        assert.match(error.message, says)
-        assert.match(error.message, /^database-url /)
-        assert.match(error.hint, /postgres:\/\/user:password@host:5432\/database.*%40/)
-        assert.ok(!`${error.message}${error.hint}${error.stack}`.includes('s3cret'))
-        return true
-      })
+      assert.throws(
+        () => parseConnection(text, input),
+        (error: UserError) => {
+          assert.equal(error.code, 'bad-url')
+          assert.match(error.message, says)
+          assert.match(error.message, /^database-url /)
+          assert.match(error.hint, /postgres:\/\/user:password@host:5432\/database.*%40/)
+          assert.ok(!`${error.message}${error.hint}${error.stack}`.includes('s3cret'))
+          return true
+        },
+      )
     })
 })
 
 describe('libpq’s variables', () => {
   test('name a connection', () => {
-    const env = { PGHOST: 'db.example', PGPORT: '6543', PGUSER: 'me', PGPASSWORD: 'p@ss', PGDATABASE: 'app', PGSSLMODE: 'require', PGAPPNAME: 'x' }
-    assert.deepEqual(connectionFromEnv(env, 'PG*'), { ...base, port: 6543, password: 'p@ss', settings: { PGSSLMODE: 'require' }, input: 'PG*' })
+    const env = {
+      PGHOST: 'db.example',
+      PGPORT: '6543',
+      PGUSER: 'me',
+      PGPASSWORD: 'p@ss',
+      PGDATABASE: 'app',
+      PGSSLMODE: 'require',
+      PGAPPNAME: 'x',
+    }
+    assert.deepEqual(connectionFromEnv(env, 'PG*'), {
+      ...base,
+      port: 6543,
+      password: 'p@ss',
+      settings: { PGSSLMODE: 'require' },
+      input: 'PG*',
+    })
   })
   test('have libpq’s own defaults', () => {
-    assert.deepEqual(connectionFromEnv({ PGUSER: 'me' }, 'PG*'), { ...base, host: 'localhost', database: 'me', input: 'PG*' })
+    assert.deepEqual(connectionFromEnv({ PGUSER: 'me' }, 'PG*'), {
+      ...base,
+      host: 'localhost',
+      database: 'me',
+      input: 'PG*',
+    })
     assert.equal(connectionFromEnv({ PGHOST: 'db.example', USER: 'runner' }, 'PG*')?.user, 'runner')
   })
   test('that say nothing of a database name none', () => {
-    assert.equal(connectionFromEnv({ PGPORT: '5432', PGPASSWORD: 'x', USER: 'runner' }, 'PG*'), undefined)
+    assert.equal(
+      connectionFromEnv({ PGPORT: '5432', PGPASSWORD: 'x', USER: 'runner' }, 'PG*'),
+      undefined,
+    )
   })
   test('are what a child is given, in parts: libpq expands no URL in PGDATABASE', () => {
-    const connection: Connection = { ...base, password: 'p@ss', database: 'postgres://x', settings: { PGSSLMODE: 'require' } }
-    assert.deepEqual(libpqEnvironment(connection), { PGHOST: 'db.example', PGPORT: '5432', PGUSER: 'me', PGPASSWORD: 'p@ss', PGDATABASE: 'postgres://x', PGSSLMODE: 'require', PGAPPNAME: 'holdfast' })
+    const connection: Connection = {
+      ...base,
+      password: 'p@ss',
+      database: 'postgres://x',
+      settings: { PGSSLMODE: 'require' },
+    }
+    assert.deepEqual(libpqEnvironment(connection), {
+      PGHOST: 'db.example',
+      PGPORT: '5432',
+      PGUSER: 'me',
+      PGPASSWORD: 'p@ss',
+      PGDATABASE: 'postgres://x',
+      PGSSLMODE: 'require',
+      PGAPPNAME: 'holdfast',
+    })
     assert.ok(!('PGPASSWORD' in libpqEnvironment(base)))
   })
   test('of a dump keep the options that were given, and pin what a database could change', () => {
-    const { PGOPTIONS = '' } = dumpEnvironment({ ...base, settings: { PGOPTIONS: '-c role=reader' } }, 17)
+    const { PGOPTIONS = '' } = dumpEnvironment(
+      { ...base, settings: { PGOPTIONS: '-c role=reader' } },
+      17,
+    )
     assert.ok(PGOPTIONS.startsWith('-c role=reader -c '))
     assert.match(PGOPTIONS, /-c quote_all_identifiers=off\b/)
   })
 })
 
 test('a connection is described without its password', () => {
-  assert.equal(describeConnection({ ...base, password: 's3cret' }), 'database "app" on db.example:5432 as "me"')
+  assert.equal(
+    describeConnection({ ...base, password: 's3cret' }),
+    'database "app" on db.example:5432 as "me"',
+  )
 })
 
 test('another database on the same server differs in that alone', () => {

@@ -15,8 +15,16 @@ import { startOwnServer } from '../../support/own-server.ts'
 import { freePort } from '../../support/s3.ts'
 import { quietWork } from '../../support/start-servers.ts'
 
-const program = ['/usr/sbin/pgbouncer', '/usr/bin/pgbouncer', '/usr/local/bin/pgbouncer', ...(process.env['PATH'] ?? '').split(':').map((folder) => join(folder, 'pgbouncer'))].find((path) => existsSync(path))
-const skip = program === undefined ? 'NOT SHOWN: PgBouncer is not on this machine (apt-get install pgbouncer)' : false
+const program = [
+  '/usr/sbin/pgbouncer',
+  '/usr/bin/pgbouncer',
+  '/usr/local/bin/pgbouncer',
+  ...(process.env['PATH'] ?? '').split(':').map((folder) => join(folder, 'pgbouncer')),
+].find((path) => existsSync(path))
+const skip =
+  program === undefined
+    ? 'NOT SHOWN: PgBouncer is not on this machine (apt-get install pgbouncer)'
+    : false
 if (skip) console.warn(skip)
 const stops: (() => Promise<void>)[] = []
 after(() => Promise.all(stops.map((stop) => stop())))
@@ -37,8 +45,14 @@ async function startPooler(mode: 'transaction' | 'session' | 'statement'): Promi
 pool_mode = ${mode}\nmax_client_conn = 50\ndefault_pool_size = 10\nlogfile =\nignore_startup_parameters = extra_float_digits,options\n`,
   )
   // as root it refuses to run
-  const user = process.getuid?.() === 0 ? Number(spawnSync('id', ['-u', 'nobody']).stdout.toString()) : undefined
-  const child = spawn(program as string, ['-q', join(folder, 'pgbouncer.ini')], { stdio: 'ignore', ...(user === undefined ? {} : { uid: user }) })
+  const user =
+    process.getuid?.() === 0
+      ? Number(spawnSync('id', ['-u', 'nobody']).stdout.toString())
+      : undefined
+  const child = spawn(program as string, ['-q', join(folder, 'pgbouncer.ini')], {
+    stdio: 'ignore',
+    ...(user === undefined ? {} : { uid: user }),
+  })
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
   stops.push(async () => {
     child.kill('SIGKILL')
@@ -47,7 +61,9 @@ pool_mode = ${mode}\nmax_client_conn = 50\ndefault_pool_size = 10\nlogfile =\nig
   })
   for (let i = 0; ; i++) {
     const there = await new Promise<boolean>((resolve) => {
-      const socket = open(port, '127.0.0.1', () => resolve(true)).once('error', () => resolve(false))
+      const socket = open(port, '127.0.0.1', () => resolve(true)).once('error', () =>
+        resolve(false),
+      )
       socket.once('connect', () => socket.destroy())
     })
     if (there) return { ...to, port, settings: { PGSSLMODE: 'disable' }, input: 'database-url' }
@@ -73,11 +89,17 @@ describe('a pooler', { skip }, () => {
       const store = await newStore()
       await assert.rejects(store.backup(connection), (error: UserError) => {
         assert.equal(error.code, 'transaction-pooler', error.message)
-        assert.match(error.message, new RegExp(`^database-url: .*127\\.0\\.0\\.1:${connection.port}`))
+        assert.match(
+          error.message,
+          new RegExp(`^database-url: .*127\\.0\\.0\\.1:${connection.port}`),
+        )
         assert.match(error.hint, /URL of the server itself/)
         return true
       })
-      assert.deepEqual(await Array.fromAsync(store.storage.list('', { signal: quietWork().signal })), [])
+      assert.deepEqual(
+        await Array.fromAsync(store.storage.list('', { signal: quietWork().signal })),
+        [],
+      )
     })
 
   test('that is busy with other clients is seen all the same, every time', async () => {
@@ -89,7 +111,12 @@ describe('a pooler', { skip }, () => {
       await session.end()
     })
     try {
-      for (let i = 0; i < 40; i++) await assert.rejects(check(connection), (error: UserError) => error.code === 'transaction-pooler', `round ${i}`)
+      for (let i = 0; i < 40; i++)
+        await assert.rejects(
+          check(connection),
+          (error: UserError) => error.code === 'transaction-pooler',
+          `round ${i}`,
+        )
     } finally {
       running = false
       await Promise.all(others)

@@ -7,15 +7,31 @@ import { after, describe, test } from 'node:test'
 import type { UserError } from '../../../src/errors.ts'
 import { type Connection, dumpEnvironment } from '../../../src/postgres/connection/connection.ts'
 import { connect, type Session } from '../../../src/postgres/connection/session.ts'
-import { StandbyConflict, whyBroken, whyClientBroken } from '../../../src/postgres/connection/session-errors.ts'
+import {
+  StandbyConflict,
+  whyBroken,
+  whyClientBroken,
+} from '../../../src/postgres/connection/session-errors.ts'
 import { majors, type OwnServer, startOwnServer } from '../../support/own-server.ts'
 import { quietWork } from '../../support/start-servers.ts'
 
-const own = (server: OwnServer, database = 'app'): Connection => ({ ...server.to(database), input: 'database-url' })
+const own = (server: OwnServer, database = 'app'): Connection => ({
+  ...server.to(database),
+  input: 'database-url',
+})
 
-async function told(promise: Promise<unknown>, code: string, sqlstate: string | undefined, says: RegExp, hint: RegExp): Promise<UserError> {
+async function told(
+  promise: Promise<unknown>,
+  code: string,
+  sqlstate: string | undefined,
+  says: RegExp,
+  hint: RegExp,
+): Promise<UserError> {
   let thrown: unknown
-  await promise.then(() => assert.fail('it went through'), (error: unknown) => (thrown = error))
+  await promise.then(
+    () => assert.fail('it went through'),
+    (error: unknown) => (thrown = error),
+  )
   const error = thrown as UserError
   assert.equal(error.name, 'UserError', String(error.stack))
   assert.equal(error.code, code, error.message)
@@ -26,7 +42,10 @@ async function told(promise: Promise<unknown>, code: string, sqlstate: string | 
   return error
 }
 
-async function inSession<T>(connection: Connection, body: (session: Session, pid: number) => Promise<T>): Promise<T> {
+async function inSession<T>(
+  connection: Connection,
+  body: (session: Session, pid: number) => Promise<T>,
+): Promise<T> {
   const session = await connect(connection, quietWork())
   try {
     const [row] = await session.query<{ pid: number }>('SELECT pg_catalog.pg_backend_pid() AS pid')
@@ -38,134 +57,247 @@ async function inSession<T>(connection: Connection, body: (session: Session, pid
 
 /** What pg_dump says of the same, and what we make of it. */
 function dumped(server: OwnServer, ...args: string[]): StandbyConflict | UserError | undefined {
-  const { status, stderr } = spawnSync(join(server.bindir, 'pg_dump'), ['-Fc', ...args], { env: { ...process.env, ...dumpEnvironment(server.to('app'), server.major) } })
+  const { status, stderr } = spawnSync(join(server.bindir, 'pg_dump'), ['-Fc', ...args], {
+    env: { ...process.env, ...dumpEnvironment(server.to('app'), server.major) },
+  })
   assert.notEqual(status, 0)
   return whyClientBroken(own(server), String(stderr))
 }
 
-for (const major of majors()) describe(`PostgreSQL ${major}: what befalls a session in the middle of its work`, async () => {
-  const server = await startOwnServer(major, { temp_file_limit: '1MB', max_locks_per_transaction: '10', max_connections: '10' })
-  await server.create('app', `CREATE TABLE plain AS SELECT g AS a FROM generate_series(1, 1000) g; CREATE SCHEMA "Odd"; CREATE TABLE "Odd"."hurt table" (a int PRIMARY KEY, b text);
-    ALTER TABLE "Odd"."hurt table" ALTER b SET STORAGE EXTERNAL; INSERT INTO "Odd"."hurt table" SELECT g, repeat('x', 5000) FROM generate_series(1, 50) g; CREATE ROLE one LOGIN CONNECTION LIMIT 1 PASSWORD 'one-password'`)
-  after(() => server.stop())
-  const where = new RegExp(`127\\.0\\.0\\.1:${server.to('app').port}`)
-  const soon = (sql: string): void => void setTimeout(() => void server.query('postgres', sql), 200)
-
-  test('it is ended by somebody, in a query and between two', async () => {
-    for (const idle of [false, true])
-      await inSession(own(server), async (session, pid) => {
-        soon(`SELECT pg_terminate_backend(${pid})`)
-        if (!idle) await told(session.query('SELECT pg_catalog.pg_sleep(30)'), 'connection-lost', '57P01', where, /pg_terminate_backend/)
-        await told(session.lost.then((error) => Promise.reject(error)), 'connection-lost', '57P01', /administrator command/, /pg_terminate_backend/)
-        await told(session.query('SELECT 1'), 'connection-lost', '57P01', /administrator command/, /pg_terminate_backend/)
-      })
-  })
-
-  test('its query is cancelled by somebody, and the session lives', () => inSession(own(server), async (session, pid) => {
-    soon(`SELECT pg_cancel_backend(${pid})`)
-    await told(session.query('SELECT pg_catalog.pg_sleep(30)'), 'query-cancelled', '57014', /user request/, /pg_cancel_backend/)
-    assert.equal((await session.query('SELECT 1 AS a')).length, 1)
-  }))
-
-  test('temporary files and the lock table have an end', () => inSession(own(server), async (session) => {
-    await session.query(`SET work_mem = '64kB'`)
-    await told(session.query('SELECT count(*) FROM (SELECT g FROM generate_series(1, 1000000) g ORDER BY g DESC) AS s'), 'temp-file-limit', '53400', /temp_file_limit/, /temp_file_limit = -1/)
-    await session.query('BEGIN')
-    const many = async (): Promise<void> => { for (let i = 0; i < 60; i++) await session.query(`SELECT pg_catalog.pg_advisory_xact_lock_shared(g) FROM generate_series(${i * 1000}, ${i * 1000 + 999}) AS g`) }
-    await told(many(), 'lock-table-full', '53200', /shared memory/, /max_locks_per_transaction/)
-  }))
-
-  test('what whoever asks must judge comes as the server said it', () => inSession(own(server), async (session) => {
-    for (const [sql, code] of [['SELECT * FROM public.nothing', '42P01'], ['SELECT 1/0', '22012'], ['CREATE TABLE public.plain (a int)', '42P07']])
-      await assert.rejects(session.query(sql as string), (error: { code?: string; name: string }) => error.name !== 'UserError' && error.code === code)
-    await session.query(`SET lock_timeout = '50ms'`)
-    await inSession(own(server), async (other) => {
-      await other.query('BEGIN')
-      await other.query('LOCK TABLE public.plain')
-      await assert.rejects(session.query('SELECT * FROM public.plain'), { code: '55P03' })
+for (const major of majors())
+  describe(`PostgreSQL ${major}: what befalls a session in the middle of its work`, async () => {
+    const server = await startOwnServer(major, {
+      temp_file_limit: '1MB',
+      max_locks_per_transaction: '10',
+      max_connections: '10',
     })
-  }))
+    await server.create(
+      'app',
+      `CREATE TABLE plain AS SELECT g AS a FROM generate_series(1, 1000) g; CREATE SCHEMA "Odd"; CREATE TABLE "Odd"."hurt table" (a int PRIMARY KEY, b text);
+    ALTER TABLE "Odd"."hurt table" ALTER b SET STORAGE EXTERNAL; INSERT INTO "Odd"."hurt table" SELECT g, repeat('x', 5000) FROM generate_series(1, 50) g; CREATE ROLE one LOGIN CONNECTION LIMIT 1 PASSWORD 'one-password'`,
+    )
+    after(() => server.stop())
+    const where = new RegExp(`127\\.0\\.0\\.1:${server.to('app').port}`)
+    const soon = (sql: string): void =>
+      void setTimeout(() => void server.query('postgres', sql), 200)
 
-  test('a damaged page of a table, of its TOAST and of an index: which relation it is', async () => {
-    const file = async (what: string): Promise<string> => {
-      const [row] = await server.query('app', `SELECT current_setting('data_directory') || '/' || pg_relation_filepath(${what}) AS path`)
-      return String(row?.['path'])
-    }
-    const data = `'"Odd"."hurt table"'::regclass`
-    const [table, toast, index] = [await file(data), await file(`(SELECT reltoastrelid::regclass FROM pg_class WHERE oid = ${data})`), await file(`(SELECT indexrelid::regclass FROM pg_index WHERE indrelid = ${data})`)]
-    // a page header that cannot be one; read by a server that has nothing of it in memory
-    const spoil = (path: string, at: number): void => {
-      const handle = openSync(path, 'r+')
-      writeSync(handle, Buffer.alloc(24, 0xff), 0, 24, at)
-      closeSync(handle)
-    }
-    const read = (sql: string, name: RegExp): Promise<unknown> => inSession(own(server), async (session) => {
-      await session.query('BEGIN')
-      const { cause } = await told(session.query(sql), 'data-damaged', undefined, name, /go over to a replica/)
-      assert.match((cause as { code: string }).code, /^XX00[12]$/)
-    })
-    // what is in memory only must not be written over the damage
-    await server.query('app', 'CHECKPOINT')
-    spoil(toast, 8192)
-    await restart(server)
-    await read('SELECT sum(length(b)) FROM "Odd"."hurt table" WHERE b || \'\' <> \'\'', /invalid page.*That is in "Odd"\."hurt table"\.$/)
-    assert.equal((dumped(server) as UserError).code, 'data-damaged')
-    await server.query('app', 'CHECKPOINT')
-    spoil(index, 8192)
-    spoil(table, 0)
-    await restart(server)
-    await read('SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SELECT b FROM "Odd"."hurt table" WHERE a = 7', /That is in "Odd"\."hurt table_pkey"\.$/)
-    await read('SELECT count(*) FROM "Odd"."hurt table"', /That is in "Odd"\."hurt table"\.$/)
-    assert.match((dumped(server) as UserError).message, /^database-url: .*invalid page/)
-    await server.query('app', 'DROP TABLE "Odd"."hurt table"')
-  })
-
-  test('the network breaks', async () => {
-    const sockets = new Set<Socket>()
-    const relay = createServer((socket) => {
-      const onward = reach(own(server).port, '127.0.0.1')
-      for (const one of [socket, onward]) sockets.add(one.on('error', () => {}))
-      socket.pipe(onward).pipe(socket)
-    })
-    await new Promise<void>((resolve) => relay.listen(0, '127.0.0.1', resolve))
-    try {
-      for (const cut of ['resetAndDestroy', 'end'] as const)
-        await inSession({ ...own(server), port: (relay.address() as { port: number }).port }, async (session) => {
-          setTimeout(() => [...sockets].forEach((socket) => socket[cut]()), 100)
-          await told(session.query('SELECT pg_catalog.pg_sleep(30)'), 'connection-lost', undefined, /terminated unexpectedly|ECONNRESET/, /proxy or firewall/)
+    test('it is ended by somebody, in a query and between two', async () => {
+      for (const idle of [false, true])
+        await inSession(own(server), async (session, pid) => {
+          soon(`SELECT pg_terminate_backend(${pid})`)
+          if (!idle)
+            await told(
+              session.query('SELECT pg_catalog.pg_sleep(30)'),
+              'connection-lost',
+              '57P01',
+              where,
+              /pg_terminate_backend/,
+            )
+          await told(
+            session.lost.then((error) => Promise.reject(error)),
+            'connection-lost',
+            '57P01',
+            /administrator command/,
+            /pg_terminate_backend/,
+          )
+          await told(
+            session.query('SELECT 1'),
+            'connection-lost',
+            '57P01',
+            /administrator command/,
+            /pg_terminate_backend/,
+          )
         })
-    } finally {
-      relay.close()
-    }
+    })
+
+    test('its query is cancelled by somebody, and the session lives', () =>
+      inSession(own(server), async (session, pid) => {
+        soon(`SELECT pg_cancel_backend(${pid})`)
+        await told(
+          session.query('SELECT pg_catalog.pg_sleep(30)'),
+          'query-cancelled',
+          '57014',
+          /user request/,
+          /pg_cancel_backend/,
+        )
+        assert.equal((await session.query('SELECT 1 AS a')).length, 1)
+      }))
+
+    test('temporary files and the lock table have an end', () =>
+      inSession(own(server), async (session) => {
+        await session.query(`SET work_mem = '64kB'`)
+        await told(
+          session.query(
+            'SELECT count(*) FROM (SELECT g FROM generate_series(1, 1000000) g ORDER BY g DESC) AS s',
+          ),
+          'temp-file-limit',
+          '53400',
+          /temp_file_limit/,
+          /temp_file_limit = -1/,
+        )
+        await session.query('BEGIN')
+        const many = async (): Promise<void> => {
+          for (let i = 0; i < 60; i++)
+            await session.query(
+              `SELECT pg_catalog.pg_advisory_xact_lock_shared(g) FROM generate_series(${i * 1000}, ${i * 1000 + 999}) AS g`,
+            )
+        }
+        await told(many(), 'lock-table-full', '53200', /shared memory/, /max_locks_per_transaction/)
+      }))
+
+    test('what whoever asks must judge comes as the server said it', () =>
+      inSession(own(server), async (session) => {
+        for (const [sql, code] of [
+          ['SELECT * FROM public.nothing', '42P01'],
+          ['SELECT 1/0', '22012'],
+          ['CREATE TABLE public.plain (a int)', '42P07'],
+        ])
+          await assert.rejects(
+            session.query(sql as string),
+            (error: { code?: string; name: string }) =>
+              error.name !== 'UserError' && error.code === code,
+          )
+        await session.query(`SET lock_timeout = '50ms'`)
+        await inSession(own(server), async (other) => {
+          await other.query('BEGIN')
+          await other.query('LOCK TABLE public.plain')
+          await assert.rejects(session.query('SELECT * FROM public.plain'), { code: '55P03' })
+        })
+      }))
+
+    test('a damaged page of a table, of its TOAST and of an index: which relation it is', async () => {
+      const file = async (what: string): Promise<string> => {
+        const [row] = await server.query(
+          'app',
+          `SELECT current_setting('data_directory') || '/' || pg_relation_filepath(${what}) AS path`,
+        )
+        return String(row?.['path'])
+      }
+      const data = `'"Odd"."hurt table"'::regclass`
+      const [table, toast, index] = [
+        await file(data),
+        await file(`(SELECT reltoastrelid::regclass FROM pg_class WHERE oid = ${data})`),
+        await file(`(SELECT indexrelid::regclass FROM pg_index WHERE indrelid = ${data})`),
+      ]
+      // a page header that cannot be one; read by a server that has nothing of it in memory
+      const spoil = (path: string, at: number): void => {
+        const handle = openSync(path, 'r+')
+        writeSync(handle, Buffer.alloc(24, 0xff), 0, 24, at)
+        closeSync(handle)
+      }
+      const read = (sql: string, name: RegExp): Promise<unknown> =>
+        inSession(own(server), async (session) => {
+          await session.query('BEGIN')
+          const { cause } = await told(
+            session.query(sql),
+            'data-damaged',
+            undefined,
+            name,
+            /go over to a replica/,
+          )
+          assert.match((cause as { code: string }).code, /^XX00[12]$/)
+        })
+      // what is in memory only must not be written over the damage
+      await server.query('app', 'CHECKPOINT')
+      spoil(toast, 8192)
+      await restart(server)
+      await read(
+        'SELECT sum(length(b)) FROM "Odd"."hurt table" WHERE b || \'\' <> \'\'',
+        /invalid page.*That is in "Odd"\."hurt table"\.$/,
+      )
+      assert.equal((dumped(server) as UserError).code, 'data-damaged')
+      await server.query('app', 'CHECKPOINT')
+      spoil(index, 8192)
+      spoil(table, 0)
+      await restart(server)
+      await read(
+        'SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SELECT b FROM "Odd"."hurt table" WHERE a = 7',
+        /That is in "Odd"\."hurt table_pkey"\.$/,
+      )
+      await read('SELECT count(*) FROM "Odd"."hurt table"', /That is in "Odd"\."hurt table"\.$/)
+      assert.match((dumped(server) as UserError).message, /^database-url: .*invalid page/)
+      await server.query('app', 'DROP TABLE "Odd"."hurt table"')
+    })
+
+    test('the network breaks', async () => {
+      const sockets = new Set<Socket>()
+      const relay = createServer((socket) => {
+        const onward = reach(own(server).port, '127.0.0.1')
+        for (const one of [socket, onward]) sockets.add(one.on('error', () => {}))
+        socket.pipe(onward).pipe(socket)
+      })
+      await new Promise<void>((resolve) => relay.listen(0, '127.0.0.1', resolve))
+      try {
+        for (const cut of ['resetAndDestroy', 'end'] as const)
+          await inSession(
+            { ...own(server), port: (relay.address() as { port: number }).port },
+            async (session) => {
+              setTimeout(() => [...sockets].forEach((socket) => socket[cut]()), 100)
+              await told(
+                session.query('SELECT pg_catalog.pg_sleep(30)'),
+                'connection-lost',
+                undefined,
+                /terminated unexpectedly|ECONNRESET/,
+                /proxy or firewall/,
+              )
+            },
+          )
+      } finally {
+        relay.close()
+      }
+    })
+
+    test('the server crashes, in a query and between two, and stands up again', () =>
+      inSession(own(server), (idle) =>
+        inSession(own(server), async (session, pid) => {
+          setTimeout(() => process.kill(pid, 'SIGKILL'), 100)
+          await told(
+            session.query('SELECT pg_catalog.pg_sleep(30)'),
+            'connection-lost',
+            undefined,
+            /terminated unexpectedly/,
+            /went down/,
+          )
+          await told(
+            idle.lost.then((error) => Promise.reject(error)),
+            'connection-lost',
+            '57P02',
+            /crash of another server process/,
+            /its log says why/,
+          )
+          await told(idle.query('SELECT 1'), 'connection-lost', '57P02', where, /crashed/)
+          await standing(server)
+        }),
+      ))
+
+    test('a session that we ended ourselves is no lost connection', async () => {
+      const session = await connect(own(server), quietWork())
+      await session.end()
+      await assert.rejects(session.query('SELECT 1'), (error: Error) => error.name !== 'UserError')
+    })
+
+    test('the server is stopped at once', () =>
+      inSession(own(server), async (session) => {
+        setTimeout(() => void server.stop(), 100)
+        await told(
+          session.query('SELECT pg_catalog.pg_sleep(30)'),
+          'connection-lost',
+          '57P01',
+          where,
+          /shut down/,
+        )
+      }))
   })
-
-  test('the server crashes, in a query and between two, and stands up again', () => inSession(own(server), (idle) => inSession(own(server), async (session, pid) => {
-    setTimeout(() => process.kill(pid, 'SIGKILL'), 100)
-    await told(session.query('SELECT pg_catalog.pg_sleep(30)'), 'connection-lost', undefined, /terminated unexpectedly/, /went down/)
-    await told(idle.lost.then((error) => Promise.reject(error)), 'connection-lost', '57P02', /crash of another server process/, /its log says why/)
-    await told(idle.query('SELECT 1'), 'connection-lost', '57P02', where, /crashed/)
-    await standing(server)
-  })))
-
-  test('a session that we ended ourselves is no lost connection', async () => {
-    const session = await connect(own(server), quietWork())
-    await session.end()
-    await assert.rejects(session.query('SELECT 1'), (error: Error) => error.name !== 'UserError')
-  })
-
-  test('the server is stopped at once', () => inSession(own(server), async (session) => {
-    setTimeout(() => void server.stop(), 100)
-    await told(session.query('SELECT pg_catalog.pg_sleep(30)'), 'connection-lost', '57P01', where, /shut down/)
-  }))
-})
 
 /** Makes the server forget its buffers: a crash, after which it stands up again by itself. */
 async function restart(server: OwnServer): Promise<void> {
   // the other one is ended by the server itself: it has noticed
-  await inSession(server.to('postgres'), (other) => inSession(server.to('postgres'), async (_session, pid) => {
-    process.kill(pid, 'SIGKILL')
-    await other.lost
-  }))
+  await inSession(server.to('postgres'), (other) =>
+    inSession(server.to('postgres'), async (_session, pid) => {
+      process.kill(pid, 'SIGKILL')
+      await other.lost
+    }),
+  )
   await standing(server)
 }
 
@@ -181,24 +313,76 @@ async function standing(server: OwnServer): Promise<void> {
 }
 
 describe('what cannot be made to happen here is known by its code', () => {
-  const connection: Connection = { host: 'db.example', port: 5432, user: 'me', database: 'app', settings: {}, input: 'database-url' }
-  const server = (code: string, message: string, routine = ''): Error => Object.assign(new Error(message), { code, routine })
-  for (const [code, name, text] of [['53100', 'disk-full', 'could not extend file "base/5/1": No space left on device'], ['53200', 'server-out-of-memory', 'out of memory'], ['53300', 'too-many-connections', 'sorry, too many clients already'],
-    ['58030', 'data-damaged', 'could not read block 1 in file "base/5/16390": Input/output error'], ['58P01', 'data-damaged', 'could not open file "base/5/16390": No such file or directory'], ['25P03', 'connection-lost', 'terminating connection due to idle-in-transaction timeout'],
-    ['57P03', 'connection-lost', 'the database system is in recovery mode'], ['08006', 'connection-lost', 'connection failure'], ['57P05', 'connection-lost', 'terminating connection due to idle-session timeout']] as const)
+  const connection: Connection = {
+    host: 'db.example',
+    port: 5432,
+    user: 'me',
+    database: 'app',
+    settings: {},
+    input: 'database-url',
+  }
+  const server = (code: string, message: string, routine = ''): Error =>
+    Object.assign(new Error(message), { code, routine })
+  for (const [code, name, text] of [
+    ['53100', 'disk-full', 'could not extend file "base/5/1": No space left on device'],
+    ['53200', 'server-out-of-memory', 'out of memory'],
+    ['53300', 'too-many-connections', 'sorry, too many clients already'],
+    ['58030', 'data-damaged', 'could not read block 1 in file "base/5/16390": Input/output error'],
+    ['58P01', 'data-damaged', 'could not open file "base/5/16390": No such file or directory'],
+    ['25P03', 'connection-lost', 'terminating connection due to idle-in-transaction timeout'],
+    ['57P03', 'connection-lost', 'the database system is in recovery mode'],
+    ['08006', 'connection-lost', 'connection failure'],
+    ['57P05', 'connection-lost', 'terminating connection due to idle-session timeout'],
+  ] as const)
     test(`${code}: ${name}`, () => {
       const error = whyBroken(connection, server(code, text)) as UserError
       assert.deepEqual([error.code, error.message.includes('db.example:5432')], [name, true])
       assert.equal((error.cause as { code: string }).code, code)
-      if (!['08006', '57P05'].includes(code)) assert.equal((whyClientBroken(connection, `pg_dump: error: query failed: ERROR:  ${text}\n`) as UserError | undefined)?.code, name)
+      if (!['08006', '57P05'].includes(code))
+        assert.equal(
+          (
+            whyClientBroken(connection, `pg_dump: error: query failed: ERROR:  ${text}\n`) as
+              UserError | undefined
+          )?.code,
+          name,
+        )
     })
 
   test('a conflict is known by the code and the place in a server that speaks another language; a serialization failure is none', () => {
-    assert.ok(whyBroken(connection, server('40001', 'breche Anfrage ab', 'ProcessRecoveryConflictInterrupt')) instanceof StandbyConflict)
-    assert.ok(whyBroken(connection, server('40P01', 'breche Anfrage ab', 'ProcessInterrupts')) instanceof StandbyConflict)
-    assert.equal(whyBroken(connection, server('40001', 'could not serialize access due to concurrent update', 'ExecUpdate')), undefined)
-    assert.equal(whyBroken(connection, server('40P01', 'deadlock detected', 'DeadLockReport')), undefined)
-    assert.equal(whyBroken(connection, server('58P01', 'could not access file "$libdir/x": No such file or directory')), undefined)
-    assert.equal(whyClientBroken(connection, 'pg_dump: error: query failed: ERROR:  permission denied for table t\n'), undefined)
+    assert.ok(
+      whyBroken(
+        connection,
+        server('40001', 'breche Anfrage ab', 'ProcessRecoveryConflictInterrupt'),
+      ) instanceof StandbyConflict,
+    )
+    assert.ok(
+      whyBroken(connection, server('40P01', 'breche Anfrage ab', 'ProcessInterrupts')) instanceof
+        StandbyConflict,
+    )
+    assert.equal(
+      whyBroken(
+        connection,
+        server('40001', 'could not serialize access due to concurrent update', 'ExecUpdate'),
+      ),
+      undefined,
+    )
+    assert.equal(
+      whyBroken(connection, server('40P01', 'deadlock detected', 'DeadLockReport')),
+      undefined,
+    )
+    assert.equal(
+      whyBroken(
+        connection,
+        server('58P01', 'could not access file "$libdir/x": No such file or directory'),
+      ),
+      undefined,
+    )
+    assert.equal(
+      whyClientBroken(
+        connection,
+        'pg_dump: error: query failed: ERROR:  permission denied for table t\n',
+      ),
+      undefined,
+    )
   })
 })

@@ -12,11 +12,19 @@ import { majors, startOwnServer } from '../../support/own-server.ts'
 import { freePort } from '../../support/s3.ts'
 import { quietWork } from '../../support/start-servers.ts'
 
-const server = await startOwnServer(undefined, { max_connections: '12', superuser_reserved_connections: '1' })
+const server = await startOwnServer(undefined, {
+  max_connections: '12',
+  superuser_reserved_connections: '1',
+})
 await server.create('app', 'SELECT 1')
 const good: Connection = { ...server.to('app'), input: 'database-url' }
 
-async function refused(connection: Connection, code: string, says: RegExp, hint: RegExp): Promise<void> {
+async function refused(
+  connection: Connection,
+  code: string,
+  says: RegExp,
+  hint: RegExp,
+): Promise<void> {
   await assert.rejects(connect(connection, quietWork()), (error: UserError) => {
     assert.equal(error.code, code, error.message)
     assert.match(error.message, /^database-url: /)
@@ -28,17 +36,53 @@ async function refused(connection: Connection, code: string, says: RegExp, hint:
 }
 
 describe('a connection that does not come about says why, and what to do', () => {
-  test('a wrong password', () => refused({ ...good, password: 'not-the-password' }, 'wrong-password', /password of "holdfast"/, /percent-encode/))
+  test('a wrong password', () =>
+    refused(
+      { ...good, password: 'not-the-password' },
+      'wrong-password',
+      /password of "holdfast"/,
+      /percent-encode/,
+    ))
   test('no password', () => {
     const without = { ...good }
     delete without.password
     return refused(without, 'wrong-password', /password of "holdfast"/, /percent-encode/)
   })
-  test('a database that is missing', () => refused({ ...good, database: 'nodb' }, 'database-missing', /no database "nodb" on 127\.0\.0\.1:\d+/, /psql -l/))
-  test('nothing listens', async () => refused({ ...good, port: await freePort() }, 'unreachable', /nothing listens at 127\.0\.0\.1:\d+/, /listen_addresses/))
-  test('no socket there', () => refused({ ...good, host: '/no/such/folder' }, 'unreachable', /\/no\/such\/folder/, /server runs/))
-  test('an unknown host', () => refused({ ...good, host: 'db.invalid' }, 'host-unknown', /no host named "db\.invalid"/, /Check the name/))
-  test('no SSL where it is asked for', () => refused({ ...good, settings: { PGSSLMODE: 'require' } }, 'no-ssl', /does not speak SSL/, /sslmode=disable/))
+  test('a database that is missing', () =>
+    refused(
+      { ...good, database: 'nodb' },
+      'database-missing',
+      /no database "nodb" on 127\.0\.0\.1:\d+/,
+      /psql -l/,
+    ))
+  test('nothing listens', async () =>
+    refused(
+      { ...good, port: await freePort() },
+      'unreachable',
+      /nothing listens at 127\.0\.0\.1:\d+/,
+      /listen_addresses/,
+    ))
+  test('no socket there', () =>
+    refused(
+      { ...good, host: '/no/such/folder' },
+      'unreachable',
+      /\/no\/such\/folder/,
+      /server runs/,
+    ))
+  test('an unknown host', () =>
+    refused(
+      { ...good, host: 'db.invalid' },
+      'host-unknown',
+      /no host named "db\.invalid"/,
+      /Check the name/,
+    ))
+  test('no SSL where it is asked for', () =>
+    refused(
+      { ...good, settings: { PGSSLMODE: 'require' } },
+      'no-ssl',
+      /does not speak SSL/,
+      /sslmode=disable/,
+    ))
   test('a server that takes the connection and never answers', async () => {
     const silent = createServer(() => {})
     const sockets = new Set<{ destroy(): void }>()
@@ -47,7 +91,12 @@ describe('a connection that does not come about says why, and what to do', () =>
     const from = Date.now()
     try {
       const { port } = silent.address() as { port: number }
-      await refused({ ...good, port, settings: { PGSSLMODE: 'disable', PGCONNECT_TIMEOUT: '1' } }, 'unreachable', /cannot be reached/, /firewall/)
+      await refused(
+        { ...good, port, settings: { PGSSLMODE: 'disable', PGCONNECT_TIMEOUT: '1' } },
+        'unreachable',
+        /cannot be reached/,
+        /firewall/,
+      )
       assert.ok(Date.now() - from < 5000)
     } finally {
       for (const socket of sockets) socket.destroy()
@@ -55,34 +104,70 @@ describe('a connection that does not come about says why, and what to do', () =>
     }
   })
   test('a server that is none of PostgreSQL', async () => {
-    const web = createServer((socket) => socket.on('error', () => {}).end('HTTP/1.1 400 Bad Request\r\n\r\n'))
+    const web = createServer((socket) =>
+      socket.on('error', () => {}).end('HTTP/1.1 400 Bad Request\r\n\r\n'),
+    )
     await new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve))
     try {
-      await assert.rejects(connect({ ...good, port: (web.address() as { port: number }).port, settings: { PGSSLMODE: 'disable', PGCONNECT_TIMEOUT: '2' } }, quietWork()), { name: 'UserError' })
+      await assert.rejects(
+        connect(
+          {
+            ...good,
+            port: (web.address() as { port: number }).port,
+            settings: { PGSSLMODE: 'disable', PGCONNECT_TIMEOUT: '2' },
+          },
+          quietWork(),
+        ),
+        { name: 'UserError' },
+      )
     } finally {
       web.close()
     }
   })
   test('a role without the right to log in, one without the right to connect', async () => {
-    await server.query('postgres', `CREATE ROLE nologin PASSWORD 'nologin-password'; CREATE ROLE outsider LOGIN PASSWORD 'outsider-password'; REVOKE CONNECT ON DATABASE app FROM PUBLIC`)
-    await refused({ ...good, user: 'nologin', password: 'nologin-password' }, 'login-refused', /refuses "nologin".*not permitted to log in/, /LOGIN/)
-    await refused({ ...good, user: 'outsider', password: 'outsider-password' }, 'login-refused', /"outsider" may not connect to "app"/, /GRANT CONNECT ON DATABASE "app" TO "outsider"/)
+    await server.query(
+      'postgres',
+      `CREATE ROLE nologin PASSWORD 'nologin-password'; CREATE ROLE outsider LOGIN PASSWORD 'outsider-password'; REVOKE CONNECT ON DATABASE app FROM PUBLIC`,
+    )
+    await refused(
+      { ...good, user: 'nologin', password: 'nologin-password' },
+      'login-refused',
+      /refuses "nologin".*not permitted to log in/,
+      /LOGIN/,
+    )
+    await refused(
+      { ...good, user: 'outsider', password: 'outsider-password' },
+      'login-refused',
+      /"outsider" may not connect to "app"/,
+      /GRANT CONNECT ON DATABASE "app" TO "outsider"/,
+    )
   })
   test('too many connections, for a role and for the server', async () => {
-    await server.query('postgres', `CREATE ROLE one LOGIN CONNECTION LIMIT 1 PASSWORD 'one-password'; CREATE ROLE crowd LOGIN PASSWORD 'crowd-password'`)
+    await server.query(
+      'postgres',
+      `CREATE ROLE one LOGIN CONNECTION LIMIT 1 PASSWORD 'one-password'; CREATE ROLE crowd LOGIN PASSWORD 'crowd-password'`,
+    )
     const one = { ...good, user: 'one', password: 'one-password', database: 'postgres' }
     const first = await connect(one, quietWork())
     try {
-      await refused(one, 'too-many-connections', /too many connections for role "one"/, /max_connections/)
+      await refused(
+        one,
+        'too-many-connections',
+        /too many connections for role "one"/,
+        /max_connections/,
+      )
     } finally {
       await first.end()
     }
     const crowd = { ...good, user: 'crowd', password: 'crowd-password', database: 'postgres' }
     const sessions: Awaited<ReturnType<typeof connect>>[] = []
     try {
-      await assert.rejects(async () => {
-        for (;;) sessions.push(await connect(crowd, quietWork()))
-      }, (error: UserError) => error.code === 'too-many-connections')
+      await assert.rejects(
+        async () => {
+          for (;;) sessions.push(await connect(crowd, quietWork()))
+        },
+        (error: UserError) => error.code === 'too-many-connections',
+      )
       assert.ok(sessions.length >= 5)
     } finally {
       await Promise.all(sessions.map((session) => session.end()))
@@ -98,20 +183,56 @@ describe('SSL', () => {
   test('is used where there is some; a certificate counts only where it is asked for', async (t) => {
     const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')]
     try {
-      execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=somewhere.example', '-keyout', key, '-out', certificate], { stdio: 'ignore' })
+      execFileSync(
+        'openssl',
+        [
+          'req',
+          '-x509',
+          '-newkey',
+          'rsa:2048',
+          '-nodes',
+          '-days',
+          '2',
+          '-subj',
+          '/CN=somewhere.example',
+          '-keyout',
+          key,
+          '-out',
+          certificate,
+        ],
+        { stdio: 'ignore' },
+      )
     } catch {
       return t.skip('NOT SHOWN: there is no openssl on this machine')
     }
     // the server reads its files as its own user, and wants the key to be that user's alone: so it writes them itself
-    const data = String((await server.query('postgres', 'SHOW data_directory'))[0]?.['data_directory'])
-    for (const [path, name] of [[key, 'server.key'], [certificate, 'server.crt']]) execFileSync('sh', ['-c', `cp "$1" "$2" && chown --reference="$(dirname "$2")" "$2" && chmod 600 "$2"`, 'sh', path as string, join(data, name as string)])
+    const data = String(
+      (await server.query('postgres', 'SHOW data_directory'))[0]?.['data_directory'],
+    )
+    for (const [path, name] of [
+      [key, 'server.key'],
+      [certificate, 'server.crt'],
+    ])
+      execFileSync('sh', [
+        '-c',
+        `cp "$1" "$2" && chown --reference="$(dirname "$2")" "$2" && chmod 600 "$2"`,
+        'sh',
+        path as string,
+        join(data, name as string),
+      ])
     await server.query('postgres', 'ALTER SYSTEM SET ssl = on')
     await server.query('postgres', 'SELECT pg_reload_conf()')
     await new Promise((resolve) => setTimeout(resolve, 300))
     const encrypted = async (settings: Record<string, string>): Promise<boolean> => {
       const session = await connect({ ...good, settings }, quietWork())
       try {
-        return (await session.query<{ ssl: boolean }>('SELECT ssl FROM pg_catalog.pg_stat_ssl WHERE pid = pg_catalog.pg_backend_pid()'))[0]?.ssl ?? false
+        return (
+          (
+            await session.query<{ ssl: boolean }>(
+              'SELECT ssl FROM pg_catalog.pg_stat_ssl WHERE pid = pg_catalog.pg_backend_pid()',
+            )
+          )[0]?.ssl ?? false
+        )
       } finally {
         await session.end()
       }
@@ -120,9 +241,25 @@ describe('SSL', () => {
     assert.equal(await encrypted({ PGSSLMODE: 'require' }), true)
     assert.equal(await encrypted({ PGSSLMODE: 'disable' }), false)
     assert.equal(await encrypted({ PGSSLMODE: 'verify-ca', PGSSLROOTCERT: certificate }), true)
-    await refused({ ...good, settings: { PGSSLMODE: 'verify-ca' } }, 'certificate', /certificate of 127/, /sslrootcert/)
-    await refused({ ...good, settings: { PGSSLMODE: 'verify-full', PGSSLROOTCERT: certificate } }, 'certificate', /certificate/, /host name/)
-    await assert.rejects(connect({ ...good, settings: { PGSSLMODE: 'verify-ca', PGSSLROOTCERT: '/no/such.pem' } }, quietWork()), (error: UserError) => error.code === 'bad-url' && /\/no\/such\.pem/.test(error.message))
+    await refused(
+      { ...good, settings: { PGSSLMODE: 'verify-ca' } },
+      'certificate',
+      /certificate of 127/,
+      /sslrootcert/,
+    )
+    await refused(
+      { ...good, settings: { PGSSLMODE: 'verify-full', PGSSLROOTCERT: certificate } },
+      'certificate',
+      /certificate/,
+      /host name/,
+    )
+    await assert.rejects(
+      connect(
+        { ...good, settings: { PGSSLMODE: 'verify-ca', PGSSLROOTCERT: '/no/such.pem' } },
+        quietWork(),
+      ),
+      (error: UserError) => error.code === 'bad-url' && /\/no\/such\.pem/.test(error.message),
+    )
   })
 })
 
@@ -130,14 +267,25 @@ describe('a session', () => {
   for (const major of majors())
     test(`PostgreSQL ${major}: knows its server, and reads the same whatever the database’s own settings are`, async () => {
       const each = await startOwnServer(major, { max_connections: '10' })
-      await each.create('odd', `ALTER DATABASE odd SET datestyle = 'German'; ALTER DATABASE odd SET intervalstyle = 'iso_8601'; ALTER DATABASE odd SET extra_float_digits = -3;
+      await each.create(
+        'odd',
+        `ALTER DATABASE odd SET datestyle = 'German'; ALTER DATABASE odd SET intervalstyle = 'iso_8601'; ALTER DATABASE odd SET extra_float_digits = -3;
         ALTER DATABASE odd SET timezone = 'Asia/Tokyo'; ALTER DATABASE odd SET bytea_output = 'escape'; ALTER DATABASE odd SET statement_timeout = '300ms';
-        ALTER DATABASE odd SET search_path = 'x'; ALTER DATABASE odd SET standard_conforming_strings = off`)
+        ALTER DATABASE odd SET search_path = 'x'; ALTER DATABASE odd SET standard_conforming_strings = off`,
+      )
       const session = await connect(each.to('odd'), quietWork())
       try {
-        assert.deepEqual([session.major, session.version, session.pooled], [major, each.version, false])
-        const [row] = await session.query(`SELECT pg_catalog.concat(timestamptz '2026-01-02 03:04+00') AS t, pg_catalog.concat(interval '1 day') AS i, pg_catalog.concat(0.1::float8 + 0.2) AS f, pg_catalog.concat('\\x00ff'::bytea) AS b, pg_catalog.current_setting('search_path') AS s, pg_catalog.pg_sleep(0.5)`)
-        assert.deepEqual([row?.['t'], row?.['i'], row?.['f'], row?.['b'], row?.['s']], ['2026-01-02 03:04:00+00', '1 day', '0.30000000000000004', '\\x00ff', ''])
+        assert.deepEqual(
+          [session.major, session.version, session.pooled],
+          [major, each.version, false],
+        )
+        const [row] = await session.query(
+          `SELECT pg_catalog.concat(timestamptz '2026-01-02 03:04+00') AS t, pg_catalog.concat(interval '1 day') AS i, pg_catalog.concat(0.1::float8 + 0.2) AS f, pg_catalog.concat('\\x00ff'::bytea) AS b, pg_catalog.current_setting('search_path') AS s, pg_catalog.pg_sleep(0.5)`,
+        )
+        assert.deepEqual(
+          [row?.['t'], row?.['i'], row?.['f'], row?.['b'], row?.['s']],
+          ['2026-01-02 03:04:00+00', '1 day', '0.30000000000000004', '\\x00ff', ''],
+        )
       } finally {
         await session.end()
         await each.stop()
@@ -160,11 +308,20 @@ describe('a session', () => {
     await assert.rejects(running, /stopped by the test/)
     await session.end()
     await assert.rejects(connect(good, quietWork(stop.signal)), /stopped by the test/)
-    for (let i = 0; i < 60 && (await left()) > 0; i++) await new Promise((resolve) => setTimeout(resolve, 50))
+    for (let i = 0; i < 60 && (await left()) > 0; i++)
+      await new Promise((resolve) => setTimeout(resolve, 50))
     assert.equal(await left(), 0, 'the server has noticed')
   })
 
-  const left = async (): Promise<number> => Number((await server.query('postgres', `SELECT count(*) AS n FROM pg_stat_activity WHERE datname = 'app'`))[0]?.['n'])
+  const left = async (): Promise<number> =>
+    Number(
+      (
+        await server.query(
+          'postgres',
+          `SELECT count(*) AS n FROM pg_stat_activity WHERE datname = 'app'`,
+        )
+      )[0]?.['n'],
+    )
 })
 
 test('names and texts are quoted so that the server reads what was meant', async () => {
@@ -173,7 +330,11 @@ test('names and texts are quoted so that the server reads what was meant', async
     for (const odd of ['plain', 'a"b', "it's", 'back\\slash', "\\'", 'ü 数据', '$1', 'a\nb', '']) {
       const [row] = await session.query<{ text: string }>(`SELECT ${quoteText(odd)} AS text`)
       assert.equal(row?.text, odd)
-      if (odd) assert.deepEqual(Object.keys((await session.query(`SELECT 1 AS ${quoteName(odd)}`))[0] ?? {}), [odd])
+      if (odd)
+        assert.deepEqual(
+          Object.keys((await session.query(`SELECT 1 AS ${quoteName(odd)}`))[0] ?? {}),
+          [odd],
+        )
     }
   } finally {
     await session.end()

@@ -8,17 +8,36 @@ import { freshDatabase, servers } from '../../support/servers.ts'
 import { quietWork } from '../../support/start-servers.ts'
 
 const MiB = 1024 * 1024
-const table = (oid: number, bytes: number, rest: Partial<Table> = {}): Table => ({ oid, schema: 's', name: `t${oid}`, columns: [], bytes, ...rest })
+const table = (oid: number, bytes: number, rest: Partial<Table> = {}): Table => ({
+  oid,
+  schema: 's',
+  name: `t${oid}`,
+  columns: [],
+  bytes,
+  ...rest,
+})
 
 test('a large table is dealt out in ranges of blocks, without gap or overlap, open at both ends; others are whole', () => {
-  const hands = splitWork([table(1, 5000 * MiB, { blocks: 640_000 }), table(2, 100 * MiB), table(3, 80 * MiB, { blocks: 10_240, condition: 'WHERE true' }), table(4, 1)], 3)
+  const hands = splitWork(
+    [
+      table(1, 5000 * MiB, { blocks: 640_000 }),
+      table(2, 100 * MiB),
+      table(3, 80 * MiB, { blocks: 10_240, condition: 'WHERE true' }),
+      table(4, 1),
+    ],
+    3,
+  )
   assert.equal(hands.length, 3)
   const of = (oid: number): Part[] => hands.flat().filter((part) => part.table.oid === oid)
   const ranges = of(1).sort((a, b) => (a.from ?? 0) - (b.from ?? 0))
   assert.ok(ranges.length >= 10)
   assert.deepEqual([ranges[0]?.from, ranges.at(-1)?.to], [undefined, undefined])
   for (const [i, { from }] of ranges.slice(1).entries()) assert.equal(from, ranges[i]?.to)
-  for (const oid of [2, 3, 4]) assert.deepEqual(of(oid).map(({ from, to }) => [from, to]), [[undefined, undefined]])
+  for (const oid of [2, 3, 4])
+    assert.deepEqual(
+      of(oid).map(({ from, to }) => [from, to]),
+      [[undefined, undefined]],
+    )
   const sums = hands.map((hand) => hand.reduce((sum, { bytes }) => sum + bytes, 0))
   assert.ok(Math.max(...sums) < 1.4 * Math.min(...sums), 'each hand has about the same')
 })
@@ -30,19 +49,34 @@ for (const server of servers()) {
     const { connection } = await freshDatabase(server)
     const session = await connect(connection, quietWork())
     try {
-      for (const statement of sql.split(';')) await session.query(statement.replace(/(TABLE|INTO|FROM|UPDATE|VACUUM) t\b/, '$1 public.t'))
+      for (const statement of sql.split(';'))
+        await session.query(statement.replace(/(TABLE|INTO|FROM|UPDATE|VACUUM) t\b/, '$1 public.t'))
       const [whole] = await listTables(session)
       assert.ok(whole)
-      const [size] = await session.query<{ blocks: number }>(`SELECT (pg_catalog.pg_relation_size('public.t') / 8192)::int4 AS blocks`)
+      const [size] = await session.query<{ blocks: number }>(
+        `SELECT (pg_catalog.pg_relation_size('public.t') / 8192)::int4 AS blocks`,
+      )
       const blocks = size?.blocks ?? 0
       assert.ok(blocks > 300)
-      const measure = async (parts: Part[]): Promise<unknown> => joined(await measureParts(session, parts, { inTransaction: false, depth: 'content' }))
+      const measure = async (parts: Part[]): Promise<unknown> =>
+        joined(await measureParts(session, parts, { inTransaction: false, depth: 'content' }))
       const expected = await measure([{ table: whole, bytes: 1 }])
-      for (const cuts of [[1], [blocks - 1], [blocks], [7, 100, 101, 250], Array.from({ length: 40 }, (_, i) => 5 * (i + 1))]) {
+      for (const cuts of [
+        [1],
+        [blocks - 1],
+        [blocks],
+        [7, 100, 101, 250],
+        Array.from({ length: 40 }, (_, i) => 5 * (i + 1)),
+      ]) {
         const bounds = [undefined, ...cuts, undefined]
         const parts = bounds.slice(1).map((to, i): Part => {
           const from = bounds[i]
-          return { table: whole, bytes: 1, ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) }
+          return {
+            table: whole,
+            bytes: 1,
+            ...(from === undefined ? {} : { from }),
+            ...(to === undefined ? {} : { to }),
+          }
         })
         assert.deepEqual(await measure(parts), expected, cuts.join())
       }

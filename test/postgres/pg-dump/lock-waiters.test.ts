@@ -4,7 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Connection } from '../../../src/postgres/connection/connection.ts'
 import { connect, type Session } from '../../../src/postgres/connection/session.ts'
 import { statementKind } from '../../../src/postgres/pg-dump/statement-kind.ts'
-import { withUniqueApplicationName, watchWaiters, type Waiter } from '../../../src/postgres/pg-dump/lock-waiters.ts'
+import {
+  withUniqueApplicationName,
+  watchWaiters,
+  type Waiter,
+} from '../../../src/postgres/pg-dump/lock-waiters.ts'
 import type { Work } from '../../../src/work.ts'
 import { majors, startOwnServer } from '../../support/own-server.ts'
 import { quietWork } from '../../support/start-servers.ts'
@@ -12,136 +16,224 @@ import { quietWork } from '../../support/start-servers.ts'
 /** Work that keeps what it was told, as `level: text`. */
 function listening(): { work: Work; said: string[] } {
   const said: string[] = []
-  const say = (level: string) => (text: string): void => void said.push(`${level}: ${text}`)
-  return { said, work: { ...quietWork(), log: { info: say('info'), debug: say('debug'), warning: say('warning'), group: (_title, body) => body() } } }
+  const say =
+    (level: string) =>
+    (text: string): void =>
+      void said.push(`${level}: ${text}`)
+  return {
+    said,
+    work: {
+      ...quietWork(),
+      log: {
+        info: say('info'),
+        debug: say('debug'),
+        warning: say('warning'),
+        group: (_title, body) => body(),
+      },
+    },
+  }
 }
 
 /** What is told of waits, without the seconds, which the machine decides. */
-const told = (waiters: Waiter[]): unknown[] => waiters.map(({ waited, ...rest }) => {
-  assert.ok(waited >= 3000 && waited < 60_000 && Number.isInteger(waited), String(waited))
-  return rest
-}).sort((one, other) => String(one.table).localeCompare(String(other.table)))
+const told = (waiters: Waiter[]): unknown[] =>
+  waiters
+    .map(({ waited, ...rest }) => {
+      assert.ok(waited >= 3000 && waited < 60_000 && Number.isInteger(waited), String(waited))
+      return rest
+    })
+    .sort((one, other) => String(one.table).localeCompare(String(other.table)))
 
-for (const major of majors()) describe(`PostgreSQL ${major}: who waits behind our locks`, async () => {
-  const server = await startOwnServer(major)
-  await server.create('app', `CREATE SCHEMA "My Shop"; CREATE TABLE "My Shop"."Or""ders" (a int); CREATE TABLE plain (a int); CREATE TABLE busy (a int); CREATE TABLE theirs (a int);
-    CREATE ROLE lesser LOGIN PASSWORD 'lesser-password'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO lesser`)
-  after(() => server.stop())
-  const to = (database = 'app'): Connection => ({ ...server.to(database), input: 'database-url' })
-  const open: Session[] = []
-  const session = async (connection = to()): Promise<Session> => {
-    const one = await connect(connection, quietWork())
-    open.push(one)
-    return one
-  }
-  const holding = async (connection: Connection, ...tables: string[]): Promise<Session> => {
-    const one = await session(connection)
-    await one.query('BEGIN')
-    for (const table of tables) await one.query(`LOCK TABLE ${table} IN ACCESS SHARE MODE`)
-    return one
-  }
-  /** Statements that wait until the sessions they wait for are ended. */
-  const waiting = async (...statements: string[]): Promise<Promise<unknown>[]> => {
-    const all: Promise<unknown>[] = []
-    for (const statement of statements) {
-      all.push((await session()).query(statement).catch(() => {}))
-      await sleep(50)
-    }
-    return all
-  }
-  const endAll = async (): Promise<void> => void (await Promise.all(open.splice(0).map((one) => one.end())))
-
-  test('is told with the kind of its statement, its table, how long it waits and how many wait behind it; by a role that sees it and by one that does not', async () => {
-    const ours = withUniqueApplicationName(to())
-    const lesser = withUniqueApplicationName({ ...to(), user: 'lesser', password: 'lesser-password' })
-    assert.notEqual(ours.settings['PGAPPNAME'], lesser.settings['PGAPPNAME'])
-    await holding(ours, '"My Shop"."Or""ders"', 'public.plain')
-    await holding(lesser, 'public.busy')
-    const others = await holding(to(), 'public.theirs')
-    assert.equal((await others.query<{ name: string }>(`SELECT pg_catalog.current_setting('application_name') AS name`))[0]?.name, 'holdfast')
-    const statements = await waiting(
-      `/* hunter2 */ ALTER TABLE "My Shop"."Or""ders" ADD COLUMN token text DEFAULT 'hunter2'`,
-      'SELECT * FROM "My Shop"."Or""ders"', 'SELECT * FROM "My Shop"."Or""ders"', `INSERT INTO "My Shop"."Or""ders" VALUES (1)`,
-      'TRUNCATE public.busy', 'SELECT * FROM public.busy',
-      'DROP TABLE public.theirs', 'SELECT * FROM public.theirs',
+for (const major of majors())
+  describe(`PostgreSQL ${major}: who waits behind our locks`, async () => {
+    const server = await startOwnServer(major)
+    await server.create(
+      'app',
+      `CREATE SCHEMA "My Shop"; CREATE TABLE "My Shop"."Or""ders" (a int); CREATE TABLE plain (a int); CREATE TABLE busy (a int); CREATE TABLE theirs (a int);
+    CREATE ROLE lesser LOGIN PASSWORD 'lesser-password'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO lesser`,
     )
-    const [seeing, blind] = [listening(), listening()]
-    const [watch, blindly] = [watchWaiters(ours, seeing.work), watchWaiters(lesser, blind.work)]
-    try {
-      for (let i = 0; i < 100 && (seeing.said.length < 2 || blind.said.length < 1); i++) await sleep(100)
-    } finally {
-      const [seen, unseen] = await Promise.all([watch.stop(), blindly.stop()])
+    after(() => server.stop())
+    const to = (database = 'app'): Connection => ({ ...server.to(database), input: 'database-url' })
+    const open: Session[] = []
+    const session = async (connection = to()): Promise<Session> => {
+      const one = await connect(connection, quietWork())
+      open.push(one)
+      return one
+    }
+    const holding = async (connection: Connection, ...tables: string[]): Promise<Session> => {
+      const one = await session(connection)
+      await one.query('BEGIN')
+      for (const table of tables) await one.query(`LOCK TABLE ${table} IN ACCESS SHARE MODE`)
+      return one
+    }
+    /** Statements that wait until the sessions they wait for are ended. */
+    const waiting = async (...statements: string[]): Promise<Promise<unknown>[]> => {
+      const all: Promise<unknown>[] = []
+      for (const statement of statements) {
+        all.push((await session()).query(statement).catch(() => {}))
+        await sleep(50)
+      }
+      return all
+    }
+    const endAll = async (): Promise<void> =>
+      void (await Promise.all(open.splice(0).map((one) => one.end())))
+
+    test('is told with the kind of its statement, its table, how long it waits and how many wait behind it; by a role that sees it and by one that does not', async () => {
+      const ours = withUniqueApplicationName(to())
+      const lesser = withUniqueApplicationName({
+        ...to(),
+        user: 'lesser',
+        password: 'lesser-password',
+      })
+      assert.notEqual(ours.settings['PGAPPNAME'], lesser.settings['PGAPPNAME'])
+      await holding(ours, '"My Shop"."Or""ders"', 'public.plain')
+      await holding(lesser, 'public.busy')
+      const others = await holding(to(), 'public.theirs')
+      assert.equal(
+        (
+          await others.query<{ name: string }>(
+            `SELECT pg_catalog.current_setting('application_name') AS name`,
+          )
+        )[0]?.name,
+        'holdfast',
+      )
+      const statements = await waiting(
+        `/* hunter2 */ ALTER TABLE "My Shop"."Or""ders" ADD COLUMN token text DEFAULT 'hunter2'`,
+        'SELECT * FROM "My Shop"."Or""ders"',
+        'SELECT * FROM "My Shop"."Or""ders"',
+        `INSERT INTO "My Shop"."Or""ders" VALUES (1)`,
+        'TRUNCATE public.busy',
+        'SELECT * FROM public.busy',
+        'DROP TABLE public.theirs',
+        'SELECT * FROM public.theirs',
+      )
+      const [seeing, blind] = [listening(), listening()]
+      const [watch, blindly] = [watchWaiters(ours, seeing.work), watchWaiters(lesser, blind.work)]
+      try {
+        for (let i = 0; i < 100 && (seeing.said.length < 2 || blind.said.length < 1); i++)
+          await sleep(100)
+      } finally {
+        const [seen, unseen] = await Promise.all([watch.stop(), blindly.stop()])
+        await endAll()
+        await Promise.all(statements)
+        assert.deepEqual(told(seen), [
+          {
+            kind: 'ALTER TABLE',
+            table: '"My Shop"."Or""ders"',
+            mode: 'ACCESS EXCLUSIVE',
+            behind: 3,
+          },
+        ])
+        assert.deepEqual(told(unseen), [
+          { table: 'public.busy', mode: 'ACCESS EXCLUSIVE', behind: 1 },
+        ])
+        assert.match(
+          seeing.said[0] ?? '',
+          /^warning: ALTER TABLE on "My Shop"\."Or""ders" has waited \d s for locks of this backup, and 3 more wait behind it$/,
+        )
+        assert.match(
+          blind.said[0] ?? '',
+          /^warning: A statement that needs ACCESS EXCLUSIVE on public\.busy has waited \d s for locks of this backup, and 1 more waits behind it$/,
+        )
+        for (const line of [...seeing.said, ...blind.said])
+          assert.doesNotMatch(line, /hunter2|theirs|plain/)
+        // the first warning, and not one each look
+        for (const { said } of [seeing, blind])
+          assert.ok(
+            said.length <= 2 && said.slice(1).every((line) => line.startsWith('info: ')),
+            said.join('\n'),
+          )
+      }
+    })
+
+    test('an index that is built concurrently waits for our snapshot, not for a lock on its table', async () => {
+      const ours = withUniqueApplicationName(to())
+      const holder = await session(ours)
+      await holder.query('BEGIN ISOLATION LEVEL REPEATABLE READ')
+      await holder.query('SELECT 1')
+      const statements = await waiting('CREATE INDEX CONCURRENTLY ON public.plain (a)')
+      const { work, said } = listening()
+      const watch = watchWaiters(ours, work)
+      for (let i = 0; i < 100 && said.length < 1; i++) await sleep(100)
+      const seen = await watch.stop()
       await endAll()
       await Promise.all(statements)
-      assert.deepEqual(told(seen), [{ kind: 'ALTER TABLE', table: '"My Shop"."Or""ders"', mode: 'ACCESS EXCLUSIVE', behind: 3 }])
-      assert.deepEqual(told(unseen), [{ table: 'public.busy', mode: 'ACCESS EXCLUSIVE', behind: 1 }])
-      assert.match(seeing.said[0] ?? '', /^warning: ALTER TABLE on "My Shop"\."Or""ders" has waited \d s for locks of this backup, and 3 more wait behind it$/)
-      assert.match(blind.said[0] ?? '', /^warning: A statement that needs ACCESS EXCLUSIVE on public\.busy has waited \d s for locks of this backup, and 1 more waits behind it$/)
-      for (const line of [...seeing.said, ...blind.said]) assert.doesNotMatch(line, /hunter2|theirs|plain/)
-      // the first warning, and not one each look
-      for (const { said } of [seeing, blind]) assert.ok(said.length <= 2 && said.slice(1).every((line) => line.startsWith('info: ')), said.join('\n'))
-    }
-  })
+      assert.deepEqual(told(seen), [
+        { kind: 'CREATE INDEX CONCURRENTLY', table: 'public.plain', mode: 'SHARE', behind: 0 },
+      ])
+    })
 
-  test('an index that is built concurrently waits for our snapshot, not for a lock on its table', async () => {
-    const ours = withUniqueApplicationName(to())
-    const holder = await session(ours)
-    await holder.query('BEGIN ISOLATION LEVEL REPEATABLE READ')
-    await holder.query('SELECT 1')
-    const statements = await waiting('CREATE INDEX CONCURRENTLY ON public.plain (a)')
-    const { work, said } = listening()
-    const watch = watchWaiters(ours, work)
-    for (let i = 0; i < 100 && said.length < 1; i++) await sleep(100)
-    const seen = await watch.stop()
-    await endAll()
-    await Promise.all(statements)
-    assert.deepEqual(told(seen), [{ kind: 'CREATE INDEX CONCURRENTLY', table: 'public.plain', mode: 'SHARE', behind: 0 }])
-  })
+    test('a wait that was short is not told', async () => {
+      const ours = withUniqueApplicationName(to())
+      const holder = await holding(ours, 'public.plain')
+      const { work, said } = listening()
+      const watch = watchWaiters(ours, work)
+      const statements = await waiting('ALTER TABLE public.plain ADD COLUMN b int')
+      await sleep(1000)
+      await holder.end()
+      await Promise.all(statements)
+      await sleep(2500)
+      assert.deepEqual(await watch.stop(), [])
+      assert.deepEqual(said, [])
+      await endAll()
+    })
 
-  test('a wait that was short is not told', async () => {
-    const ours = withUniqueApplicationName(to())
-    const holder = await holding(ours, 'public.plain')
-    const { work, said } = listening()
-    const watch = watchWaiters(ours, work)
-    const statements = await waiting('ALTER TABLE public.plain ADD COLUMN b int')
-    await sleep(1000)
-    await holder.end()
-    await Promise.all(statements)
-    await sleep(2500)
-    assert.deepEqual(await watch.stop(), [])
-    assert.deepEqual(said, [])
-    await endAll()
+    test('whoever watches may lose its session, or get none: that is said once, for debugging, and nothing fails', async () => {
+      const ours = withUniqueApplicationName(to())
+      const { work, said } = listening()
+      const watch = watchWaiters(ours, work)
+      for (let i = 0; i < 50; i++) {
+        const [row] = await server.query(
+          'app',
+          `SELECT count(pg_terminate_backend(pid))::int AS ended FROM pg_stat_activity WHERE application_name = '${ours.settings['PGAPPNAME']}' AND state = 'idle' AND query LIKE '%pg_has_role%'`,
+        )
+        if (row?.['ended'] === 1) break
+        await sleep(100)
+      }
+      for (let i = 0; i < 50 && said.length < 1; i++) await sleep(100)
+      assert.deepEqual(await watch.stop(), [])
+      assert.match(said.join('\n'), /^debug: Nobody looks any more.*administrator command[^\n]*$/)
+      const none = listening()
+      assert.deepEqual(
+        await (async () => {
+          const nowhere = watchWaiters({ ...ours, database: 'nothing' }, none.work)
+          await sleep(500)
+          return nowhere.stop()
+        })(),
+        [],
+      )
+      assert.match(none.said.join('\n'), /^debug: .*cannot be seen: .*no database "nothing"[^\n]*$/)
+    })
   })
-
-  test('whoever watches may lose its session, or get none: that is said once, for debugging, and nothing fails', async () => {
-    const ours = withUniqueApplicationName(to())
-    const { work, said } = listening()
-    const watch = watchWaiters(ours, work)
-    for (let i = 0; i < 50; i++) {
-      const [row] = await server.query('app', `SELECT count(pg_terminate_backend(pid))::int AS ended FROM pg_stat_activity WHERE application_name = '${ours.settings['PGAPPNAME']}' AND state = 'idle' AND query LIKE '%pg_has_role%'`)
-      if (row?.['ended'] === 1) break
-      await sleep(100)
-    }
-    for (let i = 0; i < 50 && said.length < 1; i++) await sleep(100)
-    assert.deepEqual(await watch.stop(), [])
-    assert.match(said.join('\n'), /^debug: Nobody looks any more.*administrator command[^\n]*$/)
-    const none = listening()
-    assert.deepEqual(await (async () => {
-      const nowhere = watchWaiters({ ...ours, database: 'nothing' }, none.work)
-      await sleep(500)
-      return nowhere.stop()
-    })(), [])
-    assert.match(none.said.join('\n'), /^debug: .*cannot be seen: .*no database "nothing"[^\n]*$/)
-  })
-})
 
 describe('the kind of a statement is told, and no word of it', () => {
   for (const [text, kind] of [
-    ['alter table only secret add x int', 'ALTER TABLE'], ['ALTER\n  TABLE t RENAME TO u', 'ALTER TABLE'], ['DROP MATERIALIZED VIEW x', 'DROP MATERIALIZED VIEW'], ['drop index concurrently x', 'DROP INDEX CONCURRENTLY'],
-    ['CREATE UNIQUE INDEX x ON t (a)', 'CREATE INDEX'], ['create index concurrently x on t (a)', 'CREATE INDEX CONCURRENTLY'], ['CREATE OR REPLACE TRIGGER x', 'CREATE TRIGGER'], ['create constraint trigger x', 'CREATE TRIGGER'],
-    ['VACUUM (VERBOSE, FULL) t', 'VACUUM FULL'], ['vacuum full t', 'VACUUM FULL'], ['VACUUM t', 'VACUUM'], ['REINDEX (VERBOSE) TABLE CONCURRENTLY t', 'REINDEX CONCURRENTLY'], ['REINDEX TABLE t', 'REINDEX'], ['CLUSTER t', 'CLUSTER'],
-    ['LOCK t', 'LOCK TABLE'], ['TRUNCATE TABLE t', 'TRUNCATE'], ['REFRESH MATERIALIZED VIEW CONCURRENTLY x', 'REFRESH MATERIALIZED VIEW'], ['DO $$ begin alter table t drop x; end $$', 'DO'], ['with x as (select 1) select', 'WITH'],
-    ['-- DROP TABLE a\nSELECT f()', 'SELECT'], ['/* DROP TABLE a; */ select 1', 'SELECT'], ['BEGIN; SET x = 1; ALTER TABLE t ADD y int', 'ALTER TABLE'], [`INSERT INTO t VALUES ('; DROP TABLE x`, 'INSERT'], [`SELECT E'\\'; DROP TABLE x'`, 'SELECT'],
-    ['SELECT "; DROP TABLE x', 'SELECT'], ['hunter2', undefined], ['', undefined],
-  ] as const) test(text.replace(/\s+/g, ' ') || '(nothing)', () => assert.equal(statementKind(text), kind))
+    ['alter table only secret add x int', 'ALTER TABLE'],
+    ['ALTER\n  TABLE t RENAME TO u', 'ALTER TABLE'],
+    ['DROP MATERIALIZED VIEW x', 'DROP MATERIALIZED VIEW'],
+    ['drop index concurrently x', 'DROP INDEX CONCURRENTLY'],
+    ['CREATE UNIQUE INDEX x ON t (a)', 'CREATE INDEX'],
+    ['create index concurrently x on t (a)', 'CREATE INDEX CONCURRENTLY'],
+    ['CREATE OR REPLACE TRIGGER x', 'CREATE TRIGGER'],
+    ['create constraint trigger x', 'CREATE TRIGGER'],
+    ['VACUUM (VERBOSE, FULL) t', 'VACUUM FULL'],
+    ['vacuum full t', 'VACUUM FULL'],
+    ['VACUUM t', 'VACUUM'],
+    ['REINDEX (VERBOSE) TABLE CONCURRENTLY t', 'REINDEX CONCURRENTLY'],
+    ['REINDEX TABLE t', 'REINDEX'],
+    ['CLUSTER t', 'CLUSTER'],
+    ['LOCK t', 'LOCK TABLE'],
+    ['TRUNCATE TABLE t', 'TRUNCATE'],
+    ['REFRESH MATERIALIZED VIEW CONCURRENTLY x', 'REFRESH MATERIALIZED VIEW'],
+    ['DO $$ begin alter table t drop x; end $$', 'DO'],
+    ['with x as (select 1) select', 'WITH'],
+    ['-- DROP TABLE a\nSELECT f()', 'SELECT'],
+    ['/* DROP TABLE a; */ select 1', 'SELECT'],
+    ['BEGIN; SET x = 1; ALTER TABLE t ADD y int', 'ALTER TABLE'],
+    [`INSERT INTO t VALUES ('; DROP TABLE x`, 'INSERT'],
+    [`SELECT E'\\'; DROP TABLE x'`, 'SELECT'],
+    ['SELECT "; DROP TABLE x', 'SELECT'],
+    ['hunter2', undefined],
+    ['', undefined],
+  ] as const)
+    test(text.replace(/\s+/g, ' ') || '(nothing)', () => assert.equal(statementKind(text), kind))
 })

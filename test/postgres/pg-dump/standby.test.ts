@@ -7,162 +7,241 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { UserError } from '../../../src/errors.ts'
 import { dumpEnvironment } from '../../../src/postgres/connection/connection.ts'
 import { connect, type Session } from '../../../src/postgres/connection/session.ts'
-import { StandbyConflict, whyClientBroken } from '../../../src/postgres/connection/session-errors.ts'
-import { withUniqueApplicationName, watchWaiters } from '../../../src/postgres/pg-dump/lock-waiters.ts'
+import {
+  StandbyConflict,
+  whyClientBroken,
+} from '../../../src/postgres/connection/session-errors.ts'
+import {
+  withUniqueApplicationName,
+  watchWaiters,
+} from '../../../src/postgres/pg-dump/lock-waiters.ts'
 import { majors, startOwnServer } from '../../support/own-server.ts'
 import { primarySettings, startStandby } from '../../support/standby.ts'
 import { quietWork } from '../../support/start-servers.ts'
 
-for (const major of majors()) describe(`PostgreSQL ${major}: a hot standby, whose replay wins over us`, async () => {
-  const primary = await startOwnServer(major, { ...primarySettings, autovacuum: 'off' })
-  // small on disk, and more than all the buffers between a server and a pg_dump hold
-  await primary.create('app', `CREATE TABLE a_big AS SELECT g AS a, repeat('x', 1000000) AS b FROM generate_series(1, 200) g; CREATE TABLE t AS SELECT g AS a FROM generate_series(1, 1000) g;
-    CREATE UNLOGGED TABLE unlogged AS SELECT 1 AS a; CREATE SEQUENCE counter; SELECT nextval('counter') FROM generate_series(1, 7)`)
-  await primary.create('goes', 'SELECT 1')
-  const standby = await startStandby(primary, { max_standby_streaming_delay: '100ms', max_standby_archive_delay: '100ms' })
-  await standby.caughtUp()
-  after(async () => {
-    await standby.stop()
-    await primary.stop()
-  })
-  const onPrimary = (sql: string): Promise<unknown> => primary.query('app', sql)
-  /** VACUUM takes away what our snapshot may still have to see. */
-  const vacuum = async (table: string): Promise<void> => {
-    await onPrimary(`DELETE FROM ${table} WHERE ctid IN (SELECT ctid FROM ${table} LIMIT 300)`)
-    await onPrimary(`VACUUM ${table}`)
-  }
-  const truncate = (): Promise<unknown> => onPrimary('TRUNCATE t; INSERT INTO t SELECT generate_series(1, 1000)')
-  const holding = async (body: (session: Session, snapshot: string) => Promise<void>): Promise<void> => {
-    const session = await connect(standby.to('app'), quietWork())
-    try {
-      await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-      const [row] = await session.query<{ id: string }>('SELECT pg_catalog.pg_export_snapshot() AS id')
-      await body(session, row?.id ?? '')
-    } finally {
+for (const major of majors())
+  describe(`PostgreSQL ${major}: a hot standby, whose replay wins over us`, async () => {
+    const primary = await startOwnServer(major, { ...primarySettings, autovacuum: 'off' })
+    // small on disk, and more than all the buffers between a server and a pg_dump hold
+    await primary.create(
+      'app',
+      `CREATE TABLE a_big AS SELECT g AS a, repeat('x', 1000000) AS b FROM generate_series(1, 200) g; CREATE TABLE t AS SELECT g AS a FROM generate_series(1, 1000) g;
+    CREATE UNLOGGED TABLE unlogged AS SELECT 1 AS a; CREATE SEQUENCE counter; SELECT nextval('counter') FROM generate_series(1, 7)`,
+    )
+    await primary.create('goes', 'SELECT 1')
+    const standby = await startStandby(primary, {
+      max_standby_streaming_delay: '100ms',
+      max_standby_archive_delay: '100ms',
+    })
+    await standby.caughtUp()
+    after(async () => {
+      await standby.stop()
+      await primary.stop()
+    })
+    const onPrimary = (sql: string): Promise<unknown> => primary.query('app', sql)
+    /** VACUUM takes away what our snapshot may still have to see. */
+    const vacuum = async (table: string): Promise<void> => {
+      await onPrimary(`DELETE FROM ${table} WHERE ctid IN (SELECT ctid FROM ${table} LIMIT 300)`)
+      await onPrimary(`VACUUM ${table}`)
+    }
+    const truncate = (): Promise<unknown> =>
+      onPrimary('TRUNCATE t; INSERT INTO t SELECT generate_series(1, 1000)')
+    const holding = async (
+      body: (session: Session, snapshot: string) => Promise<void>,
+    ): Promise<void> => {
+      const session = await connect(standby.to('app'), quietWork())
+      try {
+        await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+        const [row] = await session.query<{ id: string }>(
+          'SELECT pg_catalog.pg_export_snapshot() AS id',
+        )
+        await body(session, row?.id ?? '')
+      } finally {
+        await session.end()
+      }
+    }
+    const dump = (
+      snapshot: string,
+    ): { child: ChildProcess; exit: Promise<{ code: number; stderr: string }> } => {
+      const args = ['-Fc', '-Z0', '--no-unlogged-table-data', `--snapshot=${snapshot}`]
+      const child = spawn(join(primary.bindir, 'pg_dump'), args, {
+        env: { ...process.env, ...dumpEnvironment(standby.to('app'), major) },
+      })
+      let stderr = ''
+      child.stderr.on('data', (text) => (stderr += String(text)))
+      return {
+        child,
+        exit: once(child, 'close').then(([code]) => ({ code: Number(code), stderr })),
+      }
+    }
+    const conflict =
+      (says: RegExp) =>
+      (error: unknown): boolean => {
+        assert.ok(error instanceof StandbyConflict, String((error as Error).stack))
+        assert.match(error.message, says)
+        assert.equal((error.cause as { code: string }).code, '40001')
+        return true
+      }
+
+    test('a snapshot can be exported; sequences can be read, unlogged tables cannot', () =>
+      holding(async (session, snapshot) => {
+        assert.match(snapshot, /^[0-9A-F]+-[0-9A-F]+-1$/)
+        assert.deepEqual(await session.query('SELECT last_value, is_called FROM public.counter'), [
+          { last_value: '7', is_called: true },
+        ])
+        await session.query('SAVEPOINT before')
+        await assert.rejects(session.query('SELECT * FROM public.unlogged'), { code: '0A000' })
+        await session.query('ROLLBACK TO SAVEPOINT before')
+        const { child, exit } = dump(snapshot)
+        child.stdout?.resume()
+        assert.deepEqual(await exit, { code: 0, stderr: '' })
+      }))
+
+    test('a session that holds a snapshot is ended by a VACUUM there, and says so at once and whenever it is asked', () =>
+      holding(async (session, snapshot) => {
+        await vacuum('t')
+        conflict(/row versions that must be removed/)(await session.lost)
+        await assert.rejects(session.query('SELECT 1'), conflict(/conflict with recovery/))
+        // whoever comes with its snapshot now is told only that there is none
+        const { child, exit } = dump(snapshot)
+        child.stdout?.resume()
+        assert.match(
+          (await exit).stderr,
+          major >= 16 ? /snapshot "[^"]+" does not exist/ : /invalid snapshot identifier/,
+        )
+      }))
+
+    test('a query is cancelled; in a savepoint, the whole session', () =>
+      holding(async (session) => {
+        const running = assert.rejects(
+          session.query('SELECT count(*), pg_catalog.pg_sleep(20) FROM public.t'),
+          conflict(/canceling statement.*row versions/),
+        )
+        await sleep(200)
+        await vacuum('t')
+        await running
+        await assert.rejects(
+          session.query('SELECT 1'),
+          { code: '25P02' },
+          'the session itself lives',
+        )
+        await session.query('ROLLBACK')
+        await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+        await session.query('SAVEPOINT measure')
+        const again = assert.rejects(
+          session.query('SELECT count(*), pg_catalog.pg_sleep(20) FROM public.t'),
+          conflict(/terminating connection.*relation lock/),
+        )
+        await sleep(200)
+        await truncate()
+        await again
+        conflict(/relation lock/)(await session.lost)
+      }))
+
+    test('a session that only holds a lock is ended by a TRUNCATE there', () =>
+      holding(async (session) => {
+        await session.query('LOCK TABLE ONLY public.t IN ACCESS SHARE MODE')
+        await truncate()
+        conflict(/relation lock for too long/)(await session.lost)
+      }))
+
+    test('a database that is dropped there', async () => {
+      const session = await connect(standby.to('goes'), quietWork())
+      await session.query('BEGIN')
+      await primary.query('postgres', 'DROP DATABASE goes')
+      const lost = await session.lost
+      assert.ok(lost instanceof StandbyConflict)
+      assert.equal((lost.cause as { code: string }).code, '57P04')
       await session.end()
-    }
-  }
-  const dump = (snapshot: string): { child: ChildProcess; exit: Promise<{ code: number; stderr: string }> } => {
-    const args = ['-Fc', '-Z0', '--no-unlogged-table-data', `--snapshot=${snapshot}`]
-    const child = spawn(join(primary.bindir, 'pg_dump'), args, { env: { ...process.env, ...dumpEnvironment(standby.to('app'), major) } })
-    let stderr = ''
-    child.stderr.on('data', (text) => (stderr += String(text)))
-    return { child, exit: once(child, 'close').then(([code]) => ({ code: Number(code), stderr })) }
-  }
-  const conflict = (says: RegExp) => (error: unknown): boolean => {
-    assert.ok(error instanceof StandbyConflict, String((error as Error).stack))
-    assert.match(error.message, says)
-    assert.equal((error.cause as { code: string }).code, '40001')
-    return true
-  }
+    })
 
-  test('a snapshot can be exported; sequences can be read, unlogged tables cannot', () => holding(async (session, snapshot) => {
-    assert.match(snapshot, /^[0-9A-F]+-[0-9A-F]+-1$/)
-    assert.deepEqual(await session.query('SELECT last_value, is_called FROM public.counter'), [{ last_value: '7', is_called: true }])
-    await session.query('SAVEPOINT before')
-    await assert.rejects(session.query('SELECT * FROM public.unlogged'), { code: '0A000' })
-    await session.query('ROLLBACK TO SAVEPOINT before')
-    const { child, exit } = dump(snapshot)
-    child.stdout?.resume()
-    assert.deepEqual(await exit, { code: 0, stderr: '' })
-  }))
+    for (const [what, happens] of [
+      ['VACUUM', () => vacuum('t')],
+      ['TRUNCATE', truncate],
+    ] as const)
+      test(`pg_dump is cancelled by a ${what} there, and its words are understood`, () =>
+        holding(async (_session, snapshot) => {
+          const { child, exit } = dump(snapshot)
+          await once(child.stdout as NodeJS.ReadableStream, 'readable')
+          await happens()
+          await sleep(500)
+          child.stdout?.resume()
+          const { code, stderr } = await exit
+          assert.equal(code, 1)
+          const why = whyClientBroken(standby.to('app'), stderr)
+          assert.ok(why instanceof StandbyConflict, stderr)
+          assert.match(why.message, what === 'VACUUM' ? /row versions/ : /relation lock/)
+        }))
 
-  test('a session that holds a snapshot is ended by a VACUUM there, and says so at once and whenever it is asked', () => holding(async (session, snapshot) => {
-    await vacuum('t')
-    conflict(/row versions that must be removed/)(await session.lost)
-    await assert.rejects(session.query('SELECT 1'), conflict(/conflict with recovery/))
-    // whoever comes with its snapshot now is told only that there is none
-    const { child, exit } = dump(snapshot)
-    child.stdout?.resume()
-    assert.match((await exit).stderr, major >= 16 ? /snapshot "[^"]+" does not exist/ : /invalid snapshot identifier/)
-  }))
+    test('a pg_dump that waits at its full pipe is cancelled by luck only: else it holds up the replay, and the watch says when it is to be let go', async () => {
+      const connection = withUniqueApplicationName(standby.to('app'))
+      const holder = await connect(connection, quietWork())
+      await holder.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+      const [row] = await holder.query<{ id: string }>(
+        'SELECT pg_catalog.pg_export_snapshot() AS id',
+      )
+      const env = { ...process.env, ...dumpEnvironment(connection, major) }
+      const child = spawn(
+        join(primary.bindir, 'pg_dump'),
+        ['-Fc', '-Z0', `--snapshot=${row?.id}`],
+        { env, stdio: ['ignore', 'pipe', 'ignore'] },
+      )
+      const closed = once(child, 'close')
+      await once(child.stdout, 'readable')
+      const watcher = await connect(standby.to('app'), quietWork())
+      const full = `SELECT FROM pg_catalog.pg_stat_activity WHERE application_name = $1 AND wait_event = 'ClientWrite' AND query LIKE 'COPY%'`
+      for (let i = 0, times = 0; times < 15; i++) {
+        times =
+          (await watcher.query(full, [connection.settings['PGAPPNAME']])).length === 0
+            ? 0
+            : times + 1
+        assert.ok(i < 400, 'the pipe gets full, and stays so')
+        await sleep(50)
+      }
+      await watcher.end()
+      const watch = watchWaiters(connection, quietWork())
+      await truncate()
+      let there = false
+      const caughtUp = standby.caughtUp().then(
+        () => (there = true),
+        (error: Error) => error,
+      )
+      const why = await Promise.race([
+        watch.conflict,
+        caughtUp,
+        sleep(15_000, undefined, { ref: false }),
+      ])
+      if (why === true) {
+        // the signal met it between two writes: then its own end says so
+        child.stdout.resume()
+        assert.notEqual((await closed)[0], 0)
+      } else {
+        const still = !there
+        child.kill()
+        assert.equal(await caughtUp, true)
+        assert.match(
+          why instanceof Error ? why.message : 'nothing was said',
+          /replay has waited for our lock on public\.t longer/,
+        )
+        assert.ok(still, 'it was held up until then')
+        await closed
+      }
+      await holder.end()
+      for (const waiter of await watch.stop())
+        assert.deepEqual(
+          [waiter.kind, waiter.mode, waiter.table],
+          ['replay', 'ACCESS EXCLUSIVE', 'public.t'],
+        )
+    })
 
-  test('a query is cancelled; in a savepoint, the whole session', () => holding(async (session) => {
-    const running = assert.rejects(session.query('SELECT count(*), pg_catalog.pg_sleep(20) FROM public.t'), conflict(/canceling statement.*row versions/))
-    await sleep(200)
-    await vacuum('t')
-    await running
-    await assert.rejects(session.query('SELECT 1'), { code: '25P02' }, 'the session itself lives')
-    await session.query('ROLLBACK')
-    await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-    await session.query('SAVEPOINT measure')
-    const again = assert.rejects(session.query('SELECT count(*), pg_catalog.pg_sleep(20) FROM public.t'), conflict(/terminating connection.*relation lock/))
-    await sleep(200)
-    await truncate()
-    await again
-    conflict(/relation lock/)(await session.lost)
-  }))
-
-  test('a session that only holds a lock is ended by a TRUNCATE there', () => holding(async (session) => {
-    await session.query('LOCK TABLE ONLY public.t IN ACCESS SHARE MODE')
-    await truncate()
-    conflict(/relation lock for too long/)(await session.lost)
-  }))
-
-  test('a database that is dropped there', async () => {
-    const session = await connect(standby.to('goes'), quietWork())
-    await session.query('BEGIN')
-    await primary.query('postgres', 'DROP DATABASE goes')
-    const lost = await session.lost
-    assert.ok(lost instanceof StandbyConflict)
-    assert.equal((lost.cause as { code: string }).code, '57P04')
-    await session.end()
+    test('a standby that is stopped is a lost connection', () =>
+      holding(async (session) => {
+        setTimeout(() => void standby.stop(), 100)
+        await assert.rejects(
+          session.query('SELECT pg_catalog.pg_sleep(20)'),
+          (error: UserError) =>
+            error.code === 'connection-lost' &&
+            /^database-url: .*immediate shutdown/.test(error.message),
+        )
+      }))
   })
-
-  for (const [what, happens] of [['VACUUM', () => vacuum('t')], ['TRUNCATE', truncate]] as const)
-    test(`pg_dump is cancelled by a ${what} there, and its words are understood`, () => holding(async (_session, snapshot) => {
-      const { child, exit } = dump(snapshot)
-      await once(child.stdout as NodeJS.ReadableStream, 'readable')
-      await happens()
-      await sleep(500)
-      child.stdout?.resume()
-      const { code, stderr } = await exit
-      assert.equal(code, 1)
-      const why = whyClientBroken(standby.to('app'), stderr)
-      assert.ok(why instanceof StandbyConflict, stderr)
-      assert.match(why.message, what === 'VACUUM' ? /row versions/ : /relation lock/)
-    }))
-
-  test('a pg_dump that waits at its full pipe is cancelled by luck only: else it holds up the replay, and the watch says when it is to be let go', async () => {
-    const connection = withUniqueApplicationName(standby.to('app'))
-    const holder = await connect(connection, quietWork())
-    await holder.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-    const [row] = await holder.query<{ id: string }>('SELECT pg_catalog.pg_export_snapshot() AS id')
-    const env = { ...process.env, ...dumpEnvironment(connection, major) }
-    const child = spawn(join(primary.bindir, 'pg_dump'), ['-Fc', '-Z0', `--snapshot=${row?.id}`], { env, stdio: ['ignore', 'pipe', 'ignore'] })
-    const closed = once(child, 'close')
-    await once(child.stdout, 'readable')
-    const watcher = await connect(standby.to('app'), quietWork())
-    const full = `SELECT FROM pg_catalog.pg_stat_activity WHERE application_name = $1 AND wait_event = 'ClientWrite' AND query LIKE 'COPY%'`
-    for (let i = 0, times = 0; times < 15; i++) {
-      times = (await watcher.query(full, [connection.settings['PGAPPNAME']])).length === 0 ? 0 : times + 1
-      assert.ok(i < 400, 'the pipe gets full, and stays so')
-      await sleep(50)
-    }
-    await watcher.end()
-    const watch = watchWaiters(connection, quietWork())
-    await truncate()
-    let there = false
-    const caughtUp = standby.caughtUp().then(() => (there = true), (error: Error) => error)
-    const why = await Promise.race([watch.conflict, caughtUp, sleep(15_000, undefined, { ref: false })])
-    if (why === true) {
-      // the signal met it between two writes: then its own end says so
-      child.stdout.resume()
-      assert.notEqual((await closed)[0], 0)
-    } else {
-      const still = !there
-      child.kill()
-      assert.equal(await caughtUp, true)
-      assert.match(why instanceof Error ? why.message : 'nothing was said', /replay has waited for our lock on public\.t longer/)
-      assert.ok(still, 'it was held up until then')
-      await closed
-    }
-    await holder.end()
-    for (const waiter of await watch.stop()) assert.deepEqual([waiter.kind, waiter.mode, waiter.table], ['replay', 'ACCESS EXCLUSIVE', 'public.t'])
-  })
-
-  test('a standby that is stopped is a lost connection', () => holding(async (session) => {
-    setTimeout(() => void standby.stop(), 100)
-    await assert.rejects(session.query('SELECT pg_catalog.pg_sleep(20)'), (error: UserError) => error.code === 'connection-lost' && /^database-url: .*immediate shutdown/.test(error.message))
-  }))
-})

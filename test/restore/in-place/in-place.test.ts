@@ -67,7 +67,10 @@ interface Bench {
   store: Store
   id: string
   sql(text: string): Promise<Record<string, unknown>[]>
-  restore(options?: Partial<RestoreOptions>, work?: ReturnType<typeof quietWork>): Promise<RestoreResult>
+  restore(
+    options?: Partial<RestoreOptions>,
+    work?: ReturnType<typeof quietWork>,
+  ): Promise<RestoreResult>
   /** All that can be seen of the target, by its own fingerprint. */
   print(): Promise<string>
 }
@@ -78,7 +81,8 @@ async function bench(server: Server = newest, sql = owned): Promise<Bench> {
   await query(server, 'postgres', `CREATE ROLE ${role} LOGIN PASSWORD 'pw' NOCREATEDB NOSUPERUSER`)
   await query(server, 'postgres', `ALTER DATABASE ${name} OWNER TO ${role}`)
   const target = { ...server.to(name), user: role, password: 'pw' }
-  const sqlAs = (text: string): Promise<Record<string, unknown>[]> => query(server, name, `SET SESSION AUTHORIZATION ${role}; ${text}`)
+  const sqlAs = (text: string): Promise<Record<string, unknown>[]> =>
+    query(server, name, `SET SESSION AUTHORIZATION ${role}; ${text}`)
   await sqlAs(sql)
   const store = await newStore()
   const { id } = await store.backup(target, { largeTable: 8192 })
@@ -89,10 +93,29 @@ async function bench(server: Server = newest, sql = owned): Promise<Bench> {
     store,
     id,
     sql: sqlAs,
-    restore: (options = {}, work = quietWork()) => restore({ ...store.reading, target, confirm: name, dryRun: false, mode: 'in-place', jobs: 2, ...options }, work),
+    restore: (options = {}, work = quietWork()) =>
+      restore(
+        {
+          ...store.reading,
+          target,
+          confirm: name,
+          dryRun: false,
+          mode: 'in-place',
+          jobs: 2,
+          ...options,
+        },
+        work,
+      ),
     print: async () => {
       const programs = await findPrograms(server.major, ['pg_dump'], [server.bindir], quietWork())
-      return JSON.stringify(await measureCopy(programs, server.to(name), { encoding: 'UTF8', readers: 1, depth: 'content' }, quietWork()))
+      return JSON.stringify(
+        await measureCopy(
+          programs,
+          server.to(name),
+          { encoding: 'UTF8', readers: 1, depth: 'content' },
+          quietWork(),
+        ),
+      )
     },
   }
 }
@@ -102,11 +125,13 @@ const damage = `DROP TABLE orders CASCADE; DROP SCHEMA "odd schema" CASCADE; UPD
   CREATE COLLATION mine FROM "C"; CREATE TEXT SEARCH CONFIGURATION conf (COPY = english); CREATE STATISTICS st ON id, name FROM customers; CREATE PUBLICATION pub FOR TABLE customers; CREATE CAST (text AS mood) WITH INOUT;
   CREATE SEQUENCE alone; ALTER DEFAULT PRIVILEGES GRANT INSERT ON TABLES TO pg_monitor; ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC; GRANT CREATE ON SCHEMA public TO pg_monitor; SELECT lo_unlink(max(oid)) FROM pg_largeobject_metadata; SELECT lo_from_bytea(0, 'new')`
 
-const isError = (code: string, ...texts: RegExp[]) => (error: UserError): boolean => {
-  assert.equal(error.code, code, `${error.message} ${error.stack ?? ''}`)
-  for (const text of texts) assert.match(`${error.message} ${error.hint}`, text)
-  return true
-}
+const isError =
+  (code: string, ...texts: RegExp[]) =>
+  (error: UserError): boolean => {
+    assert.equal(error.code, code, `${error.message} ${error.stack ?? ''}`)
+    for (const text of texts) assert.match(`${error.message} ${error.hint}`, text)
+    return true
+  }
 const nothing = (): void => {}
 const fixed = (text: string): string => text.replace(/"bytes":\d+/g, '"bytes":0')
 
@@ -122,10 +147,14 @@ for (const server of servers())
       assert.deepEqual(result.warnings, [])
       assert.ok(result.plan.every(({ done }) => done))
       const { schema: then, ...others } = JSON.parse(before) as { schema: Record<string, string> }
-      const { schema: now, ...same } = JSON.parse(fixed(await b.print())) as { schema: Record<string, string> }
+      const { schema: now, ...same } = JSON.parse(fixed(await b.print())) as {
+        schema: Record<string, string>
+      }
       assert.deepEqual(same, others)
       assert.deepEqual(now, then)
-      assert.deepEqual(await b.sql('SELECT text_with_commit() AS t'), [{ t: '\nBEGIN;\n\nSELECT pg_catalog.lo_open(1);\nSELECT $1;\nCOMMIT;\n' }])
+      assert.deepEqual(await b.sql('SELECT text_with_commit() AS t'), [
+        { t: '\nBEGIN;\n\nSELECT pg_catalog.lo_open(1);\nSELECT $1;\nCOMMIT;\n' },
+      ])
     })
 
     test('whatever goes wrong, the target is as it was', async () => {
@@ -136,9 +165,17 @@ for (const server of servers())
       const [manifest = ''] = globSync(join(b.store.folder, '**/manifest.json'))
       const good = readManifest(readFileSync(manifest, 'utf8'), 'x')
       // a row less than the fingerprint says
-      const tables = good.fingerprint.tables.map((print) => (print.table === 'public.orders' ? { ...print, rows: print.rows + 1 } : print))
-      writeFileSync(manifest, writeManifest({ ...good, fingerprint: { ...good.fingerprint, tables } }))
-      await assert.rejects(b.restore(), isError('restored-differs', /public\.orders/, /rolled back/))
+      const tables = good.fingerprint.tables.map((print) =>
+        print.table === 'public.orders' ? { ...print, rows: print.rows + 1 } : print,
+      )
+      writeFileSync(
+        manifest,
+        writeManifest({ ...good, fingerprint: { ...good.fingerprint, tables } }),
+      )
+      await assert.rejects(
+        b.restore(),
+        isError('restored-differs', /public\.orders/, /rolled back/),
+      )
       await unharmed()
       writeFileSync(manifest, writeManifest(good))
       // an archive that is cut in its middle, and one that is damaged
@@ -154,38 +191,92 @@ for (const server of servers())
       await unharmed()
       writeFileSync(archive, whole)
       // we are stopped, and the server ends our session, each at every step
-      for (const step of [/^Emptying/, /^Restoring types/, /^Restoring rows/, /^Restoring indexes/]) {
+      for (const step of [
+        /^Emptying/,
+        /^Restoring types/,
+        /^Restoring rows/,
+        /^Restoring indexes/,
+      ]) {
         const at = (body: () => void): Work => {
           const stop = new AbortController()
           const work = quietWork(stop.signal)
-          return { ...work, log: { ...work.log, info: (text) => void (step.test(text) && setTimeout(() => (body === nothing ? stop.abort(new Error('stopped')) : body()), 5)) } }
+          return {
+            ...work,
+            log: {
+              ...work.log,
+              info: (text) =>
+                void (
+                  step.test(text) &&
+                  setTimeout(
+                    () => (body === nothing ? stop.abort(new Error('stopped')) : body()),
+                    5,
+                  )
+                ),
+            },
+          }
         }
         await assert.rejects(b.restore({}, at(nothing)), /stopped/)
         await unharmed()
-        const terminated = b.restore({}, at(() => void query(server, 'postgres', `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${b.name}' AND xact_start IS NOT NULL`)))
-        await assert.rejects(terminated, isError('server-failed', /terminating connection/, /rolled back/))
+        const terminated = b.restore(
+          {},
+          at(
+            () =>
+              void query(
+                server,
+                'postgres',
+                `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${b.name}' AND xact_start IS NOT NULL`,
+              ),
+          ),
+        )
+        await assert.rejects(
+          terminated,
+          isError('server-failed', /terminating connection/, /rolled back/),
+        )
         await unharmed()
       }
     })
   })
 
 test('killed by SIGKILL in the middle, the target is as it was', async () => {
-  const b = await bench(newest, `${owned}; CREATE TABLE fat AS SELECT g AS id, md5(g::text) AS v FROM generate_series(1, 400000) g`)
+  const b = await bench(
+    newest,
+    `${owned}; CREATE TABLE fat AS SELECT g AS id, md5(g::text) AS v FROM generate_series(1, 400000) g`,
+  )
   const before = await b.print()
   const code = `import { restore } from '${new URL('../../../src/restore/restore.ts', import.meta.url).href}'
     import { openStorage } from '${new URL('../../../src/storage/open.ts', import.meta.url).href}'
     import { quietWork } from '${new URL('../../support/start-servers.ts', import.meta.url).href}'
     const given = JSON.parse(process.env.GIVEN)
     await restore({ ...given, sources: [openStorage(given.url)] }, quietWork())`
-  const given = { ...b.store.reading, sources: undefined, url: `file://${b.store.folder}`, target: b.target, confirm: b.name, dryRun: false, mode: 'in-place', jobs: 2 }
-  const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', code], { env: { ...process.env, GIVEN: JSON.stringify(given) }, stdio: 'ignore' })
+  const given = {
+    ...b.store.reading,
+    sources: undefined,
+    url: `file://${b.store.folder}`,
+    target: b.target,
+    confirm: b.name,
+    dryRun: false,
+    mode: 'in-place',
+    jobs: 2,
+  }
+  const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', code], {
+    env: { ...process.env, GIVEN: JSON.stringify(given) },
+    stdio: 'ignore',
+  })
   const gone = new Promise((resolve) => child.once('close', resolve))
   const copying = `SELECT FROM pg_stat_activity WHERE datname = '${b.name}' AND query LIKE 'COPY public.fat%'`
-  for (let i = 0; i < 1000 && (await query(newest, 'postgres', copying)).length === 0; i++) await sleep(10)
+  for (let i = 0; i < 1000 && (await query(newest, 'postgres', copying)).length === 0; i++)
+    await sleep(10)
   assert.equal((await query(newest, 'postgres', copying)).length, 1)
   child.kill('SIGKILL')
   await gone
-  for (let i = 0; i < 1000 && (await query(newest, 'postgres', `SELECT FROM pg_stat_activity WHERE datname = '${b.name}'`)).length; i++) await sleep(10)
+  for (
+    let i = 0;
+    i < 1000 &&
+    (await query(newest, 'postgres', `SELECT FROM pg_stat_activity WHERE datname = '${b.name}'`))
+      .length;
+    i++
+  )
+    await sleep(10)
   assert.equal(await b.print(), before)
 })
 
@@ -195,17 +286,40 @@ test('owner: drop brings event triggers back, leaves grants out, and compares th
   await query(newest, b.name, eventTrigger)
   await b.store.backup(newest.to(b.name))
   await query(newest, b.name, 'DROP EVENT TRIGGER "hears ddl"; DROP TABLE public.orders CASCADE')
-  const { inPlace, warnings } = await b.restore({ target: newest.to(b.name), owner: 'drop', safetyBackup: false })
+  const { inPlace, warnings } = await b.restore({
+    target: newest.to(b.name),
+    owner: 'drop',
+    safetyBackup: false,
+  })
   assert.deepEqual([inPlace?.differences, inPlace?.schemaCompared, warnings], [[], true, []])
-  assert.deepEqual(await query(newest, b.name, `SELECT evtname, obj_description(oid) AS said FROM pg_event_trigger`), [{ evtname: 'hears ddl', said: 'it hears' }])
-  assert.deepEqual(await query(newest, b.name, `SELECT tableowner, has_table_privilege('pg_monitor', 'public.customers', 'SELECT') AS granted FROM pg_tables WHERE tablename = 'customers'`), [{ tableowner: newest.connection.user, granted: false }])
+  assert.deepEqual(
+    await query(
+      newest,
+      b.name,
+      `SELECT evtname, obj_description(oid) AS said FROM pg_event_trigger`,
+    ),
+    [{ evtname: 'hears ddl', said: 'it hears' }],
+  )
+  assert.deepEqual(
+    await query(
+      newest,
+      b.name,
+      `SELECT tableowner, has_table_privilege('pg_monitor', 'public.customers', 'SELECT') AS granted FROM pg_tables WHERE tablename = 'customers'`,
+    ),
+    [{ tableowner: newest.connection.user, granted: false }],
+  )
 })
 
 test('what fails after the commit is told beside the restore', async () => {
   const b = await bench()
   const folder = temporaryFolder()
-  for (const name of ['psql', 'pg_restore']) symlinkSync(join(newest.bindir, name), join(folder, name))
-  writeFileSync(join(folder, 'pg_dump'), `#!/bin/sh\n[ "$1" = --version ] && exec '${newest.bindir}/pg_dump' --version\necho 'pg_dump: no today' >&2; exit 1\n`, { mode: 0o755 })
+  for (const name of ['psql', 'pg_restore'])
+    symlinkSync(join(newest.bindir, name), join(folder, name))
+  writeFileSync(
+    join(folder, 'pg_dump'),
+    `#!/bin/sh\n[ "$1" = --version ] && exec '${newest.bindir}/pg_dump' --version\necho 'pg_dump: no today' >&2; exit 1\n`,
+    { mode: 0o755 },
+  )
   await b.sql('DELETE FROM orders')
   const { inPlace, warnings, plan } = await b.restore({ bindirs: [folder], safetyBackup: false })
   assert.match(warnings.join('\n'), /^The schema was not compared \(.*no today/)
@@ -224,12 +338,24 @@ test('a commit that the server refuses is a rollback; one in which the connectio
     CREATE OR REPLACE FUNCTION plans(a int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
       EXECUTE 'CREATE CONSTRAINT TRIGGER late AFTER INSERT ON public.aa DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.act()';
       INSERT INTO public.aa VALUES (1); DELETE FROM public.aa; RETURN true; END $$`
-  const refused = await bench(newest, late(`RAISE EXCEPTION 'not at the end' USING ERRCODE = '23514'`))
+  const refused = await bench(
+    newest,
+    late(`RAISE EXCEPTION 'not at the end' USING ERRCODE = '23514'`),
+  )
   const before = await refused.print()
-  await assert.rejects(refused.restore({ safetyBackup: false }), isError('restore-failed', /not at the end/, /rolled back/))
+  await assert.rejects(
+    refused.restore({ safetyBackup: false }),
+    isError('restore-failed', /not at the end/, /rolled back/),
+  )
   assert.equal(await refused.print(), before)
-  const broken = await bench(newest, late('PERFORM pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())'))
-  await assert.rejects(broken.restore({ safetyBackup: false }), isError('commit-unknown', /terminating connection/))
+  const broken = await bench(
+    newest,
+    late('PERFORM pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())'),
+  )
+  await assert.rejects(
+    broken.restore({ safetyBackup: false }),
+    isError('commit-unknown', /terminating connection/),
+  )
 })
 
 test('two restores of one target never run at once, whichever database their locks are in', async () => {
@@ -253,15 +379,37 @@ test('the safety backup is the last thing before the locks, and the time between
   const said: string[] = []
   const work = quietWork()
   // read by the base archive's fetching and counting, so that only the backup itself lies before the transaction
-  const { inPlace, safetyBackup } = await b.restore({ known: ({ safetyBackup: made }) => void (made && said.push('safety')) }, { ...work, log: { ...work.log, info: (text) => void said.push(text) }, hold: (thing) => void said.push(thing.kind) })
+  const { inPlace, safetyBackup } = await b.restore(
+    { known: ({ safetyBackup: made }) => void (made && said.push('safety')) },
+    {
+      ...work,
+      log: { ...work.log, info: (text) => void said.push(text) },
+      hold: (thing) => void said.push(thing.kind),
+    },
+  )
   const order = said.filter((text) => /^(folder|safety|Emptying.*)$/.test(text))
-  assert.equal(order[0], 'folder', 'the base archive has its folder before the safety backup is made')
-  assert.equal(order.findIndex((text) => text.startsWith('Emptying')), order.indexOf('safety') + 1)
-  assert.ok(safetyBackup && inPlace?.unsaved && inPlace.unsaved > 0 && inPlace.unsaved < safetyBackup.took + 5000)
+  assert.equal(
+    order[0],
+    'folder',
+    'the base archive has its folder before the safety backup is made',
+  )
+  assert.equal(
+    order.findIndex((text) => text.startsWith('Emptying')),
+    order.indexOf('safety') + 1,
+  )
+  assert.ok(
+    safetyBackup &&
+      inPlace?.unsaved &&
+      inPlace.unsaved > 0 &&
+      inPlace.unsaved < safetyBackup.took + 5000,
+  )
 })
 
 test('rows that a check refuses are told, and all is rolled back', async () => {
-  const b = await bench(newest, `CREATE TABLE limits (most int); INSERT INTO limits VALUES (10); CREATE FUNCTION fits(a int) RETURNS boolean LANGUAGE sql AS 'SELECT a <= most FROM public.limits'; CREATE TABLE a (v int CHECK (fits(v))); INSERT INTO a VALUES (5); UPDATE limits SET most = 1`)
+  const b = await bench(
+    newest,
+    `CREATE TABLE limits (most int); INSERT INTO limits VALUES (10); CREATE FUNCTION fits(a int) RETURNS boolean LANGUAGE sql AS 'SELECT a <= most FROM public.limits'; CREATE TABLE a (v int CHECK (fits(v))); INSERT INTO a VALUES (5); UPDATE limits SET most = 1`,
+  )
   const before = await b.print()
   await assert.rejects(b.restore(), isError('restore-failed', /a_v_check/, /rolled back/))
   assert.equal(await b.print(), before)
@@ -271,7 +419,10 @@ test('sessions that use the target are waited for, and then named', async () => 
   const b = await bench()
   const holder = await connect(b.target, quietWork())
   await holder.query('BEGIN; SELECT count(*) FROM public.orders')
-  await assert.rejects(b.restore({ lockTimeout: 500 }), isError('target-busy', /process \d+/, /Nothing was changed/))
+  await assert.rejects(
+    b.restore({ lockTimeout: 500 }),
+    isError('target-busy', /process \d+/, /Nothing was changed/),
+  )
   setTimeout(() => void holder.query('COMMIT').then(() => holder.end()), 700)
   const result = await b.restore({ lockTimeout: 20_000 })
   assert.ok(result.plan.every(({ done }) => done))
@@ -282,19 +433,33 @@ test('what cannot be dropped is named beforehand, on a dry run too; definitions 
   await query(newest, b.name, `CREATE SCHEMA foreigner; CREATE TABLE public.theirs (a int)`)
   const hindered = async (...texts: RegExp[]): Promise<void> => {
     const { facts } = await b.restore({ dryRun: true })
-    assert.deepEqual(facts?.obstacles.map(({ code }) => code), ['in-place-unsafe'])
+    assert.deepEqual(
+      facts?.obstacles.map(({ code }) => code),
+      ['in-place-unsafe'],
+    )
     for (const text of texts) assert.match(facts?.obstacles[0]?.message ?? '', text)
     await assert.rejects(b.restore(), isError('in-place-unsafe', ...texts))
   }
   await hindered(/foreigner/, /public\.theirs/)
-  await query(newest, b.name, `DROP SCHEMA foreigner; DROP TABLE public.theirs; CREATE SUBSCRIPTION "sub x" CONNECTION 'dbname=nowhere' PUBLICATION p WITH (connect = false, slot_name = NONE)`)
+  await query(
+    newest,
+    b.name,
+    `DROP SCHEMA foreigner; DROP TABLE public.theirs; CREATE SUBSCRIPTION "sub x" CONNECTION 'dbname=nowhere' PUBLICATION p WITH (connect = false, slot_name = NONE)`,
+  )
   await hindered(/"sub x"/)
   await query(newest, b.name, 'DROP SUBSCRIPTION "sub x"')
   const before = await b.print()
   const dry = await b.restore({ dryRun: true })
-  assert.deepEqual(dry.plan.map(({ done }) => done), [false, false, false, false, false])
+  assert.deepEqual(
+    dry.plan.map(({ done }) => done),
+    [false, false, false, false, false],
+  )
   assert.equal(await b.print(), before)
-  assert.ok(dry.inPlace && dry.inPlace.locks.needed > 20 && dry.inPlace.locks.capacity > dry.inPlace.locks.needed)
+  assert.ok(
+    dry.inPlace &&
+      dry.inPlace.locks.needed > 20 &&
+      dry.inPlace.locks.capacity > dry.inPlace.locks.needed,
+  )
   assert.deepEqual([dry.facts?.obstacles, dry.facts?.connected, dry.facts?.notes], [[], [], []])
   assert.ok(dry.facts?.bytes && dry.facts.needed)
   await assert.rejects(b.restore({ contents: 'data' }), isError('bad-input'))
@@ -304,18 +469,39 @@ test('what cannot be dropped is named beforehand, on a dry run too; definitions 
 })
 
 test('locks are counted first', async () => {
-  const server = await startOwnServer(newest.major, { max_connections: '20', max_locks_per_transaction: '10', max_prepared_transactions: '0' })
-  await server.create('many', `SELECT format('CREATE TABLE t%s (id serial PRIMARY KEY, v text)', i) FROM generate_series(1, 60) i`)
+  const server = await startOwnServer(newest.major, {
+    max_connections: '20',
+    max_locks_per_transaction: '10',
+    max_prepared_transactions: '0',
+  })
+  await server.create(
+    'many',
+    `SELECT format('CREATE TABLE t%s (id serial PRIMARY KEY, v text)', i) FROM generate_series(1, 60) i`,
+  )
   const session = await connect(server.to('many'), quietWork())
-  for (let i = 1; i <= 60; i++) await session.query(`CREATE TABLE public.t${i} (id serial PRIMARY KEY, v text)`)
+  for (let i = 1; i <= 60; i++)
+    await session.query(`CREATE TABLE public.t${i} (id serial PRIMARY KEY, v text)`)
   await session.end()
   const store = await newStore()
   await store.backup(server.to('many'))
-  const options: RestoreOptions = { ...store.reading, target: server.to('many'), confirm: 'many', dryRun: false, mode: 'in-place' }
+  const options: RestoreOptions = {
+    ...store.reading,
+    target: server.to('many'),
+    confirm: 'many',
+    dryRun: false,
+    mode: 'in-place',
+  }
   const refused = isError('too-many-locks', /room for 200/, /max_locks_per_transaction = \d+/)
   await assert.rejects(restore(options, quietWork()), refused)
-  assert.deepEqual(globSync(join(store.folder, '**/*pre-restore*')), [], 'no safety backup was begun')
+  assert.deepEqual(
+    globSync(join(store.folder, '**/*pre-restore*')),
+    [],
+    'no safety backup was begun',
+  )
   const { facts, inPlace } = await restore({ ...options, dryRun: true }, quietWork())
-  assert.deepEqual(facts?.obstacles.map(({ code }) => code), ['too-many-locks'])
+  assert.deepEqual(
+    facts?.obstacles.map(({ code }) => code),
+    ['too-many-locks'],
+  )
   assert.ok(inPlace && inPlace.locks.needed > 200 && inPlace.locks.capacity === 200)
 })

@@ -10,11 +10,19 @@ import { freshDatabase, newestServer, query, type Server, servers } from '../../
 import { quietWork } from '../../support/start-servers.ts'
 
 /** A new database from a backup, and what runs in a restored one before anybody sees it or after it has its name. */
-const template = { name: 'new shop', sql: `
-  CREATE SCHEMA app; CREATE TABLE app.customers AS SELECT g AS id, 'c' || g || '@example.com' AS email FROM generate_series(1, 300) g; CREATE TABLE public.plain (a int)` }
+const template = {
+  name: 'new shop',
+  sql: `
+  CREATE SCHEMA app; CREATE TABLE app.customers AS SELECT g AS id, 'c' || g || '@example.com' AS email FROM generate_series(1, 300) g; CREATE TABLE public.plain (a int)`,
+}
 const server = newestServer()
 const { work: watched, made } = watchedWork()
-const sides = (): Promise<Record<string, unknown>[]> => query(server, 'postgres', `SELECT datname FROM pg_database WHERE datname IN (${[...made, ''].map((name) => `'${name}'`).join(', ')})`)
+const sides = (): Promise<Record<string, unknown>[]> =>
+  query(
+    server,
+    'postgres',
+    `SELECT datname FROM pg_database WHERE datname IN (${[...made, ''].map((name) => `'${name}'`).join(', ')})`,
+  )
 
 interface Clone {
   source: string
@@ -31,12 +39,30 @@ async function clone(on: Server = server, sql = ''): Promise<Clone> {
   await store.backup(source.connection)
   const name = `${source.name}_staging`
   const like = `datname LIKE '${source.name}_%'`
-  const databases = async (): Promise<unknown[]> => (await query(on, 'postgres', `SELECT datname FROM pg_database WHERE ${like} ORDER BY 1`)).map(({ datname }) => datname)
+  const databases = async (): Promise<unknown[]> =>
+    (await query(on, 'postgres', `SELECT datname FROM pg_database WHERE ${like} ORDER BY 1`)).map(
+      ({ datname }) => datname,
+    )
   after(async () => {
-    for (const each of await databases()) await query(on, 'postgres', `DROP DATABASE IF EXISTS "${String(each)}" WITH (FORCE)`)
+    for (const each of await databases())
+      await query(on, 'postgres', `DROP DATABASE IF EXISTS "${String(each)}" WITH (FORCE)`)
   })
   const { sources, backup, identities, bindirs } = store.reading
-  return { source: source.name, name, databases, options: { sources, backup, identities, bindirs, mode: 'new', target: withDatabase(source.connection, name), confirm: name, dryRun: false } }
+  return {
+    source: source.name,
+    name,
+    databases,
+    options: {
+      sources,
+      backup,
+      identities,
+      bindirs,
+      mode: 'new',
+      target: withDatabase(source.connection, name),
+      confirm: name,
+      dryRun: false,
+    },
+  }
 }
 
 const withTriggers = `
@@ -48,51 +74,154 @@ const withTriggers = `
 
 for (const each of servers())
   test(`PostgreSQL ${each.major}: a copy of production for staging: sanitised, cut off from the outside, and seen by nobody before`, async (t) => {
-    const fdw = (await query(each, 'postgres', `SELECT FROM pg_available_extensions WHERE name = 'postgres_fdw'`)).length > 0
+    const fdw =
+      (
+        await query(
+          each,
+          'postgres',
+          `SELECT FROM pg_available_extensions WHERE name = 'postgres_fdw'`,
+        )
+      ).length > 0
     if (!fdw) return t.skip('NOT SHOWN: postgres_fdw is not on this machine')
     const { name, options } = await clone(each, withTriggers)
     const said: string[] = []
     let seen = 0
-    const work: Work = { ...quietWork(), log: { ...quietWork().log, info: (text) => void said.push(text) } }
-    const looking = setInterval(() => void query(each, 'postgres', `SELECT FROM pg_database WHERE datname = '${name}'`).then((rows) => (seen += said.some((text) => /^Done: Name it/.test(text)) ? 0 : rows.length)), 30)
+    const work: Work = {
+      ...quietWork(),
+      log: { ...quietWork().log, info: (text) => void said.push(text) },
+    }
+    const looking = setInterval(
+      () =>
+        void query(each, 'postgres', `SELECT FROM pg_database WHERE datname = '${name}'`).then(
+          (rows) => (seen += said.some((text) => /^Done: Name it/.test(text)) ? 0 : rows.length),
+        ),
+      30,
+    )
     // unqualified: by the search_path that the server has, not by an empty one
-    const result = await restore({ ...options, prepare: `UPDATE app.customers SET email = 'x' || id;\nINSERT INTO plain VALUES (42)` }, work)
+    const result = await restore(
+      {
+        ...options,
+        prepare: `UPDATE app.customers SET email = 'x' || id;\nINSERT INTO plain VALUES (42)`,
+      },
+      work,
+    )
     clearInterval(looking)
-    assert.deepEqual([seen, result.prepared, result.previousDatabase, result.plan.every(({ done }) => done)], [0, true, undefined, true])
-    assert.deepEqual(await query(each, name, `SELECT count(*)::int AS n FROM app.customers WHERE email LIKE '%@%'`), [{ n: 0 }])
-    assert.deepEqual(await query(each, name, 'SELECT a FROM plain'), [{ a: 42 }], 'and no event trigger has written to it')
-    assert.deepEqual(await query(each, name, 'SELECT srvname FROM pg_foreign_server'), [{ srvname: 'outside' }])
+    assert.deepEqual(
+      [seen, result.prepared, result.previousDatabase, result.plan.every(({ done }) => done)],
+      [0, true, undefined, true],
+    )
+    assert.deepEqual(
+      await query(
+        each,
+        name,
+        `SELECT count(*)::int AS n FROM app.customers WHERE email LIKE '%@%'`,
+      ),
+      [{ n: 0 }],
+    )
+    assert.deepEqual(
+      await query(each, name, 'SELECT a FROM plain'),
+      [{ a: 42 }],
+      'and no event trigger has written to it',
+    )
+    assert.deepEqual(await query(each, name, 'SELECT srvname FROM pg_foreign_server'), [
+      { srvname: 'outside' },
+    ])
     assert.deepEqual(await query(each, name, 'SELECT * FROM pg_user_mappings'), [])
-    assert.deepEqual(await query(each, name, 'SELECT evtname, evtenabled FROM pg_event_trigger ORDER BY 1'), [{ evtname: 'acts', evtenabled: 'D' }, { evtname: 'rests', evtenabled: 'D' }])
-    assert.deepEqual(result.cut, { ties: ['the user mappings of the foreign server outside'], triggers: ['ALTER EVENT TRIGGER "acts" ENABLE ALWAYS;'] })
+    assert.deepEqual(
+      await query(each, name, 'SELECT evtname, evtenabled FROM pg_event_trigger ORDER BY 1'),
+      [
+        { evtname: 'acts', evtenabled: 'D' },
+        { evtname: 'rests', evtenabled: 'D' },
+      ],
+    )
+    assert.deepEqual(result.cut, {
+      ties: ['the user mappings of the foreign server outside'],
+      triggers: ['ALTER EVENT TRIGGER "acts" ENABLE ALWAYS;'],
+    })
     for (const sql of result.cut?.triggers ?? []) await query(each, name, sql)
-    assert.deepEqual(await query(each, name, `SELECT evtenabled FROM pg_event_trigger WHERE evtname = 'acts'`), [{ evtenabled: 'A' }])
-    assert.deepEqual(await query(each, 'postgres', `SELECT pg_get_userbyid(datdba) AS owner, shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE datname = '${name}'`), [{ owner: 'holdfast', comment: null }])
+    assert.deepEqual(
+      await query(each, name, `SELECT evtenabled FROM pg_event_trigger WHERE evtname = 'acts'`),
+      [{ evtenabled: 'A' }],
+    )
+    assert.deepEqual(
+      await query(
+        each,
+        'postgres',
+        `SELECT pg_get_userbyid(datdba) AS owner, shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE datname = '${name}'`,
+      ),
+      [{ owner: 'holdfast', comment: null }],
+    )
   })
 
 test('a role that may only create databases makes one, which is then its own', async () => {
-  await query(server, 'postgres', `DO $$ BEGIN CREATE ROLE new_maker LOGIN CREATEDB PASSWORD 'pw'; EXCEPTION WHEN duplicate_object THEN END $$`)
+  await query(
+    server,
+    'postgres',
+    `DO $$ BEGIN CREATE ROLE new_maker LOGIN CREATEDB PASSWORD 'pw'; EXCEPTION WHEN duplicate_object THEN END $$`,
+  )
   const { source, name, options } = await clone()
-  await query(server, source, `ALTER SCHEMA app OWNER TO new_maker; ALTER TABLE app.customers OWNER TO new_maker; ALTER TABLE plain OWNER TO new_maker`)
+  await query(
+    server,
+    source,
+    `ALTER SCHEMA app OWNER TO new_maker; ALTER TABLE app.customers OWNER TO new_maker; ALTER TABLE plain OWNER TO new_maker`,
+  )
   const store = await newStore('production')
   await store.backup(server.to(source))
-  const result = await restore({ ...options, ...store.reading, target: { ...options.target, user: 'new_maker', password: 'pw' } }, quietWork())
+  const result = await restore(
+    {
+      ...options,
+      ...store.reading,
+      target: { ...options.target, user: 'new_maker', password: 'pw' },
+    },
+    quietWork(),
+  )
   assert.ok(result.warnings.some((warning) => warning.includes('belongs to "new_maker"')))
-  assert.deepEqual(await query(server, 'postgres', `SELECT pg_get_userbyid(datdba) AS owner FROM pg_database WHERE datname = '${name}'`), [{ owner: 'new_maker' }])
+  assert.deepEqual(
+    await query(
+      server,
+      'postgres',
+      `SELECT pg_get_userbyid(datdba) AS owner FROM pg_database WHERE datname = '${name}'`,
+    ),
+    [{ owner: 'new_maker' }],
+  )
 })
 
 test('a name that is taken, one that is not confirmed, and a storage of several labels are refused; a dry run touches nothing', async () => {
   const { source, name, options, databases } = await clone()
-  await assert.rejects(restore({ ...options, target: withDatabase(options.target, source), confirm: source }, quietWork()), (error: UserError) => error.code === 'target-exists' && error.message.includes(source) && /leave mode out/.test(error.hint))
-  await assert.rejects(restore({ ...options, environmentName: 'staging' }, quietWork()), (error: UserError) => error.code === 'confirm-mismatch' && error.hint.includes(`staging/${name}`))
+  await assert.rejects(
+    restore(
+      { ...options, target: withDatabase(options.target, source), confirm: source },
+      quietWork(),
+    ),
+    (error: UserError) =>
+      error.code === 'target-exists' &&
+      error.message.includes(source) &&
+      /leave mode out/.test(error.hint),
+  )
+  await assert.rejects(
+    restore({ ...options, environmentName: 'staging' }, quietWork()),
+    (error: UserError) =>
+      error.code === 'confirm-mismatch' && error.hint.includes(`staging/${name}`),
+  )
   const dry = await restore({ ...options, dryRun: true, confirm: '', prepare: 'SELECT 1' }, watched)
-  assert.deepEqual(dry.plan.map(({ done }) => done), [false, false, false, false, false, false, false])
+  assert.deepEqual(
+    dry.plan.map(({ done }) => done),
+    [false, false, false, false, false, false, false],
+  )
   const [first] = options.sources
   assert.ok(first)
   const other = await newStore('billing')
   await other.backup(server.to(source))
-  const both = { ...options, sources: [first, other.storage], identities: [...options.identities, other.identity] }
-  await assert.rejects(restore(both, quietWork()), (error: UserError) => error.code === 'label-needed' && /billing, production/.test(error.message))
+  const both = {
+    ...options,
+    sources: [first, other.storage],
+    identities: [...options.identities, other.identity],
+  }
+  await assert.rejects(
+    restore(both, quietWork()),
+    (error: UserError) =>
+      error.code === 'label-needed' && /billing, production/.test(error.message),
+  )
   assert.deepEqual([await databases(), await sides()], [[], []])
   assert.equal((await restore({ ...both, label: 'billing' }, quietWork())).label, 'billing')
 })
@@ -100,53 +229,156 @@ test('a name that is taken, one that is not confirmed, and a storage of several 
 describe('prepare', () => {
   test('that fails names the line and the error, and leaves neither a database nor a change; also beside a live one', async () => {
     const { source, options, databases } = await clone()
-    for (const how of [options, { ...options, mode: 'swap', target: withDatabase(options.target, source), confirm: source, label: 'production', safetyBackup: false }] satisfies RestoreOptions[]) {
+    for (const how of [
+      options,
+      {
+        ...options,
+        mode: 'swap',
+        target: withDatabase(options.target, source),
+        confirm: source,
+        label: 'production',
+        safetyBackup: false,
+      },
+    ] satisfies RestoreOptions[]) {
       for (const [prepare, says] of [
-        ['DELETE FROM app.customers;\nUPDATE nothing SET a = 1', /failed at line 2: relation "nothing" does not exist/],
+        [
+          'DELETE FROM app.customers;\nUPDATE nothing SET a = 1',
+          /failed at line 2: relation "nothing" does not exist/,
+        ],
         ['SELECT 1 / (count(*) - 300) FROM app.customers', /division by zero/],
-        ['ALTER TABLE app.customers ADD UNIQUE (id) DEFERRABLE INITIALLY DEFERRED; UPDATE app.customers SET id = 1', /duplicate key/],
+        [
+          'ALTER TABLE app.customers ADD UNIQUE (id) DEFERRABLE INITIALLY DEFERRED; UPDATE app.customers SET id = 1',
+          /duplicate key/,
+        ],
         ['VACUUM', /cannot run inside a transaction block/],
       ] as const)
-        await assert.rejects(restore({ ...how, prepare }, watched), (error: UserError) => error.code === 'prepare-failed' && says.test(error.message))
+        await assert.rejects(
+          restore({ ...how, prepare }, watched),
+          (error: UserError) => error.code === 'prepare-failed' && says.test(error.message),
+        )
     }
     assert.deepEqual([await databases(), await sides(), made.size > 7], [[], [], true])
-    assert.deepEqual(await query(server, source, 'SELECT count(*)::int AS n FROM app.customers'), [{ n: 300 }])
+    assert.deepEqual(await query(server, source, 'SELECT count(*)::int AS n FROM app.customers'), [
+      { n: 300 },
+    ])
   })
   test('meets the live database’s own settings, but none of its time limits', async () => {
     const { source, options } = await clone()
-    await query(server, 'postgres', `ALTER DATABASE ${source} SET search_path = app; ALTER DATABASE ${source} SET timezone = 'Asia/Tokyo'`)
+    await query(
+      server,
+      'postgres',
+      `ALTER DATABASE ${source} SET search_path = app; ALTER DATABASE ${source} SET timezone = 'Asia/Tokyo'`,
+    )
     await query(server, 'postgres', `ALTER DATABASE ${source} SET statement_timeout = '200ms'`)
     const prepare = `CREATE TABLE seen AS SELECT current_setting('timezone') AS zone, current_setting('row_security') AS rows, pg_sleep(0.5)::text AS slept; DELETE FROM customers WHERE id > 10`
-    await restore({ ...options, mode: 'swap', label: 'production', target: withDatabase(options.target, source), confirm: source, safetyBackup: false, prepare }, quietWork())
-    assert.deepEqual(await query(server, source, 'SELECT zone, rows, (SELECT count(*)::int FROM app.customers) AS n FROM app.seen'), [{ zone: 'Asia/Tokyo', rows: 'on', n: 10 }])
+    await restore(
+      {
+        ...options,
+        mode: 'swap',
+        label: 'production',
+        target: withDatabase(options.target, source),
+        confirm: source,
+        safetyBackup: false,
+        prepare,
+      },
+      quietWork(),
+    )
+    assert.deepEqual(
+      await query(
+        server,
+        source,
+        'SELECT zone, rows, (SELECT count(*)::int FROM app.customers) AS n FROM app.seen',
+      ),
+      [{ zone: 'Asia/Tokyo', rows: 'on', n: 10 }],
+    )
   })
 })
 
 describe('when all is done', () => {
-  const after = { workingDirectory: '.', timeout: 20_000, environment: { OWN: 'kept', PATH: process.env['PATH'] ?? '' } }
+  const after = {
+    workingDirectory: '.',
+    timeout: 20_000,
+    environment: { OWN: 'kept', PATH: process.env['PATH'] ?? '' },
+  }
   test('the command runs with the restored database’s connection; how long it all took is held against what was promised', async () => {
     const { name, options } = await clone()
     const said: string[] = []
-    const work: Work = { ...quietWork(), log: { ...quietWork().log, info: (text) => void said.push(text), warning: (text) => void said.push(`warning: ${text}`) } }
-    const result = await restore({ ...options, ...after, postCommand: 'psql -X -At -d "$DATABASE_URL" -c "SELECT current_database(), count(*) FROM app.customers"; echo "$OWN $PGDATABASE"', maxRestoreTime: 600_000 }, work)
+    const work: Work = {
+      ...quietWork(),
+      log: {
+        ...quietWork().log,
+        info: (text) => void said.push(text),
+        warning: (text) => void said.push(`warning: ${text}`),
+      },
+    }
+    const result = await restore(
+      {
+        ...options,
+        ...after,
+        postCommand:
+          'psql -X -At -d "$DATABASE_URL" -c "SELECT current_database(), count(*) FROM app.customers"; echo "$OWN $PGDATABASE"',
+        maxRestoreTime: 600_000,
+      },
+      work,
+    )
     assert.deepEqual(result.postCommand?.output.split('\n'), [`${name}|300`, `kept ${name}`])
     assert.deepEqual([result.postCommand?.failed, result.objective?.held], [undefined, true])
-    assert.ok(said.some((text) => /^The restore took [\d.]+ s, of the 600 s that max-restore-time allows/.test(text)))
+    assert.ok(
+      said.some((text) =>
+        /^The restore took [\d.]+ s, of the 600 s that max-restore-time allows/.test(text),
+      ),
+    )
   })
   test('a command that fails leaves the restore done, and nothing is cleaned away; too long a time is a warning', async () => {
     const { source, options, databases } = await clone()
     const said: string[] = []
     const known: unknown[] = []
-    const work: Work = { ...quietWork(), log: { ...quietWork().log, warning: (text) => void said.push(text) } }
-    const swap: RestoreOptions = { ...options, ...after, mode: 'swap', label: 'production', target: withDatabase(options.target, source), confirm: source, safetyBackup: false, known: (facts) => void known.push(facts) }
+    const work: Work = {
+      ...quietWork(),
+      log: { ...quietWork().log, warning: (text) => void said.push(text) },
+    }
+    const swap: RestoreOptions = {
+      ...options,
+      ...after,
+      mode: 'swap',
+      label: 'production',
+      target: withDatabase(options.target, source),
+      confirm: source,
+      safetyBackup: false,
+      known: (facts) => void known.push(facts),
+    }
     const first = await restore(swap, quietWork())
-    const result = await restore({ ...swap, postCommand: 'echo went wrong; exit 3', keepPrevious: 1, maxRestoreTime: 1 }, work)
+    const result = await restore(
+      { ...swap, postCommand: 'echo went wrong; exit 3', keepPrevious: 1, maxRestoreTime: 1 },
+      work,
+    )
     assert.match(result.postCommand?.failed ?? '', /ended with exit code 3; it said: went wrong/)
-    assert.deepEqual([result.cleaned, result.objective?.held, result.plan.filter(({ done }) => !done).map(({ step }) => step)], [undefined, false, ['Run the post-command', 'Drop the databases that earlier restores replaced, and that were kept long enough']])
+    assert.deepEqual(
+      [
+        result.cleaned,
+        result.objective?.held,
+        result.plan.filter(({ done }) => !done).map(({ step }) => step),
+      ],
+      [
+        undefined,
+        false,
+        [
+          'Run the post-command',
+          'Drop the databases that earlier restores replaced, and that were kept long enough',
+        ],
+      ],
+    )
     assert.ok(said.some((text) => /longer than it may: [\d.]+ s, of the 0.001 s/.test(text)))
     assert.deepEqual(await databases(), [first.previousDatabase, result.previousDatabase])
-    assert.deepEqual(known.at(-1), { database: source, lost: result.age, previousDatabase: result.previousDatabase })
-    const undone = await restore({ ...swap, task: 'undo', postCommand: 'psql -X -Atc "SELECT 7"' }, quietWork())
+    assert.deepEqual(known.at(-1), {
+      database: source,
+      lost: result.age,
+      previousDatabase: result.previousDatabase,
+    })
+    const undone = await restore(
+      { ...swap, task: 'undo', postCommand: 'psql -X -Atc "SELECT 7"' },
+      quietWork(),
+    )
     assert.equal(undone.postCommand?.output, '7')
   })
 })

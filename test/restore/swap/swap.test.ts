@@ -10,27 +10,51 @@ import { newStore, type Store, watchedWork } from '../../support/copies.ts'
 import { freshDatabase, newestServer, query, servers } from '../../support/servers.ts'
 import { quietWork } from '../../support/start-servers.ts'
 
-const template = { name: 'shop', sql: `CREATE TABLE orders AS SELECT g AS id, md5(g::text) AS v FROM generate_series(1, 500) g; CREATE TABLE kept (a int)` }
+const template = {
+  name: 'shop',
+  sql: `CREATE TABLE orders AS SELECT g AS id, md5(g::text) AS v FROM generate_series(1, 500) g; CREATE TABLE kept (a int)`,
+}
 const server = newestServer()
 
 /** Restores into the database that was backed up, and drops what it leaves when the test is over. */
-function optionsFor(store: Store, target: Awaited<ReturnType<typeof freshDatabase>>, more: Partial<RestoreOptions> = {}): RestoreOptions {
+function optionsFor(
+  store: Store,
+  target: Awaited<ReturnType<typeof freshDatabase>>,
+  more: Partial<RestoreOptions> = {},
+): RestoreOptions {
   after(async () => {
-    for (const row of await query(server, 'postgres', `SELECT datname FROM pg_database WHERE datname LIKE '${target.name}_before_%'`)) await query(server, 'postgres', `DROP DATABASE "${String(row['datname'])}" WITH (FORCE)`)
+    for (const row of await query(
+      server,
+      'postgres',
+      `SELECT datname FROM pg_database WHERE datname LIKE '${target.name}_before_%'`,
+    ))
+      await query(server, 'postgres', `DROP DATABASE "${String(row['datname'])}" WITH (FORCE)`)
   })
-  return { ...store.reading, target: target.connection, confirm: target.name, dryRun: false, safetyBackup: false, ...more }
+  return {
+    ...store.reading,
+    target: target.connection,
+    confirm: target.name,
+    dryRun: false,
+    safetyBackup: false,
+    ...more,
+  }
 }
 
 const { work, made } = watchedWork()
 const names = (): string => [...made, ''].map((name) => `'${name}'`).join(', ')
-const side = (): Promise<Record<string, unknown>[]> => query(server, 'postgres', `SELECT datname FROM pg_database WHERE datname IN (${names()})`)
+const side = (): Promise<Record<string, unknown>[]> =>
+  query(server, 'postgres', `SELECT datname FROM pg_database WHERE datname IN (${names()})`)
 
 for (const each of servers())
   test(`PostgreSQL ${each.major}: a dropped table is back, the old database is kept, owner, grants and settings are as they were`, async () => {
     const target = await freshDatabase(each, template)
     const store = await newStore()
     await store.backup(target.connection)
-    await query(each, 'postgres', `DO $$ BEGIN CREATE ROLE "shop's owner"; EXCEPTION WHEN duplicate_object THEN END $$`)
+    await query(
+      each,
+      'postgres',
+      `DO $$ BEGIN CREATE ROLE "shop's owner"; EXCEPTION WHEN duplicate_object THEN END $$`,
+    )
     for (const sql of [
       `ALTER DATABASE ${target.name} OWNER TO "shop's owner"`,
       `ALTER DATABASE ${target.name} SET search_path = orders, "$user", 'odd schema'`,
@@ -42,22 +66,50 @@ for (const each of servers())
       `COMMENT ON DATABASE ${target.name} IS 'it''s the \\ shop'`,
       `REVOKE ALL ON DATABASE ${target.name} FROM PUBLIC`,
       `GRANT CONNECT ON DATABASE ${target.name} TO pg_monitor WITH GRANT OPTION`,
-    ]) await query(each, 'postgres', sql)
+    ])
+      await query(each, 'postgres', sql)
     const about = (): Promise<Record<string, unknown>[]> =>
-      query(each, 'postgres', `SELECT pg_get_userbyid(datdba) AS owner, datconnlimit, shobj_description(d.oid, 'pg_database') AS comment, datacl::text,
-        (SELECT json_agg(json_build_array(setrole::regrole, setconfig) ORDER BY setrole) FROM pg_db_role_setting WHERE setdatabase = d.oid) AS settings FROM pg_database d WHERE datname = '${target.name}'`)
+      query(
+        each,
+        'postgres',
+        `SELECT pg_get_userbyid(datdba) AS owner, datconnlimit, shobj_description(d.oid, 'pg_database') AS comment, datacl::text,
+        (SELECT json_agg(json_build_array(setrole::regrole, setconfig) ORDER BY setrole) FROM pg_db_role_setting WHERE setdatabase = d.oid) AS settings FROM pg_database d WHERE datname = '${target.name}'`,
+      )
     const before = await about()
     await query(each, target.name, 'DROP TABLE public.orders')
-    const options = { ...store.reading, target: target.connection, confirm: target.name, dryRun: false, safetyBackup: false }
+    const options = {
+      ...store.reading,
+      target: target.connection,
+      confirm: target.name,
+      dryRun: false,
+      safetyBackup: false,
+    }
     const result = await restore(options, quietWork())
     try {
-      assert.deepEqual(await query(each, target.name, 'SELECT count(*)::int AS n FROM public.orders'), [{ n: 500 }])
+      assert.deepEqual(
+        await query(each, target.name, 'SELECT count(*)::int AS n FROM public.orders'),
+        [{ n: 500 }],
+      )
       assert.deepEqual(await about(), before)
-      assert.match(result.previousDatabase ?? '', new RegExp(`^${target.name}_before_\\d{8}T\\d{6}$`))
-      assert.deepEqual(await query(each, result.previousDatabase as string, `SELECT to_regclass('public.orders') AS t`), [{ t: null }])
+      assert.match(
+        result.previousDatabase ?? '',
+        new RegExp(`^${target.name}_before_\\d{8}T\\d{6}$`),
+      )
+      assert.deepEqual(
+        await query(
+          each,
+          result.previousDatabase as string,
+          `SELECT to_regclass('public.orders') AS t`,
+        ),
+        [{ t: null }],
+      )
       assert.ok(result.plan.every(({ done }) => done))
     } finally {
-      await query(each, 'postgres', `DROP DATABASE IF EXISTS ${result.previousDatabase} WITH (FORCE)`)
+      await query(
+        each,
+        'postgres',
+        `DROP DATABASE IF EXISTS ${result.previousDatabase} WITH (FORCE)`,
+      )
     }
   })
 
@@ -95,16 +147,28 @@ test('a dry run tells the plan and touches nothing', async () => {
   await query(server, target.name, 'DROP TABLE orders')
   const databases = `SELECT oid, datname FROM pg_database WHERE datname = '${target.name}' OR datname LIKE '${target.name}%'`
   const before = await query(server, 'postgres', databases)
-  const result = await restore(optionsFor(store, target, { dryRun: true, confirm: '' }), quietWork())
+  const result = await restore(
+    optionsFor(store, target, { dryRun: true, confirm: '' }),
+    quietWork(),
+  )
   assert.deepEqual(await query(server, 'postgres', databases), before)
-  assert.deepEqual(result.plan.map(({ done }) => done), [false, false, false, false, false])
-  assert.deepEqual(await query(server, target.name, `SELECT to_regclass('orders') AS t`), [{ t: null }])
+  assert.deepEqual(
+    result.plan.map(({ done }) => done),
+    [false, false, false, false, false],
+  )
+  assert.deepEqual(await query(server, target.name, `SELECT to_regclass('orders') AS t`), [
+    { t: null },
+  ])
 })
 
 test('without the right confirm nothing begins', async () => {
   const target = await freshDatabase(server, template)
   const store = await newStore()
-  for (const confirm of ['', 'other', `${target.name} `]) await assert.rejects(restore(optionsFor(store, target, { confirm }), quietWork()), (error: UserError) => error.code === 'confirm-mismatch' && error.hint.includes(target.name))
+  for (const confirm of ['', 'other', `${target.name} `])
+    await assert.rejects(
+      restore(optionsFor(store, target, { confirm }), quietWork()),
+      (error: UserError) => error.code === 'confirm-mismatch' && error.hint.includes(target.name),
+    )
 })
 
 test('whatever fails before the swap leaves the target as it was, and no database beside it', async () => {
@@ -121,7 +185,10 @@ test('whatever fails before the swap leaves the target as it was, and no databas
   const bad = Buffer.from(good)
   bad[bad.length - 5] = (bad[bad.length - 5] as number) ^ 1
   writeFileSync(object, bad)
-  await assert.rejects(restore(optionsFor(store, target), work), (error: UserError) => error.code === 'object-damaged')
+  await assert.rejects(
+    restore(optionsFor(store, target), work),
+    (error: UserError) => error.code === 'object-damaged',
+  )
   await unharmed()
   writeFileSync(object, good)
   // a sound archive that is not what the fingerprint says: restored, compared, refused
@@ -130,12 +197,29 @@ test('whatever fails before the swap leaves the target as it was, and no databas
   const read = readManifest(readFileSync(manifest, 'utf8'), 'x')
   const [first, ...others] = read.fingerprint.tables
   assert.ok(first)
-  writeFileSync(manifest, writeManifest({ ...read, fingerprint: { ...read.fingerprint, tables: [{ ...first, rows: first.rows + 1 }, ...others] } }))
-  await assert.rejects(restore(optionsFor(store, target), work), (error: UserError) => error.code === 'restored-differs')
+  writeFileSync(
+    manifest,
+    writeManifest({
+      ...read,
+      fingerprint: { ...read.fingerprint, tables: [{ ...first, rows: first.rows + 1 }, ...others] },
+    }),
+  )
+  await assert.rejects(
+    restore(optionsFor(store, target), work),
+    (error: UserError) => error.code === 'restored-differs',
+  )
   await unharmed()
   writeFileSync(manifest, writeManifest(read))
   // a server that dies in the middle of it, seen from us: the connection is ended while pg_restore works
-  const ending = setInterval(() => void query(server, 'postgres', `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN (${names()})`).catch(() => {}), 20)
+  const ending = setInterval(
+    () =>
+      void query(
+        server,
+        'postgres',
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN (${names()})`,
+      ).catch(() => {}),
+    20,
+  )
   await assert.rejects(restore(optionsFor(store, target), work))
   clearInterval(ending)
   await unharmed()
@@ -145,10 +229,24 @@ test('what a swap would break is named, and nothing is done', async () => {
   const target = await freshDatabase(server, template)
   const store = await newStore()
   await store.backup(target.connection)
-  await query(server, target.name, `SELECT pg_create_logical_replication_slot('slot_${target.name}', 'pgoutput')`)
-  await query(server, target.name, `BEGIN; INSERT INTO kept VALUES (1); PREPARE TRANSACTION 'pending ${target.name}'`)
+  await query(
+    server,
+    target.name,
+    `SELECT pg_create_logical_replication_slot('slot_${target.name}', 'pgoutput')`,
+  )
+  await query(
+    server,
+    target.name,
+    `BEGIN; INSERT INTO kept VALUES (1); PREPARE TRANSACTION 'pending ${target.name}'`,
+  )
   try {
-    await assert.rejects(restore(optionsFor(store, target), work), (error: UserError) => error.code === 'swap-unsafe' && error.message.includes(`slot_${target.name}`) && error.message.includes(`pending ${target.name}`))
+    await assert.rejects(
+      restore(optionsFor(store, target), work),
+      (error: UserError) =>
+        error.code === 'swap-unsafe' &&
+        error.message.includes(`slot_${target.name}`) &&
+        error.message.includes(`pending ${target.name}`),
+    )
     assert.deepEqual(await side(), [])
   } finally {
     await query(server, target.name, `ROLLBACK PREPARED 'pending ${target.name}'`)
@@ -161,8 +259,13 @@ test('a second restore of the same database is refused while the first runs', as
   const store = await newStore()
   await store.backup(target.connection)
   const holder = await connect(server.to('postgres'), quietWork())
-  await holder.query('SELECT pg_advisory_lock(hashtextextended($1, 0))', [`holdfast restore ${target.name}`])
-  await assert.rejects(restore(optionsFor(store, target), quietWork()), (error: UserError) => error.code === 'restore-running')
+  await holder.query('SELECT pg_advisory_lock(hashtextextended($1, 0))', [
+    `holdfast restore ${target.name}`,
+  ])
+  await assert.rejects(
+    restore(optionsFor(store, target), quietWork()),
+    (error: UserError) => error.code === 'restore-running',
+  )
   await holder.end()
 })
 
@@ -170,11 +273,25 @@ test('a role that may not create databases is told so on the dry run', async () 
   const target = await freshDatabase(server, template)
   const store = await newStore()
   await store.backup(target.connection)
-  await query(server, 'postgres', `DO $$ BEGIN CREATE ROLE no_creator LOGIN PASSWORD 'pw'; EXCEPTION WHEN duplicate_object THEN END $$`)
+  await query(
+    server,
+    'postgres',
+    `DO $$ BEGIN CREATE ROLE no_creator LOGIN PASSWORD 'pw'; EXCEPTION WHEN duplicate_object THEN END $$`,
+  )
   const lesser = { ...target.connection, user: 'no_creator', password: 'pw' }
-  const { facts } = await restore(optionsFor(store, target, { dryRun: true, target: lesser }), quietWork())
-  assert.ok(facts?.obstacles.some(({ code, hint }) => code === 'no-permission' && hint.includes('CREATEDB')))
-  await assert.rejects(restore(optionsFor(store, target, { target: lesser }), quietWork()), (error: UserError) => error.code === 'no-permission' && /CREATEDB/.test(error.hint))
+  const { facts } = await restore(
+    optionsFor(store, target, { dryRun: true, target: lesser }),
+    quietWork(),
+  )
+  assert.ok(
+    facts?.obstacles.some(
+      ({ code, hint }) => code === 'no-permission' && hint.includes('CREATEDB'),
+    ),
+  )
+  await assert.rejects(
+    restore(optionsFor(store, target, { target: lesser }), quietWork()),
+    (error: UserError) => error.code === 'no-permission' && /CREATEDB/.test(error.hint),
+  )
 })
 
 test('a database that is gone is made anew', async () => {
@@ -184,7 +301,9 @@ test('a database that is gone is made anew', async () => {
   await query(server, 'postgres', `DROP DATABASE ${target.name}`)
   const result = await restore(optionsFor(store, target), quietWork())
   assert.equal(result.previousDatabase, undefined)
-  assert.deepEqual(await query(server, target.name, 'SELECT count(*)::int AS n FROM orders'), [{ n: 500 }])
+  assert.deepEqual(await query(server, target.name, 'SELECT count(*)::int AS n FROM orders'), [
+    { n: 500 },
+  ])
 })
 
 test('a backup of a newer major is refused by an older server', async (t) => {
@@ -194,16 +313,31 @@ test('a backup of a newer major is refused by an older server', async (t) => {
   const target = await freshDatabase(oldest, template)
   const store = await newStore()
   await store.backup(source.connection)
-  await assert.rejects(restore(optionsFor(store, target), quietWork()), (error: UserError) => error.code === 'server-older')
+  await assert.rejects(
+    restore(optionsFor(store, target), quietWork()),
+    (error: UserError) => error.code === 'server-older',
+  )
 })
 
 test('an extension that the server now has in another version is a warning: what is restored has the version that there is', async (t) => {
   const target = await freshDatabase(server, template)
-  const [older] = await query(server, target.name, `SELECT name, version FROM pg_available_extension_versions v WHERE NOT superuser IS NULL AND requires IS NULL AND version <> (SELECT default_version FROM pg_available_extensions a WHERE a.name = v.name) AND name = 'hstore' ORDER BY version LIMIT 1`)
+  const [older] = await query(
+    server,
+    target.name,
+    `SELECT name, version FROM pg_available_extension_versions v WHERE NOT superuser IS NULL AND requires IS NULL AND version <> (SELECT default_version FROM pg_available_extensions a WHERE a.name = v.name) AND name = 'hstore' ORDER BY version LIMIT 1`,
+  )
   if (!older) return t.skip('NOT SHOWN: this server has no extension in two versions')
   await query(server, target.name, `CREATE EXTENSION hstore VERSION '${String(older['version'])}'`)
   const store = await newStore()
   await store.backup(target.connection)
-  const { warnings } = await restore(optionsFor(store, target, { safetyBackup: false }), quietWork())
-  assert.match(warnings.join(), new RegExp(`extension hstore has the version that this server offers .*not the backup's \\(${String(older['version'])} in public\\)`))
+  const { warnings } = await restore(
+    optionsFor(store, target, { safetyBackup: false }),
+    quietWork(),
+  )
+  assert.match(
+    warnings.join(),
+    new RegExp(
+      `extension hstore has the version that this server offers .*not the backup's \\(${String(older['version'])} in public\\)`,
+    ),
+  )
 })

@@ -66,7 +66,10 @@ interface Bench {
   made: Set<string>
   sql: (text: string) => Promise<Record<string, unknown>[]>
   one(text: string): Promise<unknown>
-  restore(options: Partial<RestoreOptions>, work?: ReturnType<typeof quietWork>): Promise<RestoreResult & { part: RestoredTables }>
+  restore(
+    options: Partial<RestoreOptions>,
+    work?: ReturnType<typeof quietWork>,
+  ): Promise<RestoreResult & { part: RestoredTables }>
 }
 
 async function bench(server: Server = newest, largeTable = 16 << 20, more = ''): Promise<Bench> {
@@ -87,7 +90,17 @@ async function bench(server: Server = newest, largeTable = 16 << 20, more = ''):
         if (thing.kind === 'database') made.add(thing.name)
         work.hold(thing)
       }
-      const result = await restore({ ...store.reading, target: target.connection, confirm: target.name, dryRun: false, jobs: 2, ...options }, { ...work, hold })
+      const result = await restore(
+        {
+          ...store.reading,
+          target: target.connection,
+          confirm: target.name,
+          dryRun: false,
+          jobs: 2,
+          ...options,
+        },
+        { ...work, hold },
+      )
       assert.ok(result.part)
       return { ...result, part: result.part }
     },
@@ -95,20 +108,30 @@ async function bench(server: Server = newest, largeTable = 16 << 20, more = ''):
 }
 
 /** Rows of a table, order and all. */
-const rowsOf = (table: string): string => `SELECT coalesce(json_agg(t ORDER BY t::text), '[]')::text AS rows FROM ${table} t`
+const rowsOf = (table: string): string =>
+  `SELECT coalesce(json_agg(t ORDER BY t::text), '[]')::text AS rows FROM ${table} t`
 /** All that is in a database but what a restore of a part may add: relations with their oids, files, constraints, triggers. */
 const everything = `SELECT (SELECT json_agg(json_build_array(c.oid, n.nspname, c.relname, c.relkind, c.relfilenode, c.relacl::text) ORDER BY c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname NOT LIKE 'pg_%' AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE '%restored%')::text
   || (SELECT json_agg(json_build_array(k.oid, k.conname, pg_get_constraintdef(k.oid)) ORDER BY k.oid) FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace WHERE n.nspname IN ('public', 'odd schema'))::text
   || (SELECT json_agg(json_build_array(oid, tgname, tgenabled) ORDER BY oid) FROM pg_trigger WHERE NOT tgisinternal)::text AS all`
 async function nothingLeft({ server, sql, made }: Bench): Promise<void> {
-  assert.deepEqual(await query(server, 'postgres', `SELECT datname FROM pg_database WHERE datname IN ('', ${[...made].map((name) => `'${name}'`).join(', ') || `''`})`), [])
+  assert.deepEqual(
+    await query(
+      server,
+      'postgres',
+      `SELECT datname FROM pg_database WHERE datname IN ('', ${[...made].map((name) => `'${name}'`).join(', ') || `''`})`,
+    ),
+    [],
+  )
   assert.deepEqual(await sql(`SELECT nspname FROM pg_namespace WHERE nspname LIKE 'holdfast%'`), [])
 }
-const isError = (code: string, ...texts: RegExp[]) => (error: UserError): boolean => {
-  assert.equal(error.code, code, `${error.message} ${error.stack ?? ''}`)
-  for (const text of texts) assert.match(`${error.message} ${error.hint}`, text)
-  return true
-}
+const isError =
+  (code: string, ...texts: RegExp[]) =>
+  (error: UserError): boolean => {
+    assert.equal(error.code, code, `${error.message} ${error.stack ?? ''}`)
+    for (const text of texts) assert.match(`${error.message} ${error.hint}`, text)
+    return true
+  }
 
 for (const server of servers()) {
   describe(`PostgreSQL ${server.major}: beside`, () => {
@@ -116,36 +139,73 @@ for (const server of servers()) {
       const b = await bench(server)
       const original = await b.one(rowsOf('orders'))
       const odd = await b.one(rowsOf('"odd schema"."Table ""of"" things"'))
-      await b.sql('DELETE FROM lines; DELETE FROM orders WHERE id > 5; TRUNCATE log; DELETE FROM "odd schema"."Table ""of"" things"')
+      await b.sql(
+        'DELETE FROM lines; DELETE FROM orders WHERE id > 5; TRUNCATE log; DELETE FROM "odd schema"."Table ""of"" things"',
+      )
       const before = await b.one(everything)
-      const result = await b.restore({ tables: ['public.orders', '"odd schema"."Table ""of"" things"'] })
+      const result = await b.restore({
+        tables: ['public.orders', '"odd schema"."Table ""of"" things"'],
+      })
       const { part, rows } = result
       assert.equal(await b.one(everything), before)
       assert.equal(part.schemas.length, 2)
-      const [own = '', other = ''] = ['public', 'odd schema'].map((name) => part.schemas.find((schema) => schema.startsWith(`${name}_restored_`)))
+      const [own = '', other = ''] = ['public', 'odd schema'].map((name) =>
+        part.schemas.find((schema) => schema.startsWith(`${name}_restored_`)),
+      )
       assert.match(own, /^public_restored_\d{8}T\d{6}$/)
       assert.equal(await b.one(rowsOf(`"${own}".orders`)), original)
       assert.equal(await b.one(rowsOf(`"${other}"."Table ""of"" things"`)), odd)
       assert.equal(rows, 303)
       assert.equal(await b.one('SELECT count(*)::int FROM orders'), 5)
-      assert.deepEqual((await b.sql(`SELECT indexname AS i FROM pg_indexes WHERE schemaname = '${own}' ORDER BY 1`)).map(({ i }) => i), ['by total', 'orders_pkey'])
+      assert.deepEqual(
+        (
+          await b.sql(
+            `SELECT indexname AS i FROM pg_indexes WHERE schemaname = '${own}' ORDER BY 1`,
+          )
+        ).map(({ i }) => i),
+        ['by total', 'orders_pkey'],
+      )
       // its own sequences, as they stood; no foreign key, no trigger, no policy
-      assert.equal(await b.one(`INSERT INTO "${own}".orders (customer, total) VALUES (77, 1) RETURNING id`), 301)
+      assert.equal(
+        await b.one(`INSERT INTO "${own}".orders (customer, total) VALUES (77, 1) RETURNING id`),
+        301,
+      )
       assert.equal(await b.one('SELECT count(*)::int FROM log'), 0)
-      assert.equal(await b.one(`SELECT count(*)::int FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace WHERE contype = 'f' AND nspname = '${own}'`), 0)
-      assert.equal(await b.one(`SELECT relrowsecurity FROM pg_class WHERE oid = '"${own}".orders'::regclass`), false)
+      assert.equal(
+        await b.one(
+          `SELECT count(*)::int FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace WHERE contype = 'f' AND nspname = '${own}'`,
+        ),
+        0,
+      )
+      assert.equal(
+        await b.one(`SELECT relrowsecurity FROM pg_class WHERE oid = '"${own}".orders'::regclass`),
+        false,
+      )
       // what the report says to type works as it stands
-      const [look = '', , drop = ''] = [...restoreReport(result).matchAll(/```sql\n([\s\S]*?)\n```/g)].map(([, typed]) => typed ?? '')
-      assert.deepEqual(await b.sql(look), [{ table: 'public.orders', live: '5', restored: '301' }, { table: '"odd schema"."Table ""of"" things"', live: '0', restored: '3' }].toSorted((x, y) => (x.table < y.table ? -1 : 1)))
+      const [look = '', , drop = ''] = [
+        ...restoreReport(result).matchAll(/```sql\n([\s\S]*?)\n```/g),
+      ].map(([, typed]) => typed ?? '')
+      assert.deepEqual(
+        await b.sql(look),
+        [
+          { table: 'public.orders', live: '5', restored: '301' },
+          { table: '"odd schema"."Table ""of"" things"', live: '0', restored: '3' },
+        ].toSorted((x, y) => (x.table < y.table ? -1 : 1)),
+      )
       await b.sql(drop)
-      assert.deepEqual(await b.sql(`SELECT nspname FROM pg_namespace WHERE nspname LIKE '%restored%'`), [])
+      assert.deepEqual(
+        await b.sql(`SELECT nspname FROM pg_namespace WHERE nspname LIKE '%restored%'`),
+        [],
+      )
       await nothingLeft(b)
     })
 
     test('a tree of partitions comes whole; a leaf or a child alone becomes no part of the live family', async () => {
       const b = await bench(server)
       const { part } = await b.restore({ tables: ['parts', 'moods', 'dogs', '"no columns"'] })
-      const [own = '', other = ''] = ['public', 'odd schema'].map((name) => part.schemas.find((schema) => schema.startsWith(`${name}_`)))
+      const [own = '', other = ''] = ['public', 'odd schema'].map((name) =>
+        part.schemas.find((schema) => schema.startsWith(`${name}_`)),
+      )
       assert.equal(await b.one(`SELECT count(*)::int FROM "${own}".parts`), 200)
       assert.equal(await b.one(`SELECT count(*)::int FROM "${other}".parts_2`), 101)
       assert.equal(await b.one(`SELECT count(*)::int FROM "${own}".moods`), 20)
@@ -154,7 +214,10 @@ for (const server of servers()) {
       assert.equal(await b.one('SELECT count(*)::int FROM animals'), 2)
       const leaf = await b.restore({ tables: ['parts_1'] })
       assert.equal(await b.one('SELECT count(*)::int FROM parts'), 200)
-      assert.equal(await b.one(`SELECT count(*)::int FROM "${leaf.part.schemas[0] ?? ''}".parts_1`), 99)
+      assert.equal(
+        await b.one(`SELECT count(*)::int FROM "${leaf.part.schemas[0] ?? ''}".parts_1`),
+        99,
+      )
     })
   })
 
@@ -164,17 +227,27 @@ for (const server of servers()) {
       const original = await b.one(rowsOf('orders'))
       const shape = `SELECT 'orders'::regclass::oid::text || (SELECT json_agg(json_build_array(conname, pg_get_constraintdef(oid), obj_description(oid)) ORDER BY conname) FROM pg_constraint)::text || (SELECT json_agg(json_build_array(oid, tgname, tgenabled) ORDER BY oid) FROM pg_trigger WHERE NOT tgisinternal)::text || (SELECT relacl::text FROM pg_class WHERE relname = 'orders')`
       const before = await b.one(shape)
-      await b.sql(`UPDATE orders SET total = 0; DELETE FROM orders WHERE id BETWEEN 290 AND 295 AND false; INSERT INTO orders (customer, total) VALUES (1, 5); TRUNCATE log`)
+      await b.sql(
+        `UPDATE orders SET total = 0; DELETE FROM orders WHERE id BETWEEN 290 AND 295 AND false; INSERT INTO orders (customer, total) VALUES (1, 5); TRUNCATE log`,
+      )
       const { part, warnings } = await b.restore({ tables: ['orders'], replace: true })
       assert.equal(await b.one(rowsOf('orders')), original)
       assert.equal(await b.one(shape), before)
       assert.equal(await b.one('SELECT count(*)::int FROM log'), 0)
       assert.equal(await b.one('SELECT count(*)::int FROM lines'), 300)
-      assert.deepEqual(part.tables, [{ table: 'public.orders', into: 'public.orders', how: 'replaced', rows: 300 }])
+      assert.deepEqual(part.tables, [
+        { table: 'public.orders', into: 'public.orders', how: 'replaced', rows: 300 },
+      ])
       assert.deepEqual(part.keys.sort(), ['buys it', 'lines_ordered_fkey'])
-      assert.ok(warnings.some((warning) => warning.includes('REFRESH MATERIALIZED VIEW public.sums;')), warnings.join())
+      assert.ok(
+        warnings.some((warning) => warning.includes('REFRESH MATERIALIZED VIEW public.sums;')),
+        warnings.join(),
+      )
       // forward only: it had given 301
-      assert.equal(await b.one('INSERT INTO orders (customer, total) VALUES (1, 5) RETURNING id'), 302)
+      assert.equal(
+        await b.one('INSERT INTO orders (customer, total) VALUES (1, 5) RETURNING id'),
+        302,
+      )
       await nothingLeft(b)
     })
 
@@ -192,46 +265,89 @@ for (const server of servers()) {
       assert.equal(await b.one(rowsOf('orders')), original)
       assert.equal(await b.one(shape), before)
       assert.equal(part.tables[0]?.how, 'created')
-      assert.deepEqual(part.keys.sort(), ['public.lines lines_ordered_fkey', 'public.orders buys it'])
-      assert.ok(warnings.some((warning) => warning.includes('MATERIALIZED VIEW public.sums')), warnings.join())
-      assert.equal(await b.one('INSERT INTO orders (customer, total) VALUES (1, 5) RETURNING id'), 301)
+      assert.deepEqual(part.keys.sort(), [
+        'public.lines lines_ordered_fkey',
+        'public.orders buys it',
+      ])
+      assert.ok(
+        warnings.some((warning) => warning.includes('MATERIALIZED VIEW public.sums')),
+        warnings.join(),
+      )
+      assert.equal(
+        await b.one('INSERT INTO orders (customer, total) VALUES (1, 5) RETURNING id'),
+        301,
+      )
       assert.equal(await b.one('SELECT count(*)::int FROM log'), 1)
       await nothingLeft(b)
     })
 
     test('partitions, children and tables without columns; a schema that is gone; columns that only the live table has', async () => {
       const b = await bench(server)
-      const all = ['parts', 'moods', 'animals', 'dogs', '"no columns"', '"odd schema"."Table ""of"" things"']
+      const all = [
+        'parts',
+        'moods',
+        'animals',
+        'dogs',
+        '"no columns"',
+        '"odd schema"."Table ""of"" things"',
+      ]
       const before = await Promise.all(all.map((table) => b.one(rowsOf(table))))
-      await b.sql(`DROP SCHEMA "odd schema" CASCADE; UPDATE moods SET m = 'sad'; DELETE FROM "no columns"; UPDATE animals SET name = 'x'; ALTER TABLE customers ADD since int DEFAULT 7; UPDATE customers SET since = 8`)
+      await b.sql(
+        `DROP SCHEMA "odd schema" CASCADE; UPDATE moods SET m = 'sad'; DELETE FROM "no columns"; UPDATE animals SET name = 'x'; ALTER TABLE customers ADD since int DEFAULT 7; UPDATE customers SET since = 8`,
+      )
       const { warnings } = await b.restore({ tables: all, replace: true })
       assert.deepEqual(await Promise.all(all.map((table) => b.one(rowsOf(table)))), before)
       assert.equal(await b.one('SELECT count(*)::int FROM "odd schema".parts_2'), 101)
       assert.equal(warnings.length, 0, warnings.join())
       const second = await b.restore({ tables: ['customers'], replace: true })
       assert.equal(await b.one('SELECT sum(since)::int FROM customers'), 70)
-      assert.ok(second.warnings.some((warning) => /customers.*since/.test(warning)), second.warnings.join())
+      assert.ok(
+        second.warnings.some((warning) => /customers.*since/.test(warning)),
+        second.warnings.join(),
+      )
     })
 
     test('sequences are moved forward, wherever they stand, and never back', async () => {
-      const b = await bench(server, 16 << 20, `
+      const b = await bench(
+        server,
+        16 << 20,
+        `
         CREATE TABLE a (id serial, n int); CREATE TABLE b (id serial, n int); CREATE TABLE c (id serial, n int); CREATE TABLE d (id serial, n int); CREATE TABLE down (id int); CREATE SEQUENCE falling INCREMENT -1 OWNED BY down.id; ALTER TABLE down ALTER id SET DEFAULT nextval('falling');
         CREATE SEQUENCE shared; CREATE SEQUENCE ahead; CREATE TABLE e (id int DEFAULT nextval('shared'), f text DEFAULT 'f' || nextval('ahead'));
-        INSERT INTO a (n) SELECT generate_series(1, 10); INSERT INTO b (n) SELECT generate_series(1, 10); INSERT INTO c (n) SELECT generate_series(1, 10); INSERT INTO d (n) SELECT generate_series(1, 10); INSERT INTO e SELECT FROM generate_series(1, 10); INSERT INTO down SELECT FROM generate_series(1, 10)`)
+        INSERT INTO a (n) SELECT generate_series(1, 10); INSERT INTO b (n) SELECT generate_series(1, 10); INSERT INTO c (n) SELECT generate_series(1, 10); INSERT INTO d (n) SELECT generate_series(1, 10); INSERT INTO e SELECT FROM generate_series(1, 10); INSERT INTO down SELECT FROM generate_series(1, 10)`,
+      )
       await b.sql(`ALTER SEQUENCE a_id_seq RESTART WITH 1000000; SELECT setval('b_id_seq', 500); ALTER SEQUENCE c_id_seq RESTART; SELECT setval('d_id_seq', 10, false);
         ALTER SEQUENCE shared RESTART; ALTER SEQUENCE ahead RESTART WITH 70; ALTER SEQUENCE falling RESTART; CREATE SEQUENCE unknown; ALTER TABLE e ADD g int DEFAULT nextval('unknown')`)
-      const { warnings } = await b.restore({ tables: ['a', 'b', 'c', 'd', 'e', 'down'], replace: true, safetyBackup: false })
-      const next = await b.sql(`SELECT nextval('a_id_seq')::int AS a, nextval('b_id_seq')::int AS b, nextval('c_id_seq')::int AS c, nextval('d_id_seq')::int AS d, nextval('shared')::int AS shared, nextval('ahead')::int AS ahead, nextval('falling')::int AS falling`)
-      assert.deepEqual(next, [{ a: 1_000_000, b: 501, c: 11, d: 11, shared: 11, ahead: 70, falling: -11 }])
-      assert.ok(warnings.some((warning) => /public\.e takes values from the sequence public\.unknown/.test(warning)), warnings.join())
+      const { warnings } = await b.restore({
+        tables: ['a', 'b', 'c', 'd', 'e', 'down'],
+        replace: true,
+        safetyBackup: false,
+      })
+      const next = await b.sql(
+        `SELECT nextval('a_id_seq')::int AS a, nextval('b_id_seq')::int AS b, nextval('c_id_seq')::int AS c, nextval('d_id_seq')::int AS d, nextval('shared')::int AS shared, nextval('ahead')::int AS ahead, nextval('falling')::int AS falling`,
+      )
+      assert.deepEqual(next, [
+        { a: 1_000_000, b: 501, c: 11, d: 11, shared: 11, ahead: 70, falling: -11 },
+      ])
+      assert.ok(
+        warnings.some((warning) =>
+          /public\.e takes values from the sequence public\.unknown/.test(warning),
+        ),
+        warnings.join(),
+      )
       assert.ok(!warnings.some((warning) => /shared|ahead/.test(warning)), warnings.join())
     })
 
     test('a tree with partitions that the backup lacks is not replaced', async () => {
       const b = await bench(server)
-      await b.sql('CREATE TABLE parts_9 PARTITION OF parts FOR VALUES FROM (1000) TO (2000); INSERT INTO parts VALUES (1500); DELETE FROM parts WHERE id < 50')
+      await b.sql(
+        'CREATE TABLE parts_9 PARTITION OF parts FOR VALUES FROM (1000) TO (2000); INSERT INTO parts VALUES (1500); DELETE FROM parts WHERE id < 50',
+      )
       const [before, rows] = [await b.one(everything), await b.one(rowsOf('parts'))]
-      await assert.rejects(b.restore({ tables: ['parts'], replace: true, safetyBackup: false }), isError('partitions-differ', /public\.parts_9\./, /DETACH/))
+      await assert.rejects(
+        b.restore({ tables: ['parts'], replace: true, safetyBackup: false }),
+        isError('partitions-differ', /public\.parts_9\./, /DETACH/),
+      )
       assert.deepEqual([await b.one(everything), await b.one(rowsOf('parts'))], [before, rows])
       await b.restore({ tables: ['parts_1'], replace: true, safetyBackup: false })
       assert.equal(await b.one('SELECT count(*)::int FROM parts'), 201)
@@ -243,7 +359,10 @@ for (const server of servers()) {
 
     test('keys that somebody switched off stay off, and one that is not enforced is not called checked', async () => {
       const b = await bench(server)
-      if (server.major >= 18) await b.sql('ALTER TABLE lines ADD CONSTRAINT lax FOREIGN KEY (n) REFERENCES orders NOT ENFORCED')
+      if (server.major >= 18)
+        await b.sql(
+          'ALTER TABLE lines ADD CONSTRAINT lax FOREIGN KEY (n) REFERENCES orders NOT ENFORCED',
+        )
       await b.sql(`ALTER TABLE lines ADD CONSTRAINT late FOREIGN KEY (n) REFERENCES orders NOT VALID; ALTER TABLE orders ADD region int, ADD CONSTRAINT tree FOREIGN KEY (region) REFERENCES parts;
         CREATE TABLE refers (id int, o int REFERENCES orders) PARTITION BY RANGE (id); CREATE TABLE refers_1 PARTITION OF refers DEFAULT`)
       await b.store.backup(b.target.connection)
@@ -251,28 +370,48 @@ for (const server of servers()) {
       const states = `SELECT json_agg(json_build_array(t.tgrelid::regclass::text, k.conname, t.tgfoid::regproc::text, t.tgenabled) ORDER BY 1::text, t.tgrelid::regclass::text, k.conname, t.tgfoid::regproc::text)::text AS all FROM pg_trigger t JOIN pg_constraint k ON k.oid = t.tgconstraint`
       const before = await b.one(states)
       assert.match(String(before), /"D"/)
-      const { part, warnings } = await b.restore({ tables: ['orders'], replace: true, safetyBackup: false })
+      const { part, warnings } = await b.restore({
+        tables: ['orders'],
+        replace: true,
+        safetyBackup: false,
+      })
       assert.equal(await b.one(states), before)
-      assert.ok(part.keys.includes('buys it') && !part.keys.includes('late') && !part.keys.includes('lax'), part.keys.join())
+      assert.ok(
+        part.keys.includes('buys it') && !part.keys.includes('late') && !part.keys.includes('lax'),
+        part.keys.join(),
+      )
       assert.ok(!warnings.some((warning) => /switched off/.test(warning)))
       await b.sql('INSERT INTO lines VALUES (2000, 99999, 1)')
     })
 
     test('rows that a foreign key forbids roll all back, and are counted', async () => {
       const b = await bench(server)
-      await b.sql('DELETE FROM lines; DELETE FROM orders WHERE customer IN (3, 4); DELETE FROM customers WHERE id IN (3, 4)')
+      await b.sql(
+        'DELETE FROM lines; DELETE FROM orders WHERE customer IN (3, 4); DELETE FROM customers WHERE id IN (3, 4)',
+      )
       const [before, orders] = [await b.one(everything), await b.one(rowsOf('orders'))]
-      await assert.rejects(b.restore({ tables: ['orders'], replace: true }), isError('foreign-key-violated', /"buys it"/, /60 rows/))
+      await assert.rejects(
+        b.restore({ tables: ['orders'], replace: true }),
+        isError('foreign-key-violated', /"buys it"/, /60 rows/),
+      )
       assert.equal(await b.one(everything), before)
       assert.equal(await b.one(rowsOf('orders')), orders)
       await nothingLeft(b)
       await b.restore({ tables: ['orders', 'customers'], replace: true })
       assert.equal(await b.one('SELECT count(*)::int FROM orders'), 300)
       // the other way: rows of another table that would point to nothing
-      await b.sql('INSERT INTO orders (customer, total) VALUES (1, 1); INSERT INTO lines SELECT 1000, max(id), 1 FROM orders')
-      await assert.rejects(b.restore({ tables: ['orders'], replace: true }), isError('foreign-key-violated', /"lines_ordered_fkey"/, /1 row /))
+      await b.sql(
+        'INSERT INTO orders (customer, total) VALUES (1, 1); INSERT INTO lines SELECT 1000, max(id), 1 FROM orders',
+      )
+      await assert.rejects(
+        b.restore({ tables: ['orders'], replace: true }),
+        isError('foreign-key-violated', /"lines_ordered_fkey"/, /1 row /),
+      )
       await b.sql('DROP TABLE orders CASCADE')
-      await assert.rejects(b.restore({ tables: ['orders'], replace: true }), isError('foreign-key-violated', /"lines_ordered_fkey"/, /1 row /))
+      await assert.rejects(
+        b.restore({ tables: ['orders'], replace: true }),
+        isError('foreign-key-violated', /"lines_ordered_fkey"/, /1 row /),
+      )
       assert.equal(await b.one(`SELECT to_regclass('orders')`), null)
       await nothingLeft(b)
     })
@@ -284,7 +423,9 @@ test('only archives that hold the rows are read; all others may be gone', async 
   const archives = globSync(join(b.store.folder, '**/rows/*'))
   assert.ok(archives.length > 2)
   const { manifest } = await b.store.found()
-  const needed = manifest.objects.filter(({ kind, tables }) => kind === 'base' || tables?.includes('public.customers')).map(({ name }) => name)
+  const needed = manifest.objects
+    .filter(({ kind, tables }) => kind === 'base' || tables?.includes('public.customers'))
+    .map(({ name }) => name)
   for (const file of archives) if (!needed.some((name) => file.endsWith(name))) rmSync(file)
   assert.ok(globSync(join(b.store.folder, '**/rows/*')).length < archives.length)
   const { part, rows } = await b.restore({ tables: ['customers'], replace: true })
@@ -295,26 +436,56 @@ test('only archives that hold the rows are read; all others may be gone', async 
 
 test('what the backup does not have is an error with the nearest names, before anything is made', async () => {
   const b = await bench()
-  await assert.rejects(b.restore({ tables: ['order'], dryRun: true }), isError('unknown-table', /public\.order\b/, /public\.orders/))
-  await assert.rejects(b.restore({ tables: ['odd schema.Table'], dryRun: true }), isError('unknown-table', /"odd schema"\."Table ""of"" things"/))
-  await assert.rejects(b.restore({ schemas: ['od schema'], dryRun: true }), isError('unknown-schema', /odd schema/))
+  await assert.rejects(
+    b.restore({ tables: ['order'], dryRun: true }),
+    isError('unknown-table', /public\.order\b/, /public\.orders/),
+  )
+  await assert.rejects(
+    b.restore({ tables: ['odd schema.Table'], dryRun: true }),
+    isError('unknown-table', /"odd schema"\."Table ""of"" things"/),
+  )
+  await assert.rejects(
+    b.restore({ schemas: ['od schema'], dryRun: true }),
+    isError('unknown-schema', /odd schema/),
+  )
   await assert.rejects(b.restore({ tables: ['spent'] }), isError('unknown-table'))
   await assert.rejects(b.restore({ tables: ['a.b.c'] }), isError('bad-input'))
-  await assert.rejects(b.restore({ tables: ['moods_0'], replace: true }), isError('partition-alone', /public\.moods/))
+  await assert.rejects(
+    b.restore({ tables: ['moods_0'], replace: true }),
+    isError('partition-alone', /public\.moods/),
+  )
   const dry = await b.restore({ tables: ['PARTS', 'public.orders'], dryRun: true })
-  assert.deepEqual(dry.plan.map(({ done }) => done), [false, false])
+  assert.deepEqual(
+    dry.plan.map(({ done }) => done),
+    [false, false],
+  )
   await nothingLeft(b)
 })
 
 test('a whole schema, definitions alone, rows alone', async () => {
   const b = await bench()
   const odd = await b.one(rowsOf('"odd schema"."Table ""of"" things"'))
-  await b.sql('DELETE FROM "odd schema"."Table ""of"" things"; DROP TABLE lines; DELETE FROM customers WHERE id = 10 AND false')
+  await b.sql(
+    'DELETE FROM "odd schema"."Table ""of"" things"; DROP TABLE lines; DELETE FROM customers WHERE id = 10 AND false',
+  )
   await b.restore({ schemas: ['odd schema'], replace: true })
   assert.equal(await b.one(rowsOf('"odd schema"."Table ""of"" things"')), odd)
-  await assert.rejects(b.restore({ tables: ['lines'], replace: true, contents: 'data' }), isError('table-missing', /public\.lines/))
-  const made = await b.restore({ tables: ['lines', 'customers'], replace: true, contents: 'schema' })
-  assert.deepEqual(made.part.tables.map(({ table, how }) => [table, how]), [['public.lines', 'created'], ['public.customers', 'untouched']])
+  await assert.rejects(
+    b.restore({ tables: ['lines'], replace: true, contents: 'data' }),
+    isError('table-missing', /public\.lines/),
+  )
+  const made = await b.restore({
+    tables: ['lines', 'customers'],
+    replace: true,
+    contents: 'schema',
+  })
+  assert.deepEqual(
+    made.part.tables.map(({ table, how }) => [table, how]),
+    [
+      ['public.lines', 'created'],
+      ['public.customers', 'untouched'],
+    ],
+  )
   assert.equal(await b.one('SELECT count(*)::int FROM lines'), 0)
   await assert.rejects(b.sql('INSERT INTO lines VALUES (1, 99999, 1)'), /lines_ordered_fkey/)
   await b.restore({ tables: ['lines'], replace: true, contents: 'data' })
@@ -327,11 +498,20 @@ test('what the live database lacks, or has otherwise, is named, and nothing is d
   const b = await bench()
   await b.sql('DROP TABLE orders CASCADE; DROP TABLE moods CASCADE; DROP TYPE mood')
   await assert.rejects(b.restore({ tables: ['orders'] }), isError('part-needs', /mood/))
-  await assert.rejects(b.restore({ tables: ['orders'], replace: true }), isError('part-needs', /mood/))
+  await assert.rejects(
+    b.restore({ tables: ['orders'], replace: true }),
+    isError('part-needs', /mood/),
+  )
   await b.sql('ALTER TABLE customers DROP COLUMN name')
-  await assert.rejects(b.restore({ tables: ['customers'], replace: true }), isError('columns-differ', /lacks: name/))
+  await assert.rejects(
+    b.restore({ tables: ['customers'], replace: true }),
+    isError('columns-differ', /lacks: name/),
+  )
   await b.sql(`ALTER TABLE parts_1 ADD CONSTRAINT "only small" CHECK (id < 50) NOT VALID`)
-  await assert.rejects(b.restore({ tables: ['parts_1'], replace: true }), isError('replace-refused', /only small/))
+  await assert.rejects(
+    b.restore({ tables: ['parts_1'], replace: true }),
+    isError('replace-refused', /only small/),
+  )
   assert.equal(await b.one('SELECT count(*)::int FROM parts'), 200)
   await nothingLeft(b)
 })
@@ -339,8 +519,13 @@ test('what the live database lacks, or has otherwise, is named, and nothing is d
 test('a live table that changes what is written is not committed', async () => {
   const b = await bench()
   await b.sql('ALTER TABLE parts_1 DROP CONSTRAINT parts_1_pkey CASCADE').catch(() => {})
-  await b.sql('CREATE TABLE "odd schema".keep AS SELECT 1; ALTER TABLE customers ALTER name TYPE char(40)')
-  await assert.rejects(b.restore({ tables: ['customers'], replace: true }), isError('restored-differs', /public\.customers/))
+  await b.sql(
+    'CREATE TABLE "odd schema".keep AS SELECT 1; ALTER TABLE customers ALTER name TYPE char(40)',
+  )
+  await assert.rejects(
+    b.restore({ tables: ['customers'], replace: true }),
+    isError('restored-differs', /public\.customers/),
+  )
   await nothingLeft(b)
 })
 
@@ -354,25 +539,49 @@ test('the way back that the report prints is the part, and it brings back what w
   const work = { ...quiet, log, hold: (thing: Held) => void events.push(thing.kind) }
   const result = await b.restore({ tables: ['orders'], replace: true, safetyBackup: true }, work)
   const stored = events.findIndex((text) => text.startsWith('The target as it is now is stored'))
-  assert.ok(stored > events.findIndex((text) => text.startsWith('Restoring rows')), 'after the build')
-  assert.ok(stored >= 0 && stored < events.indexOf('schema'), 'before anything is made in the live database')
-  assert.deepEqual(result.plan.map(({ step, done }) => [step.split(' ')[0], done]), [['Restore', true], ['Back', true], ['In', true]])
+  assert.ok(
+    stored > events.findIndex((text) => text.startsWith('Restoring rows')),
+    'after the build',
+  )
+  assert.ok(
+    stored >= 0 && stored < events.indexOf('schema'),
+    'before anything is made in the live database',
+  )
+  assert.deepEqual(
+    result.plan.map(({ step, done }) => [step.split(' ')[0], done]),
+    [
+      ['Restore', true],
+      ['Back', true],
+      ['In', true],
+    ],
+  )
   assert.ok((result.part.unsaved ?? 0) > 0 && (result.part.unsaved ?? 0) < result.timings.total)
   await b.sql('INSERT INTO customers VALUES (78, $$later$$)')
   const report = restoreReport(result)
   assert.match(report, /Rows written to these tables in the \d+\.\d s between/)
   const typed = /```yaml\n([\s\S]*?)```/.exec(report)?.[1] ?? ''
-  const value = (name: string): string => new RegExp(`^${name}: (.*)$`, 'm').exec(typed)?.[1]?.replaceAll("'", '') ?? ''
+  const value = (name: string): string =>
+    new RegExp(`^${name}: (.*)$`, 'm').exec(typed)?.[1]?.replaceAll("'", '') ?? ''
   assert.equal(value('replace'), 'true')
-  const tables = [...(/^tables: \|\n((?: {2}.*\n)+)/m.exec(typed)?.[1] ?? '').matchAll(/^ {2}(.*)$/gm)].map(([, line]) => line as string)
-  const back = await b.restore({ backup: value('backup'), label: value('label'), tables, replace: true, safetyBackup: false })
+  const tables = [
+    ...(/^tables: \|\n((?: {2}.*\n)+)/m.exec(typed)?.[1] ?? '').matchAll(/^ {2}(.*)$/gm),
+  ].map(([, line]) => line as string)
+  const back = await b.restore({
+    backup: value('backup'),
+    label: value('label'),
+    tables,
+    replace: true,
+    safetyBackup: false,
+  })
   assert.equal(await b.one(rowsOf('orders')), orders)
   assert.equal(await b.one(rowsOf('(SELECT * FROM customers WHERE id <> 78)')), customers)
   assert.equal(await b.one('SELECT count(*)::int FROM customers WHERE id = 78'), 1)
   assert.equal(back.part.unsaved, undefined)
   // made anew: the safety backup lacks it
   await b.sql('DROP TABLE lines')
-  const anew = restoreReport(await b.restore({ tables: ['lines', 'orders'], replace: true, safetyBackup: true }))
+  const anew = restoreReport(
+    await b.restore({ tables: ['lines', 'orders'], replace: true, safetyBackup: true }),
+  )
   assert.match(anew, /tables: \|\n {2}public\.orders\nreplace: /)
   assert.match(anew, /DROP TABLE "public"\."lines";/)
   await nothingLeft(b)
@@ -386,7 +595,9 @@ test('writers go on: their rows in other tables stay, and a table that is held i
     const session = await connect(b.target.connection, quietWork())
     while (running) {
       try {
-        await session.query(`INSERT INTO public.log (what) VALUES ('writer'); UPDATE public.orders SET total = total + 1 WHERE id = ${1 + Math.floor(Math.random() * 300)}`)
+        await session.query(
+          `INSERT INTO public.log (what) VALUES ('writer'); UPDATE public.orders SET total = total + 1 WHERE id = ${1 + Math.floor(Math.random() * 300)}`,
+        )
         written++
       } catch {
         refused++
@@ -408,35 +619,71 @@ test('writers go on: their rows in other tables stay, and a table that is held i
   assert.ok(written > 0)
   const holder = await connect(b.target.connection, quietWork())
   await holder.query('BEGIN; SELECT count(*) FROM public.orders')
-  await assert.rejects(b.restore({ tables: ['orders'], replace: true, lockTimeout: 500 }), isError('target-busy', /process \d+/))
+  await assert.rejects(
+    b.restore({ tables: ['orders'], replace: true, lockTimeout: 500 }),
+    isError('target-busy', /process \d+/),
+  )
   await holder.query('COMMIT')
   await holder.end()
   await nothingLeft(b)
 })
 
 test('a key that was switched off, and that this role may not switch, is named; a sequence of somebody else is, too', async () => {
-  const b = await bench(newest, 16 << 20, `CREATE SEQUENCE alien; CREATE TABLE f (id int DEFAULT nextval('alien'), o int REFERENCES orders)`)
+  const b = await bench(
+    newest,
+    16 << 20,
+    `CREATE SEQUENCE alien; CREATE TABLE f (id int DEFAULT nextval('alien'), o int REFERENCES orders)`,
+  )
   const owner = `owner_${b.target.name}`
-  await b.sql(`CREATE ROLE "${owner}" LOGIN CREATEDB PASSWORD 'p'; GRANT CREATE ON DATABASE "${b.target.name}" TO "${owner}"; ALTER TABLE orders OWNER TO "${owner}"; ALTER TABLE lines OWNER TO "${owner}"; ALTER TABLE customers OWNER TO "${owner}"; ALTER TABLE f OWNER TO "${owner}"; GRANT ALL ON SCHEMA public TO "${owner}"; GRANT ALL ON log TO "${owner}"`)
+  await b.sql(
+    `CREATE ROLE "${owner}" LOGIN CREATEDB PASSWORD 'p'; GRANT CREATE ON DATABASE "${b.target.name}" TO "${owner}"; ALTER TABLE orders OWNER TO "${owner}"; ALTER TABLE lines OWNER TO "${owner}"; ALTER TABLE customers OWNER TO "${owner}"; ALTER TABLE f OWNER TO "${owner}"; GRANT ALL ON SCHEMA public TO "${owner}"; GRANT ALL ON log TO "${owner}"`,
+  )
   try {
     await b.sql('ALTER TABLE lines DISABLE TRIGGER ALL')
-    const { warnings, part } = await b.restore({ target: { ...b.target.connection, user: owner, password: 'p' }, tables: ['orders', 'f'], replace: true, safetyBackup: false })
-    assert.ok(warnings.some((warning) => /"lines_ordered_fkey" of public\.lines was switched off/.test(warning)), warnings.join())
+    const { warnings, part } = await b.restore({
+      target: { ...b.target.connection, user: owner, password: 'p' },
+      tables: ['orders', 'f'],
+      replace: true,
+      safetyBackup: false,
+    })
+    assert.ok(
+      warnings.some((warning) =>
+        /"lines_ordered_fkey" of public\.lines was switched off/.test(warning),
+      ),
+      warnings.join(),
+    )
     assert.ok(!warnings.some((warning) => /"buys it"/.test(warning)), warnings.join())
-    assert.ok(warnings.some((warning) => /sequence public\.alien, .*could not be looked at/.test(warning)), warnings.join())
+    assert.ok(
+      warnings.some((warning) => /sequence public\.alien, .*could not be looked at/.test(warning)),
+      warnings.join(),
+    )
     assert.equal(part.tables.find(({ table }) => table === 'public.orders')?.rows, 300)
     await nothingLeft(b)
   } finally {
-    await b.sql(`REASSIGN OWNED BY "${owner}" TO CURRENT_USER; DROP OWNED BY "${owner}"; DROP ROLE "${owner}"`)
+    await b.sql(
+      `REASSIGN OWNED BY "${owner}" TO CURRENT_USER; DROP OWNED BY "${owner}"; DROP ROLE "${owner}"`,
+    )
   }
 })
 
 test('stopped at any moment: all or nothing, and nothing is left', async () => {
   const b = await bench()
   const original = await b.one(rowsOf('orders'))
-  const damage = async (): Promise<void> => void (await b.sql('UPDATE orders SET total = 7; DELETE FROM lines WHERE id > 200; DELETE FROM orders WHERE id > 200; ALTER SEQUENCE orders_id_seq RESTART; TRUNCATE log'))
+  const damage = async (): Promise<void> =>
+    void (await b.sql(
+      'UPDATE orders SET total = 7; DELETE FROM lines WHERE id > 200; DELETE FROM orders WHERE id > 200; ALTER SEQUENCE orders_id_seq RESTART; TRUNCATE log',
+    ))
   const met = new Map<string, number>()
-  const marks = [/^Restoring all definitions/, /^Restoring rows/, /^hold schema/, /^Copying the rows/, /^Replacing/, /^Moved the sequence/, /^release schema/, /^release database/]
+  const marks = [
+    /^Restoring all definitions/,
+    /^Restoring rows/,
+    /^hold schema/,
+    /^Copying the rows/,
+    /^Replacing/,
+    /^Moved the sequence/,
+    /^release schema/,
+    /^release database/,
+  ]
   for (const mark of marks) {
     for (const delay of [0, 3, 20]) {
       await damage()
@@ -461,7 +708,15 @@ test('stopped at any moment: all or nothing, and nothing is left', async () => {
         held.splice(index, 1)
         at(`release ${thing.kind}`)
       }
-      const failure = await b.restore({ tables: ['orders'], replace: true, safetyBackup: false }, { ...quiet, log: { ...quiet.log, info: at }, hold, release }).then(() => undefined, (error: Error) => error)
+      const failure = await b
+        .restore(
+          { tables: ['orders'], replace: true, safetyBackup: false },
+          { ...quiet, log: { ...quiet.log, info: at }, hold, release },
+        )
+        .then(
+          () => undefined,
+          (error: Error) => error,
+        )
       assert.ok(seen, `${mark} was met`)
       assert.deepEqual(held, [], String(mark))
       await nothingLeft(b)
@@ -475,5 +730,8 @@ test('stopped at any moment: all or nothing, and nothing is left', async () => {
       met.set(state, (met.get(state) ?? 0) + 1)
     }
   }
-  assert.ok((met.get('as it was') ?? 0) >= 6 && (met.get('replaced') ?? 0) >= 3, JSON.stringify([...met]))
+  assert.ok(
+    (met.get('as it was') ?? 0) >= 6 && (met.get('replaced') ?? 0) >= 3,
+    JSON.stringify([...met]),
+  )
 })

@@ -1,6 +1,18 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -23,18 +35,21 @@ describe('a folder as storage', () => {
   beforeEach(() => mkdirSync((folder = join(top, String(count++)))))
   after(() => rmSync(top, { recursive: true }))
 
-  const codeOf = (code: string, says: RegExp) => (error: unknown): boolean => {
-    assert.ok(error instanceof UserError, String(error))
-    assert.equal(error.code, code)
-    assert.match(error.message, says)
-    return true
-  }
+  const codeOf =
+    (code: string, says: RegExp) =>
+    (error: unknown): boolean => {
+      assert.ok(error instanceof UserError, String(error))
+      assert.equal(error.code, code)
+      assert.match(error.message, says)
+      return true
+    }
 
   test('is for its owner alone', async () => {
     const storage = openStorage(`file://${folder}/new`)
     await storage.create('label/id/object', inPieces(Buffer.from('x')))
     assert.equal(statSync(join(folder, 'new/label/id/object')).mode & 0o777, 0o600)
-    for (const made of ['new', 'new/label', 'new/label/id']) assert.equal(statSync(join(folder, made)).mode & 0o777, 0o700)
+    for (const made of ['new', 'new/label', 'new/label/id'])
+      assert.equal(statSync(join(folder, made)).mode & 0o777, 0o700)
   })
 
   test('probe leaves not even the folder that it had to make, and removes none that was there', async () => {
@@ -59,34 +74,73 @@ describe('a folder as storage', () => {
     writeFileSync(join(folder, 'afile'), '')
     const storage = openStorage(`file://${folder}/afile/x`)
     await assert.rejects(storage.probe(), codeOf('storage-not-a-folder', /afile/))
-    await assert.rejects(storage.create('a', inPieces(Buffer.from('x'))), codeOf('storage-not-a-folder', /afile/))
-    await assert.rejects(async () => { for await (const object of storage.list('')) assert.ok(object) }, codeOf('storage-not-a-folder', /afile/))
-    await assert.rejects(openStorage(`file://${folder}/afile`).probe(), codeOf('storage-not-a-folder', /afile/))
+    await assert.rejects(
+      storage.create('a', inPieces(Buffer.from('x'))),
+      codeOf('storage-not-a-folder', /afile/),
+    )
+    await assert.rejects(
+      async () => {
+        for await (const object of storage.list('')) assert.ok(object)
+      },
+      codeOf('storage-not-a-folder', /afile/),
+    )
+    await assert.rejects(
+      openStorage(`file://${folder}/afile`).probe(),
+      codeOf('storage-not-a-folder', /afile/),
+    )
     assert.deepEqual(readdirSync(folder), ['afile'])
   })
 
-  test('a place where no folder can be made', { skip: !existsSync('/proc/self') && 'no /proc' }, async () => {
-    await assert.rejects(openStorage('file:///proc/holdfast/x').probe(), codeOf('storage-access-denied', /\/proc/))
-  })
+  test(
+    'a place where no folder can be made',
+    { skip: !existsSync('/proc/self') && 'no /proc' },
+    async () => {
+      await assert.rejects(
+        openStorage('file:///proc/holdfast/x').probe(),
+        codeOf('storage-access-denied', /\/proc/),
+      )
+    },
+  )
 
-  test('a folder that the user may not write, or not read', { skip: !isRoot && 'takes root, to become somebody else' }, async () => {
-    chmodSync(top, 0o755)
-    chmodSync(folder, 0o755)
-    const storage = openStorage(`file://${folder}`)
-    await storage.create('secret', inPieces(Buffer.from('x')))
-    const asNobody = (...args: string[]) => spawnSync(process.execPath, [writer, `file://${folder}`, ...args], { uid: 65534, gid: 65534, encoding: 'utf8' })
-    for (const args of [['create', 'a'], ['probe'], ['read', 'secret'], ['remove', 'secret']]) {
-      const ran = asNobody(...args)
-      assert.match(ran.stdout, /^storage-access-denied .*permission denied/, `${args.join(' ')}: ${ran.stdout}${ran.stderr}`)
-    }
-    assert.deepEqual(readdirSync(folder), ['secret'])
-  })
+  test(
+    'a folder that the user may not write, or not read',
+    { skip: !isRoot && 'takes root, to become somebody else' },
+    async () => {
+      chmodSync(top, 0o755)
+      chmodSync(folder, 0o755)
+      const storage = openStorage(`file://${folder}`)
+      await storage.create('secret', inPieces(Buffer.from('x')))
+      const asNobody = (...args: string[]) =>
+        spawnSync(process.execPath, [writer, `file://${folder}`, ...args], {
+          uid: 65534,
+          gid: 65534,
+          encoding: 'utf8',
+        })
+      for (const args of [['create', 'a'], ['probe'], ['read', 'secret'], ['remove', 'secret']]) {
+        const ran = asNobody(...args)
+        assert.match(
+          ran.stdout,
+          /^storage-access-denied .*permission denied/,
+          `${args.join(' ')}: ${ran.stdout}${ran.stderr}`,
+        )
+      }
+      assert.deepEqual(readdirSync(folder), ['secret'])
+    },
+  )
 
-  test('no space left: a clear error, and nothing left behind', { skip: spawnSync('unshare', ['-rm', 'true']).status !== 0 && 'takes a mount name space' }, () => {
-    const script = `mount -t tmpfs -o size=1m none "$1" && "$2" "$3" "file://$1" create big 4000000; ls -A "$1"`
-    const ran = spawnSync('unshare', ['-rm', 'sh', '-c', script, 'sh', folder, process.execPath, writer], { encoding: 'utf8' })
-    assert.match(ran.stdout, /^storage-full .*no space is left[^\n]*\n$/, ran.stdout + ran.stderr)
-  })
+  test(
+    'no space left: a clear error, and nothing left behind',
+    { skip: spawnSync('unshare', ['-rm', 'true']).status !== 0 && 'takes a mount name space' },
+    () => {
+      const script = `mount -t tmpfs -o size=1m none "$1" && "$2" "$3" "file://$1" create big 4000000; ls -A "$1"`
+      const ran = spawnSync(
+        'unshare',
+        ['-rm', 'sh', '-c', script, 'sh', folder, process.execPath, writer],
+        { encoding: 'utf8' },
+      )
+      assert.match(ran.stdout, /^storage-full .*no space is left[^\n]*\n$/, ran.stdout + ran.stderr)
+    },
+  )
 
   test('a write that the system takes only a part of goes on where it ended', async () => {
     for (const most of [1, 7, 1000]) {
@@ -99,17 +153,34 @@ describe('a folder as storage', () => {
           return Promise.resolve({ bytesWritten: some.length })
         },
       }
-      const pieces = [noise(10), Buffer.alloc(0), noise(1), noise(30), ...Array.from({ length: most === 7 ? 2000 : 0 }, () => noise(3))]
-      assert.equal(await writeAll(handle as unknown as FileHandle, pieces), Buffer.concat(pieces).length)
+      const pieces = [
+        noise(10),
+        Buffer.alloc(0),
+        noise(1),
+        noise(30),
+        ...Array.from({ length: most === 7 ? 2000 : 0 }, () => noise(3)),
+      ]
+      assert.equal(
+        await writeAll(handle as unknown as FileHandle, pieces),
+        Buffer.concat(pieces).length,
+      )
       assert.ok(Buffer.concat(taken).equals(Buffer.concat(pieces)))
     }
   })
 
   test('a writer that is killed leaves a file that is not listed, and that a sweep takes', async () => {
     const storage = openStorage(`file://${folder}`)
-    const child = spawn(process.execPath, [writer, storage.url, 'create', 'l/id/half', 'forever'], { stdio: 'ignore' })
+    const child = spawn(process.execPath, [writer, storage.url, 'create', 'l/id/half', 'forever'], {
+      stdio: 'ignore',
+    })
     const ended = new Promise((resolve) => child.once('close', resolve))
-    for (let tries = 0; tries < 200 && !(existsSync(join(folder, 'l/id')) && readdirSync(join(folder, 'l/id')).length > 0); tries++) await new Promise((resolve) => setTimeout(resolve, 25))
+    for (
+      let tries = 0;
+      tries < 200 &&
+      !(existsSync(join(folder, 'l/id')) && readdirSync(join(folder, 'l/id')).length > 0);
+      tries++
+    )
+      await new Promise((resolve) => setTimeout(resolve, 25))
     child.kill('SIGKILL')
     await ended
     assert.equal(readdirSync(join(folder, 'l/id')).length, 1)
@@ -148,11 +219,16 @@ describe('a folder as storage', () => {
       writeFileSync(temporary, text)
       return { temporary, text }
     })
-    const won = await Promise.all(sources.map(({ temporary }) => publishWithoutLinks(temporary, file)))
+    const won = await Promise.all(
+      sources.map(({ temporary }) => publishWithoutLinks(temporary, file)),
+    )
     assert.equal(won.filter(Boolean).length, 1)
     const text = sources[won.indexOf(true)]?.text
     assert.equal(readFileSync(file, 'utf8'), text)
-    assert.equal(await publishWithoutLinks(sources[won.indexOf(false)]?.temporary ?? '', file), false)
+    assert.equal(
+      await publishWithoutLinks(sources[won.indexOf(false)]?.temporary ?? '', file),
+      false,
+    )
     assert.equal(readFileSync(file, 'utf8'), text)
     assert.ok(!existsSync(`${file}~taken`))
   })

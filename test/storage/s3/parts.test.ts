@@ -9,7 +9,7 @@ import { inPieces, noise } from '../contract.ts'
 const never = new AbortController().signal
 
 describe('parts', () => {
-  test('10,000 parts hold more than 5 TiB, none over S3\'s 5 GiB, and up to 7 GiB no part is larger than the first', () => {
+  test("10,000 parts hold more than 5 TiB, none over S3's 5 GiB, and up to 7 GiB no part is larger than the first", () => {
     let total = 0
     for (let number = 1; number <= partLimit; number++) {
       const size = partSizeOf(number, 8 << 20)
@@ -21,7 +21,16 @@ describe('parts', () => {
   })
 
   test('whatever the pieces, the parts are full but the last, which is known as such', async () => {
-    for (const [size, piece] of [[0, 10], [1, 10], [99, 10], [100, 10], [101, 10], [300, 100], [300, 7], [305, 1000]] as const) {
+    for (const [size, piece] of [
+      [0, 10],
+      [1, 10],
+      [99, 10],
+      [100, 10],
+      [101, 10],
+      [300, 100],
+      [300, 7],
+      [305, 1000],
+    ] as const) {
       const buffers = new PartBuffers(1000)
       const claim = { held: 0 }
       const bytes = noise(size)
@@ -35,7 +44,10 @@ describe('parts', () => {
         buffers.give(claim, part.buffer)
       }
       assert.ok(Buffer.concat(whole).equals(bytes))
-      assert.deepEqual(seen.map(({ last }) => last), seen.map((_, index) => index === seen.length - 1))
+      assert.deepEqual(
+        seen.map(({ last }) => last),
+        seen.map((_, index) => index === seen.length - 1),
+      )
       assert.ok(seen.slice(0, -1).every(({ length }) => length === 100))
       assert.equal(seen.length, Math.max(1, Math.ceil(size / 100)))
       assert.equal(claim.held, 0)
@@ -46,21 +58,39 @@ describe('parts', () => {
     const buffers = new PartBuffers(1000)
     const claim = { held: 0 }
     const sizes: number[] = []
-    for await (const part of fillParts(inPieces(noise(1000 + 2000 + 4 * 3 + 1)), buffers, claim, 1, never)) {
+    for await (const part of fillParts(
+      inPieces(noise(1000 + 2000 + 4 * 3 + 1)),
+      buffers,
+      claim,
+      1,
+      never,
+    )) {
       sizes.push(part.body.length)
       buffers.give(claim, part.buffer)
     }
-    assert.deepEqual(sizes, [...Array<number>(1000).fill(1), ...Array<number>(1000).fill(2), 4, 4, 4, 1])
+    assert.deepEqual(sizes, [
+      ...Array<number>(1000).fill(1),
+      ...Array<number>(1000).fill(2),
+      4,
+      4,
+      4,
+      1,
+    ])
   })
 
   test('a source that fails gives its buffer back', async () => {
     const buffers = new PartBuffers(100)
     const claim = { held: 0 }
-    const source = Readable.from((function* () {
-      yield Buffer.from('abc')
-      throw new Error('broken')
-    })())
-    await assert.rejects(async () => { for await (const part of fillParts(source, buffers, claim, 100, never)) assert.fail(`part ${part.number}`) }, /broken/)
+    const source = Readable.from(
+      (function* () {
+        yield Buffer.from('abc')
+        throw new Error('broken')
+      })(),
+    )
+    await assert.rejects(async () => {
+      for await (const part of fillParts(source, buffers, claim, 100, never))
+        assert.fail(`part ${part.number}`)
+    }, /broken/)
     assert.equal(claim.held, 0)
   })
 })
@@ -69,7 +99,11 @@ describe('part buffers', () => {
   test('stay within the budget, and are used again', async () => {
     const buffers = new PartBuffers(300)
     const claim = { held: 0 }
-    const taken = [await buffers.take(claim, 100, never), await buffers.take(claim, 100, never), await buffers.take(claim, 100, never)]
+    const taken = [
+      await buffers.take(claim, 100, never),
+      await buffers.take(claim, 100, never),
+      await buffers.take(claim, 100, never),
+    ]
     let fourth: Buffer | undefined
     const waiting = buffers.take(claim, 100, never).then((buffer) => (fourth = buffer))
     await new Promise((resolve) => setImmediate(resolve))

@@ -35,7 +35,10 @@ describe('S3 that can not be used', () => {
       assert.equal(error.code, code)
       assert.match(error.message, says)
       assert.ok(error.hint.length > 20)
-      assert.ok(!`${error.message}${error.hint}`.includes(server.env.AWS_SECRET_ACCESS_KEY) || server.kind === 'stand-in')
+      assert.ok(
+        !`${error.message}${error.hint}`.includes(server.env.AWS_SECRET_ACCESS_KEY) ||
+          server.kind === 'stand-in',
+      )
       return true
     })
     assert.ok(Date.now() - start < 10_000, `${Date.now() - start} ms`)
@@ -45,38 +48,75 @@ describe('S3 that can not be used', () => {
   test('no such bucket: named', async () => {
     await probes(server.url('p', 'nobucket'), 'storage-bucket-missing', /nobucket/)
     const storage = openStorage(server.url('p', 'nobucket'))
-    await assert.rejects(storage.read('a/b'), (error) => error instanceof UserError && error.code === 'storage-bucket-missing')
-    await assert.rejects(async () => { for await (const object of storage.list('')) assert.ok(object) }, (error) => error instanceof UserError && error.code === 'storage-bucket-missing')
+    await assert.rejects(
+      storage.read('a/b'),
+      (error) => error instanceof UserError && error.code === 'storage-bucket-missing',
+    )
+    await assert.rejects(
+      async () => {
+        for await (const object of storage.list('')) assert.ok(object)
+      },
+      (error) => error instanceof UserError && error.code === 'storage-bucket-missing',
+    )
     await storage.close()
   })
 
-  test('a wrong secret, and a key id that nobody has', { skip: !real && 'the stand-in takes any' }, async () => {
-    process.env.AWS_SECRET_ACCESS_KEY = 'wrong'
-    await probes(server.url('p'), 'storage-credentials-refused', /SignatureDoesNotMatch/)
-    process.env.AWS_ACCESS_KEY_ID = 'nobody'
-    await probes(server.url('p'), 'storage-credentials-refused', /InvalidAccessKeyId|UserNotFound/)
-    Object.assign(process.env, server.env)
-  })
+  test(
+    'a wrong secret, and a key id that nobody has',
+    { skip: !real && 'the stand-in takes any' },
+    async () => {
+      process.env.AWS_SECRET_ACCESS_KEY = 'wrong'
+      await probes(server.url('p'), 'storage-credentials-refused', /SignatureDoesNotMatch/)
+      process.env.AWS_ACCESS_KEY_ID = 'nobody'
+      await probes(
+        server.url('p'),
+        'storage-credentials-refused',
+        /InvalidAccessKeyId|UserNotFound/,
+      )
+      Object.assign(process.env, server.env)
+    },
+  )
 
   test('no credentials anywhere', async () => {
     const before = { ...process.env }
-    for (const name of Object.keys(process.env)) if (name.startsWith('AWS_')) delete process.env[name]
+    for (const name of Object.keys(process.env))
+      if (name.startsWith('AWS_')) delete process.env[name]
     process.env.AWS_EC2_METADATA_DISABLED = 'true'
     process.env.AWS_SHARED_CREDENTIALS_FILE = process.env.AWS_CONFIG_FILE = '/dev/null'
     try {
       const storage = openStorage(server.url('p'))
-      await assert.rejects(storage.probe(), (error) => error instanceof UserError && error.code === 'storage-credentials-missing' && /AWS_ACCESS_KEY_ID/.test(error.hint) && /OIDC/.test(error.hint))
+      await assert.rejects(
+        storage.probe(),
+        (error) =>
+          error instanceof UserError &&
+          error.code === 'storage-credentials-missing' &&
+          /AWS_ACCESS_KEY_ID/.test(error.hint) &&
+          /OIDC/.test(error.hint),
+      )
       await storage.close()
     } finally {
-      for (const name of ['AWS_EC2_METADATA_DISABLED', 'AWS_SHARED_CREDENTIALS_FILE', 'AWS_CONFIG_FILE']) delete process.env[name]
+      for (const name of [
+        'AWS_EC2_METADATA_DISABLED',
+        'AWS_SHARED_CREDENTIALS_FILE',
+        'AWS_CONFIG_FILE',
+      ])
+        delete process.env[name]
       Object.assign(process.env, before)
     }
   })
 
   test('nothing listens there, no such host, nothing answers: named, within seconds', async () => {
     const dead = await freePort()
-    await probes(`s3://backups/p?endpoint=http://127.0.0.1:${dead}`, 'storage-unreachable', new RegExp(`127\\.0\\.0\\.1:${dead}.*ECONNREFUSED`))
-    await probes('s3://backups/p?endpoint=http://no-such-host.invalid', 'storage-unreachable', /no-such-host\.invalid/)
+    await probes(
+      `s3://backups/p?endpoint=http://127.0.0.1:${dead}`,
+      'storage-unreachable',
+      new RegExp(`127\\.0\\.0\\.1:${dead}.*ECONNREFUSED`),
+    )
+    await probes(
+      's3://backups/p?endpoint=http://no-such-host.invalid',
+      'storage-unreachable',
+      /no-such-host\.invalid/,
+    )
   })
 
   test('something listens that is no S3 server', async () => {
@@ -84,23 +124,48 @@ describe('S3 that can not be used', () => {
     const other = createServer((socket) => {
       sockets.add(socket)
       socket.on('error', () => {})
-      socket.end('HTTP/1.1 404 Not Found\r\ncontent-type: text/html\r\ncontent-length: 9\r\n\r\nnot here\n')
+      socket.end(
+        'HTTP/1.1 404 Not Found\r\ncontent-type: text/html\r\ncontent-length: 9\r\n\r\nnot here\n',
+      )
     })
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
     const address = other.address()
     assert.ok(address !== null && typeof address === 'object')
-    await probes(`s3://backups/p?endpoint=http://127.0.0.1:${address.port}`, 'storage-refused', /404/)
+    await probes(
+      `s3://backups/p?endpoint=http://127.0.0.1:${address.port}`,
+      'storage-refused',
+      /404/,
+    )
     // Without TLS where TLS was asked for.
-    await probes(`s3://backups/p?endpoint=https://127.0.0.1:${address.port}`, 'storage-tls-untrusted', /127\.0\.0\.1/)
+    await probes(
+      `s3://backups/p?endpoint=https://127.0.0.1:${address.port}`,
+      'storage-tls-untrusted',
+      /127\.0\.0\.1/,
+    )
     for (const socket of sockets) socket.destroy()
     await new Promise((resolve) => other.close(resolve))
   })
 
   test('a bucket in another region', async () => {
     const proxy = await startFaultyProxy(server.port)
-    proxy.rules.push({ method: 'PUT', url: /./, times: 1, fault: { kind: 'answer', status: 301, body: '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>PermanentRedirect</Code><Message>elsewhere</Message><Region>eu-central-1</Region></Error>' } })
+    proxy.rules.push({
+      method: 'PUT',
+      url: /./,
+      times: 1,
+      fault: {
+        kind: 'answer',
+        status: 301,
+        body: '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>PermanentRedirect</Code><Message>elsewhere</Message><Region>eu-central-1</Region></Error>',
+      },
+    })
     const storage = openStorage(`s3://backups/p?endpoint=${proxy.endpoint}`)
-    await assert.rejects(storage.probe(), (error) => error instanceof UserError && error.code === 'storage-region-wrong' && /region=eu-central-1/.test(error.hint))
+    await assert.rejects(
+      storage.probe(),
+      (error) =>
+        error instanceof UserError &&
+        error.code === 'storage-region-wrong' &&
+        /region=eu-central-1/.test(error.hint),
+    )
     await storage.close()
     await proxy.stop()
   })
@@ -116,7 +181,10 @@ describe('S3 that can not be used', () => {
       stopped ??= own.stop()
     })
     source.pause()
-    await assert.rejects(storage.create('object', source), (error) => error instanceof UserError && /unreachable|unavailable/.test(error.code))
+    await assert.rejects(
+      storage.create('object', source),
+      (error) => error instanceof UserError && /unreachable|unavailable/.test(error.code),
+    )
     await stopped
     await storage.close()
     Object.assign(process.env, server.env)
@@ -124,52 +192,100 @@ describe('S3 that can not be used', () => {
 })
 
 describe('S3 through a proxy', () => {
-  test('HTTP_PROXY is honoured when it is given, and NO_PROXY', { skip: !real && 'the stand-in takes the host name for a bucket' }, async (t) => {
-    const server = await startS3(['backups'])
-    t.after(() => server.stop())
-    Object.assign(process.env, server.env)
-    const proxy = await startFaultyProxy(server.port)
-    t.after(() => proxy.stop())
-    const url = `s3://backups/p?endpoint=http://store.invalid:${server.port}`
-    const storage = openStorage(url, { env: { HTTP_PROXY: proxy.endpoint } })
-    t.after(() => storage.close())
-    await storage.create('object', inPieces(Buffer.from('text')))
-    assert.ok(proxy.seen.length > 0)
-    assert.ok(proxy.seen.every((line) => line.includes(`http://store.invalid:${server.port}/`)), proxy.seen[0])
-    // In the clear, and not on this machine alone: the body is signed.
-    assert.match(String(proxy.headers.find((headers) => headers['content-length'] === '4')?.['x-amz-content-sha256']), /^[0-9a-f]{64}$/)
-    const behind = openStorage(server.url('p'), { env: { HTTP_PROXY: proxy.endpoint } })
-    t.after(() => behind.close())
-    proxy.headers.length = 0
-    await behind.create('other', inPieces(Buffer.from('text'))) // 127.0.0.1 as the proxy sees it
-    assert.match(String(proxy.headers.find((headers) => headers['content-length'] === '4')?.['x-amz-content-sha256']), /^[0-9a-f]{64}$/)
-    const direct = openStorage(server.url('p'), { env: { HTTP_PROXY: proxy.endpoint, NO_PROXY: '127.0.0.1' } })
-    t.after(() => direct.close())
-    const before = proxy.seen.length
-    assert.equal(await direct.size('object'), 4)
-    assert.equal(proxy.seen.length, before)
-  })
+  test(
+    'HTTP_PROXY is honoured when it is given, and NO_PROXY',
+    { skip: !real && 'the stand-in takes the host name for a bucket' },
+    async (t) => {
+      const server = await startS3(['backups'])
+      t.after(() => server.stop())
+      Object.assign(process.env, server.env)
+      const proxy = await startFaultyProxy(server.port)
+      t.after(() => proxy.stop())
+      const url = `s3://backups/p?endpoint=http://store.invalid:${server.port}`
+      const storage = openStorage(url, { env: { HTTP_PROXY: proxy.endpoint } })
+      t.after(() => storage.close())
+      await storage.create('object', inPieces(Buffer.from('text')))
+      assert.ok(proxy.seen.length > 0)
+      assert.ok(
+        proxy.seen.every((line) => line.includes(`http://store.invalid:${server.port}/`)),
+        proxy.seen[0],
+      )
+      // In the clear, and not on this machine alone: the body is signed.
+      assert.match(
+        String(
+          proxy.headers.find((headers) => headers['content-length'] === '4')?.[
+            'x-amz-content-sha256'
+          ],
+        ),
+        /^[0-9a-f]{64}$/,
+      )
+      const behind = openStorage(server.url('p'), { env: { HTTP_PROXY: proxy.endpoint } })
+      t.after(() => behind.close())
+      proxy.headers.length = 0
+      await behind.create('other', inPieces(Buffer.from('text'))) // 127.0.0.1 as the proxy sees it
+      assert.match(
+        String(
+          proxy.headers.find((headers) => headers['content-length'] === '4')?.[
+            'x-amz-content-sha256'
+          ],
+        ),
+        /^[0-9a-f]{64}$/,
+      )
+      const direct = openStorage(server.url('p'), {
+        env: { HTTP_PROXY: proxy.endpoint, NO_PROXY: '127.0.0.1' },
+      })
+      t.after(() => direct.close())
+      const before = proxy.seen.length
+      assert.equal(await direct.size('object'), 4)
+      assert.equal(proxy.seen.length, before)
+    },
+  )
 })
 
 describe('S3 over TLS', () => {
-  test('large and small objects go and come; a certificate that nobody vouches for is refused', { skip: kind !== 'versitygw' && 'takes a server with TLS' }, async (t) => {
-    const folder = mkdtempSync(join(tmpdir(), 'holdfast-tls-'))
-    t.after(() => rmSync(folder, { recursive: true }))
-    const tls = { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem') }
-    const made = spawnSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', tls.key, '-out', tls.cert, '-days', '2', '-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'])
-    if (made.status !== 0) return t.skip('no openssl')
-    const server = await startS3(['backups'], findS3Server(), tls)
-    t.after(() => server.stop())
-    const writer = fileURLToPath(new URL('../storage-process.ts', import.meta.url))
-    const ask = async (env: Record<string, string>, ...args: string[]): Promise<string> => {
-      const child = spawn(process.execPath, [writer, server.url('p'), ...args], { env: { ...process.env, ...server.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] })
-      return String(await buffer(child.stdout)).trim()
-    }
-    const trusted = { NODE_EXTRA_CA_CERTS: tls.cert }
-    assert.equal(await ask(trusted, 'probe'), 'ended well')
-    assert.equal(await ask(trusted, 'create', 'small', '1000'), 'ended well')
-    assert.equal(await ask(trusted, 'create', 'large', String(20 << 20)), 'ended well')
-    assert.equal(await ask(trusted, 'read', 'large'), 'ended well')
-    assert.match(await ask({}, 'probe'), /^storage-tls-untrusted /)
-  })
+  test(
+    'large and small objects go and come; a certificate that nobody vouches for is refused',
+    { skip: kind !== 'versitygw' && 'takes a server with TLS' },
+    async (t) => {
+      const folder = mkdtempSync(join(tmpdir(), 'holdfast-tls-'))
+      t.after(() => rmSync(folder, { recursive: true }))
+      const tls = { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem') }
+      const made = spawnSync('openssl', [
+        'req',
+        '-x509',
+        '-newkey',
+        'ec',
+        '-pkeyopt',
+        'ec_paramgen_curve:P-256',
+        '-nodes',
+        '-keyout',
+        tls.key,
+        '-out',
+        tls.cert,
+        '-days',
+        '2',
+        '-subj',
+        '/CN=127.0.0.1',
+        '-addext',
+        'subjectAltName=IP:127.0.0.1',
+      ])
+      if (made.status !== 0) return t.skip('no openssl')
+      const server = await startS3(['backups'], findS3Server(), tls)
+      t.after(() => server.stop())
+      const writer = fileURLToPath(new URL('../storage-process.ts', import.meta.url))
+      const ask = async (env: Record<string, string>, ...args: string[]): Promise<string> => {
+        const child = spawn(process.execPath, [writer, server.url('p'), ...args], {
+          env: { ...process.env, ...server.env, ...env },
+          stdio: ['ignore', 'pipe', 'inherit'],
+        })
+        return String(await buffer(child.stdout)).trim()
+      }
+      const trusted = { NODE_EXTRA_CA_CERTS: tls.cert }
+      assert.equal(await ask(trusted, 'probe'), 'ended well')
+      assert.equal(await ask(trusted, 'create', 'small', '1000'), 'ended well')
+      assert.equal(await ask(trusted, 'create', 'large', String(20 << 20)), 'ended well')
+      assert.equal(await ask(trusted, 'read', 'large'), 'ended well')
+      assert.match(await ask({}, 'probe'), /^storage-tls-untrusted /)
+    },
+  )
 })
