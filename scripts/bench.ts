@@ -1,6 +1,7 @@
 /**
- * Measures this project beside what people use instead, on a database of its own making: `npm run bench -- --help`. Writes
- * docs/benchmarks.md whole, from this run's figures and those of earlier ones. Leaves nothing else behind, also when it is stopped.
+ * Measures this project beside what people use instead, on a database of its own making: `npm run
+ * bench -- --help`. Writes docs/benchmarks.md whole, from this run's figures and those of earlier
+ * ones. Leaves nothing else behind, also when it is stopped.
  */
 import { existsSync, writeFileSync } from 'node:fs'
 import { delimiter, isAbsolute, join } from 'node:path'

@@ -1,8 +1,10 @@
 /**
- * Makes dist/, the one bundle that all actions run from: `npm run build`, or `npm run build -- --out DIR` to compare.
+ * Makes dist/, the one bundle that all actions run from: `npm run build`, or `npm run build --
+ * --out DIR` to compare.
  *
- * The same source and lock give the same bytes, in whatever folder. What is built is tried in a folder that has nothing but
- * dist/ and actions/, as on a runner, before it replaces what was there.
+ * The same source and lock give the same bytes, in whatever folder. What is built is tried in a
+ * folder that has nothing but dist/ and actions/, as on a runner, before it replaces what was
+ * there.
  */
 import { spawnSync } from 'node:child_process'
 import {
@@ -79,7 +81,10 @@ async function shrink(dist: string): Promise<void> {
   }
 }
 
-/** Runs each action once without any input: it has to say in our own words what is missing, and its post step has to find nothing to do. */
+/**
+ * Runs each action once without any input: it has to say in our own words what is missing, and its
+ * post step has to find nothing to do.
+ */
 function tryActions(folder: string): string[] {
   cpSync(join(root, 'actions'), join(folder, 'actions'), { recursive: true })
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}\n')
@@ -107,7 +112,10 @@ function tryActions(folder: string): string[] {
     })
 }
 
-/** The command line has to show its help without anything around it, and to say in our own words what is wrong with it. */
+/**
+ * The command line has to show its help without anything around it, and to say in our own words
+ * what is wrong with it.
+ */
 function tryCommandLine(dist: string, folder: string): string[] {
   const runs: [string[], number, RegExp][] = [
     [['--help'], 0, /restore/],

@@ -4,12 +4,15 @@ import { join } from 'node:path'
 /** Bytes. What every run of an action downloads with the repository. */
 const limit = 4_000_000
 
-/** Where `eval("require")` may stand: pg asks for its native driver only when a program reads `pg.native`, and we never do. */
+/**
+ * Where `eval("require")` may stand: pg asks for its native driver only when a program reads
+ * `pg.native`, and we never do.
+ */
 const knownEvals = [/^eval\("require"\)\("pg-native"\)/]
 
 /**
- * dist/cli.js, whole. It looks at Node's version before anything is imported: an older one could not even read the bundle (zstd
- * in node:zlib), and would say so in words that help nobody.
+ * dist/cli.js, whole. It looks at Node's version before anything is imported: an older one could
+ * not even read the bundle (zstd in node:zlib), and would say so in words that help nobody.
  */
 export const cliScript = `#!/usr/bin/env node
 if (Number.parseInt(process.versions.node, 10) < 24) {
@@ -21,8 +24,9 @@ await cli(process.argv.slice(2), process.env)
 `
 
 /**
- * What would break a bundle on a runner although the bundler was content with it, as sentences; none when all is well.
- * ncc exits 0 when a module is missing, and leaves `eval("require")` where a package hides a require from bundlers.
+ * What would break a bundle on a runner although the bundler was content with it, as sentences;
+ * none when all is well. ncc exits 0 when a module is missing, and leaves `eval("require")` where a
+ * package hides a require from bundlers.
  */
 export function checkBundle(dist: string): string[] {
   const names = readdirSync(dist).sort()

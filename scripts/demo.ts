@@ -1,7 +1,8 @@
 /**
- * The main job on real input, in one command: `npm run demo`. Backs a live database up, proves the backup, rehearses two
- * migrations, loses a table and gets it back; all through the committed bundle, as a runner would run it. Exits 1 as soon as
- * anything is not as it should be, and leaves nothing behind, also when it is stopped.
+ * The main job on real input, in one command: `npm run demo`. Backs a live database up, proves the
+ * backup, rehearses two migrations, loses a table and gets it back; all through the committed
+ * bundle, as a runner would run it. Exits 1 as soon as anything is not as it should be, and leaves
+ * nothing behind, also when it is stopped.
  */
 import { generateIdentity, identityToRecipient } from 'age-encryption'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -274,7 +275,10 @@ function migration(workspace: string, file: string, sql: string): string {
   return `psql -X -q -v ON_ERROR_STOP=1 --single-transaction -f ${file}`
 }
 
-/** What must be the same before and after: all rows by their count, all of cities by its content, and what hangs on it. */
+/**
+ * What must be the same before and after: all rows by their count, all of cities by its content,
+ * and what hangs on it.
+ */
 async function contents({
   query,
 }: Stage): Promise<
@@ -303,7 +307,10 @@ function same(before: object, after: object): boolean {
   return JSON.stringify(before) === JSON.stringify(after)
 }
 
-/** How many archives a destination has; 0 unless it has a manifest and each archive begins as an age file does. */
+/**
+ * How many archives a destination has; 0 unless it has a manifest and each archive begins as an age
+ * file does.
+ */
 function encryptedFiles(root: string): number {
   // the stand-in adds to each name
   const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).map((file) => ({

@@ -1,4 +1,5 @@
-// Where PostgreSQL's server and client programs are on this machine. Plain JavaScript: run.mjs needs it before Node 24 is there.
+// Where PostgreSQL's server and client programs are on this machine. Plain JavaScript: run.mjs
+// needs it before Node 24 is there.
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
@@ -14,8 +15,9 @@ const places = [
 ]
 
 /**
- * Every PostgreSQL major that has all its programs here, newest first; of one major the first folder found, those named
- * in HOLDFAST_TEST_BINDIRS before the usual ones before PATH. Below 15 is left out: we do not support it.
+ * Every PostgreSQL major that has all its programs here, newest first; of one major the first
+ * folder found, those named in HOLDFAST_TEST_BINDIRS before the usual ones before PATH. Below 15 is
+ * left out: we do not support it.
  *
  * @param {Record<string, string | undefined>} env
  * @returns {{ major: number, version: string, bindir: string }[]}

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
-// The way in from a fresh clone: `node scripts/run.mjs demo|bench|test|test:runner|build|lint|prepare [arguments]`, on any Node from 20 on.
-// Puts the dependencies in, finds Node 24 and PostgreSQL, then runs the script of that name with that Node first on PATH.
-// `prepare` does no more than that.
+// The way in from a fresh clone: `node scripts/run.mjs
+// demo|bench|test|test:runner|build|lint|prepare [arguments]`, on any Node from 20 on. Puts the
+// dependencies in, finds Node 24 and PostgreSQL, then runs the script of that name with that Node
+// first on PATH. `prepare` does no more than that.
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { constants } from 'node:os'

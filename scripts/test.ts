@@ -1,11 +1,13 @@
 /**
- * Runs the tests against real servers: one throwaway cluster for each PostgreSQL major on this machine.
+ * Runs the tests against real servers: one throwaway cluster for each PostgreSQL major on this
+ * machine.
  *
  *   npm test                                  everything but test/runner
  *   npm run test:runner                       test/runner: the project's workflows under a runner that is not ours
  *   npm test -- test/core/backup.test.ts --test-name-pattern=flipped
  *
- * The exit code is that of the tests. Whatever this machine could not show is said at the start and again at the end.
+ * The exit code is that of the tests. Whatever this machine could not show is said at the start and
+ * again at the end.
  */
 import { spawn } from 'node:child_process'
 import { globSync } from 'node:fs'

@@ -1,8 +1,9 @@
 /**
  * A failure that the person who runs an action can cause or mend.
  *
- * It is shown without a stack: `message` says what happened and where, `hint` gives the likely cause and what to
- * type. Everything that is not a UserError is our bug, and keeps its stack. No secret may stand in any of them.
+ * It is shown without a stack: `message` says what happened and where, `hint` gives the likely
+ * cause and what to type. Everything that is not a UserError is our bug, and keeps its stack. No
+ * secret may stand in any of them.
  */
 export class UserError extends Error {
   override name = 'UserError'
@@ -18,7 +19,10 @@ export class UserError extends Error {
   }
 }
 
-/** The work was stopped from outside (SIGINT, SIGTERM, a cancelled job): nothing is wrong, nothing was finished. */
+/**
+ * The work was stopped from outside (SIGINT, SIGTERM, a cancelled job): nothing is wrong, nothing
+ * was finished.
+ */
 export class Cancelled extends Error {
   override name = 'Cancelled'
   constructor(message = 'The run was cancelled.') {

@@ -1,4 +1,7 @@
-/** One run of one contestant: everything put in order, run and measured, and what came of it looked at. */
+/**
+ * One run of one contestant: everything put in order, run and measured, and what came of it looked
+ * at.
+ */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { accessSync, constants, readFileSync, rmSync, statSync } from 'node:fs'
 import { globSync } from 'node:fs'
@@ -43,7 +46,9 @@ function isProgram(file: string): boolean {
   }
 }
 
-/** Where a backup contestant's product is kept: a folder, and a prefix of the S3 server's bucket. */
+/**
+ * Where a backup contestant's product is kept: a folder, and a prefix of the S3 server's bucket.
+ */
 export const product = (
   place: Place,
   name: string,
@@ -53,7 +58,10 @@ export const product = (
   s3Folder: place.s3Folder(`products/${name}`),
 })
 
-/** Runs a backup once, in place of what the contestant stored before. Throws with the last line of what it said if it fails. */
+/**
+ * Runs a backup once, in place of what the contestant stored before. Throws with the last line of
+ * what it said if it fails.
+ */
 export async function runBackup(contestant: Contestant, contest: Contest): Promise<Run> {
   const { place } = contest
   const kept = product(place, contestant.name)
@@ -70,7 +78,10 @@ export async function runBackup(contestant: Contestant, contest: Contest): Promi
   return { ...run, stored }
 }
 
-/** Runs a restore once, into a new database, and throws unless every row, index and constraint is there. */
+/**
+ * Runs a restore once, into a new database, and throws unless every row, index and constraint is
+ * there.
+ */
 export async function runRestore(contestant: Contestant, contest: Contest): Promise<Run> {
   const {
     place: { target, folder, s3Folder },
@@ -209,7 +220,8 @@ async function timed(
   const { place, signal } = contest
   const temp = place.folder('temp')
   if (contestant.before !== undefined) await shell(contestant.before, env, signal)
-  // What others have written is on the disk before the clock starts, so that nobody waits for another's pages.
+  // What others have written is on the disk before the clock starts, so that nobody waits for
+  // another's pages.
   for (const server of [place.source, place.target]) await server.query('postgres', 'CHECKPOINT')
   spawnSync('sync')
   const servers = [place.source.pid, place.target.pid, place.s3.pid]
@@ -298,7 +310,8 @@ async function act(
       RUNNER_TEMP: place.folder('temp'),
     },
   })
-  // a verify that finds any difference ends with 1; one of a backup without a fingerprint ends well when it has restored
+  // a verify that finds any difference ends with 1; one of a backup without a fingerprint ends well
+  // when it has restored
   if (run.code !== 0) throw new Error(why(run.log) || `It ended with ${run.code}.`)
   return run.ms
 }

@@ -1,4 +1,7 @@
-/** Who takes part: each a shell command over the variables that `rounds.ts` sets, or one of our actions. Adding one is an entry. */
+/**
+ * Who takes part: each a shell command over the variables that `rounds.ts` sets, or one of our
+ * actions. Adding one is an entry.
+ */
 import type { Outcome } from './results.ts'
 
 export interface Contestant extends Pick<Outcome, 'name' | 'title' | 'kind' | 'note'> {

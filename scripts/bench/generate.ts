@@ -1,4 +1,7 @@
-/** The bench's database, made by SQL in the server from a seed: the same seed and size give the same rows everywhere. */
+/**
+ * The bench's database, made by SQL in the server from a seed: the same seed and size give the same
+ * rows everywhere.
+ */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -15,7 +18,10 @@ export interface Rows {
   lookup_rows: number
 }
 
-/** Bytes on disk that a row of each table takes with its share of pages and TOAST, as seen on PostgreSQL 18. */
+/**
+ * Bytes on disk that a row of each table takes with its share of pages and TOAST, as seen on
+ * PostgreSQL 18.
+ */
 const bytesOf = {
   accounts: 231,
   events: 859,
@@ -26,7 +32,10 @@ const bytesOf = {
 }
 const lookups = 300
 
-/** How many rows make tables of about so many bytes on disk: half of it `events`, 7 % in 300 small tables. */
+/**
+ * How many rows make tables of about so many bytes on disk: half of it `events`, 7 % in 300 small
+ * tables.
+ */
 export function rowsFor(bytes: number): Rows {
   const rows = (share: number, each: number): number =>
     Math.max(10, Math.round((bytes * share) / each))
@@ -43,7 +52,10 @@ export function rowsFor(bytes: number): Rows {
   }
 }
 
-/** Fills the empty database that `env` (PG*) leads to, then indexes, keys, VACUUM ANALYZE. Two sessions at a time: about 20 seconds a gigabyte and core. */
+/**
+ * Fills the empty database that `env` (PG*) leads to, then indexes, keys, VACUUM ANALYZE. Two
+ * sessions at a time: about 20 seconds a gigabyte and core.
+ */
 export async function generate(
   psql: string,
   env: NodeJS.ProcessEnv,

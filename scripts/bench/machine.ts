@@ -24,7 +24,8 @@ export function describeMachine(path: string): Machine {
     const version = /v?\d+\.\d[\w.+-]*/.exec(line ?? '')?.[0]
     return status === 0 && version !== undefined ? [{ name, version }] : []
   })
-  // Built by Go from its module, it does not know its own version; the build information in it does.
+  // Built by Go from its module, it does not know its own version; the build information in it
+  // does.
   const built = spawnSync('sh', ['-c', 'go version -m "$(command -v versitygw)"'], {
     env: { ...process.env, PATH: path },
     encoding: 'utf8',

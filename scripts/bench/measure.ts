@@ -4,12 +4,18 @@ import { join } from 'node:path'
 
 /** Milliseconds between two looks at memory, and between two looks at a folder. */
 const lookEvery = { memory: 100, disk: 400 }
-/** USER_HZ: the unit of times in /proc, which Linux fixes at a hundredth of a second on all its usual platforms. */
+/**
+ * USER_HZ: the unit of times in /proc, which Linux fixes at a hundredth of a second on all its
+ * usual platforms.
+ */
 const millisecondsPerTick = 10
 const pageBytes = 4096
 
 export interface Peaks {
-  /** Sum of the resident memory of all processes of the tree, at its peak; pages that processes share count in each. */
+  /**
+   * Sum of the resident memory of all processes of the tree, at its peak; pages that processes
+   * share count in each.
+   */
   treeMemory: number
   /** The peak of the first process alone, as the kernel keeps it (VmHWM). */
   ownMemory: number
@@ -45,13 +51,18 @@ export function watch(pid: number, folder: string): { stop(): Peaks } {
   }
 }
 
-/** Milliseconds of CPU (user and system) that children of this very process used, with theirs, once they have ended. */
+/**
+ * Milliseconds of CPU (user and system) that children of this very process used, with theirs, once
+ * they have ended.
+ */
 export function cpuOfEndedChildren(): number {
   const fields = statFields('self')
   return (Number(fields[13]) + Number(fields[14])) * millisecondsPerTick
 }
 
-/** Milliseconds of CPU of living processes, what they started, and those of theirs that have ended. */
+/**
+ * Milliseconds of CPU of living processes, what they started, and those of theirs that have ended.
+ */
 export function cpuOf(pids: readonly number[]): number {
   const ticks = pids.flatMap(tree).reduce(
     (sum, pid) =>

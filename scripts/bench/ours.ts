@@ -1,4 +1,7 @@
-/** Runs one of our actions as a runner would, from the committed dist/, and says which process it is. */
+/**
+ * Runs one of our actions as a runner would, from the committed dist/, and says which process it
+ * is.
+ */
 import type { ChildProcess } from 'node:child_process'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { type ActionRun, runAction } from '../../test/support/mini-runner.ts'
@@ -17,7 +20,10 @@ export interface Call {
   onStart?: (child: ChildProcess) => void
 }
 
-/** Its exit code, what it said, what it gave out. When the signal fires, it is cancelled as a runner would. */
+/**
+ * Its exit code, what it said, what it gave out. When the signal fires, it is cancelled as a runner
+ * would.
+ */
 export async function call({
   name,
   inputs,
@@ -41,7 +47,8 @@ export async function call({
   subscribe('child_process', onChild)
   signal.addEventListener('abort', onAbort)
   try {
-    // By the environment and not as inputs: an older action.yml does not know all of them, and then they mean nothing.
+    // By the environment and not as inputs: an older action.yml does not know all of them, and then
+    // they mean nothing.
     const variables = Object.fromEntries(
       Object.entries(inputs).map(([input, value]) => [`INPUT_${input.toUpperCase()}`, value]),
     )

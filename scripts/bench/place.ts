@@ -1,6 +1,7 @@
 /**
- * Where the bench runs: a server with the database, a server to restore to, an S3 server, and folders; all of them ours, on the
- * loopback interface only, in one temporary folder that goes when it closes.
+ * Where the bench runs: a server with the database, a server to restore to, an S3 server, and
+ * folders; all of them ours, on the loopback interface only, in one temporary folder that goes when
+ * it closes.
  */
 import { generateIdentity, identityToRecipient } from 'age-encryption'
 import { randomBytes } from 'node:crypto'
@@ -25,8 +26,8 @@ import { quietWork } from '../../test/support/start-servers.ts'
 import { findPostgres } from '../postgres-programs.mjs'
 
 /**
- * The source's settings: those of a fresh PostgreSQL, since a cluster of ours would start with a scratch server's; but no autovacuum,
- * which would come when it likes.
+ * The source's settings: those of a fresh PostgreSQL, since a cluster of ours would start with a
+ * scratch server's; but no autovacuum, which would come when it likes.
  */
 const sourceSettings = {
   fsync: 'on',
@@ -175,7 +176,10 @@ async function describe({ connection }: Cluster): Promise<Server> {
   }
 }
 
-/** The source with its indexes, the copy, one backup of each contestant, and the floor's files, which are not compressed. */
+/**
+ * The source with its indexes, the copy, one backup of each contestant, and the floor's files,
+ * which are not compressed.
+ */
 function requireRoom(bytes: number): void {
   const { bavail, bsize } = statfsSync(tmpdir())
   const needed = bytes * 6 + 3e9

@@ -82,7 +82,10 @@ export function writeResults(file: string, results: Results): void {
   writeFileSync(file, `${JSON.stringify(results, null, 1)}\n`)
 }
 
-/** Older results with newer ones: a size's newer part replaces the older, and what was not run this time is kept. Of another machine nothing is kept. */
+/**
+ * Older results with newer ones: a size's newer part replaces the older, and what was not run this
+ * time is kept. Of another machine nothing is kept.
+ */
 export function merge(older: Results | undefined, newer: Results): Results {
   if (older === undefined || machineKey(older.machine) !== machineKey(newer.machine)) return newer
   const sizes = newer.sizes.map((size) => {
@@ -116,7 +119,10 @@ function machineKey({ cpu, cores, memory }: Machine): string {
   return [cpu, cores, memory].join()
 }
 
-/** One figure over all runs; undefined where there was none, and for a contestant of which any run failed. */
+/**
+ * One figure over all runs; undefined where there was none, and for a contestant of which any run
+ * failed.
+ */
 export function figure(outcome: Outcome | undefined, of: keyof Run): Spread | undefined {
   return spread(
     outcome === undefined || outcome.failed !== undefined ? [] : outcome.runs.map((run) => run[of]),

@@ -1,4 +1,7 @@
-/** Every contestant in every round, one after the other, so that what changes with time meets all alike. */
+/**
+ * Every contestant in every round, one after the other, so that what changes with time meets all
+ * alike.
+ */
 import { messageOf } from '../../src/errors.ts'
 import {
   type Contest,
@@ -18,7 +21,10 @@ import type { Outcome, Run, SizeResults } from './results.ts'
 
 type Say = (text: string) => void
 
-/** Generates the database and runs the parts that are asked for; `then` is called with the servers still up. */
+/**
+ * Generates the database and runs the parts that are asked for; `then` is called with the servers
+ * still up.
+ */
 export async function runSize<T>(
   options: Options,
   say: Say,
@@ -93,7 +99,10 @@ async function warm(contest: Contest): Promise<void> {
   if (floor !== undefined) await runBackup(floor, contest)
 }
 
-/** Makes the backups that restores read, where the rounds before have not left one. One that failed fails again, with the same words. */
+/**
+ * Makes the backups that restores read, where the rounds before have not left one. One that failed
+ * fails again, with the same words.
+ */
 function makeProducts(
   contest: Contest,
   made: Set<string>,

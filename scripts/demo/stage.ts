@@ -1,6 +1,7 @@
 /**
- * Where the demo plays: a PostgreSQL server with the sample, an S3 server, and a runner for the actions, all of them ours, on the
- * loopback interface only, in one temporary folder that goes when it closes.
+ * Where the demo plays: a PostgreSQL server with the sample, an S3 server, and a runner for the
+ * actions, all of them ours, on the loopback interface only, in one temporary folder that goes when
+ * it closes.
  */
 import { type ChildProcess, execFileSync } from 'node:child_process'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
@@ -47,7 +48,10 @@ export interface Stage {
   close(): Promise<string[]>
 }
 
-/** Starts everything and loads the sample into `atlas`. When `signal` fires, the action that runs is stopped as a runner would. */
+/**
+ * Starts everything and loads the sample into `atlas`. When `signal` fires, the action that runs is
+ * stopped as a runner would.
+ */
 export async function openStage(signal: AbortSignal): Promise<Stage> {
   const [newest, ...older] = findPostgres(process.env)
   if (newest === undefined)
@@ -184,7 +188,10 @@ function watchChildren(signal: AbortSignal): { close(): void } {
   }
 }
 
-/** As a runner cancels: SIGINT, then with patience SIGTERM, then SIGKILL. The post step after it is let be: it cleans up. */
+/**
+ * As a runner cancels: SIGINT, then with patience SIGTERM, then SIGKILL. The post step after it is
+ * let be: it cleans up.
+ */
 async function stopAction(child: ChildProcess): Promise<void> {
   if (!child.spawnargs.some((argument) => argument.endsWith('/main.js'))) return
   for (const [name, patience] of [

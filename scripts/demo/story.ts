@@ -44,7 +44,10 @@ export class Story {
     )
   }
 
-  /** Holds what was seen against what should be. If it holds, it is among the proven; if not, the demo ends, with the action's log. */
+  /**
+   * Holds what was seen against what should be. If it holds, it is among the proven; if not, the
+   * demo ends, with the action's log.
+   */
   expect(holds: boolean, sentence: string, run?: ActionRun): void {
     if (holds) {
       this.#proven.push(sentence)

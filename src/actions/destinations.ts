@@ -2,7 +2,10 @@ import type { Env } from '../github/inputs/input.ts'
 import { openStorage } from '../storage/open.ts'
 import type { Storage } from '../storage/storage.ts'
 
-/** Opens the storages, has the body use them, closes them however it ends. A wrong URL throws before any is asked for anything. */
+/**
+ * Opens the storages, has the body use them, closes them however it ends. A wrong URL throws before
+ * any is asked for anything.
+ */
 export async function withStorages<T>(
   urls: readonly string[],
   env: Env,

@@ -7,8 +7,9 @@ import { endEarlierStep, startWork } from '../github/work.ts'
 import { withStorages } from './destinations.ts'
 
 /**
- * Runs after every action, whatever became of it: ends and removes what it noted as held and never let go, because it was killed
- * or crashed. A clean-up that fails is a warning: the step itself has had its say.
+ * Runs after every action, whatever became of it: ends and removes what it noted as held and never
+ * let go, because it was killed or crashed. A clean-up that fails is a warning: the step itself has
+ * had its say.
  */
 export async function post(): Promise<void> {
   const held = heldBefore(process.env)

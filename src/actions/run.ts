@@ -23,9 +23,10 @@ export interface Step {
 }
 
 /**
- * Runs one action: masks the secrets before anything else, gives the handler its Work, and is the one place where an error ends. A
- * UserError becomes one line and exit code 1, a cancel the code of its signal, and only what is our own fault shows a stack. The
- * outputs `outcome` and `error-code` are always there.
+ * Runs one action: masks the secrets before anything else, gives the handler its Work, and is the
+ * one place where an error ends. A UserError becomes one line and exit code 1, a cancel the code of
+ * its signal, and only what is our own fault shows a stack. The outputs `outcome` and `error-code`
+ * are always there.
  */
 export async function run(action: string, handler: (step: Step) => Promise<void>): Promise<void> {
   const env: Env = process.env
@@ -75,7 +76,9 @@ export interface StepFailure {
   exitCode: number
 }
 
-/** What was thrown, as a person is told it. `signal` is the one that stopped the work, if one did. */
+/**
+ * What was thrown, as a person is told it. `signal` is the one that stopped the work, if one did.
+ */
 export function failureOf(thrown: unknown, signal: NodeJS.Signals | undefined): StepFailure {
   // children that are stopped, and connections that are cut, fail in many ways; the signal is why
   if (signal || thrown instanceof Cancelled) {
@@ -131,7 +134,10 @@ export function stacks(thrown: unknown): string {
   return thrown.cause === undefined ? own : `${own}\nCaused by: ${stacks(thrown.cause)}`
 }
 
-/** All is done and cleaned up: lets the process end by itself, and ends it if a connection that idles would keep it alive. */
+/**
+ * All is done and cleaned up: lets the process end by itself, and ends it if a connection that
+ * idles would keep it alive.
+ */
 function endSoon(work: Work): void {
   setTimeout(() => {
     work.log.debug(`Still open at the end: ${process.getActiveResourcesInfo().join(', ')}`)

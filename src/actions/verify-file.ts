@@ -7,7 +7,10 @@ import { externalDumpReport, externalDumpVerdict } from '../report/verify/extern
 import { withStorages } from './destinations.ts'
 import type { Step } from './run.ts'
 
-/** Verifies a dump that another tool made. What only a backup of ours can be asked for is refused, not left out in silence. */
+/**
+ * Verifies a dump that another tool made. What only a backup of ours can be asked for is refused,
+ * not left out in silence.
+ */
 export async function verifyFile(
   which: Extract<BackupSelector, { kind: 'file' | 'store' }>,
   inputs: VerifyInputs,

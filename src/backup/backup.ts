@@ -37,11 +37,16 @@ export interface BackupOptions {
   keep?: number
   /** Folders to look in first for PostgreSQL's programs. */
   bindirs: string[]
-  /** Archives that are read side by side, and sessions that read for the fingerprint. At least 1. */
+  /**
+   * Archives that are read side by side, and sessions that read for the fingerprint. At least 1.
+   */
   jobs: number
   /** Tables of this many bytes and more get an archive of their own. */
   largeTable: number
-  /** How closely what the database holds is measured; by `none`, a backup can be proven to restore, and no more. */
+  /**
+   * How closely what the database holds is measured; by `none`, a backup can be proven to restore,
+   * and no more.
+   */
   fingerprint: Depth
   /** Where this run can be seen, for the manifest. */
   runUrl?: string
@@ -55,7 +60,9 @@ export interface BackupResult {
   database: string
   /** For example `17.11`. */
   server: string
-  /** When the snapshot was taken (ISO 8601, UTC): the backup holds all that was committed before. */
+  /**
+   * When the snapshot was taken (ISO 8601, UTC): the backup holds all that was committed before.
+   */
   snapshotAt: string
   /** One a destination: its URL as typed, and the backup's own place there. */
   locations: { url: string; location: string }[]
@@ -84,9 +91,10 @@ export interface BackupResult {
 }
 
 /**
- * Makes a backup: looks whether it can be made at all; holds one consistent of the database still; streams a fleet of dumps to every
- * destination while the same moment is measured; writes the manifest, and with that the backup exists; then, and only then, removes
- * what retention lets go. Whatever fails before the manifest leaves nothing behind.
+ * Makes a backup: looks whether it can be made at all; holds one consistent of the database still;
+ * streams a fleet of dumps to every destination while the same moment is measured; writes the
+ * manifest, and with that the backup exists; then, and only then, removes what retention lets go.
+ * Whatever fails before the manifest leaves nothing behind.
  */
 export async function backup(options: BackupOptions, work: Work): Promise<BackupResult> {
   const started = Date.now()
@@ -126,7 +134,10 @@ export async function backup(options: BackupOptions, work: Work): Promise<Backup
   }
 }
 
-/** One attempt of a backup, under an id of its own: credentials that may only create could not write the same objects again. */
+/**
+ * One attempt of a backup, under an id of its own: credentials that may only create could not write
+ * the same objects again.
+ */
 async function attemptBackup(
   options: BackupOptions & { label: string },
   preflightResult: PreflightResult,
@@ -307,7 +318,10 @@ async function attemptBackup(
   }
 }
 
-/** Entries of the database itself are not compared with a copy's, and a setting may be a secret that its hash would let guess. */
+/**
+ * Entries of the database itself are not compared with a copy's, and a setting may be a secret that
+ * its hash would let guess.
+ */
 function withoutDatabase(schema: SchemaPrint): SchemaPrint {
   return Object.fromEntries(
     Object.entries(schema).filter(
@@ -319,8 +333,8 @@ function withoutDatabase(schema: SchemaPrint): SchemaPrint {
 type Fail = (error: unknown) => void
 
 /**
- * Runs both; at the first failure calls `stop`, so that the other ends too, waits for it, and throws that first failure. A body may tell of its
- * failure before it ends.
+ * Runs both; at the first failure calls `stop`, so that the other ends too, waits for it, and
+ * throws that first failure. A body may tell of its failure before it ends.
  */
 async function runBoth<A, B>(
   a: (fail: Fail) => Promise<A>,
@@ -338,7 +352,10 @@ async function runBoth<A, B>(
   return Promise.all(both)
 }
 
-/** Removes what a failed backup left, also when the work was cancelled: so by a signal of its own. False when something may still be there. */
+/**
+ * Removes what a failed backup left, also when the work was cancelled: so by a signal of its own.
+ * False when something may still be there.
+ */
 async function discard(
   destinations: readonly Storage[],
   folder: string,

@@ -26,7 +26,10 @@ import type { Session } from '../postgres/connection/session.ts'
 import { messageOf, UserError } from '../errors.ts'
 import type { Work } from '../work.ts'
 
-/** One moment of a database, held still: every archive's pg_dump and the readers of the fingerprint are all on it, hold their locks, and wait for us. */
+/**
+ * One moment of a database, held still: every archive's pg_dump and the readers of the fingerprint
+ * are all on it, hold their locks, and wait for us.
+ */
 export interface ConsistentSnapshot {
   readonly snapshot: Snapshot
   /** The base archive first. */
@@ -34,13 +37,19 @@ export interface ConsistentSnapshot {
   readonly tables: Table[]
   readonly schema: SchemaPrint
   readonly supplement: Supplement
-  /** Whether readers lock tables only when they come to them: the base archive's pg_dump then holds all locks, and must not end before them. */
+  /**
+   * Whether readers lock tables only when they come to them: the base archive's pg_dump then holds
+   * all locks, and must not end before them.
+   */
   readonly lean: boolean
   /** How many snapshots it took. */
   readonly attempts: number
   /** Settles if the server ends the session that holds the snapshot. */
   readonly lost: Promise<Error>
-  /** Reads every table once; `onRead` is told how many bytes of tables were gone through, `onFailure` at once of the first thing that went wrong. */
+  /**
+   * Reads every table once; `onRead` is told how many bytes of tables were gone through,
+   * `onFailure` at once of the first thing that went wrong.
+   */
   measure(onRead: (bytes: number) => void, onFailure: (error: unknown) => void): Promise<Measured>
   end(): Promise<void>
 }
@@ -61,13 +70,16 @@ export interface ConsistentSnapshotOptions {
   onTable: (archive: string, table: string) => void
 }
 
-/** How long we try to get a moment in which nothing moves, milliseconds. Behind a lock that is held for longer, a backup is given up with its name. */
+/**
+ * How long we try to get a moment in which nothing moves, milliseconds. Behind a lock that is held
+ * for longer, a backup is given up with its name.
+ */
 const snapshotTimeout = 5 * 60_000
 
 /**
- * Takes a snapshot, starts everything that reads it, and looks whether anything moved meanwhile. If so, or if a lock was not
- * to be had at once, lets go of all and starts over after a while: nothing of ours ever waits in a queue of locks that
- * waits for us.
+ * Takes a snapshot, starts everything that reads it, and looks whether anything moved meanwhile. If
+ * so, or if a lock was not to be had at once, lets go of all and starts over after a while: nothing
+ * of ours ever waits in a queue of locks that waits for us.
  */
 export async function openConsistentSnapshot(
   options: ConsistentSnapshotOptions,
@@ -124,7 +136,8 @@ async function attempt(
       depth === 'none'
         ? []
         : splitWork(tables, Math.max(1, Math.min(options.jobs, Math.floor(free / 3))))
-    // each archive is a reading of the whole catalogue: twice as many as are read at a time keep all busy to the end, beside the base archive and large objects
+    // each archive is a reading of the whole catalogue: twice as many as are read at a time keep
+    // all busy to the end, beside the base archive and large objects
     const archives = Math.max(
       1,
       Math.min(maxArchives, 2 + Math.max(4, 2 * options.jobs), free - buckets.length - 1),
@@ -226,7 +239,10 @@ async function read(
   return { ...measured, tables: joined(tables) }
 }
 
-/** Waits for all, so that none goes on after a failure of another was told; then throws the first failure, if there is one. */
+/**
+ * Waits for all, so that none goes on after a failure of another was told; then throws the first
+ * failure, if there is one.
+ */
 async function settled(all: readonly Promise<unknown>[]): Promise<void> {
   for (const outcome of await Promise.allSettled(all))
     if (outcome.status === 'rejected') throw outcome.reason

@@ -6,11 +6,17 @@ import type { Session } from '../postgres/connection/session.ts'
 import type { Log } from '../work.ts'
 import { type Counter, tellProgress } from '../stream/progress.ts'
 
-/** How far the reading of a database has come: by what each pg_dump says it begins with, and what the server says of the table it is at. */
+/**
+ * How far the reading of a database has come: by what each pg_dump says it begins with, and what
+ * the server says of the table it is at.
+ */
 export class DumpProgress {
   readonly #read: Counter = { name: 'read', done: 0, total: 0 }
   readonly #measured: Counter = { name: 'measured', done: 0, total: 0 }
-  /** By archive: its tables' sizes by the name that pg_dump says, what was finished, and the table it is at. */
+  /**
+   * By archive: its tables' sizes by the name that pg_dump says, what was finished, and the table
+   * it is at.
+   */
   readonly #archives = new Map<
     string,
     { archive: Archive; sizes: Map<string, Table>; finished: number; at?: Table }
@@ -54,7 +60,10 @@ export class DumpProgress {
     this.#measured.done += bytes
   }
 
-  /** Tells of it every few seconds, until what it gives is called. `session` is one that nobody else uses meanwhile. */
+  /**
+   * Tells of it every few seconds, until what it gives is called. `session` is one that nobody else
+   * uses meanwhile.
+   */
   tell(session: Session, connection: Connection, log: Pick<Log, 'info'>): () => void {
     const look = async (): Promise<void> => {
       const copied = await bytesCopied(session, connection.settings['PGAPPNAME'] ?? '').catch(

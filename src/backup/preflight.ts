@@ -30,7 +30,10 @@ export interface PreflightResult {
   warnings: string[]
 }
 
-/** Everything that can be known to fail before a byte is read. The session it gives is the caller's to end. */
+/**
+ * Everything that can be known to fail before a byte is read. The session it gives is the caller's
+ * to end.
+ */
 export async function preflight(
   options: { database: Connection; destinations: readonly Storage[]; bindirs: string[] },
   work: Work,

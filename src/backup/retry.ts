@@ -8,7 +8,10 @@ import type { Work } from '../work.ts'
 /** How often a backup is begun anew when the server ends its snapshot in the middle. */
 export const maxAttempts = 4
 
-/** A standby's conflict; also one of which no more was heard than that the connection was gone, which is all that an idle session may hear. */
+/**
+ * A standby's conflict; also one of which no more was heard than that the connection was gone,
+ * which is all that an idle session may hear.
+ */
 export async function conflictOf(
   error: unknown,
   database: Connection,

@@ -15,7 +15,9 @@ export async function storeArchives(
     destinations: readonly Storage[]
     jobs: number
     onStored: (archive: string) => void
-    /** Told at once of a failure, for ending the others; what is thrown in the end is the first one. */
+    /**
+     * Told at once of a failure, for ending the others; what is thrown in the end is the first one.
+     */
     onFailure: (error: unknown) => void
   },
   work: Work,

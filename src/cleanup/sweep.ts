@@ -13,9 +13,10 @@ import { signalGroup, startTicks } from '../stream/process.ts'
 import type { Held, Work } from '../work.ts'
 
 /**
- * Cleans up after a process that did not live to do it: ends the children it left, removes its scratch clusters, databases and folders, and the
- * objects of a backup that has no manifest. Only what was noted as ours, and still is what was noted, is touched. Gives a
- * sentence for each thing done or not possible.
+ * Cleans up after a process that did not live to do it: ends the children it left, removes its
+ * scratch clusters, databases and folders, and the objects of a backup that has no manifest. Only
+ * what was noted as ours, and still is what was noted, is touched. Gives a sentence for each thing
+ * done or not possible.
  */
 export async function sweep(
   held: Held[],
@@ -37,7 +38,10 @@ export async function sweep(
   return said
 }
 
-/** Processes first, for they may be using the rest; roles last, when the databases that rest on them are gone. */
+/**
+ * Processes first, for they may be using the rest; roles last, when the databases that rest on them
+ * are gone.
+ */
 export function inSweepOrder(held: readonly Held[]): Held[] {
   const rank = ({ kind }: Held): number => (kind === 'process' ? 0 : kind === 'roles' ? 2 : 1)
   return [...held].sort((a, b) => rank(a) - rank(b))
@@ -58,7 +62,8 @@ async function sweepOne(
     case 'cluster':
       return (await sweepCluster(held.directory)) ? `Removed ${nameOf(held)}.` : undefined
     case 'folder':
-      // no other folder is ever ours; the state is a text that a later step of the job might have written
+      // no other folder is ever ours; the state is a text that a later step of the job might have
+      // written
       if (/\/holdfast-restore-[0-9a-f]{12}$/.test(held.directory))
         rmSync(held.directory, { recursive: true, force: true })
       return undefined

@@ -21,8 +21,8 @@ export interface HelpAsked {
 const switches = ['json', 'debug', 'help']
 
 /**
- * Reads a command line. Throws UserErrors that name the flag, and the nearest one that exists; none shows a value, which may be
- * a secret in the wrong place.
+ * Reads a command line. Throws UserErrors that name the flag, and the nearest one that exists; none
+ * shows a value, which may be a secret in the wrong place.
  */
 export function readArguments(argv: readonly string[]): Asked | HelpAsked {
   const [first, ...rest] = argv
@@ -144,7 +144,10 @@ function meant(word: string, names: readonly string[], mark: string): string {
     : ''
 }
 
-/** How many letters must be added, left out, changed or swapped with their neighbour to make one word of the other. */
+/**
+ * How many letters must be added, left out, changed or swapped with their neighbour to make one
+ * word of the other.
+ */
 function distance(a: string, b: string): number {
   const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, j) => j)]
   for (let i = 1; i <= a.length; i++) {

@@ -19,8 +19,9 @@ import { inFlags, reportInFlags } from './wording.ts'
 import { startWork } from './work.ts'
 
 /**
- * The command line: the actions' own code, for a day without a runner. Reads what was typed, gives a step what it would find on a
- * runner, and is the one place where an error of it ends. Exit codes are the actions'.
+ * The command line: the actions' own code, for a day without a runner. Reads what was typed, gives
+ * a step what it would find on a runner, and is the one place where an error of it ends. Exit codes
+ * are the actions'.
  */
 export async function cli(argv: readonly string[], env: Env): Promise<void> {
   const options: TerminalOptions = {

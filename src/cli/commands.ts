@@ -1,6 +1,6 @@
 /**
- * What can be typed after `node dist/cli.js`. The inputs are the actions' own, in the words of action.yml: a test holds
- * this table against those files.
+ * What can be typed after `node dist/cli.js`. The inputs are the actions' own, in the words of
+ * action.yml: a test holds this table against those files.
  */
 export const commands = {
   backup: 'Store an encrypted backup of a database.',
@@ -17,7 +17,10 @@ export interface Input {
   required?: CommandName[]
   fallback?: string
   help: string
-  /** Never taken from the command line: by a file, or by the environment. `url`: taken from there while it holds no password. */
+  /**
+   * Never taken from the command line: by a file, or by the environment. `url`: taken from there
+   * while it holds no password.
+   */
   secret?: 'always' | 'url'
   /** May be given several times, one value a line. */
   lines?: boolean

@@ -6,9 +6,10 @@ import { type Env, inputFlag, inputText } from '../github/inputs/input.ts'
 import type { Terminal } from './terminal.ts'
 
 /**
- * A restore as a person at a terminal wants it: without `--confirm`, the plan is shown first, and the name of the database asked
- * for; an undo and a clean likewise. What is then restored is the very backup that the plan named, whatever has become the latest since;
- * a file that another tool made has no id, and is what was typed.
+ * A restore as a person at a terminal wants it: without `--confirm`, the plan is shown first, and
+ * the name of the database asked for; an undo and a clean likewise. What is then restored is the
+ * very backup that the plan named, whatever has become the latest since; a file that another tool
+ * made has no id, and is what was typed.
  */
 export async function restoreAsked(
   step: Step,
@@ -57,7 +58,9 @@ export function question(env: Env): string {
   return `To go on, type the ${name} ${which}: `
 }
 
-/** Asks on the terminal. The terminal stays in its usual mode, so Ctrl-C is a signal there as ever. */
+/**
+ * Asks on the terminal. The terminal stays in its usual mode, so Ctrl-C is a signal there as ever.
+ */
 async function ask(question: string, signal: AbortSignal): Promise<string> {
   const lines = createInterface({ input: process.stdin, output: process.stderr, terminal: false })
   try {

@@ -11,9 +11,10 @@ import { inputs, inputsOf, variableOf } from './commands.ts'
 import { passwordFor } from './passfile.ts'
 
 /**
- * The environment that an action's step would find: each input as `INPUT_…`, from the flag, the file or the variable that gives
- * it. What else looks like a step's (`INPUT_…`, left by something outside) is taken out, and so are our own variables: a migration
- * that is rehearsed inherits the rest. Throws UserErrors for a file that cannot be read and for what is missing.
+ * The environment that an action's step would find: each input as `INPUT_…`, from the flag, the
+ * file or the variable that gives it. What else looks like a step's (`INPUT_…`, left by something
+ * outside) is taken out, and so are our own variables: a migration that is rehearsed inherits the
+ * rest. Throws UserErrors for a file that cannot be read and for what is missing.
  */
 export function stepEnvironment(asked: Asked, env: Env, warn: (text: string) => void): Env {
   const ours = new Set(inputs.map(({ name }) => variableOf(name)))
@@ -57,7 +58,10 @@ function readInput(file: string, name: string): string {
   }
 }
 
-/** A URL without a password gets the one that libpq would use. What is no URL is left as it is: the action's own code says what is wrong with it. */
+/**
+ * A URL without a password gets the one that libpq would use. What is no URL is left as it is: the
+ * action's own code says what is wrong with it.
+ */
 function withPassword(url: string, name: string, env: Env, warn: (text: string) => void): string {
   if (url === '') return url
   try {

@@ -5,8 +5,9 @@ import type { Env } from '../github/inputs/input.ts'
 import type { Connection } from '../postgres/connection/connection.ts'
 
 /**
- * The password that libpq would find for a connection that has none: PGPASSWORD, else the first line of the password file that
- * fits. Read by us, so that our own sessions and PostgreSQL's programs log in alike. `warn` is told of a file that may not be used.
+ * The password that libpq would find for a connection that has none: PGPASSWORD, else the first
+ * line of the password file that fits. Read by us, so that our own sessions and PostgreSQL's
+ * programs log in alike. `warn` is told of a file that may not be used.
  */
 export function passwordFor(
   connection: Connection,
@@ -26,7 +27,10 @@ export function passwordFor(
   return findPassword(readFileSync(file, 'utf8'), connection)
 }
 
-/** As in PostgreSQL's documentation, "The Password File": `host:port:database:user:password`, `*` for any, a backslash before `:` and `\`. */
+/**
+ * As in PostgreSQL's documentation, "The Password File": `host:port:database:user:password`, `*`
+ * for any, a backslash before `:` and `\`.
+ */
 export function findPassword(
   text: string,
   { host, port, database, user }: Connection,

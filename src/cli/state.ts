@@ -19,7 +19,10 @@ export interface Note {
   held: Held[]
 }
 
-/** `<pid>-<start, in ticks since boot>-<chance>.json`: whose it is shows whether that run still lives. */
+/**
+ * `<pid>-<start, in ticks since boot>-<chance>.json`: whose it is shows whether that run still
+ * lives.
+ */
 const namePattern = /^(\d+)-(\d*)-[0-9a-f]+\.json$/
 
 /** Where runs note what they hold (XDG Base Directory Specification). */
@@ -32,8 +35,9 @@ export function stateFolder(env: Env): string {
 }
 
 /**
- * The list of held things of this run, in a file of its own: written at every change, before a thing exists, and gone when
- * nothing is held any more. Where no file can be written, work goes on, and a warning says what that means.
+ * The list of held things of this run, in a file of its own: written at every change, before a
+ * thing exists, and gone when nothing is held any more. Where no file can be written, work goes on,
+ * and a warning says what that means.
  */
 export function heldInFile(
   folder: string,
@@ -77,7 +81,10 @@ export interface DeadRun {
   keep(remaining: Held[]): void
 }
 
-/** Takes over the notes of runs that have ended without letting go of everything. Two that start at once never get the same one. */
+/**
+ * Takes over the notes of runs that have ended without letting go of everything. Two that start at
+ * once never get the same one.
+ */
 export function deadRuns(folder: string): DeadRun[] {
   return namesIn(folder).flatMap((name) => {
     const [, pid = '', ticks = ''] = namePattern.exec(name) ?? []
@@ -135,7 +142,10 @@ function ownName(): string {
   return `${process.pid}-${startTicks(process.pid)}-${randomBytes(4).toString('hex')}.json`
 }
 
-/** By its start, too: a pid is used again. Where starts cannot be known (no /proc), any process of that pid counts. */
+/**
+ * By its start, too: a pid is used again. Where starts cannot be known (no /proc), any process of
+ * that pid counts.
+ */
 function lives(pid: number, ticks: string): boolean {
   if (ticks !== '') return startTicks(pid) === ticks
   try {

@@ -5,7 +5,10 @@ import { UserError } from '../errors.ts'
 import { inputAge, inputLines, inputText } from '../github/inputs/input.ts'
 import { statusReport, tooOld } from '../report/status.ts'
 
-/** The command `status`. With `max-age`, a backup that is older (or none) is a failure, so that a scheduler notices. */
+/**
+ * The command `status`. With `max-age`, a backup that is older (or none) is a failure, so that a
+ * scheduler notices.
+ */
 export async function statusStep(
   { env, work, secrets, report }: Step,
   output: (name: string, value: unknown) => void,

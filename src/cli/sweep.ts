@@ -10,8 +10,9 @@ const serverInputs = ['scratch-url', 'target-url'] as const
 type Servers = Partial<Record<(typeof serverInputs)[number], Connection>>
 
 /**
- * Cleans up after runs that were killed, and says so. What is on this machine goes at once; a database or a half backup when this
- * run is given the same server or storage, for no password is ever kept. What must wait stays noted. Never throws.
+ * Cleans up after runs that were killed, and says so. What is on this machine goes at once; a
+ * database or a half backup when this run is given the same server or storage, for no password is
+ * ever kept. What must wait stays noted. Never throws.
  */
 export async function sweepEarlier(folder: string, env: Env, work: Work): Promise<void> {
   for (const dead of deadRuns(folder)) {

@@ -2,7 +2,9 @@ import type { Annotation } from '../github/annotations.ts'
 import { paint, renderMarkdown, type Screen } from '../report/terminal.ts'
 import type { Log } from '../work.ts'
 
-/** Where a run speaks: results to the standard output, what needs attention to the standard error. */
+/**
+ * Where a run speaks: results to the standard output, what needs attention to the standard error.
+ */
 export interface Terminal {
   log: Log
   /** Somebody sits there who can be asked. */
@@ -93,7 +95,10 @@ export function drawProgress(text: string, share: number, columns: number): stri
   return `${'█'.repeat(full)}${'░'.repeat(width - full)} ${text}`.slice(0, Math.max(0, columns))
 }
 
-/** Without what would act on a terminal: colours, cursor movements and other control characters, which a migration may have written. */
+/**
+ * Without what would act on a terminal: colours, cursor movements and other control characters,
+ * which a migration may have written.
+ */
 function harmless(text: string): string {
   return text
     .replace(/\r\n?/g, '\n')

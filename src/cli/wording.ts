@@ -1,6 +1,6 @@
 /**
- * The actions' code speaks of inputs as a workflow has them (`confirm: shop`). Here the same sentences speak of flags. Only
- * words change: a value is what it was.
+ * The actions' code speaks of inputs as a workflow has them (`confirm: shop`). Here the same
+ * sentences speak of flags. Only words change: a value is what it was.
  */
 export function inFlags(text: string, names: readonly string[]): string {
   const name = `(${names.toSorted((a, b) => b.length - a.length).join('|')})`
@@ -15,7 +15,10 @@ export function inFlags(text: string, names: readonly string[]): string {
     .replaceAll('with debug logging on', 'with --debug')
 }
 
-/** A report: as above where it is set as code, and its blocks of inputs become flags that can be pasted; no charts. */
+/**
+ * A report: as above where it is set as code, and its blocks of inputs become flags that can be
+ * pasted; no charts.
+ */
 export function reportInFlags(markdown: string, names: readonly string[]): string {
   const name = `(?:${names.toSorted((a, b) => b.length - a.length).join('|')})`
   return (

@@ -15,8 +15,8 @@ export interface TerminalWork {
 }
 
 /**
- * The Work of a command that somebody typed. The first signal stops it and lets it clean up; the third (an impatient person's)
- * ends it at once, and the next run cleans up.
+ * The Work of a command that somebody typed. The first signal stops it and lets it clean up; the
+ * third (an impatient person's) ends it at once, and the next run cleans up.
  */
 export function startWork(env: Env, log: Log, state: Pick<Work, 'hold' | 'release'>): TerminalWork {
   const controller = new AbortController()

@@ -12,10 +12,16 @@ import { decrypting } from '../stream/decrypt.ts'
 import { capture } from '../stream/process.ts'
 import type { Held, Work } from '../work.ts'
 
-/** How pg_dump wrote it: as SQL, as one archive (`-Fc`), a tar of its own (`-Ft`), or a folder (`-Fd`) that somebody put into a tar. */
+/**
+ * How pg_dump wrote it: as SQL, as one archive (`-Fc`), a tar of its own (`-Ft`), or a folder
+ * (`-Fd`) that somebody put into a tar.
+ */
 export type ExternalFormat = 'sql' | 'custom' | 'tar' | 'directory'
 
-/** A dump that another tool made, recognised by its content and made ready to be read as often as is needed. */
+/**
+ * A dump that another tool made, recognised by its content and made ready to be read as often as is
+ * needed.
+ */
 export interface ExternalDump {
   /** As it was named, for messages. */
   name: string
@@ -24,7 +30,10 @@ export interface ExternalDump {
   layers: ('age' | 'gzip' | 'zstd')[]
   /** As stored. */
   bytes: number
-  /** The dump as it flows from where it is, without its layers: for `sql` and `custom`. Damage met on the way is a UserError `file-damaged`. */
+  /**
+   * The dump as it flows from where it is, without its layers: for `sql` and `custom`. Damage met
+   * on the way is a UserError `file-damaged`.
+   */
   stages(): Promise<[Readable, ...Transform[]]>
   /** For `tar` and `directory`: the archive in a private folder. */
   path?: string
@@ -42,8 +51,9 @@ export interface ExternalDumpOptions {
 type Which = { kind: 'file' | 'store'; name: string }
 
 /**
- * Opens a dump in the workspace (`file`) or in a storage (`store`: the key below its prefix; the first source that has it). Throws UserErrors: `file-missing`,
- * `file-empty`, `file-unknown`, `file-refused`, `file-damaged`, `key-missing`, `wrong-key`.
+ * Opens a dump in the workspace (`file`) or in a storage (`store`: the key below its prefix; the
+ * first source that has it). Throws UserErrors: `file-missing`, `file-empty`, `file-unknown`,
+ * `file-refused`, `file-damaged`, `key-missing`, `wrong-key`.
  */
 export async function openExternalDump(
   which: Which,
@@ -271,7 +281,8 @@ async function unpack(
       if (code !== 0) throw bad(`tar cannot read it: ${stderr.trim().split('\n')[0] ?? ''}`)
       return stdout
     }
-    // the kind of each entry first: links and devices have no place in a dump, and could lead out of the folder
+    // the kind of each entry first: links and devices have no place in a dump, and could lead out
+    // of the folder
     const odd = (await tar('-tvf', path)).split('\n').find((line) => line && !/^[-d]/.test(line))
     const entries = (await tar('-tf', path)).split('\n').filter(Boolean)
     const out = entries.find((entry) => entry.startsWith('/') || entry.split('/').includes('..'))

@@ -14,7 +14,9 @@ import { emptyDumpFacts, plainSqlReader, type DumpFacts } from './plain-sql.ts'
 /** Majors that programs are looked for of, newest first. */
 const majors = [20, 19, 18, 17, 16, 15, 14, 13]
 
-/** The newest programs at hand: they read the archives of all older ones. Throws `client-missing`. */
+/**
+ * The newest programs at hand: they read the archives of all older ones. Throws `client-missing`.
+ */
 export async function newestPrograms(
   needed: readonly string[],
   bindirs: readonly string[],
@@ -33,8 +35,9 @@ export async function newestPrograms(
 }
 
 /**
- * Reads a dump to its end without restoring it (an archive through pg_restore, as SQL), and tells what it is and needs. Throws `file-damaged` when it is
- * cut, and `file-refused` when it is not safe to be given to psql.
+ * Reads a dump to its end without restoring it (an archive through pg_restore, as SQL), and tells
+ * what it is and needs. Throws `file-damaged` when it is cut, and `file-refused` when it is not
+ * safe to be given to psql.
  */
 export async function readExternalDump(
   file: ExternalDump,
@@ -97,9 +100,11 @@ export async function readExternalDump(
 }
 
 /**
- * Restores a dump into an empty database: an archive by pg_restore, SQL by psql in one transaction; all or an error. The roles that it names have to be
- * there; `owner: drop`, for archives, leaves owners and grants out. psql is given no line with a command for itself, and is told to refuse them, too.
- * Throws `restore-failed` and the like, and `client-missing` where psql cannot be told so.
+ * Restores a dump into an empty database: an archive by pg_restore, SQL by psql in one transaction;
+ * all or an error. The roles that it names have to be there; `owner: drop`, for archives, leaves
+ * owners and grants out. psql is given no line with a command for itself, and is told to refuse
+ * them, too. Throws `restore-failed` and the like, and `client-missing` where psql cannot be told
+ * so.
  */
 export async function loadExternalDump(
   file: ExternalDump,
@@ -158,14 +163,20 @@ export async function loadExternalDump(
   return { warnings: stderr.trim() ? [`${sql ? 'psql' : 'pg_restore'}: ${lastLine(stderr)}`] : [] }
 }
 
-/** Since August 2025 in every major: from then on, psql refuses all commands but the one that ends it. */
+/**
+ * Since August 2025 in every major: from then on, psql refuses all commands but the one that ends
+ * it.
+ */
 export function knowsRestrict(version: string): boolean {
   const [major = 0, minor = 0] = version.split('.').map((part) => Number.parseInt(part, 10))
   const since: Record<number, number> = { 13: 22, 14: 19, 15: 14, 16: 10, 17: 6 }
   return minor >= (since[major] ?? (major >= 18 ? 0 : Infinity))
 }
 
-/** Sends a dump to a program, if it does not read it from a file itself; ends the program when that fails, so that it commits nothing. */
+/**
+ * Sends a dump to a program, if it does not read it from a file itself; ends the program when that
+ * fails, so that it commits nothing.
+ */
 async function feed(
   file: ExternalDump,
   child: Child,

@@ -20,10 +20,12 @@ export function emptyDumpFacts(): DumpFacts {
 }
 
 /**
- * A stage that reads a plain dump and passes it on with all lines taken out that concern the database itself (CREATE DATABASE, \\connect: it goes into
- * another one) or psql (\\restrict). Fails with a UserError `file-refused` at any other backslash command outside of COPY's rows, strings, comments and
- * function bodies: psql would run it on this machine. No line is passed on before it was looked at. `forPsql`: it is psql that will read it, so what
- * would change how psql tells strings from commands is refused, too.
+ * A stage that reads a plain dump and passes it on with all lines taken out that concern the
+ * database itself (CREATE DATABASE, \\connect: it goes into another one) or psql (\\restrict).
+ * Fails with a UserError `file-refused` at any other backslash command outside of COPY's rows,
+ * strings, comments and function bodies: psql would run it on this machine. No line is passed on
+ * before it was looked at. `forPsql`: it is psql that will read it, so what would change how psql
+ * tells strings from commands is refused, too.
  */
 export function plainSqlReader(seen: DumpFacts, { forPsql = true } = {}): Transform {
   let rest: Buffer[] = []
@@ -99,7 +101,10 @@ export function plainSqlReader(seen: DumpFacts, { forPsql = true } = {}): Transf
 /** What a line begins in: a quoted thing by its closing mark, or comments by their depth. */
 type Inside = { until: string; escapes: boolean } | { comment: number } | undefined
 
-/** Goes through one line as psql's own reader would. `code`: what stands outside of quotes and comments. */
+/**
+ * Goes through one line as psql's own reader would. `code`: what stands outside of quotes and
+ * comments.
+ */
 function scan(line: string, begin: Inside): { inside: Inside; code: string; backslash: boolean } {
   let inside = begin
   let code = ''
@@ -147,7 +152,10 @@ function scan(line: string, begin: Inside): { inside: Inside; code: string; back
 
 const token = /[^'"\\$/-]+|--|\/\*|\$(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?\$|[^]/y
 
-/** Names the setting that says what a backslash in a string is, in whatever way, but for pg_dump's own line and in a comment. */
+/**
+ * Names the setting that says what a backslash in a string is, in whatever way, but for pg_dump's
+ * own line and in a comment.
+ */
 function changesStrings(line: string): boolean {
   return (
     /standard_conforming_strings/i.test(line) &&
@@ -182,7 +190,10 @@ function bareName(written: string): string {
   return written.startsWith('"') ? written.slice(1, -1).replaceAll('""', '"') : written
 }
 
-/** `code` is the whole statement without what is quoted, `last` its last line as it stands. pg_dump writes those that name roles on one line. */
+/**
+ * `code` is the whole statement without what is quoted, `last` its last line as it stands. pg_dump
+ * writes those that name roles on one line.
+ */
 function noteStatement(code: string, last: string, seen: DumpFacts): void {
   if (code.startsWith('CREATE SUBSCRIPTION ')) seen.subscriptions = true
   const extension = extended.exec(last)?.[1]

@@ -10,7 +10,10 @@ export interface Annotation {
 const most = 9
 const longest = 4096
 
-/** Annotates the run with the first of each severity, in the order given; the rest stands in the summary. */
+/**
+ * Annotates the run with the first of each severity, in the order given; the rest stands in the
+ * summary.
+ */
 export function annotate(annotations: readonly Annotation[]): void {
   const say = { error, warning, note: notice }
   for (const severity of ['error', 'warning', 'note'] as const) {

@@ -6,7 +6,10 @@ import type { Env } from './inputs/input.ts'
 /** What GitHub takes in one comment, in characters. */
 export const commentLimit = 65_536
 
-/** What became of the comment; `why` is a sentence for the log. `broken`: not a matter of rights, and so worth a warning. */
+/**
+ * What became of the comment; `why` is a sentence for the log. `broken`: not a matter of rights,
+ * and so worth a warning.
+ */
 export type CommentResult =
   { posted: 'created' | 'updated'; url: string } | { posted: 'no'; why: string; broken: boolean }
 
@@ -18,8 +21,9 @@ interface PullRequest {
 }
 
 /**
- * Puts the report into the pull request's one comment of this label: found by a hidden marker, made when there is none. It
- * never throws: a verdict does not depend on whether it could be posted, and the job summary has it too.
+ * Puts the report into the pull request's one comment of this label: found by a hidden marker, made
+ * when there is none. It never throws: a verdict does not depend on whether it could be posted, and
+ * the job summary has it too.
  */
 export async function postComment(
   markdown: string,
@@ -81,7 +85,8 @@ async function post(
         marked.push({ id: each.id, login: each.user?.login ?? '', bot: each.user?.type === 'Bot' })
     }
   }
-  // anybody can write the marker; who wrote a comment can also change it, so ours is never put into somebody else's
+  // anybody can write the marker; who wrote a comment can also change it, so ours is never put into
+  // somebody else's
   let own = marked.find((each) => each.bot)
   if (!own && marked.length > 0) {
     const me = await rest.users.getAuthenticated().then(

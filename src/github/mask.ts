@@ -1,18 +1,30 @@
 import { setSecret } from '@actions/core'
 import { inputLines, inputText, type Env } from './inputs/input.ts'
 
-/** What must never be shown, and how to take it out of texts that the runner does not mask for us (comments, report files). */
+/**
+ * What must never be shown, and how to take it out of texts that the runner does not mask for us
+ * (comments, report files).
+ */
 export interface Secrets {
   /** Every form in which a secret may turn up, longest first. */
   readonly values: readonly string[]
-  /** Sentences about secrets that could not be masked. `notable` ones concern a database that is not thrown away. */
+  /**
+   * Sentences about secrets that could not be masked. `notable` ones concern a database that is not
+   * thrown away.
+   */
   readonly warnings: readonly { text: string; notable: boolean }[]
   redact: (text: string) => string
-  /** The same value, with every text in it redacted: before it is rendered, for escaping would hide a secret from `redact`. */
+  /**
+   * The same value, with every text in it redacted: before it is rendered, for escaping would hide
+   * a secret from `redact`.
+   */
   redactAll: <T>(value: T) => T
 }
 
-/** Masking one of these would blank the word in every line of the job, and drop every output that holds it. */
+/**
+ * Masking one of these would blank the word in every line of the job, and drop every output that
+ * holds it.
+ */
 const commonWords = new Set(
   'postgres postgresql password passw0rd secret admin root user username test testing example default database docker changeme letmein welcome public master production staging development localhost runner github true false null'.split(
     ' ',
@@ -21,8 +33,9 @@ const commonWords = new Set(
 const shortest = 6
 
 /**
- * Finds every secret that this process was given: database URLs, their passwords as they are and percent-encoded, PGPASSWORD,
- * age identities (in encrypt-to as well, where they are put by mistake), S3 secrets, tokens.
+ * Finds every secret that this process was given: database URLs, their passwords as they are and
+ * percent-encoded, PGPASSWORD, age identities (in encrypt-to as well, where they are put by
+ * mistake), S3 secrets, tokens.
  */
 export function findSecrets(env: Env): Secrets {
   const values = new Set<string>()
@@ -45,7 +58,8 @@ export function findSecrets(env: Env): Secrets {
   for (const name of ['database-url', 'scratch-url', 'target-url']) {
     const url = inputText(env, name)
     const found = passwordsIn(url)
-    // a URL without a password is no secret, and a bare word in its place would be blanked everywhere
+    // a URL without a password is no secret, and a bare word in its place would be blanked
+    // everywhere
     if (found.length > 0) values.add(url)
     passwords(found, name)
   }
@@ -76,7 +90,9 @@ export function findSecrets(env: Env): Secrets {
   }
 }
 
-/** Has the runner blank every secret from here on. Comes before anything else that could print one. */
+/**
+ * Has the runner blank every secret from here on. Comes before anything else that could print one.
+ */
 export function maskSecrets(env: Env): Secrets {
   const secrets = findSecrets(env)
   for (const value of secrets.values) setSecret(value)
@@ -99,8 +115,9 @@ function mapTexts<T>(value: T, map: (text: string) => string): T {
 }
 
 /**
- * Every password that a URL, or what somebody typed in place of one, may hold: before the authority's @; before the last @ of all,
- * for a password that was not encoded; in the parameters; in libpq's `password=…`. Percent-encoded as found.
+ * Every password that a URL, or what somebody typed in place of one, may hold: before the
+ * authority's @; before the last @ of all, for a password that was not encoded; in the parameters;
+ * in libpq's `password=…`. Percent-encoded as found.
  */
 function passwordsIn(text: string): string[] {
   const found = new Set<string>()

@@ -6,9 +6,9 @@ import type { Env } from './inputs/input.ts'
 const key = 'held'
 
 /**
- * The list of held things, written to the runner's state at every change: the step after this one (`post`) reads it back, on a
- * cancel and after a crash too. Written at once, so that what is noted before a thing exists is there if it does. The runner
- * takes the last value of a key.
+ * The list of held things, written to the runner's state at every change: the step after this one
+ * (`post`) reads it back, on a cancel and after a crash too. Written at once, so that what is noted
+ * before a thing exists is there if it does. The runner takes the last value of a key.
  */
 export function heldInState(
   save: (name: string, value: string) => void = saveState,

@@ -5,7 +5,10 @@ import type { Env } from './inputs/input.ts'
 /** Over this, GitHub drops a step's whole summary. */
 export const summaryLimit = 1024 * 1024
 
-/** Adds a report to the job summary; false where the runner has none. Cut, and said so, where it is too long. */
+/**
+ * Adds a report to the job summary; false where the runner has none. Cut, and said so, where it is
+ * too long.
+ */
 export function writeSummary(markdown: string, env: Env): boolean {
   const file = env['GITHUB_STEP_SUMMARY']
   if (!file) return false

@@ -9,7 +9,10 @@ import { childEnvironment } from './environment.ts'
 import type { Env } from './inputs/input.ts'
 import { heldInState } from './state.ts'
 
-/** A Work, and what ends it: `close` takes the listeners away again and notes that this process need not be stopped. */
+/**
+ * A Work, and what ends it: `close` takes the listeners away again and notes that this process need
+ * not be stopped.
+ */
 export interface RunnerWork {
   work: Work
   /** The signal that came, if one did. */
@@ -21,8 +24,8 @@ export interface RunnerWork {
 const signals = ['SIGINT', 'SIGTERM'] as const
 
 /**
- * The Work of this process, as the runner's step. The process itself is the first thing held: in a container job the runner's
- * signals do not arrive, and `post` may begin while this still runs.
+ * The Work of this process, as the runner's step. The process itself is the first thing held: in a
+ * container job the runner's signals do not arrive, and `post` may begin while this still runs.
  */
 export function startWork(
   env: Env,
@@ -61,8 +64,9 @@ export function startWork(
 }
 
 /**
- * Ends the step before this one if it still runs: as a cancel would, so that it cleans up after itself, and by force if it does
- * not. It is what that step held first; and not the leader of a process group, as its children are.
+ * Ends the step before this one if it still runs: as a cancel would, so that it cleans up after
+ * itself, and by force if it does not. It is what that step held first; and not the leader of a
+ * process group, as its children are.
  */
 export async function endEarlierStep(held: readonly Held[], timeout = 5000): Promise<void> {
   const first = held[0]
@@ -84,7 +88,10 @@ function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
-/** Takes secrets out of a text: the runner does so too, but not in every place where a log may be kept. */
+/**
+ * Takes secrets out of a text: the runner does so too, but not in every place where a log may be
+ * kept.
+ */
 type Redact = (text: string) => string
 
 function runnerLog(redact: Redact): Log {
@@ -99,8 +106,9 @@ function runnerLog(redact: Redact): Log {
 }
 
 /**
- * Prints text that may be somebody else's, such as what a migration wrote. The runner would obey a line of it that looks like
- * a workflow command (`::set-output …`, `##[…]`); between these marks it obeys none, and the word that ends them is not to be guessed.
+ * Prints text that may be somebody else's, such as what a migration wrote. The runner would obey a
+ * line of it that looks like a workflow command (`::set-output …`, `##[…]`); between these marks it
+ * obeys none, and the word that ends them is not to be guessed.
  */
 function printInert(text: string): void {
   if (!/^\s*::|##\[/m.test(text)) return info(text)

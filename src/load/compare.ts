@@ -5,12 +5,14 @@ import type { SequenceValue } from '../postgres/fingerprint/sequences.ts'
 import type { Difference, Level } from '../repository/level.ts'
 
 /**
- * Compares what a copy holds with what the source held. Empty means: the same rows with the same content, the same schema,
- * sequences, large objects, extensions. Left out on purpose: the database's own entries (a copy has another name and owner, and
- * its settings are those of its server) and subscriptions, which no copy of ours gets.
+ * Compares what a copy holds with what the source held. Empty means: the same rows with the same
+ * content, the same schema, sequences, large objects, extensions. Left out on purpose: the
+ * database's own entries (a copy has another name and owner, and its settings are those of its
+ * server) and subscriptions, which no copy of ours gets.
  *
- * `sameMajor`: pg_dump's text of two major versions differs where nothing does, so across majors only the entries' names are compared.
- * `owners: false`: the copy was meant to have other owners and grants, so these are not compared.
+ * `sameMajor`: pg_dump's text of two major versions differs where nothing does, so across majors
+ * only the entries' names are compared. `owners: false`: the copy was meant to have other owners
+ * and grants, so these are not compared.
  */
 export function compareFingerprints(
   expected: Fingerprint,
@@ -54,7 +56,10 @@ export function compareFingerprints(
   ]
 }
 
-/** The same for what the level `counted` promises: tables and their rows, sequences, how many large objects. */
+/**
+ * The same for what the level `counted` promises: tables and their rows, sequences, how many large
+ * objects.
+ */
 export function compareCounts(expected: Fingerprint, found: Fingerprint): Difference[] {
   const [before, after] = [countsOf(expected), countsOf(found)]
   return [
@@ -87,8 +92,8 @@ export function compareRows(
 }
 
 /**
- * Whether an extension is in both, in the same schema, and in two versions. A restore takes the version that its server has to offer: that speaks of
- * the server, not of the backup.
+ * Whether an extension is in both, in the same schema, and in two versions. A restore takes the
+ * version that its server has to offer: that speaks of the server, not of the backup.
  */
 export function isOtherVersion({ kind, expected, found }: Difference): boolean {
   const schemaOf = (text: string): string | undefined => /^\S+ in (.*)$/s.exec(text)?.[1]
@@ -103,7 +108,10 @@ export function otherVersionText({ object, expected, found }: Difference): strin
   return `The extension ${object} has the version that this server offers (${found}), not the backup's (${expected}).`
 }
 
-/** Which level a restored copy with these differences reaches, at the most that a fingerprint of this depth can show. */
+/**
+ * Which level a restored copy with these differences reaches, at the most that a fingerprint of
+ * this depth can show.
+ */
 export function levelOf(differences: readonly Difference[], depth: Depth): Level {
   if (depth === 'none') return 'restored'
   if (differences.length === 0) return depth === 'content' ? 'identical' : 'counted'
@@ -209,7 +217,10 @@ function compareSequences(
   return differences
 }
 
-/** Orders the pairs that `setval` takes: a value that was called comes after the same one that was not. */
+/**
+ * Orders the pairs that `setval` takes: a value that was called comes after the same one that was
+ * not.
+ */
 function position({ last, called }: SequenceValue): bigint {
   return BigInt(last) * 2n + (called ? 1n : 0n)
 }

@@ -15,12 +15,15 @@ import { archivesOf, fetchArchive, baseOf } from '../repository/read.ts'
 import { expectNone, loadRows, rowOptions, type RestoreInto, type Target } from './load-rows.ts'
 
 /**
- * Restores a backup into an empty database, in the order in which one pg_restore of a whole archive would go: types, tables and functions; rows,
- * from all archives side by side, and indexes of large tables as soon as their rows are there; all else that rests on rows; grants; materialized
- * views. Archives of rows flow straight from the store; only the base archive, which is read several times and by several connections, is a file
- * meanwhile: decrypted, in a folder of our own, and checked before anything reads it.
+ * Restores a backup into an empty database, in the order in which one pg_restore of a whole archive
+ * would go: types, tables and functions; rows, from all archives side by side, and indexes of large
+ * tables as soon as their rows are there; all else that rests on rows; grants; materialized views.
+ * Archives of rows flow straight from the store; only the base archive, which is read several times
+ * and by several connections, is a file meanwhile: decrypted, in a folder of our own, and checked
+ * before anything reads it.
  *
- * Gives a sentence for each thing that was let pass. Throws `object-damaged`, `object-missing` and load's UserErrors.
+ * Gives a sentence for each thing that was let pass. Throws `object-damaged`, `object-missing` and
+ * load's UserErrors.
  */
 export async function restoreInto(
   backup: FoundBackup,
@@ -110,8 +113,8 @@ export async function withFolder<T>(work: Work, body: (folder: string) => Promis
 }
 
 /**
- * Computes materialized views, side by side where that goes well. A view whose function reads another one may come too early;
- * computed again, after the others, it does not.
+ * Computes materialized views, side by side where that goes well. A view whose function reads
+ * another one may come too early; computed again, after the others, it does not.
  */
 async function computeViews(target: Target, views: readonly number[], work: Work): Promise<void> {
   const { programs, connection, base, folder, jobs } = target

@@ -53,11 +53,13 @@ type Step = { bytes: number } & (
 )
 
 /**
- * Loads all rows and large objects, the largest archives first, and makes the indexes and keys of large tables as soon as their rows are there: pg_restore
- * knows the sizes of the tables in its own file only, and would begin just these last, one after the other when nothing is left for other connections.
+ * Loads all rows and large objects, the largest archives first, and makes the indexes and keys of
+ * large tables as soon as their rows are there: pg_restore knows the sizes of the tables in its own
+ * file only, and would begin just these last, one after the other when nothing is left for other
+ * connections.
  *
- * Rows that are refused because others were not there yet come once more after the rest, as long as each pass brings more in. Gives the tables that took
- * another pass, and the ids of the indexes.
+ * Rows that are refused because others were not there yet come once more after the rest, as long as
+ * each pass brings more in. Gives the tables that took another pass, and the ids of the indexes.
  */
 export async function loadRows(
   target: Target,
@@ -122,8 +124,9 @@ function inOrder(a: Step, b: Step): number {
 }
 
 /**
- * The base archive's own rows, in parts of about the same size: each has a pg_restore of its own, since with several workers in one it could not
- * be told which table an error belongs to. A small base archive is one part.
+ * The base archive's own rows, in parts of about the same size: each has a pg_restore of its own,
+ * since with several workers in one it could not be told which table an error belongs to. A small
+ * base archive is one part.
  */
 function baseParts(target: Target, { rows }: Contents): Step[] {
   const { bytes } = baseOf(target.backup)
@@ -187,7 +190,10 @@ export function expectNone(failed: readonly Entry[], connection: Connection): vo
   if (failed.length) throw whyStillFailed(failed, connection)
 }
 
-/** Indexes of tables that are at least a hundredth of what archives of rows hold: so of at most a hundred tables. */
+/**
+ * Indexes of tables that are at least a hundredth of what archives of rows hold: so of at most a
+ * hundred tables.
+ */
 function largeIndexes({ manifest }: FoundBackup, { indexes }: Contents): Step[] {
   const archives = manifest.objects.filter(({ tables }) => tables?.length)
   const total = archives.reduce((sum, { bytes }) => sum + bytes, 0)

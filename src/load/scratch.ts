@@ -15,9 +15,15 @@ import type { CopyOptions } from './options.ts'
 
 /** An empty database on a scratch server, ready for a restore. */
 export interface Scratch {
-  /** To the database. Event triggers are off where the server lets us (17 and newer): a login trigger of the copy must not act. */
+  /**
+   * To the database. Event triggers are off where the server lets us (17 and newer): a login
+   * trigger of the copy must not act.
+   */
   readonly connection: Connection
-  /** PostgreSQL's programs of the archive's major, and of the server's (another only if it is newer). */
+  /**
+   * PostgreSQL's programs of the archive's major, and of the server's (another only if it is
+   * newer).
+   */
   readonly programs: { archive: Programs; server: Programs }
   readonly server: { version: string; own: boolean }
   close(): Promise<void>
@@ -31,7 +37,10 @@ export interface ScratchRequirements {
   }
 }
 
-/** Opens a scratch database with the backup's locale and roles: on the given server, or on a cluster that we start and destroy. */
+/**
+ * Opens a scratch database with the backup's locale and roles: on the given server, or on a cluster
+ * that we start and destroy.
+ */
 export async function openScratch(
   backup: ScratchRequirements,
   options: Pick<CopyOptions, 'scratch' | 'bindirs'>,

@@ -118,7 +118,10 @@ function sameColumns(was: TableState, is: TableState): boolean {
   )
 }
 
-/** New tables that took the place of a dropped one: of its name, or leaves of a partition tree of its name or its own tree's. */
+/**
+ * New tables that took the place of a dropped one: of its name, or leaves of a partition tree of
+ * its name or its own tree's.
+ */
 function replacements(
   was: TableState,
   before: ReadonlyMap<number, TableState>,
@@ -132,7 +135,10 @@ function replacements(
   )
 }
 
-/** Partition trees, by the name of their topmost table, that hold the same values as before, whichever leaf they are in now. */
+/**
+ * Partition trees, by the name of their topmost table, that hold the same values as before,
+ * whichever leaf they are in now.
+ */
 function wholeTrees(
   before: ReadonlyMap<number, TableState>,
   after: ReadonlyMap<number, TableState>,
@@ -183,7 +189,10 @@ function dropped(was: TableState, carriedOver: boolean): Finding[] {
   ]
 }
 
-/** Whether some tables together hold, in every column of the old ones' names, the values that those held. */
+/**
+ * Whether some tables together hold, in every column of the old ones' names, the values that those
+ * held.
+ */
 function sameValues(were: readonly TableState[], are: readonly TableState[]): boolean {
   const rows = (states: readonly TableState[]): number =>
     states.reduce((sum, state) => sum + state.rows, 0)

@@ -47,10 +47,12 @@ export interface RehearsalResult {
 }
 
 /**
- * Rehearses a migration on a copy of production: restores the backup into a scratch database, reads what it holds column by
- * column, runs the project's own command against it, reads again, and tells what is gone. The copy is destroyed afterwards.
+ * Rehearses a migration on a copy of production: restores the backup into a scratch database, reads
+ * what it holds column by column, runs the project's own command against it, reads again, and tells
+ * what is gone. The copy is destroyed afterwards.
  *
- * A migration that fails, hangs or loses data is a result; what keeps us from rehearsing it is a UserError.
+ * A migration that fails, hangs or loses data is a result; what keeps us from rehearsing it is a
+ * UserError.
  */
 export async function rehearse(options: RehearseOptions, work: Work): Promise<RehearsalResult> {
   const started = Date.now()
@@ -145,7 +147,10 @@ async function see(
   }
 }
 
-/** Ends what the command left running on the server: a statement whose client is gone goes on, and holds its locks. */
+/**
+ * Ends what the command left running on the server: a statement whose client is gone goes on, and
+ * holds its locks.
+ */
 async function endOthers(session: Session): Promise<void> {
   for (const deadline = Date.now() + 15_000; Date.now() < deadline;) {
     const [row] = await session.query<{ count: number }>(

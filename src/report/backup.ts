@@ -55,7 +55,10 @@ function warningsOf(result: BackupResult): string[] {
   return [...(result.recipients === 'none' ? [open] : []), ...unmeasured, ...result.warnings]
 }
 
-/** Reads and writes go on beside a backup; who changes a table's form waits for it, and everybody else for him. */
+/**
+ * Reads and writes go on beside a backup; who changes a table's form waits for it, and everybody
+ * else for him.
+ */
 function waitersPart(result: BackupResult): Markdown | undefined {
   if (result.waiters.length === 0) return undefined
   const longest = result.waiters[0]

@@ -1,6 +1,9 @@
 import { blocks, md, text, type Markdown } from './markdown/markdown.ts'
 
-/** What the summary says when there is nothing else to report: what was tried, what went wrong, and what to do. */
+/**
+ * What the summary says when there is nothing else to report: what was tried, what went wrong, and
+ * what to do.
+ */
 export interface Failure {
   /** `backup`, `verify`, `test-migration`, `restore`. */
   action: string

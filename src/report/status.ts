@@ -19,7 +19,10 @@ import {
 } from './markdown/markdown.ts'
 import { capped, warningsPart } from './markdown/sections.ts'
 
-/** Labels whose newest backup is older than `maxAge` (milliseconds), or that have none, as sentences with the figures. */
+/**
+ * Labels whose newest backup is older than `maxAge` (milliseconds), or that have none, as sentences
+ * with the figures.
+ */
 export function tooOld(result: StatusResult, maxAge: number | undefined): string[] {
   if (maxAge === undefined) return []
   const limit = formatAge(maxAge)

@@ -1,4 +1,7 @@
-/** Shows a report, which is Markdown for GitHub, in a terminal. Knows what our reports use, and no more of Markdown. */
+/**
+ * Shows a report, which is Markdown for GitHub, in a terminal. Knows what our reports use, and no
+ * more of Markdown.
+ */
 
 export interface Screen {
   /** Columns. */
@@ -167,7 +170,9 @@ function plain(text: string): string {
     .replace(/&#(\d+);/g, (_, number: string) => String.fromCodePoint(Number(number)))
 }
 
-/** Breaks between words; a word that is longer than a line, anywhere. At least one line comes back. */
+/**
+ * Breaks between words; a word that is longer than a line, anywhere. At least one line comes back.
+ */
 function wrap(runs: Run[], width: number): Run[][] {
   const lines: Run[][] = [[]]
   let used = 0

@@ -1,11 +1,17 @@
 import { randomInt } from 'node:crypto'
 import type { Storage } from '../storage/storage.ts'
 
-/** Where things are: `<label>/<id>/manifest.json` and the objects beside it, below the destination's own prefix. */
+/**
+ * Where things are: `<label>/<id>/manifest.json` and the objects beside it, below the destination's
+ * own prefix.
+ */
 
 export const idPattern = /^\d{8}T\d{6}Z-[0-9a-z]+$/
 
-/** Whether a text is a backup's id: one of those, or one of a backup that a restore took of its target before it began. */
+/**
+ * Whether a text is a backup's id: one of those, or one of a backup that a restore took of its
+ * target before it began.
+ */
 export function isId(text: string): boolean {
   return idPattern.test(text.replace(/-pre-restore$/, ''))
 }
@@ -20,7 +26,10 @@ export function timeOf(id: string): string {
   return id.replace(/^(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z.*$/, '$1-$2-$3T$4:$5:$6Z')
 }
 
-/** A new id: UTC to the second, then milliseconds and chance in base 36, and its kind where it is no ordinary one. Ids sort by time. */
+/**
+ * A new id: UTC to the second, then milliseconds and chance in base 36, and its kind where it is no
+ * ordinary one. Ids sort by time.
+ */
 export function newId(now: Date, kind?: 'pre-restore'): string {
   const second = now
     .toISOString()

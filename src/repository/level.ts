@@ -1,4 +1,7 @@
-/** How far a backup was proven, each level named for what was seen; each includes those before it. `accepted`: checks of the user's own passed, too. */
+/**
+ * How far a backup was proven, each level named for what was seen; each includes those before it.
+ * `accepted`: checks of the user's own passed, too.
+ */
 export const levels = [
   'none',
   'stored',
@@ -26,18 +29,26 @@ export const differenceKinds = [
   'matview',
 ] as const
 
-/** What one comparison saw. `expected` is the fingerprint's side, `found` the copy's; short texts, never row data. */
+/**
+ * What one comparison saw. `expected` is the fingerprint's side, `found` the copy's; short texts,
+ * never row data.
+ */
 export interface Difference {
   kind: (typeof differenceKinds)[number]
-  /** The thing's name as a person would write it, for example `public.orders` or `TABLE public.orders`. */
+  /**
+   * The thing's name as a person would write it, for example `public.orders` or `TABLE
+   * public.orders`.
+   */
   object: string
   expected: string
   found: string
 }
 
 /**
- * What a verification says in one word: `proven`; `reached`, as far as was asked; `limited`, nothing speaks against it, and its fingerprint or the
- * scratch server shows no more; `short`, the same, and more was asked for; `check-failed`, it is good, and a check of the user's did not pass; `bad`.
+ * What a verification says in one word: `proven`; `reached`, as far as was asked; `limited`,
+ * nothing speaks against it, and its fingerprint or the scratch server shows no more; `short`, the
+ * same, and more was asked for; `check-failed`, it is good, and a check of the user's did not pass;
+ * `bad`.
  */
 export type Verdict = 'proven' | 'reached' | 'limited' | 'short' | 'check-failed' | 'bad'
 

@@ -57,7 +57,10 @@ export async function listStored(
   return found
 }
 
-/** Ids of the finished backups of a label in one destination that `latest` and its like choose from, oldest first. */
+/**
+ * Ids of the finished backups of a label in one destination that `latest` and its like choose from,
+ * oldest first.
+ */
 export async function listBackups(storage: Storage, label: string, work: Work): Promise<string[]> {
   return selectableIds(
     (await listStored(storage, label, work)).get(label) ?? new Map<string, StoredBackup>(),
@@ -86,7 +89,10 @@ export interface BackupIndex {
   failures: unknown[]
 }
 
-/** Looks into all sources, for the one label that they have unless one is named. A source that cannot be read is among the failures. */
+/**
+ * Looks into all sources, for the one label that they have unless one is named. A source that
+ * cannot be read is among the failures.
+ */
 export async function openBackupIndex(
   sources: readonly Storage[],
   label: string | undefined,
@@ -114,8 +120,9 @@ export async function openBackupIndex(
 }
 
 /**
- * Why nothing in the index is what was asked for, or of what there is: the failure of a source that might have it, or a UserError `unknown-backup`
- * (`what` is missing) or `no-backup` (there is nothing).
+ * Why nothing in the index is what was asked for, or of what there is: the failure of a source that
+ * might have it, or a UserError `unknown-backup` (`what` is missing) or `no-backup` (there is
+ * nothing).
  */
 export async function backupNotFound(
   index: BackupIndex,
@@ -141,8 +148,8 @@ export async function backupNotFound(
 }
 
 /**
- * Reads the manifest of a backup that is in the index, from the first source that has it. Throws readManifest's UserErrors, and `unknown-backup` if
- * it was removed meanwhile.
+ * Reads the manifest of a backup that is in the index, from the first source that has it. Throws
+ * readManifest's UserErrors, and `unknown-backup` if it was removed meanwhile.
  */
 export async function openBackup(
   { label, stored }: BackupIndex,

@@ -3,10 +3,12 @@ import * as v from 'valibot'
 import { messageOf, UserError } from '../errors.ts'
 
 /**
- * The manifest: what a backup is. Written last and create-only; where there is none, there is no backup.
+ * The manifest: what a backup is. Written last and create-only; where there is none, there is no
+ * backup.
  *
- * Its last member is its own SHA-256, taken over the whole text with 64 zeros in that place: a byte changed anywhere in it is seen.
- * A reader refuses a newer `format` instead of guessing. docs/format.md describes each member.
+ * Its last member is its own SHA-256, taken over the whole text with 64 zeros in that place: a byte
+ * changed anywhere in it is seen. A reader refuses a newer `format` instead of guessing.
+ * docs/format.md describes each member.
  */
 export const formatVersion = 1
 
@@ -71,7 +73,9 @@ const manifestSchema = v.object({
     roles: v.object({ superuser: v.string(), names: v.array(v.string()) }),
     /** Those that its tables and indexes are in, but for the default. */
     tablespaces: v.exactOptional(v.array(v.string())),
-    /** The cluster's own number (initdb's): whether a target is the very server that was backed up. */
+    /**
+     * The cluster's own number (initdb's): whether a target is the very server that was backed up.
+     */
     system: v.exactOptional(v.string()),
   }),
   /** The pg_dump that wrote the archives, for example `17.11`. */
@@ -90,11 +94,17 @@ const manifestSchema = v.object({
           v.check((name) => !name.split('/').some((part) => /^\.\.?$/.test(part))),
         ),
         kind: v.picklist(['base', 'rows', 'large-objects', 'recovery-guide']),
-        /** For `rows`: the tables whose rows it holds, as in the fingerprint. The base archive holds those of all others. */
+        /**
+         * For `rows`: the tables whose rows it holds, as in the fingerprint. The base archive holds
+         * those of all others.
+         */
         tables: v.exactOptional(v.array(v.string())),
         bytes: count,
         sha256,
-        /** Before encryption; for archives. `compression` is ours, around the archive; pg_dump's own is inside it. */
+        /**
+         * Before encryption; for archives. `compression` is ours, around the archive; pg_dump's own
+         * is inside it.
+         */
         plain: v.exactOptional(
           v.object({ bytes: count, sha256, compression: v.picklist(['none', 'zstd']) }),
         ),
@@ -131,7 +141,10 @@ export function writeManifest(manifest: Omit<Manifest, 'sha256'>): string {
   return withDigest(text, createHash('sha256').update(text).digest('hex'))
 }
 
-/** Reads and checks a manifest. `where` is its place, for messages. Throws UserErrors `newer-format` and `manifest-damaged`. */
+/**
+ * Reads and checks a manifest. `where` is its place, for messages. Throws UserErrors `newer-format`
+ * and `manifest-damaged`.
+ */
 export function readManifest(text: string, where: string): Manifest {
   const damaged = (how: string, cause?: unknown): UserError =>
     new UserError(
@@ -172,7 +185,10 @@ function withDigest(text: string, digest: string): string {
   return text.slice(0, end - 64) + digest + text.slice(end)
 }
 
-/** Checks what a caller built against the schema: our own mistakes are found when a backup is written, not when it is needed. */
+/**
+ * Checks what a caller built against the schema: our own mistakes are found when a backup is
+ * written, not when it is needed.
+ */
 export function assertManifest(text: string): void {
   try {
     readManifest(text, 'just written')

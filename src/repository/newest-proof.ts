@@ -10,8 +10,10 @@ import { isPartial, type Proof, readProof } from './proof.ts'
 const readers = 8
 
 /**
- * What a backup's proofs say of it: the newest one counts, whichever destination has it; one that ended early and found nothing only where there
- * is no other. What cannot be read as a proof, or is one of another backup or of another manifest, proves nothing; an older one does not take its place.
+ * What a backup's proofs say of it: the newest one counts, whichever destination has it; one that
+ * ended early and found nothing only where there is no other. What cannot be read as a proof, or is
+ * one of another backup or of another manifest, proves nothing; an older one does not take its
+ * place.
  */
 export async function newestProof(
   id: string,
@@ -28,7 +30,10 @@ export async function newestProof(
     .sort((a, b) => (a.at < b.at ? 1 : -1))[0]
 }
 
-/** The same of several backups, side by side. Proofs that cannot be fetched are warned of, and prove nothing. */
+/**
+ * The same of several backups, side by side. Proofs that cannot be fetched are warned of, and prove
+ * nothing.
+ */
 export async function newestProofs(
   backups: readonly { id: string; at: readonly StoredBackup[] }[],
   work: Work,
@@ -72,7 +77,10 @@ async function proofIn(
   }
 }
 
-/** The digest that a manifest says it has, its last member; undefined if it does not end as one does. Whether it is right, only a reading of it all shows. */
+/**
+ * The digest that a manifest says it has, its last member; undefined if it does not end as one
+ * does. Whether it is right, only a reading of it all shows.
+ */
 async function manifestDigest(
   { storage, folder }: Pick<StoredBackup, 'storage' | 'folder'>,
   work: Work,

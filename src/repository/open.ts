@@ -25,7 +25,10 @@ export async function findReadable(options: BackupSelection, work: Work): Promis
   return backup
 }
 
-/** Throws `key-missing` or `wrong-key` unless one of the identities belongs to a key that the manifest names. */
+/**
+ * Throws `key-missing` or `wrong-key` unless one of the identities belongs to a key that the
+ * manifest names.
+ */
 export async function checkKeys(
   { manifest }: FoundBackup,
   identities: readonly string[],

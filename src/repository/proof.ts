@@ -9,7 +9,10 @@ const difference = v.object({
   found: v.string(),
 })
 
-/** The record of a verification, stored beside the backup below `proofs/`. Never changed; the newest counts. */
+/**
+ * The record of a verification, stored beside the backup below `proofs/`. Never changed; the newest
+ * counts.
+ */
 const proofSchema = v.object({
   format: v.literal(1),
   backup: v.string(),
@@ -23,9 +26,15 @@ const proofSchema = v.object({
   asked: v.exactOptional(level),
   /** What kept it from the next level, when something speaks against the backup or its copy. */
   stoppedBy: v.exactOptional(v.string()),
-  /** What could not be looked at, and why: with it, and without `stoppedBy`, nothing speaks against the backup. */
+  /**
+   * What could not be looked at, and why: with it, and without `stoppedBy`, nothing speaks against
+   * the backup.
+   */
   limit: v.exactOptional(v.string()),
-  /** Its name has a level: it was asked to end early, or its scratch server could not show more, and it found nothing. */
+  /**
+   * Its name has a level: it was asked to end early, or its scratch server could not show more, and
+   * it found nothing.
+   */
   partial: v.exactOptional(v.boolean()),
   /** How many there were, and the first of them. */
   differences: v.object({ count: v.number(), first: v.array(difference) }),
@@ -74,9 +83,10 @@ export function writeProof(proof: Proof): string {
 }
 
 /**
- * The key of a proof below its backup's folder: the time, in the form that ids have, and chance. One that was asked to end early and found nothing, or
- * whose scratch server could not show more, says so by its name: it speaks neither for the whole backup nor against it, and must not take the place of
- * one that does.
+ * The key of a proof below its backup's folder: the time, in the form that ids have, and chance.
+ * One that was asked to end early and found nothing, or whose scratch server could not show more,
+ * says so by its name: it speaks neither for the whole backup nor against it, and must not take the
+ * place of one that does.
  */
 export function proofName(at: Date, chance: string, partial?: Level): string {
   return `proofs/${at.toISOString().replace(/[-:.]/g, '')}-${chance}${partial === undefined ? '' : `-${partial}`}.json`

@@ -37,8 +37,8 @@ export function dataArchivesOf({ objects }: Pick<Manifest, 'objects'>): StoredAr
 }
 
 /**
- * Opens an archive of the backup, gives it to `use`, and afterwards checks that what flowed was what the manifest says.
- * Throws `object-damaged` and `object-missing`.
+ * Opens an archive of the backup, gives it to `use`, and afterwards checks that what flowed was
+ * what the manifest says. Throws `object-damaged` and `object-missing`.
  */
 export async function withArchive<T>(
   backup: FoundBackup,
@@ -75,7 +75,10 @@ export async function withArchive<T>(
   return used.value
 }
 
-/** The same for whoever needs the beginning only: no more is read than that, and no digest can be checked. */
+/**
+ * The same for whoever needs the beginning only: no more is read than that, and no digest can be
+ * checked.
+ */
 export async function withHead<T>(
   backup: FoundBackup,
   object: StoredArchive,
@@ -113,7 +116,10 @@ export function asMissing(name: string): (error: unknown) => never {
   }
 }
 
-/** Puts an archive, opened, into a new file that nobody else may read. When this returns, every digest was right. */
+/**
+ * Puts an archive, opened, into a new file that nobody else may read. When this returns, every
+ * digest was right.
+ */
 export async function fetchArchive(
   backup: FoundBackup,
   object: StoredArchive,
@@ -144,8 +150,9 @@ export async function fetchArchive(
 }
 
 /**
- * What decryption and decompression found, with its place; undefined for what is no fault of the object. A key that the manifest names
- * (`findReadable` looked) and that does not open the object: its header was changed.
+ * What decryption and decompression found, with its place; undefined for what is no fault of the
+ * object. A key that the manifest names (`findReadable` looked) and that does not open the object:
+ * its header was changed.
  */
 function damageOf(error: unknown, where: string): UserError | undefined {
   const { code = '', message } = error as Error & { code?: string }
@@ -165,7 +172,10 @@ function damageOf(error: unknown, where: string): UserError | undefined {
     : error
 }
 
-/** An archive on its way from the store: `stages` check and open it as it flows; `check` throws unless every digest and size was the manifest's. */
+/**
+ * An archive on its way from the store: `stages` check and open it as it flows; `check` throws
+ * unless every digest and size was the manifest's.
+ */
 export interface OpenedArchive {
   source: Readable
   stages: Transform[]

@@ -3,8 +3,8 @@ import { dataArchivesOf } from './read.ts'
 import type { Manifest, StoredArchive } from './manifest.ts'
 
 /**
- * RECOVER.md, stored in each backup's folder: how to restore it with stock tools alone, on a day when this project is gone.
- * Names no secret; every command in it is run by a test.
+ * RECOVER.md, stored in each backup's folder: how to restore it with stock tools alone, on a day
+ * when this project is gone. Names no secret; every command in it is run by a test.
  */
 export function recoveryGuide(
   manifest: Pick<
@@ -62,7 +62,10 @@ that it names once more with \`-a -t\`.
 ${shell(piped(base, encrypted, `${restore} --exit-on-error`))}`
 }
 
-/** Several: the base archive without rows, all rows, and then what needs the rows. Grants go where pg_restore itself puts them. */
+/**
+ * Several: the base archive without rows, all rows, and then what needs the rows. Grants go where
+ * pg_restore itself puts them.
+ */
 function inStages(
   base: StoredArchive,
   others: readonly StoredArchive[],

@@ -6,13 +6,14 @@ import { selectableIds, type StoredBackup, listStored } from './listing.ts'
 import { newestProof } from './newest-proof.ts'
 
 /**
- * Keeps the newest `keep` backups of a label in one destination, and removes the others. Three things are never removed: the
- * newest; a backup made while we look (only what the first listing held is a candidate); and, when none of
- * those kept has been proven, the newest backup that has: a row of unproven backups must not push out the last good one.
- * A backup made before a restore goes when it is older than the oldest that is kept.
+ * Keeps the newest `keep` backups of a label in one destination, and removes the others. Three
+ * things are never removed: the newest; a backup made while we look (only what the first listing
+ * held is a candidate); and, when none of those kept has been proven, the newest backup that has: a
+ * row of unproven backups must not push out the last good one. A backup made before a restore goes
+ * when it is older than the oldest that is kept.
  *
- * Of a backup, the manifest goes first: a removal that is cut off leaves no backup that looks whole and is not.
- * Gives the ids that were removed.
+ * Of a backup, the manifest goes first: a removal that is cut off leaves no backup that looks whole
+ * and is not. Gives the ids that were removed.
  */
 export async function prune(
   storage: Storage,
@@ -25,7 +26,8 @@ export async function prune(
   const ids = selectableIds(found).reverse()
   const kept = ids.slice(0, Math.max(1, keep))
   let candidates = ids.slice(kept.length)
-  // one that was good once and was found bad since is not; and what cannot be read of proofs stops it all
+  // one that was good once and was found bad since is not; and what cannot be read of proofs stops
+  // it all
   const newestProven = async (some: readonly string[]): Promise<string | undefined> => {
     for (const id of some)
       if ((await newestProof(id, [found.get(id) as StoredBackup], work))?.proven) return id
@@ -62,7 +64,10 @@ export async function removeBackup(
   await storage.sweep(folder, { signal })
 }
 
-/** Prunes every destination, and gives what was removed. Never fails a backup that is already whole: what it could not do is a warning. */
+/**
+ * Prunes every destination, and gives what was removed. Never fails a backup that is already whole:
+ * what it could not do is a warning.
+ */
 export async function pruneAll(
   destinations: readonly Storage[],
   label: string,

@@ -20,7 +20,10 @@ export type BackupSelector =
   /** The newest whose snapshot is not later. */
   | { kind: 'before'; at: Date }
   | { kind: 'all' }
-  /** Those that no proof speaks of, all or the oldest: verified one by one, all are in time. One whose newest proof is bad is known, and not among them. */
+  /**
+   * Those that no proof speaks of, all or the oldest: verified one by one, all are in time. One
+   * whose newest proof is bad is known, and not among them.
+   */
   | { kind: 'unproven' }
   | { kind: 'oldest-unproven' }
   /** So many, each as likely as the others; the newest is not among them unless chance says so. */
@@ -68,7 +71,9 @@ export function isSingle(selector: BackupSelector): selector is SingleSelector {
   return ['latest', 'latest-proven', 'id', 'before'].includes(selector.kind)
 }
 
-/** ISO 8601, with a space or a T; without a zone it is UTC, and without a time the day's beginning. */
+/**
+ * ISO 8601, with a space or a T; without a zone it is UTC, and without a time the day's beginning.
+ */
 function readMoment(text: string): Date {
   const [, day = '', time = '00:00', zone = ''] =
     /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)\s?(Z|UTC|[+-]\d\d:?\d\d)?)?$/i.exec(
@@ -90,8 +95,8 @@ function readMoment(text: string): Date {
 }
 
 /**
- * Finds one backup in several sources; one that cannot be read is warned of if another has the backup. Throws UserErrors, among them `unknown-backup`,
- * `no-backup` and `no-proven-backup`.
+ * Finds one backup in several sources; one that cannot be read is warned of if another has the
+ * backup. Throws UserErrors, among them `unknown-backup`, `no-backup` and `no-proven-backup`.
  */
 export async function findBackup(
   sources: readonly Storage[],
@@ -184,7 +189,10 @@ export async function selectIds(
   }
 }
 
-/** Whether it is still to be found out if a backup is good: no proof speaks of it, or one that ended early, as was asked or for its scratch server's sake. */
+/**
+ * Whether it is still to be found out if a backup is good: no proof speaks of it, or one that ended
+ * early, as was asked or for its scratch server's sake.
+ */
 export function isOpen(
   proof: { asked?: string; stoppedBy?: string; partial?: boolean; proven: boolean } | undefined,
 ): boolean {

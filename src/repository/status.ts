@@ -32,15 +32,23 @@ export interface LabelStatus {
   newest?: BackupStatus
   /** The newest backup whose newest proof says that it is good. */
   proven?: BackupStatus & { proof: ProofStatus }
-  /** All that are finished, newest first, those too that a restore took of its target before it began (`pre-restore`). */
+  /**
+   * All that are finished, newest first, those too that a restore took of its target before it
+   * began (`pre-restore`).
+   */
   all: ListedBackup[]
   /** Ids of which it is still open whether they are good, newest first. */
   unproven: string[]
-  /** Those whose newest proof found nothing against them, as far as their fingerprint goes (`counts`, `none`). */
+  /**
+   * Those whose newest proof found nothing against them, as far as their fingerprint goes
+   * (`counts`, `none`).
+   */
   limited: { id: string; level: Level; at: string }[]
   /** Those whose newest proof says that they are not good. */
   failed: { id: string; level: Level; at: string }[]
-  /** Finished by their name, but their manifest cannot be read: found on the way to the newest ones. */
+  /**
+   * Finished by their name, but their manifest cannot be read: found on the way to the newest ones.
+   */
   damaged: { id: string; why: string }[]
   /** Objects without a manifest: a backup that runs now, or what one left that was killed. */
   unfinished: { id: string; startedAt: string; age: number; bytes: number; location: string }[]
@@ -93,9 +101,10 @@ interface Backup {
 }
 
 /**
- * What backups there are, how old, and how far proven: by one listing of each destination, the manifests of the newest, and each
- * backup's newest proof. A destination that cannot be read is a warning if another can; if none can, the first failure is thrown. Where nothing
- * is found at all, a UserError `no-backup`: a folder that does not exist looks like an empty one.
+ * What backups there are, how old, and how far proven: by one listing of each destination, the
+ * manifests of the newest, and each backup's newest proof. A destination that cannot be read is a
+ * warning if another can; if none can, the first failure is thrown. Where nothing is found at all,
+ * a UserError `no-backup`: a folder that does not exist looks like an empty one.
  */
 export async function status(options: StatusOptions, work: Work): Promise<StatusResult> {
   const warnings: string[] = []

@@ -10,7 +10,10 @@ import { tee } from '../stream/tee.ts'
 import type { Work } from '../work.ts'
 import type { StoredArchive } from './manifest.ts'
 
-/** Sends one stream to every destination under one key, at the pace of the slowest. It is at all of them, whole, or the call fails. */
+/**
+ * Sends one stream to every destination under one key, at the pace of the slowest. It is at all of
+ * them, whole, or the call fails.
+ */
 export async function storeEverywhere(
   source: Readable,
   stages: Transform[],
@@ -33,7 +36,8 @@ export async function storeEverywhere(
   const failures = outcomes.flatMap((outcome) =>
     outcome.status === 'rejected' ? [outcome.reason as Error] : [],
   )
-  // the first cause goes before what it caused elsewhere: an aborted branch, a stream that closed too early
+  // the first cause goes before what it caused elsewhere: an aborted branch, a stream that closed
+  // too early
   const cause =
     failures.find((failure) => failure instanceof UserError) ??
     failures.find((failure) => !isConsequence(failure)) ??
@@ -41,7 +45,10 @@ export async function storeEverywhere(
   if (cause) throw cause
 }
 
-/** Sets a stream going: how it ends, and one to read from for each reader. A single one reads from the last stage itself. */
+/**
+ * Sets a stream going: how it ends, and one to read from for each reader. A single one reads from
+ * the last stage itself.
+ */
 function sending(
   source: Readable,
   stages: Transform[],
@@ -78,8 +85,9 @@ export interface ArchiveOptions {
 }
 
 /**
- * Stores a pg_dump archive: compressed if it is not yet, encrypted if there are recipients. Gives the manifest's entry. What the
- * archive's stream gives has to be ours alone, as what is read from a child is: its memory is freed as it is stored.
+ * Stores a pg_dump archive: compressed if it is not yet, encrypted if there are recipients. Gives
+ * the manifest's entry. What the archive's stream gives has to be ours alone, as what is read from
+ * a child is: its memory is freed as it is stored.
  */
 export async function storeArchive(
   archive: Readable,

@@ -33,7 +33,9 @@ export interface CleanResult extends Cleaned {
   timings: { total: number }
 }
 
-/** Drops what restores of this target replaced, and what was kept long enough. Touches nothing else. */
+/**
+ * Drops what restores of this target replaced, and what was kept long enough. Touches nothing else.
+ */
 export async function clean(
   options: Omit<RestoreOptions, 'task'>,
   work: Work,
@@ -76,8 +78,9 @@ export async function clean(
 }
 
 /**
- * Drops the databases kept under this name whose mark is older; `except` the one just kept. Only what bears our mark *and* the name that we gave it:
- * who renamed one wants to keep it. Never one that somebody uses, and never by force. What could not be dropped is told, not thrown.
+ * Drops the databases kept under this name whose mark is older; `except` the one just kept. Only
+ * what bears our mark *and* the name that we gave it: who renamed one wants to keep it. Never one
+ * that somebody uses, and never by force. What could not be dropped is told, not thrown.
  */
 export async function dropPreviousDatabases(
   session: Session,

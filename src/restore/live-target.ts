@@ -8,9 +8,15 @@ import { command, judgeTime } from './post-command.ts'
 import { emptyResult, type RestoreResult } from './result.ts'
 import { backUpTarget, type SafetyLike, safetyStep } from './safety-backup.ts'
 
-/** What the restores into a database that stays (a part of it, or all of it in place) have in common: what stands before and after them. */
+/**
+ * What the restores into a database that stays (a part of it, or all of it in place) have in
+ * common: what stands before and after them.
+ */
 
-/** What every restore into a database that stays tells, before anything was done and its plan is made. */
+/**
+ * What every restore into a database that stays tells, before anything was done and its plan is
+ * made.
+ */
 export function beginResult(
   backup: FoundBackup,
   options: RestoreOptions,

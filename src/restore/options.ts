@@ -17,7 +17,10 @@ export interface RestoreOptions {
   dryRun: boolean
   /** Default: `swap`. */
   mode?: 'swap' | 'new' | 'in-place'
-  /** Replaced databases older than this (milliseconds) are dropped when all went well. Undefined: all are kept. */
+  /**
+   * Replaced databases older than this (milliseconds) are dropped when all went well. Undefined:
+   * all are kept.
+   */
   keepPrevious?: number
   /** Whether the target is backed up first. Default: true. */
   safetyBackup?: boolean
@@ -27,7 +30,10 @@ export interface RestoreOptions {
   contents?: 'all' | 'schema' | 'data'
   /** With tables or schemas: put them in the place of the live ones. */
   replace?: boolean
-  /** How long locks on live tables are waited for, milliseconds: no input, only for tests. Default: two minutes for a part, half a minute in place. */
+  /**
+   * How long locks on live tables are waited for, milliseconds: no input, only for tests. Default:
+   * two minutes for a part, half a minute in place.
+   */
   lockTimeout?: number
   /** SQL to run in the new database before anybody sees it. */
   prepare?: string
@@ -47,7 +53,10 @@ export interface RestoreOptions {
   owner?: OwnerChoice
   /** Where this run can be seen, for the safety backup's manifest. */
   runUrl?: string
-  /** Told as soon as something is known that somebody will want to know even if what comes next fails. */
+  /**
+   * Told as soon as something is known that somebody will want to know even if what comes next
+   * fails.
+   */
   known?: (facts: KnownFacts) => void
 }
 

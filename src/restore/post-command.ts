@@ -19,7 +19,10 @@ export function objectiveOf(
   return { limit, took, held }
 }
 
-/** Runs the command that follows a restore, with its database's connection. Its failure is a result: what was restored is restored. */
+/**
+ * Runs the command that follows a restore, with its database's connection. Its failure is a result:
+ * what was restored is restored.
+ */
 export async function runPostCommand(
   options: Pick<
     RestoreOptions,

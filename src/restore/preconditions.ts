@@ -10,8 +10,10 @@ import type { Work } from '../work.ts'
 import type { Manifest } from '../repository/manifest.ts'
 
 /**
- * One restore of a database at a time: held by the session, and so gone with it. Such a lock belongs to the database that the session is in, and not every
- * restore is in the same one: so each takes its own first, and then looks for those of others. Of two that begin at once, at least one sees the other.
+ * One restore of a database at a time: held by the session, and so gone with it. Such a lock
+ * belongs to the database that the session is in, and not every restore is in the same one: so each
+ * takes its own first, and then looks for those of others. Of two that begin at once, at least one
+ * sees the other.
  */
 export async function lockTarget(session: Session, target: string): Promise<void> {
   const key = [`holdfast restore ${target}`]
@@ -32,7 +34,10 @@ export async function lockTarget(session: Session, target: string): Promise<void
     )
 }
 
-/** What a restore needs of the server; of a backup, its manifest tells. `bytes` undefined: nobody knows how much. */
+/**
+ * What a restore needs of the server; of a backup, its manifest tells. `bytes` undefined: nobody
+ * knows how much.
+ */
 export interface ServerRequirements {
   manifest: {
     source: Pick<Manifest['source'], 'major' | 'server' | 'roles'> & { bytes?: number }
@@ -51,7 +56,10 @@ export interface RestoreCheck {
   owner: OwnerChoice
 }
 
-/** What stands in the way of a restore, found before anything is made: all of it, so that a plan can tell all of it. */
+/**
+ * What stands in the way of a restore, found before anything is made: all of it, so that a plan can
+ * tell all of it.
+ */
 export async function findObstacles(guarded: RestoreCheck, work: Work): Promise<UserError[]> {
   const { session, target, exists, backup, owner } = guarded
   const { source, fingerprint } = backup.manifest
@@ -113,8 +121,8 @@ async function powerObstacles(session: Session, target: Connection): Promise<Use
 }
 
 /**
- * Roles that what is restored will name; with `owner: drop` it names none but in policies, which the restore itself finds out. `mapped`: whether this
- * restore can give it to others.
+ * Roles that what is restored will name; with `owner: drop` it names none but in policies, which
+ * the restore itself finds out. `mapped`: whether this restore can give it to others.
  */
 export async function roleObstacles(
   session: Session,

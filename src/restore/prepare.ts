@@ -6,8 +6,9 @@ import { dropUserMappings } from '../postgres/server/isolate.ts'
 import type { Work } from '../work.ts'
 
 /**
- * Runs the user's SQL in a database that nobody sees yet, as one transaction, by a session that has the database's own settings (`search_path`
- * among them) and no time limit. Then ANALYZE, since what was counted before may no longer be so. Throws `prepare-failed`.
+ * Runs the user's SQL in a database that nobody sees yet, as one transaction, by a session that has
+ * the database's own settings (`search_path` among them) and no time limit. Then ANALYZE, since
+ * what was counted before may no longer be so. Throws `prepare-failed`.
  */
 export async function prepareDatabase(
   connection: Connection,
@@ -51,7 +52,9 @@ export async function prepareDatabase(
   })
 }
 
-/** Cuts a new database's ties to the outside: it is a copy, and must not act as the original does. */
+/**
+ * Cuts a new database's ties to the outside: it is a copy, and must not act as the original does.
+ */
 export async function cutTies(
   connection: Connection,
   work: Work,

@@ -19,8 +19,9 @@ export interface TaskResults {
 export type Task = keyof TaskResults
 
 /**
- * Puts a database back as a backup has it, or takes that back, or drops what was kept for that; by `task`, and by `mode`. Each is a story of its
- * own. They share this: nothing begins without the right `confirm`; whatever takes long happens beside the target; what was there is kept.
+ * Puts a database back as a backup has it, or takes that back, or drops what was kept for that; by
+ * `task`, and by `mode`. Each is a story of its own. They share this: nothing begins without the
+ * right `confirm`; whatever takes long happens beside the target; what was there is kept.
  */
 export async function restore<T extends Task = 'restore'>(
   options: Omit<RestoreOptions, 'task'> & { task?: T },
@@ -37,7 +38,8 @@ async function restoreByMode(options: RestoreOptions, work: Work): Promise<Resto
   const started = Date.now()
   const { mode = 'swap', tables = [], schemas = [] } = options
   const part = tables.length + schemas.length > 0
-  // the name of a database to be made is nobody's label: the one label that there is, unless it is told
+  // the name of a database to be made is nobody's label: the one label that there is, unless it is
+  // told
   const label = options.label ?? (!part && mode === 'new' ? undefined : options.target.database)
   const backup = await findReadable({ ...options, ...(label === undefined ? {} : { label }) }, work)
   if (!part && mode === 'swap')

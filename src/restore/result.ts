@@ -19,7 +19,9 @@ export interface Restored {
   server: { backup: string; target: string }
   /** The steps in order, as sentences; those done are marked. */
   plan: PlanStep[]
-  /** The name under which the old database is kept; undefined on a dry run, or where there was none. */
+  /**
+   * The name under which the old database is kept; undefined on a dry run, or where there was none.
+   */
   previousDatabase?: string
   /** Milliseconds; undefined: until somebody drops it. */
   keepPrevious?: number
@@ -27,7 +29,10 @@ export interface Restored {
   safetyBackup?: SafetyBackup
   /** `prepare` has run, so that what is there differs from the backup. */
   prepared?: boolean
-  /** What was cut in a new database, so that it does not act on the outside, each with what brings it back where that is known. */
+  /**
+   * What was cut in a new database, so that it does not act on the outside, each with what brings
+   * it back where that is known.
+   */
   cut?: { ties: string[]; triggers: string[] }
   /** Of databases that earlier restores replaced. */
   cleaned?: Cleaned
@@ -60,7 +65,10 @@ export interface RestoreResult extends Restored {
   label: string
   location: string
   snapshotAt: string
-  /** Milliseconds between the snapshot and the swap (or now): data written in that time is in the previous database only. */
+  /**
+   * Milliseconds between the snapshot and the swap (or now): data written in that time is in the
+   * previous database only.
+   */
   age: number
   /** No rows were asked for. */
   definitionsOnly?: boolean
@@ -128,11 +136,16 @@ export interface RestoredInPlace {
   kept: string[]
   /** Locks that the transaction was counted to need, and those that the server has. */
   locks: { needed: number; capacity: number }
-  /** Milliseconds between the safety backup's snapshot and the last of the locks: what was written then is in neither. */
+  /**
+   * Milliseconds between the safety backup's snapshot and the last of the locks: what was written
+   * then is in neither.
+   */
   unsaved?: number
   /** What of the schema is otherwise than in the backup, seen after the commit. */
   differences: Difference[]
-  /** Whether that was looked at: not where the fingerprint has no schema, or it could not be read. */
+  /**
+   * Whether that was looked at: not where the fingerprint has no schema, or it could not be read.
+   */
   schemaCompared: boolean
 }
 
@@ -158,7 +171,10 @@ export interface RestoredTables {
   archives: { read: number; all: number }
   /** Milliseconds that live tables were locked. */
   locked: number
-  /** Milliseconds between the safety backup's snapshot and the locks: what was written to the tables then is in neither. */
+  /**
+   * Milliseconds between the safety backup's snapshot and the locks: what was written to the tables
+   * then is in neither.
+   */
   unsaved?: number
 }
 

@@ -53,7 +53,10 @@ export function whyNoSafety(
   )
 }
 
-/** The step of the plan: whoever may change a manifest could name a key of theirs in it, so it is shown to which it goes. */
+/**
+ * The step of the plan: whoever may change a manifest could name a key of theirs in it, so it is
+ * shown to which it goes.
+ */
 export function safetyStep(target: string, { label, encryption }: SafetyLike): string {
   const keys =
     encryption === undefined || encryption === 'none'
@@ -78,9 +81,10 @@ function refusal(
 }
 
 /**
- * Backs up the target before it is restored: into all storages, under the label of the backup that is restored, encrypted to the same keys. It is of
- * the kind `pre-restore`, which `latest` and retention never take for an ordinary one. Whatever keeps it from being made stops the restore, with
- * the way to do without.
+ * Backs up the target before it is restored: into all storages, under the label of the backup that
+ * is restored, encrypted to the same keys. It is of the kind `pre-restore`, which `latest` and
+ * retention never take for an ordinary one. Whatever keeps it from being made stops the restore,
+ * with the way to do without.
  */
 export async function backUpTarget(
   options: RestoreOptions,

@@ -19,24 +19,39 @@ import type { RestoreCheck } from './preconditions.ts'
 /** The proofs of so many backups are looked into for how long a restore takes. */
 const maxLookedAt = 10
 
-/** What there is in the place where a backup would go, for the plan of a restore. Nothing of it is needed to do it. */
+/**
+ * What there is in the place where a backup would go, for the plan of a restore. Nothing of it is
+ * needed to do it.
+ */
 export interface TargetFacts {
   /** Size of the database now, bytes; undefined when there is none. */
   bytes?: number
-  /** Bytes that the restored database will take, about: what the source took. Undefined when nothing tells. */
+  /**
+   * Bytes that the restored database will take, about: what the source took. Undefined when nothing
+   * tells.
+   */
   needed?: number
   /** Free bytes where the server keeps its data, if that can be known from here. */
   free?: number
   connected: Connected[]
-  /** How long it is likely to take, by what a verification measured (milliseconds), and of which backup that was. */
+  /**
+   * How long it is likely to take, by what a verification measured (milliseconds), and of which
+   * backup that was.
+   */
   expected?: { took: number; by: string; at: string }
-  /** It is the very database that was backed up; with how much write-ahead log its server has written since the snapshot, bytes. */
+  /**
+   * It is the very database that was backed up; with how much write-ahead log its server has
+   * written since the snapshot, bytes.
+   */
   source?: { written?: number }
   /** What keeps a restore from being done. */
   obstacles: { code: string; message: string; hint: string }[]
   /** What will be otherwise than now, by name; undefined when it was not compared. */
   changes?: SchemaChanges
-  /** Tables whose rows will be about so many more or fewer: by the server's statistics, the largest change first. */
+  /**
+   * Tables whose rows will be about so many more or fewer: by the server's statistics, the largest
+   * change first.
+   */
   rows: { table: string; now: number | undefined; then: number | undefined }[]
   notes: string[]
 }
@@ -51,7 +66,10 @@ export interface SchemaChanges {
   change: string[]
 }
 
-/** What can be told of a target whatever is restored: sizes, sessions, space. `session` is on another database of the server. */
+/**
+ * What can be told of a target whatever is restored: sizes, sessions, space. `session` is on
+ * another database of the server.
+ */
 export async function lookAtTarget(
   { session, target, exists, backup }: RestoreCheck,
   obstacles: readonly UserError[],
@@ -167,8 +185,9 @@ async function compareInside(
 }
 
 /**
- * By the newest verification of this backup that restored it; or, where there is none, of the newest other backup of its label, in the proportion
- * of their sizes. Restoring and comparing is what takes long in a restore, too.
+ * By the newest verification of this backup that restored it; or, where there is none, of the
+ * newest other backup of its label, in the proportion of their sizes. Restoring and comparing is
+ * what takes long in a restore, too.
  */
 async function expectedTime(
   { storage, manifest }: FoundBackup,

@@ -50,8 +50,9 @@ export interface UndoResult {
 }
 
 /**
- * Takes the last restore back: the newest database that was replaced under this name and bears our mark gets its name and its comment again, and the
- * one in use is kept and marked in its turn, so that an undo can be undone. Both in one transaction. Asks nothing of a storage.
+ * Takes the last restore back: the newest database that was replaced under this name and bears our
+ * mark gets its name and its comment again, and the one in use is kept and marked in its turn, so
+ * that an undo can be undone. Both in one transaction. Asks nothing of a storage.
  */
 export async function undo(options: Omit<RestoreOptions, 'task'>, work: Work): Promise<UndoResult> {
   const started = Date.now()
@@ -62,7 +63,8 @@ export async function undo(options: Omit<RestoreOptions, 'task'>, work: Work): P
     await lockTarget(session, target)
     const there = await readDatabaseSettings(session, target)
     const marked = await listPreviousDatabases(session, target)
-    // a swap keeps the owner; whoever owns another database may write what he likes into its comment
+    // a swap keeps the owner; whoever owns another database may write what he likes into its
+    // comment
     const named = marked.filter(({ name }) => isPreviousName(name, target))
     const ours = named.filter(({ owner }) => there === undefined || owner === there.owner)
     const strange = marked.filter((one) => !ours.includes(one))

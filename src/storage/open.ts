@@ -14,8 +14,9 @@ const schemes: Record<string, (url: string, options: OpenOptions) => Storage> = 
 }
 
 /**
- * The storage behind a URL, by its scheme. Asks nothing of it yet: a folder that is missing or a server out of reach shows in `probe`.
- * Throws a UserError for text that is no URL of ours, and never shows a password that stands in it.
+ * The storage behind a URL, by its scheme. Asks nothing of it yet: a folder that is missing or a
+ * server out of reach shows in `probe`. Throws a UserError for text that is no URL of ours, and
+ * never shows a password that stands in it.
  */
 export function openStorage(url: string, options: OpenOptions = {}): Storage {
   const text = url.trim()
@@ -42,7 +43,10 @@ export function openStorage(url: string, options: OpenOptions = {}): Storage {
 const schemesThatExist =
   'Storage is one URL a line: s3://bucket/prefix?endpoint=…&region=… or file:///absolute/path.'
 
-/** Shows the text only when it is plainly a path: anything else might be a secret that was pasted into the wrong input. */
+/**
+ * Shows the text only when it is plainly a path: anything else might be a secret that was pasted
+ * into the wrong input.
+ */
 function notAUrl(text: string): UserError {
   if (text === '')
     return new UserError('storage-url-invalid', 'storage: no URL was given.', schemesThatExist)

@@ -8,8 +8,10 @@ import {
 import { free } from './pieces.ts'
 
 /**
- * The payload of an age file, chunk by chunk: 64 KiB of ChaCha20-Poly1305 each, under HKDF-SHA256(file key, nonce, "payload"). A chunk's nonce
- * is an 11-byte big-endian counter and a byte that is 1 for the last chunk only. So a payload that was cut at a chunk's border does not open either.
+ * The payload of an age file, chunk by chunk: 64 KiB of ChaCha20-Poly1305 each, under
+ * HKDF-SHA256(file key, nonce, "payload"). A chunk's nonce is an 11-byte big-endian counter and a
+ * byte that is 1 for the last chunk only. So a payload that was cut at a chunk's border does not
+ * open either.
  */
 export const chunkSize = 64 * 1024
 export const tagSize = 16
@@ -19,7 +21,10 @@ export const nonceSize = 16
 const cipherName = 'chacha20-poly1305'
 const options = { authTagLength: tagSize }
 
-/** A key object: made of plain bytes, the key would be looked at anew for each chunk, which takes as long as sealing it. */
+/**
+ * A key object: made of plain bytes, the key would be looked at anew for each chunk, which takes as
+ * long as sealing it.
+ */
 export function payloadKey(fileKey: Uint8Array, nonce: Uint8Array): KeyObject {
   return createSecretKey(Buffer.from(hkdfSync('sha256', fileKey, nonce, 'payload', 32)))
 }
@@ -40,7 +45,10 @@ export function sealChunk(
   free(sealed)
 }
 
-/** Opens one chunk. Undefined when it is not what was sealed as that chunk under this key. The buffer is the caller's alone. */
+/**
+ * Opens one chunk. Undefined when it is not what was sealed as that chunk under this key. The
+ * buffer is the caller's alone.
+ */
 export function openChunk(
   key: KeyObject,
   counter: number,

@@ -6,13 +6,16 @@ import { chunkSize, nonceSize, openChunk, payloadKey, tagSize } from './age-payl
 import { Gatherer, givesPieces, type Passing, release } from './gather.ts'
 import { free } from './pieces.ts'
 
-/** A header of a dozen recipients is some kilobytes; one that goes on for longer is no age header. */
+/**
+ * A header of a dozen recipients is some kilobytes; one that goes on for longer is no age header.
+ */
 const longestHeader = 1024 * 1024
 const sealedSize = chunkSize + tagSize
 
 /**
- * A stage that decrypts with age identities (`AGE-SECRET-KEY-…`) what any `age` has sealed. It fails with a UserError `wrong-key` when
- * none of them opens the header, and `object-damaged` when anything was changed, cut or added; what it has given until then was authentic.
+ * A stage that decrypts with age identities (`AGE-SECRET-KEY-…`) what any `age` has sealed. It
+ * fails with a UserError `wrong-key` when none of them opens the header, and `object-damaged` when
+ * anything was changed, cut or added; what it has given until then was authentic.
  */
 export function decrypting(
   identities: readonly string[],
@@ -21,7 +24,10 @@ export function decrypting(
   let header: Buffer = Buffer.alloc(0)
   let key: KeyObject | undefined
   let counter = 0
-  /** The chunk that is coming in. It is opened only when a byte follows it: until then it may be the last. */
+  /**
+   * The chunk that is coming in. It is opened only when a byte follows it: until then it may be the
+   * last.
+   */
   const pending = Buffer.allocUnsafeSlow(sealedSize)
   let filled = 0
   const out = new Gatherer((piece) => {

@@ -6,9 +6,11 @@ import { chunkSize, nonceSize, payloadKey, sealChunk, tagSize } from './age-payl
 import { Gatherer, givesPieces, type Passing, release } from './gather.ts'
 
 /**
- * A stage that encrypts to age recipients (`age1…`), at least one, in the age format (age-encryption.org/v1): any stock `age` opens
- * what this writes. The `age-encryption` package makes the header, whatever the kind of recipient. The payload is sealed by node:crypto,
- * which is several times as fast, and digested on both sides in the same step, while it is in the processor's cache.
+ * A stage that encrypts to age recipients (`age1…`), at least one, in the age format
+ * (age-encryption.org/v1): any stock `age` opens what this writes. The `age-encryption` package
+ * makes the header, whatever the kind of recipient. The payload is sealed by node:crypto, which is
+ * several times as fast, and digested on both sides in the same step, while it is in the
+ * processor's cache.
  */
 export async function encrypting(
   recipients: readonly string[],
@@ -73,7 +75,9 @@ async function headerFor(
   return { header: empty.subarray(0, empty.length - nonceSize - tagSize), fileKey }
 }
 
-/** Throws a UserError unless every line is an age recipient. `input` names the input they came from. */
+/**
+ * Throws a UserError unless every line is an age recipient. `input` names the input they came from.
+ */
 export function checkRecipients(recipients: readonly string[], input: string): void {
   for (const recipient of recipients) {
     if (/^AGE-SECRET-KEY-/i.test(recipient)) {

@@ -13,7 +13,10 @@ export class Gatherer {
     this.#handOn = handOn
   }
 
-  /** Room for so many bytes (at most a piece) side by side, to be filled before anything else is asked of the gatherer. */
+  /**
+   * Room for so many bytes (at most a piece) side by side, to be filled before anything else is
+   * asked of the gatherer.
+   */
   room(bytes: number): Buffer {
     if (this.#length + bytes > pieceSize) this.end()
     this.#piece ??= this.#pool.take()
@@ -50,7 +53,10 @@ export interface Passing {
   owned?: boolean
 }
 
-/** The settings of a stage that gives pieces: each is one object, so that no reader makes a copy to put several together. */
+/**
+ * The settings of a stage that gives pieces: each is one object, so that no reader makes a copy to
+ * put several together.
+ */
 export const givesPieces = {
   writableHighWaterMark: pieceSize,
   readableObjectMode: true,

@@ -1,9 +1,10 @@
 import type { Work } from '../work.ts'
 
 /**
- * Does something for each of several things, at most `width` at a time, begun in their order, but for those that `mayJoin` holds back while
- * others run (when nothing runs any more, it must let one of those that are left begin). At the first failure nothing more is begun, and what
- * runs is stopped by the signal of the work that it was given; that failure is thrown when all have ended.
+ * Does something for each of several things, at most `width` at a time, begun in their order, but
+ * for those that `mayJoin` holds back while others run (when nothing runs any more, it must let one
+ * of those that are left begin). At the first failure nothing more is begun, and what runs is
+ * stopped by the signal of the work that it was given; that failure is thrown when all have ended.
  */
 export async function mapConcurrent<T, R>(
   things: readonly T[],

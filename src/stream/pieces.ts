@@ -1,13 +1,18 @@
 /**
  * The large pieces that a stream is cut into, and how their memory is used again.
  *
- * V8 looks through its whole heap each time that some 32 MB of buffers were made, however little else there is: with a few fresh buffers for
- * each piece that flows by, that was a third of all the time that a backup took. So pieces go round. Who makes a stream takes each piece
- * from its pool; who has read it for the last time (copied it, written it) gives it back. A piece that nobody gives back is
- * ordinary garbage; but what was given back will be overwritten, so only the last reader may do it.
+ * V8 looks through its whole heap each time that some 32 MB of buffers were made, however little
+ * else there is: with a few fresh buffers for each piece that flows by, that was a third of all the
+ * time that a backup took. So pieces go round. Who makes a stream takes each piece from its pool;
+ * who has read it for the last time (copied it, written it) gives it back. A piece that nobody
+ * gives back is ordinary garbage; but what was given back will be overwritten, so only the last
+ * reader may do it.
  */
 
-/** Four sealed chunks of age (64 KiB and a tag): large enough that handing it on costs nothing beside what is in it. */
+/**
+ * Four sealed chunks of age (64 KiB and a tag): large enough that handing it on costs nothing
+ * beside what is in it.
+ */
 export const pieceSize = 4 * (64 * 1024 + 16)
 
 /** On the memory of a piece that is out: how many have yet to read it. */
@@ -38,7 +43,10 @@ export function shareAmong(readers: number, piece: Buffer): void {
   if (out) out.readers = readers
 }
 
-/** Says that a reader is done with a piece. For what no pool has lent it does nothing, and says so by false. */
+/**
+ * Says that a reader is done with a piece. For what no pool has lent it does nothing, and says so
+ * by false.
+ */
 export function giveBack(piece: Buffer): boolean {
   const memory: Memory = piece.buffer
   const out = memory[loan]
@@ -50,8 +58,9 @@ export function giveBack(piece: Buffer): boolean {
 }
 
 /**
- * Gives a buffer's memory back to the system's allocator now, which hands the same warm memory out for the next one. Only for a buffer that
- * nobody else knows of. One that shares its memory with others is left to the garbage collector.
+ * Gives a buffer's memory back to the system's allocator now, which hands the same warm memory out
+ * for the next one. Only for a buffer that nobody else knows of. One that shares its memory with
+ * others is left to the garbage collector.
  */
 export function free(buffer: Buffer): void {
   const memory = buffer.buffer as ArrayBuffer

@@ -8,19 +8,26 @@ import type { Work } from '../work.ts'
 /**
  * A child process of ours: its streams, and how it ended.
  *
- * A stream that ended says nothing of how the child ended: whoever reads `stdout` also awaits `exit` before anything is
- * called finished. The command line is logged for debugging, so it never holds a secret: those travel in `env`.
+ * A stream that ended says nothing of how the child ended: whoever reads `stdout` also awaits
+ * `exit` before anything is called finished. The command line is logged for debugging, so it never
+ * holds a secret: those travel in `env`.
  */
 export interface Child {
   readonly name: string
   readonly pid: number
   readonly stdin: Writable | null
   readonly stdout: Readable | null
-  /** Settles when the child has ended and its streams are closed. Rejects only if the program could not be started. */
+  /**
+   * Settles when the child has ended and its streams are closed. Rejects only if the program could
+   * not be started.
+   */
   readonly exit: Promise<Exit>
   /** What stderr said so far (the last 256 KiB). */
   stderr(): string
-  /** Ends the child and what it started: SIGTERM to its process group, SIGKILL after two seconds. Settles when it is gone. */
+  /**
+   * Ends the child and what it started: SIGTERM to its process group, SIGKILL after two seconds.
+   * Settles when it is gone.
+   */
   stop(): Promise<void>
 }
 
@@ -149,8 +156,8 @@ export function signalGroup(pid: number, signal: NodeJS.Signals): void {
 }
 
 /**
- * When a process started, in clock ticks since boot (field 22 of /proc/PID/stat). Empty where there is no /proc, or no such
- * process; one that has ended and is only not yet reaped is none.
+ * When a process started, in clock ticks since boot (field 22 of /proc/PID/stat). Empty where there
+ * is no /proc, or no such process; one that has ended and is only not yet reaped is none.
  */
 export function startTicks(pid: number): string {
   try {

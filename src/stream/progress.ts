@@ -14,8 +14,9 @@ export interface Counter {
 }
 
 /**
- * Says every few seconds how far some work has come, until the function it gives is called: nothing at all for work that takes less. The first
- * counter's speed tells the time left; it is measured over the last half minute, since a large table goes faster than many small ones.
+ * Says every few seconds how far some work has come, until the function it gives is called: nothing
+ * at all for work that takes less. The first counter's speed tells the time left; it is measured
+ * over the last half minute, since a large table goes faster than many small ones.
  */
 export function tellProgress(
   log: Pick<Log, 'info' | 'progress'>,
@@ -56,7 +57,9 @@ function speedOf(seen: readonly { at: number; done: number }[]): number {
   return (1000 * (last.done - first.done)) / (last.at - first.at)
 }
 
-/** For example `1.2 of 3.4 GB read (35 %), 85 MB/s, about 26 s left; 2.0 of 3.4 GB measured (58 %)`. */
+/**
+ * For example `1.2 of 3.4 GB read (35 %), 85 MB/s, about 26 s left; 2.0 of 3.4 GB measured (58 %)`.
+ */
 export function progressLine(counters: readonly Counter[], speed: number): string {
   return counters
     .map(({ name, done, total }, i) => {

@@ -3,8 +3,8 @@ import { givesPieces } from './gather.ts'
 import { shareAmong } from './pieces.ts'
 
 /**
- * One stream of pieces into several, at the pace of the slowest. When the source fails, or one of the readers, all of them fail:
- * nobody takes a part for the whole.
+ * One stream of pieces into several, at the pace of the slowest. When the source fails, or one of
+ * the readers, all of them fail: nobody takes a part for the whole.
  */
 export function tee(count: number): { sink: Writable; branches: PassThrough[] } {
   const branches = Array.from(

@@ -10,14 +10,20 @@ import { type Counter, tellProgress } from '../stream/progress.ts'
 import { mapConcurrent } from '../stream/map-concurrent.ts'
 import type { Work } from '../work.ts'
 
-/** What the backup itself is to blame for; anything else (a key, a scratch server, a missing extension) says nothing of the backup. */
+/**
+ * What the backup itself is to blame for; anything else (a key, a scratch server, a missing
+ * extension) says nothing of the backup.
+ */
 const faultsOfTheBackup = ['object-damaged', 'object-missing', 'contents-differ', 'restore-failed']
 
 export function isFault(error: unknown): error is UserError {
   return error instanceof UserError && faultsOfTheBackup.includes(error.code)
 }
 
-/** Reads every object as it is stored, without a key. Throws `object-missing` or `object-damaged` unless each has the size and digest of the manifest. */
+/**
+ * Reads every object as it is stored, without a key. Throws `object-missing` or `object-damaged`
+ * unless each has the size and digest of the manifest.
+ */
 export async function checkStored(backup: FoundBackup, jobs: number, work: Work): Promise<void> {
   const { objects } = backup.manifest
   const checked: Counter = {
@@ -55,8 +61,9 @@ interface Reading {
 }
 
 /**
- * Reads every archive to its end, decrypted and decompressed, by a pg_restore that restores nothing, and compares its table of contents with the manifest.
- * Throws `object-missing`, `object-damaged`, `restore-failed` and `contents-differ`.
+ * Reads every archive to its end, decrypted and decompressed, by a pg_restore that restores
+ * nothing, and compares its table of contents with the manifest. Throws `object-missing`,
+ * `object-damaged`, `restore-failed` and `contents-differ`.
  */
 export async function checkReadable(
   backup: FoundBackup,
@@ -91,7 +98,10 @@ export async function checkReadable(
   )
 }
 
-/** Compares the tables of contents alone, of archives that a restore has read to their ends: only their heads are fetched. Throws `contents-differ`. */
+/**
+ * Compares the tables of contents alone, of archives that a restore has read to their ends: only
+ * their heads are fetched. Throws `contents-differ`.
+ */
 export async function checkContents(
   backup: FoundBackup,
   { identities, programs, jobs }: Reading,
@@ -142,7 +152,10 @@ function namingObject(backup: FoundBackup, object: StoredArchive): (error: unkno
   }
 }
 
-/** The tables whose rows an archive should have, as in the fingerprint; undefined where it does not tell (`fingerprint: none`: of the base archive). */
+/**
+ * The tables whose rows an archive should have, as in the fingerprint; undefined where it does not
+ * tell (`fingerprint: none`: of the base archive).
+ */
 function tablesOf({ objects, fingerprint }: Manifest, object: StoredArchive): string[] | undefined {
   if (object.kind === 'rows') return object.tables
   if (object.kind === 'large-objects') return []
@@ -177,7 +190,10 @@ function whatDiffers(
     : `its table of contents has rows of ${other.replace(/ \S+$/, '').replace(' ', '.')}${others.length > 1 ? ` and ${others.length - 1} more` : ''}, of which the manifest says nothing.`
 }
 
-/** The level of a backup of which a later step failed: are its objects what was stored, and is every archive whole? And which of these stopped it. */
+/**
+ * The level of a backup of which a later step failed: are its objects what was stored, and is every
+ * archive whole? And which of these stopped it.
+ */
 export async function levelBelow(
   backup: FoundBackup,
   options: Reading,

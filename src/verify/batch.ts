@@ -14,7 +14,10 @@ export interface NotChecked {
   snapshotAt: string
   /** Milliseconds. */
   age: number
-  /** `true`: the backup is to blame (its manifest is damaged), and so is bad; otherwise nothing is known of it from this run. */
+  /**
+   * `true`: the backup is to blame (its manifest is damaged), and so is bad; otherwise nothing is
+   * known of it from this run.
+   */
   bad: boolean
   code: string
   message: string
@@ -42,8 +45,10 @@ export interface VerifyBatch {
 }
 
 /**
- * Verifies what `backup` names: one, or several, one after the other. Of several, one that is bad, or that cannot be verified here (the scratch server
- * lacks an extension, no key fits), ends nothing: it is among the results. Of one, what keeps us from finding out is thrown, as a UserError.
+ * Verifies what `backup` names: one, or several, one after the other. Of several, one that is bad,
+ * or that cannot be verified here (the scratch server lacks an extension, no key fits), ends
+ * nothing: it is among the results. Of one, what keeps us from finding out is thrown, as a
+ * UserError.
  */
 export async function verifyBatch(options: VerifyOptions, work: Work): Promise<VerifyBatch> {
   const started = Date.now()

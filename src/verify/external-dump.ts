@@ -42,9 +42,10 @@ const limit =
 const faults = ['file-damaged', 'restore-failed']
 
 /**
- * Proves a dump that another tool made as far as it can be: that it is there (`stored`), can be read to its end (`readable`), and goes into an empty
- * database (`restored`). One without a table is not called restored: an empty dump is the commonest of bad ones. What is no dump at all, or cannot be
- * opened, is a UserError of `openBareFile`.
+ * Proves a dump that another tool made as far as it can be: that it is there (`stored`), can be
+ * read to its end (`readable`), and goes into an empty database (`restored`). One without a table
+ * is not called restored: an empty dump is the commonest of bad ones. What is no dump at all, or
+ * cannot be opened, is a UserError of `openBareFile`.
  */
 export async function verifyExternalDump(
   which: Parameters<typeof openExternalDump>[0],

@@ -17,7 +17,10 @@ export interface Objectives {
 export type ObjectiveResult =
   /** Milliseconds. Of the label's newest backup, whichever was verified. */
   | { name: 'max-age'; limit: number; found: number; met: boolean; newest: string }
-  /** Milliseconds. Left out: nothing was restored. `fills`: the size on the server whose restore takes just the limit, at the speed measured on `bytes`. */
+  /**
+   * Milliseconds. Left out: nothing was restored. `fills`: the size on the server whose restore
+   * takes just the limit, at the speed measured on `bytes`.
+   */
   | {
       name: 'max-restore-time'
       limit: number
@@ -112,8 +115,9 @@ export function judgeRestoreTime(
 }
 
 /**
- * How stored bytes and rows differ from the median of up to seven backups before it. With an objective, a change beyond it is not met, and rows that fell
- * to none never are; without one, a fall by more than half is a warning.
+ * How stored bytes and rows differ from the median of up to seven backups before it. With an
+ * objective, a change beyond it is not met, and rows that fell to none never are; without one, a
+ * fall by more than half is a warning.
  */
 export async function judgeSize(
   index: BackupIndex,

@@ -22,9 +22,15 @@ export interface Checks {
 export interface CheckResult {
   name: string
   passed: boolean
-  /** What it did, as the rest of a sentence that begins with its name: `gave true`, `gave no row`. No more of the data than one short value. */
+  /**
+   * What it did, as the rest of a sentence that begins with its name: `gave true`, `gave no row`.
+   * No more of the data than one short value.
+   */
   outcome: string
-  /** The same without anything of the data or of what was written: what a proof, which is stored in the clear, says. Only where it differs. */
+  /**
+   * The same without anything of the data or of what was written: what a proof, which is stored in
+   * the clear, says. Only where it differs.
+   */
   stored?: string
   /** Milliseconds. */
   took: number
@@ -36,8 +42,9 @@ export interface CheckResult {
 export const commandCheck = 'check-command'
 
 /**
- * Runs all checks on a restored copy, whatever the ones before outcome: queries first, then the command, which may change the copy. The copy's ties to
- * the outside are cut beforehand. A check that does not pass is a result; a server that fails is a UserError.
+ * Runs all checks on a restored copy, whatever the ones before outcome: queries first, then the
+ * command, which may change the copy. The copy's ties to the outside are cut beforehand. A check
+ * that does not pass is a result; a server that fails is a UserError.
  */
 export async function runChecks(
   { checks, command, timeout }: Checks,
@@ -102,8 +109,9 @@ const passing = 'gave true'
 type Answer = string | { outcome: string; stored: string }
 
 /**
- * Settings are those that a client of the copy would meet, its search path among them, not those that we measure with. A cursor lets nothing run but
- * one query, and no more than two rows be fetched of it.
+ * Settings are those that a client of the copy would meet, its search path among them, not those
+ * that we measure with. A cursor lets nothing run but one query, and no more than two rows be
+ * fetched of it.
  */
 async function ask(session: ClientSession, sql: string, timeout: number): Promise<Answer> {
   await session.query('RESET ALL')
@@ -137,7 +145,10 @@ function valueText(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
-/** What an error means for a check. One of the server's or the network's own is thrown: nothing was found out. */
+/**
+ * What an error means for a check. One of the server's or the network's own is thrown: nothing was
+ * found out.
+ */
 function whatItSaid(error: unknown, took: number, timeout: number): Answer {
   if (error instanceof UserError && error.code === 'query-cancelled')
     return took >= timeout

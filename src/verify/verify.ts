@@ -59,14 +59,21 @@ export interface VerifyResult {
   level: Level
   /** How far it was to go, when that was said. */
   asked?: Exclude<Level, 'none'>
-  /** What kept it from the next level, in one sentence; undefined when it came as far as was asked, or when the limit alone did. */
+  /**
+   * What kept it from the next level, in one sentence; undefined when it came as far as was asked,
+   * or when the limit alone did.
+   */
   stoppedBy?: string
   /**
-   * What could not be looked at, and why: the fingerprint is one that was taken without content or without counts, or the scratch server is not like
-   * the backup's own. Then a backup without a fault ends below `identical`, and nothing speaks against it.
+   * What could not be looked at, and why: the fingerprint is one that was taken without content or
+   * without counts, or the scratch server is not like the backup's own. Then a backup without a
+   * fault ends below `identical`, and nothing speaks against it.
    */
   limit?: string
-  /** The limit is the scratch server's: another one would show more, so its proof takes the place of none. */
+  /**
+   * The limit is the scratch server's: another one would show more, so its proof takes the place of
+   * none.
+   */
   partial?: true
   /** All of them, in a stable order. */
   differences: Difference[]
@@ -79,7 +86,10 @@ export interface VerifyResult {
   snapshotAt: string
   /** Age of the backup when it was verified, milliseconds: what would be lost now (RPO). */
   age: number
-  /** `scratch` and `own` are there if it was to be restored; `client` is the version of pg_restore, where one was needed. */
+  /**
+   * `scratch` and `own` are there if it was to be restored; `client` is the version of pg_restore,
+   * where one was needed.
+   */
   server: { backup: string; scratch?: string; own?: boolean; client?: string }
   bytes: number
   rows: number
@@ -92,10 +102,12 @@ export interface VerifyResult {
 }
 
 /**
- * Proves one backup: fetches every object, decrypts it, restores it into an empty scratch database, compares what that holds with the fingerprint, and
- * runs the user's checks on it; or goes as far of that as `level` says. The proof is stored beside the backup, whatever it says.
+ * Proves one backup: fetches every object, decrypts it, restores it into an empty scratch database,
+ * compares what that holds with the fingerprint, and runs the user's checks on it; or goes as far
+ * of that as `level` says. The proof is stored beside the backup, whatever it says.
  *
- * A backup that is found bad is a result, as are checks that fail and objectives that are not met; what keeps us from finding out is a UserError.
+ * A backup that is found bad is a result, as are checks that fail and objectives that are not met;
+ * what keeps us from finding out is a UserError.
  */
 export async function verify(options: VerifyOptions, work: Work): Promise<VerifyResult> {
   const selector = parseSelector(options.backup)
@@ -158,7 +170,10 @@ interface Outcome extends Pick<
   timings: Omit<VerifyResult['timings'], 'total'>
 }
 
-/** Climbs as far as was asked, in as few readings of the store as that takes: what a restore and a comparison show by themselves is not looked at before. */
+/**
+ * Climbs as far as was asked, in as few readings of the store as that takes: what a restore and a
+ * comparison show by themselves is not looked at before.
+ */
 async function prove(backup: FoundBackup, options: VerifyOptions, work: Work): Promise<Outcome> {
   const { manifest } = backup
   const { level: asked = 'accepted', identities } = options
@@ -249,7 +264,8 @@ async function proveCopy(
   }
   timings.restore = Date.now() - from
   const compared = await compareCopy(backup, scratch, asked, { jobs, timings }, work)
-  // every digest was right as it flowed; whether each archive has the tables that a restore of some would look for in it, its restore does not show
+  // every digest was right as it flowed; whether each archive has the tables that a restore of some
+  // would look for in it, its restore does not show
   const below = await runLevels([['readable', () => checkContents(backup, reading, work)]])
   const { level, stoppedBy, ...rest } =
     below.stoppedBy === undefined
@@ -331,7 +347,10 @@ async function compareCopy(
     : { level, differences, ...limit }
 }
 
-/** What cannot be compared on this scratch server, and what would show it: a sentence for each. Empty where it is like the backup's own. */
+/**
+ * What cannot be compared on this scratch server, and what would show it: a sentence for each.
+ * Empty where it is like the backup's own.
+ */
 function unlikeSource(
   source: Manifest['source'],
   server: string,

@@ -15,14 +15,17 @@ import {
 } from './watched-run.ts'
 
 /**
- * Bad input gets one error that says what is wrong, where, and what to do; exit code 1; nothing written, nothing lost.
+ * Bad input gets one error that says what is wrong, where, and what to do; exit code 1; nothing
+ * written, nothing lost.
  */
 let server: OwnServer
 let s3: RunningS3
 let identity: string
 let recipient: string
 let other: string
-/** A folder with a good backup of `app` under the label `p`; never written to by a run that fails. */
+/**
+ * A folder with a good backup of `app` under the label `p`; never written to by a run that fails.
+ */
 let store: string
 let backupId: string
 let closed: number

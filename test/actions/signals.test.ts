@@ -20,8 +20,9 @@ import {
 } from './watched-run.ts'
 
 /**
- * A run that is cancelled (SIGINT, SIGTERM) or killed leaves nothing: no process, no database, no folder, no half backup, no session;
- * and what it worked for is as it was. Each moment is one that is seen from outside, not a guess of milliseconds.
+ * A run that is cancelled (SIGINT, SIGTERM) or killed leaves nothing: no process, no database, no
+ * folder, no half backup, no session; and what it worked for is as it was. Each moment is one that
+ * is seen from outside, not a guess of milliseconds.
  */
 type Signal = 'SIGINT' | 'SIGTERM' | 'SIGKILL'
 const signals: Signal[] = ['SIGINT', 'SIGTERM', 'SIGKILL']
@@ -264,7 +265,9 @@ describe('verify', () => {
   }
 })
 
-/** Command lines of all processes; those of other tests do not look like what is looked for here. */
+/**
+ * Command lines of all processes; those of other tests do not look like what is looked for here.
+ */
 const commandsOfChildren = (): string[] =>
   globSync('/proc/[0-9]*/cmdline').flatMap((file) => {
     try {

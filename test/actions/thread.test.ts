@@ -16,7 +16,10 @@ import {
   type WatchOptions,
 } from './watched-run.ts'
 
-/** The whole thread, through the bundle, as a runner would: what is promised of the four actions together. */
+/**
+ * The whole thread, through the bundle, as a runner would: what is promised of the four actions
+ * together.
+ */
 const shop = `
   CREATE TABLE customers (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL, nickname text, about jsonb);
   INSERT INTO customers (name, nickname, about) SELECT 'customer ' || g, CASE WHEN g % 2 = 0 THEN 'nick ' || g END, jsonb_build_object('n', g) FROM generate_series(1, 500) g;
@@ -37,7 +40,10 @@ before(async () => {
 })
 after(() => s3.stop())
 
-/** Runs, and holds what holds for every run: no secret where it can be read, nothing left, no word that a stack was shown. */
+/**
+ * Runs, and holds what holds for every run: no secret where it can be read, nothing left, no word
+ * that a stack was shown.
+ */
 async function run(
   server: OwnServer,
   action: string,
@@ -126,7 +132,8 @@ for (const major of majors().filter((_, i, all) => i === 0 || i === all.length -
         .filter((file) => !file.endsWith('manifest.json'))
         .reduce((sum, file) => sum + readFileSync(file).byteLength, 0)
       assert.equal(Number(bytes), stored)
-      // seen from outside: our own tools ran, and only by names that hold no secret (which `run` looked at)
+      // seen from outside: our own tools ran, and only by names that hold no secret (which `run`
+      // looked at)
       assert.ok(
         ran.commands.some((command) => command.includes('pg_dump -Fc')),
         ran.commands.join('\n'),

@@ -15,7 +15,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type ActionRun, readCommands, runAction, type RunOptions } from '../support/mini-runner.ts'
 
 const folders: string[] = []
-// registered here, for the file: a hook that is registered inside `before` would run as soon as that is over
+// registered here, for the file: a hook that is registered inside `before` would run as soon as
+// that is over
 after(() => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })))
 
 /** An empty folder, removed when the test file ends. */
@@ -29,7 +30,10 @@ export function newFolder(): string {
 export interface WatchedRun extends ActionRun {
   /** Command lines of all its processes, sampled while it ran. */
   commands: string[]
-  /** What was there after its post step (or, without one, after a kill): command lines of processes, paths of files. */
+  /**
+   * What was there after its post step (or, without one, after a kill): command lines of processes,
+   * paths of files.
+   */
   left: { processes: string[]; files: string[] }
   /** Milliseconds from the signal that `cancel` sent to the end of main. */
   endedAfter: number | undefined
@@ -43,8 +47,9 @@ export interface WatchOptions extends Omit<RunOptions, 'folder' | 'signal'> {
 }
 
 /**
- * Runs an action with a temporary folder of its own. Its processes are known by that: all inherit TMPDIR, and a server of theirs has it
- * in its command line. So what it leaves behind is seen, whatever else this machine does.
+ * Runs an action with a temporary folder of its own. Its processes are known by that: all inherit
+ * TMPDIR, and a server of theirs has it in its command line. So what it leaves behind is seen,
+ * whatever else this machine does.
  */
 export async function watchedRun(
   action: string,
@@ -124,7 +129,10 @@ function mainOf(folder: string): number | undefined {
   }
 }
 
-/** Command lines of the processes that have this folder as TMPDIR or in their arguments; one that has ended and is only not yet reaped is none. */
+/**
+ * Command lines of the processes that have this folder as TMPDIR or in their arguments; one that
+ * has ended and is only not yet reaped is none.
+ */
 export function processesOf(folder: string): string[] {
   const read = (path: string): string => {
     try {

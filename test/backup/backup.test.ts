@@ -88,7 +88,8 @@ test('a table truncated and filled again between snapshot and locks is never sto
   const { name, connection } = await freshDatabase(server, thousand)
   const store = await newStore()
   let truncations = 0
-  // the snapshot is taken before the first child starts; what commits now, pg_dump does not see and must not read past
+  // the snapshot is taken before the first child starts; what commits now, pg_dump does not see and
+  // must not read past
   const pending: Promise<unknown>[] = []
   const work = watching((command) => {
     if (!/pg_dump -Fc/.test(command) || truncations === 2) return
@@ -298,13 +299,18 @@ test('validation comes before the first connection', async () => {
   await assert.rejects(store.backup(nowhere), (error: UserError) => error.code === 'unreachable')
 })
 
-/** More than all pipes and buffers on the way hold, compressed: its pg_dump stands still while nothing is taken. */
+/**
+ * More than all pipes and buffers on the way hold, compressed: its pg_dump stands still while
+ * nothing is taken.
+ */
 const dense = {
   name: 'dense',
   sql: `CREATE TABLE fat AS SELECT g AS id, ${Array.from('abcdefgh', (letter) => `md5('${letter}' || g)`).join(' || ')} AS v FROM generate_series(1, 60000) g`,
 }
 
-/** A destination that takes nothing until it is let: a backup stands still with all its locks held. */
+/**
+ * A destination that takes nothing until it is let: a backup stands still with all its locks held.
+ */
 function gatedStore(store: Store): {
   storage: Store['storage']
   open: () => void

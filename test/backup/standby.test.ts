@@ -25,7 +25,9 @@ for (const major of majors())
       await standby.stop()
       await primary.stop()
     })
-    /** Takes away rows that a snapshot may still have to see, and a table that a dump has locked. */
+    /**
+     * Takes away rows that a snapshot may still have to see, and a table that a dump has locked.
+     */
     const disturb = async (): Promise<void> => {
       await primary.query('app', 'TRUNCATE t; INSERT INTO t SELECT generate_series(1, 1000)')
       await primary.query('app', 'DELETE FROM t WHERE a % 3 = 0')

@@ -1,4 +1,7 @@
-/** What the bench reads of processes: each figure is that of the whole tree, and comes from the kernel. */
+/**
+ * What the bench reads of processes: each figure is that of the whole tree, and comes from the
+ * kernel.
+ */
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -8,7 +11,10 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { bytesIn, cpuOf, cpuOfEndedChildren, watch } from '../../scripts/bench/measure.ts'
 
-/** A program that holds `memory` bytes, uses CPU until it had 400 ms, and then waits for its input to end. */
+/**
+ * A program that holds `memory` bytes, uses CPU until it had 400 ms, and then waits for its input
+ * to end.
+ */
 const busy = (memory: number): string =>
   `const held = Buffer.alloc(${memory}, 1); while (process.cpuUsage().user < 400000) held[0]++; console.log('ready'); process.stdin.resume()`
 

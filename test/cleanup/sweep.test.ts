@@ -22,7 +22,10 @@ import { newStore, temporaryFolder } from '../support/copies.ts'
 import { startOwnServer } from '../support/own-server.ts'
 import { quietWork } from '../support/start-servers.ts'
 
-/** The clean-up after a process that did not live to do it: each kind of thing is removed, and nothing that only looks like it. */
+/**
+ * The clean-up after a process that did not live to do it: each kind of thing is removed, and
+ * nothing that only looks like it.
+ */
 const server = await startOwnServer()
 const none = { destinations: [], servers: {} }
 const linux = process.platform === 'linux'

@@ -10,7 +10,10 @@ import { type OwnServer, startOwnServer } from '../support/own-server.ts'
 import { type RunningS3, startS3 } from '../support/s3.ts'
 import { dist, notes, type Typed, typed, type TypedOptions } from './typed.ts'
 
-/** What a person types on the day when GitHub is down, through the bundle, against a real server, a folder and an S3 server. */
+/**
+ * What a person types on the day when GitHub is down, through the bundle, against a real server, a
+ * folder and an S3 server.
+ */
 let server: OwnServer
 let s3: RunningS3
 let identity: string

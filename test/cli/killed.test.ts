@@ -11,7 +11,10 @@ import { type OwnServer, startOwnServer } from '../support/own-server.ts'
 import { type RunningS3, startS3 } from '../support/s3.ts'
 import { notes, type Typed, typed, type TypedOptions } from './typed.ts'
 
-/** A command that is stopped leaves nothing; one that is killed leaves a note, by which the next command cleans up. */
+/**
+ * A command that is stopped leaves nothing; one that is killed leaves a note, by which the next
+ * command cleans up.
+ */
 const slow = `
   CREATE FUNCTION takes_long(a int) RETURNS boolean LANGUAGE sql AS 'SELECT true';
   CREATE TABLE zz_slow (a int CHECK (takes_long(a)));

@@ -21,8 +21,9 @@ import { type RunningS3, startS3 } from '../support/s3.ts'
 import { dist } from './typed.ts'
 
 /**
- * docs/runbook.md, command by command, in its order, as bash takes them: each disaster is made to happen first, and what its section promises
- * is looked for afterwards. A block of `export` lines has the reader's own values; here they are the test's.
+ * docs/runbook.md, command by command, in its order, as bash takes them: each disaster is made to
+ * happen first, and what its section promises is looked for afterwards. A block of `export` lines
+ * has the reader's own values; here they are the test's.
  */
 const page = readFileSync(join(import.meta.dirname, '../../docs/runbook.md'), 'utf8')
 const sections = new Map(
@@ -287,7 +288,10 @@ test('no section has a command that was not run', () => {
   )
 })
 
-/** Overwrites the header of a page in the table's file, as a bad disk would; the server, which has crashed since, has nothing of it in memory. */
+/**
+ * Overwrites the header of a page in the table's file, as a bad disk would; the server, which has
+ * crashed since, has nothing of it in memory.
+ */
 async function damage(table: string): Promise<void> {
   const [row] = await first.query(
     'shop',

@@ -25,7 +25,10 @@ export interface Typed {
 
 export interface TypedOptions {
   env?: Record<string, string>
-  /** What is typed on a pseudo-terminal, each when the output so far fits; with this, all output is in `said`. */
+  /**
+   * What is typed on a pseudo-terminal, each when the output so far fits; with this, all output is
+   * in `said`.
+   */
   keys?: { when: RegExp | (() => boolean | Promise<boolean>); type: string }[]
   /** A signal to the command's own process, as soon as the condition holds. */
   cancel?: { name: 'SIGINT' | 'SIGTERM' | 'SIGKILL'; when: () => boolean | Promise<boolean> }
@@ -34,7 +37,8 @@ export interface TypedOptions {
 }
 
 const folders: string[] = []
-// registered here, for the file: a hook that is registered inside `before` would run as soon as that is over
+// registered here, for the file: a hook that is registered inside `before` would run as soon as
+// that is over
 after(() => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })))
 
 /** Runs `node dist/cli.js …` as a person would, with no environment but a person's. */

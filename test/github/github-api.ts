@@ -5,8 +5,9 @@ import type { AddressInfo } from 'node:net'
 import { Ajv, type ValidateFunction } from 'ajv'
 
 /**
- * A stand-in for the part of GitHub's API that comments need, on a port of this machine. Every request is held against GitHub's own
- * description of its API (@octokit/openapi), and so is every answer, so that the stand-in cannot be kinder than GitHub.
+ * A stand-in for the part of GitHub's API that comments need, on a port of this machine. Every
+ * request is held against GitHub's own description of its API (@octokit/openapi), and so is every
+ * answer, so that the stand-in cannot be kinder than GitHub.
  */
 export interface GitHubApi {
   url: string

@@ -23,7 +23,10 @@ interface Ended {
   summary: string
 }
 
-/** Runs a story as an action's step, in a process of its own. `kill`: the signal, once the story says "ready". */
+/**
+ * Runs a story as an action's step, in a process of its own. `kill`: the signal, once the story
+ * says "ready".
+ */
 async function step(
   story: string,
   { env = {}, kill }: { env?: Record<string, string>; kill?: NodeJS.Signals } = {},

@@ -1,4 +1,7 @@
-/** The documents say what is so: what they name exists, what they show works, and nothing in them is of one machine. */
+/**
+ * The documents say what is so: what they name exists, what they show works, and nothing in them is
+ * of one machine.
+ */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -37,7 +40,10 @@ interface Use {
   secrets?: Record<string, unknown>
 }
 
-/** Every step and job in a snippet (a workflow, some jobs, or a list of steps) that uses something of ours. */
+/**
+ * Every step and job in a snippet (a workflow, some jobs, or a list of steps) that uses something
+ * of ours.
+ */
 function uses(value: unknown): Use[] {
   if (Array.isArray(value)) return value.flatMap(uses)
   if (typeof value !== 'object' || value === null) return []

@@ -2,7 +2,10 @@ import { posix } from 'node:path'
 import ts from 'typescript'
 import { alternatives, innerLayers, layers, typesOnly } from './layers.ts'
 
-/** The import rule of docs/architecture.md: imports point down, by the layers of `layers.ts`, and never in a circle. */
+/**
+ * The import rule of docs/architecture.md: imports point down, by the layers of `layers.ts`, and
+ * never in a circle.
+ */
 
 /** Where the runner's own packages and the process's environment may be met. */
 const runnerPackages = (file: string): boolean =>
@@ -16,7 +19,10 @@ export interface Offence {
   what: string
 }
 
-/** What in one source file breaks the rule. `file` is its path from the root, with forward slashes, for example `src/core/backup.ts`. */
+/**
+ * What in one source file breaks the rule. `file` is its path from the root, with forward slashes,
+ * for example `src/core/backup.ts`.
+ */
 export function offences(file: string, text: string): Offence[] {
   const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true)
   const found: Offence[] = []
@@ -126,7 +132,10 @@ function refusalWithin(room: string, file: string, target: string): string | und
       }`
 }
 
-/** The first circle among the files, as the path that closes it, types included; undefined if there is none. */
+/**
+ * The first circle among the files, as the path that closes it, types included; undefined if there
+ * is none.
+ */
 export function circleAmong(files: ReadonlyMap<string, string>): string[] | undefined {
   const done = new Set<string>()
   const search = (file: string, path: readonly string[]): string[] | undefined => {

@@ -1,4 +1,6 @@
-/** The layers of `src`, from the top down: a folder imports only what stands below its own layer. */
+/**
+ * The layers of `src`, from the top down: a folder imports only what stands below its own layer.
+ */
 export const layers: readonly (readonly string[])[] = [
   ['index'],
   ['cli'],
@@ -27,13 +29,19 @@ export const innerLayers: Readonly<Record<string, readonly (readonly string[])[]
   report: [['restore', 'verify'], ['markdown']],
 }
 
-/** Folders whose sub-folders are alternatives: only the file named here imports them, and none imports another. */
+/**
+ * Folders whose sub-folders are alternatives: only the file named here imports them, and none
+ * imports another.
+ */
 export const alternatives: Readonly<Record<string, string>> = {
   restore: 'src/restore/restore.ts',
   storage: 'src/storage/open.ts',
 }
 
-/** The folder that imports the shapes of what it shows, and no code, from the layers below it; and the files whose code it may use. */
+/**
+ * The folder that imports the shapes of what it shows, and no code, from the layers below it; and
+ * the files whose code it may use.
+ */
 export const typesOnly: Readonly<Record<string, readonly string[]>> = {
   report: ['src/repository/level.ts'],
 }

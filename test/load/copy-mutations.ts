@@ -1,11 +1,14 @@
 import type { Level } from '../../src/repository/level.ts'
 
-/** Roles that the database below names, made where they are missing: another of the server's databases may need them, too. */
+/**
+ * Roles that the database below names, made where they are missing: another of the server's
+ * databases may need them, too.
+ */
 export const roles = ['mutant_owner', 'mutant_reader']
 
 /**
- * One small thing of each kind that a database may hold, so that there is something to change. Nothing in it moves or differs at a
- * restore: a copy that was left alone has to be identical.
+ * One small thing of each kind that a database may hold, so that there is something to change.
+ * Nothing in it moves or differs at a restore: a copy that was left alone has to be identical.
  */
 export const whole = `
   DO $$ DECLARE role text; BEGIN FOREACH role IN ARRAY ARRAY['${roles.join(`', '`)}'] LOOP
@@ -62,7 +65,10 @@ export const whole = `
   SELECT lo_from_bytea(4711, '\\x010203'), lo_from_bytea(4712, decode(repeat('ab', 5000), 'hex')), lo_from_bytea(4713, '');
   GRANT SELECT ON LARGE OBJECT 4711 TO mutant_reader; COMMENT ON LARGE OBJECT 4711 IS 'three'`
 
-/** SQL that changes a copy, the level that it may still reach, and the first major on which there is such a thing. */
+/**
+ * SQL that changes a copy, the level that it may still reach, and the first major on which there is
+ * such a thing.
+ */
 export interface CopyMutation {
   sql: string
   level: Level
@@ -77,7 +83,10 @@ const other = (sql: string, from?: number): CopyMutation => ({
   ...(from === undefined ? {} : { from }),
 })
 
-/** What is promised: numbers of rows and large objects, and sequences, by `counted`; all else by `identical`. */
+/**
+ * What is promised: numbers of rows and large objects, and sequences, by `counted`; all else by
+ * `identical`.
+ */
 export const copyMutations: Record<string, CopyMutation> = {
   'a row gone': rows('DELETE FROM people WHERE id = 77'),
   'a row more': rows(`INSERT INTO people (id) VALUES (1000)`),

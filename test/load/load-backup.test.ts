@@ -16,7 +16,10 @@ import { dropOddSubscription, loadOddObjects } from '../support/odd-objects.ts'
 import { freshDatabase, newestServer, query, servers } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
 
-/** Backups of several archives: restored side by side they give the same copy as one archive does, or an error that names what is wrong. */
+/**
+ * Backups of several archives: restored side by side they give the same copy as one archive does,
+ * or an error that names what is wrong.
+ */
 const shop = `
   DO $$ BEGIN CREATE ROLE fleet_owner NOLOGIN; EXCEPTION WHEN duplicate_object THEN END $$; DO $$ BEGIN CREATE ROLE fleet_reader NOLOGIN; EXCEPTION WHEN duplicate_object THEN END $$;
   CREATE TABLE customers (id int PRIMARY KEY, name text); INSERT INTO customers SELECT g, 'c' || g FROM generate_series(1, 2000) g;
@@ -34,7 +37,10 @@ const shop = `
 const server = newestServer()
 const template = { name: 'fleet shop', sql: shop }
 
-/** A store with one backup of three archives and large objects. Gives the folder that its objects are in. */
+/**
+ * A store with one backup of three archives and large objects. Gives the folder that its objects
+ * are in.
+ */
 async function fleetOf(connection: Connection): Promise<{ store: Store; folder: string }> {
   const store = await newStore()
   const { id } = await store.backup(connection, { largeTable: 64 << 10 })

@@ -11,7 +11,9 @@ import { newStore, temporaryFolder } from '../support/copies.ts'
 import { startOwnServer } from '../support/own-server.ts'
 import { quietWork } from '../support/start-servers.ts'
 
-/** What a rehearsal finds, by real migrations on a real copy; and what it must not take for a loss. */
+/**
+ * What a rehearsal finds, by real migrations on a real copy; and what it must not take for a loss.
+ */
 const production = `
   SELECT lo_from_bytea(4712, '\\x0102'); CREATE SEQUENCE counter; SELECT setval('counter', 7);
   CREATE TABLE people (id int PRIMARY KEY, name text NOT NULL, nickname text, code varchar(20), fixed char(10), born timestamptz, unused int);
@@ -61,7 +63,10 @@ const short = (result: RehearsalResult): string[] =>
     ({ code, object, lost }) => `${code} ${object}${lost === undefined ? '' : ` ${lost}`}`,
   )
 
-/** A migration in SQL, and all that is to be found, errors first. The verdict is fail exactly if something is lost. */
+/**
+ * A migration in SQL, and all that is to be found, errors first. The verdict is fail exactly if
+ * something is lost.
+ */
 const cases: Record<string, [migration: string, findings: string[]]> = {
   nothing: ['SELECT 1', []],
   'a table dropped, with its values': ['DROP TABLE events', ['table-dropped public.events 1100']],

@@ -6,7 +6,10 @@ import type { RestoreExternalResult } from '../../src/restore/swap/external-dump
 import type { UndoResult } from '../../src/restore/undo.ts'
 import type { VerifyResult } from '../../src/verify/verify.ts'
 
-/** Results as the core gives them, made by hand, with names and messages that are out to break a report. */
+/**
+ * Results as the core gives them, made by hand, with names and messages that are out to break a
+ * report.
+ */
 export const hostile = 'we|ird `name` </td></details> <img src=x> @admin #12\n## not a heading'
 
 export function backupResult(changes: Partial<BackupResult> = {}): BackupResult {

@@ -11,7 +11,9 @@ export function manifestOf(store: Store, id: string): Manifest {
   return readManifest(readFileSync(join(folderOf(store, id), 'manifest.json'), 'utf8'), id)
 }
 
-/** Writes a manifest anew, with its own right digest: as somebody would who can write to the store. */
+/**
+ * Writes a manifest anew, with its own right digest: as somebody would who can write to the store.
+ */
 export function rewrite(store: Store, id: string, change: (manifest: Manifest) => Manifest): void {
   writeFileSync(
     join(folderOf(store, id), 'manifest.json'),

@@ -1,6 +1,6 @@
 /**
- * A process that stores archives as a backup does, each the output of a child, and says how much memory it took at most, in MiB:
- * `store-process.ts ARCHIVES BYTES URL…`.
+ * A process that stores archives as a backup does, each the output of a child, and says how much
+ * memory it took at most, in MiB: `store-process.ts ARCHIVES BYTES URL…`.
  */
 import { readFileSync } from 'node:fs'
 import { generateX25519Identity, identityToRecipient } from 'age-encryption'

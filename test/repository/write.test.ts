@@ -82,7 +82,9 @@ async function opened(storage: Storage, object: StoredArchive, encrypted = true)
   return bytes
 }
 
-/** A destination that takes its time over each piece before it looks at it, and keeps what it saw. */
+/**
+ * A destination that takes its time over each piece before it looks at it, and keeps what it saw.
+ */
 function slowly(milliseconds: number): Storage & { seen: Buffer[] } {
   const seen: Buffer[] = []
   const create = async (_key: string, source: Readable): Promise<{ bytes: number }> => {

@@ -1,7 +1,8 @@
 /**
- * A process that restores, and is killed in the middle: `restore-process.ts OPTIONS NOTES MOMENT`. OPTIONS is JSON, NOTES a file that has what it holds,
- * as a runner's state would; MOMENT says when it kills itself: `log:` and a pattern, `release:` and a kind, `file:` and a pattern of a path in the
- * store, or `never`, for somebody else to do it.
+ * A process that restores, and is killed in the middle: `restore-process.ts OPTIONS NOTES MOMENT`.
+ * OPTIONS is JSON, NOTES a file that has what it holds, as a runner's state would; MOMENT says when
+ * it kills itself: `log:` and a pattern, `release:` and a kind, `file:` and a pattern of a path in
+ * the store, or `never`, for somebody else to do it.
  */
 import { readdirSync, writeFileSync } from 'node:fs'
 import type { RestoreOptions } from '../../src/restore/options.ts'

@@ -16,7 +16,10 @@ import { newStore } from '../support/copies.ts'
 import { freshDatabase, newestServer, query, type Server, servers } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
 
-/** A restore can be taken back, and that too; what was kept is dropped when its time is over. Only what bears our mark is ever touched. */
+/**
+ * A restore can be taken back, and that too; what was kept is dropped when its time is over. Only
+ * what bears our mark is ever touched.
+ */
 const template = {
   name: 'undo shop',
   sql: `CREATE TABLE orders AS SELECT g AS id FROM generate_series(1, 500) g; CREATE TABLE moment (at text)`,
@@ -34,7 +37,10 @@ interface Shop {
   moment: (database?: string) => Promise<string>
 }
 
-/** A database that says "backed up" in its backup, and "live" when it is restored. All that a test leaves of it is dropped. */
+/**
+ * A database that says "backed up" in its backup, and "live" when it is restored. All that a test
+ * leaves of it is dropped.
+ */
 async function shop(on: Server = server): Promise<Shop> {
   const { name, connection } = await freshDatabase(on, template)
   const like = `datname LIKE '${name}%'`

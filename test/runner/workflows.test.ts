@@ -1,4 +1,7 @@
-/** The project's own workflows and its composite action, as a user's repository would run them, by a runner that is not ours. */
+/**
+ * The project's own workflows and its composite action, as a user's repository would run them, by a
+ * runner that is not ours.
+ */
 import assert from 'node:assert/strict'
 import { generateIdentity, identityToRecipient } from 'age-encryption'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
@@ -219,7 +222,10 @@ describe(
   },
 )
 
-/** act starts no service containers: the port that they would publish leads to one of our servers, with their password. */
+/**
+ * act starts no service containers: the port that they would publish leads to one of our servers,
+ * with their password.
+ */
 async function standInForService(): Promise<Server> {
   await query(
     server,

@@ -11,7 +11,10 @@ export interface Bench {
   storage: Storage
   /** Objects above this many bytes take several requests, where the backend knows such a thing. */
   partSize: number
-  /** Everything that is there, finished or not, as other tools than ours see it: keys below the place, half uploads with `half:` before them. */
+  /**
+   * Everything that is there, finished or not, as other tools than ours see it: keys below the
+   * place, half uploads with `half:` before them.
+   */
   everything(): Promise<string[]>
   /** Whether `everything` sees half-written objects. */
   showsHalves: boolean

@@ -1,4 +1,7 @@
-/** A process that asks one thing of a storage, and says how it ended: `storage-process.ts URL create|read|remove|probe [KEY] [BYTES|forever]`. */
+/**
+ * A process that asks one thing of a storage, and says how it ended: `storage-process.ts URL
+ * create|read|remove|probe [KEY] [BYTES|forever]`.
+ */
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { UserError } from '../../src/errors.ts'

@@ -1,8 +1,10 @@
 /**
- * A runner that is not ours: act, in host mode (without containers). It runs workflows of a clone of the committed tree.
+ * A runner that is not ours: act, in host mode (without containers). It runs workflows of a clone
+ * of the committed tree.
  *
- * Where it differs from GitHub's runner, the clone is changed or the test stands in: it does not know `$/` (so `./`, and a checkout
- * before it), it ignores `services:` in silence (so something else answers on their port), and it cancels by a kill at once.
+ * Where it differs from GitHub's runner, the clone is changed or the test stands in: it does not
+ * know `$/` (so `./`, and a checkout before it), it ignores `services:` in silence (so something
+ * else answers on their port), and it cancels by a kill at once.
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -36,7 +38,10 @@ export interface ActRun {
   outputs: Record<string, string>
 }
 
-/** Clones the committed tree into `folder` as the repository `acme/shop`, in the form that act understands. `extra`: further workflows. */
+/**
+ * Clones the committed tree into `folder` as the repository `acme/shop`, in the form that act
+ * understands. `extra`: further workflows.
+ */
 export function cloneForAct(folder: string, extra: Record<string, string> = {}): string {
   const clone = join(folder, 'shop')
   const git = (...args: string[]): void =>
@@ -67,7 +72,10 @@ export function cloneForAct(folder: string, extra: Record<string, string> = {}):
   return clone
 }
 
-/** `$/` as `./`, and a checkout as the first step of each job that has none but uses actions of its own repository. */
+/**
+ * `$/` as `./`, and a checkout as the first step of each job that has none but uses actions of its
+ * own repository.
+ */
 export function forAct(text: string): string {
   const document: Document = parseDocument(text.replace(/(uses:\s*)\$\//g, '$1./'))
   const jobs = document.get('jobs') as YAMLMap<string, YAMLMap> | undefined
@@ -86,7 +94,10 @@ export function forAct(text: string): string {
   return document.toString({ lineWidth: 0 })
 }
 
-/** Runs one workflow in a clone. Secrets and variables go by files, so that they stand in no command line. */
+/**
+ * Runs one workflow in a clone. Secrets and variables go by files, so that they stand in no command
+ * line.
+ */
 export async function runAct(clone: string, options: ActOptions): Promise<ActRun> {
   const {
     folder,

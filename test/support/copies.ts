@@ -68,7 +68,10 @@ export async function newStore(label = 'test'): Promise<Store> {
   }
 }
 
-/** Work that notes which databases it made: other test files make some on the same server, whose names look alike. */
+/**
+ * Work that notes which databases it made: other test files make some on the same server, whose
+ * names look alike.
+ */
 export function watchedWork(): { work: Work; made: Set<string> } {
   const made = new Set<string>()
   return {

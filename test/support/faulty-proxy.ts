@@ -1,7 +1,10 @@
 import { createServer, type IncomingMessage, request as send, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 
-/** What the proxy does to a request that it is meant for. Bodies pass as they come; signatures stay valid, since the Host header does. */
+/**
+ * What the proxy does to a request that it is meant for. Bodies pass as they come; signatures stay
+ * valid, since the Host header does.
+ */
 export type Fault =
   /** Breaks the connection (RST) after so many bytes of the request's body. */
   | { kind: 'reset-upload'; after: number }
@@ -37,7 +40,10 @@ export interface FaultyProxy {
   stop(): Promise<void>
 }
 
-/** An HTTP proxy on the loopback interface before a server there, which breaks what it is told to break. */
+/**
+ * An HTTP proxy on the loopback interface before a server there, which breaks what it is told to
+ * break.
+ */
 export async function startFaultyProxy(port: number): Promise<FaultyProxy> {
   const rules: Rule[] = []
   const seen: string[] = []

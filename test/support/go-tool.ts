@@ -11,8 +11,8 @@ const packages = {
 const cache = join(dirname(dirname(import.meta.dirname)), '.cache/go/bin')
 
 /**
- * The path of a program: on PATH, else built before, else built now with Go into the project's cache (act takes about 40 s).
- * Undefined where there is no Go.
+ * The path of a program: on PATH, else built before, else built now with Go into the project's
+ * cache (act takes about 40 s). Undefined where there is no Go.
  */
 export function goTool(name: keyof typeof packages): string | undefined {
   const found = [...(process.env.PATH ?? '').split(delimiter), cache]

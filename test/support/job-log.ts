@@ -1,4 +1,7 @@
-/** What a runner makes of the lines that a step writes: workflow commands carried out, secrets masked from where they are named. */
+/**
+ * What a runner makes of the lines that a step writes: workflow commands carried out, secrets
+ * masked from where they are named.
+ */
 export interface Annotation {
   level: 'error' | 'warning' | 'notice'
   message: string

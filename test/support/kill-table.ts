@@ -11,7 +11,10 @@ export interface Killed {
   by: string | undefined
 }
 
-/** Gathers what became of each mutation, prints all of it, and fails by the names of those that were not found, or not where it is promised. */
+/**
+ * Gathers what became of each mutation, prints all of it, and fails by the names of those that were
+ * not found, or not where it is promised.
+ */
 export class KillTable {
   readonly #of: string
   readonly #rows: Killed[] = []

@@ -1,7 +1,8 @@
 /**
- * A small runner of our own. It runs an action's main.js and post.js as GitHub's runner does: inputs and their defaults, the files
- * for outputs, state, summary, environment and path, the event, masks, a cancel in three steps. It is used where the other runner
- * (act) cannot serve: act cancels with a kill at once.
+ * A small runner of our own. It runs an action's main.js and post.js as GitHub's runner does:
+ * inputs and their defaults, the files for outputs, state, summary, environment and path, the
+ * event, masks, a cancel in three steps. It is used where the other runner (act) cannot serve: act
+ * cancels with a kill at once.
  */
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -21,9 +22,15 @@ export interface RunOptions {
   token?: string
   /** GITHUB_WORKSPACE, where the action is started. Default: an empty folder. */
   workspace?: string
-  /** Where this run's files are put, kept for the caller to read and remove. Default: a temporary folder, removed at the end. */
+  /**
+   * Where this run's files are put, kept for the caller to read and remove. Default: a temporary
+   * folder, removed at the end.
+   */
   folder?: string
-  /** A cancel: its first signal, and when it comes (milliseconds after the start, or once a line of the log matches). */
+  /**
+   * A cancel: its first signal, and when it comes (milliseconds after the start, or once a line of
+   * the log matches).
+   */
   signal?:
     | { name: 'SIGINT' | 'SIGTERM' | 'SIGKILL'; after: number }
     | { name: 'SIGINT' | 'SIGTERM' | 'SIGKILL'; when: RegExp }
@@ -56,7 +63,10 @@ export interface ActionRun {
   postCode: number | undefined
   /** Milliseconds of the main step, until its streams were closed. */
   ms: number
-  /** Something still held the step's output five seconds after it had ended: the runner would have waited that long. */
+  /**
+   * Something still held the step's output five seconds after it had ended: the runner would have
+   * waited that long.
+   */
   leftOpen: boolean
 }
 
@@ -65,7 +75,10 @@ const ourRoot = dirname(dirname(import.meta.dirname))
 const patience = { SIGINT: 7500, SIGTERM: 2500 }
 const summaryLimit = 1024 * 1024
 
-/** Runs `actions/<name>` (or, for the name `.`, the root action), main and then post, whatever became of main. */
+/**
+ * Runs `actions/<name>` (or, for the name `.`, the root action), main and then post, whatever
+ * became of main.
+ */
 export async function runAction(
   name: string,
   inputs: Record<string, string>,
@@ -150,7 +163,10 @@ function makeFiles(base: string, event: unknown): RunnerFiles {
   }
 }
 
-/** What a step finds set on a runner, with no more of this process's environment than a runner's machine would have. */
+/**
+ * What a step finds set on a runner, with no more of this process's environment than a runner's
+ * machine would have.
+ */
 function runnerEnvironment(base: string, { workspace }: RunOptions): Record<string, string> {
   return {
     PATH: `${dirname(process.execPath)}:${process.env.PATH ?? ''}`,
@@ -177,7 +193,10 @@ function runnerEnvironment(base: string, { workspace }: RunOptions): Record<stri
   }
 }
 
-/** `INPUT_*` as the runner makes it: upper case, spaces as underscores, hyphens kept; a default where nothing was given. */
+/**
+ * `INPUT_*` as the runner makes it: upper case, spaces as underscores, hyphens kept; a default
+ * where nothing was given.
+ */
 function inputVariables(
   declared: NonNullable<ActionFile['inputs']>,
   given: Record<string, string>,

@@ -1,8 +1,9 @@
 import { newestServer, type Server } from './servers.ts'
 
 /**
- * All mutations on the newest major; on the others an eighth of them, and all that are of some majors only: most are about this project's own code,
- * which is the same on each, and every one is a database or a whole verification. HOLDFAST_TEST_ALL_MUTATIONS=1 takes all everywhere.
+ * All mutations on the newest major; on the others an eighth of them, and all that are of some
+ * majors only: most are about this project's own code, which is the same on each, and every one is
+ * a database or a whole verification. HOLDFAST_TEST_ALL_MUTATIONS=1 takes all everywhere.
  */
 export function chosen<M extends { from?: number; until?: number }>(
   all: [string, M][],

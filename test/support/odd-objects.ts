@@ -9,15 +9,17 @@ export interface OddServer {
 }
 
 /**
- * Parts that are not in the zoo by default, since a stock pg_dump and pg_restore do not bring them back whole:
- * `check` needs a failed table loaded again, `lossy` restores in silence and differs, `broken` does not restore at all,
- * `login` (17 and newer) is changed by whoever connects. Each file says more.
+ * Parts that are not in the zoo by default, since a stock pg_dump and pg_restore do not bring them
+ * back whole: `check` needs a failed table loaded again, `lossy` restores in silence and differs,
+ * `broken` does not restore at all, `login` (17 and newer) is changed by whoever connects. Each
+ * file says more.
  */
 export type OddPart = 'check' | 'lossy' | 'broken' | 'login'
 
 /**
- * Fills a database, which is empty and has UTF8, with odd but legal objects (odd-objects.sql), by the server's own psql.
- * Makes the cluster's roles if they are missing. It holds a subscription: DROP DATABASE refuses until `dropOddSubscription`.
+ * Fills a database, which is empty and has UTF8, with odd but legal objects (odd-objects.sql), by
+ * the server's own psql. Makes the cluster's roles if they are missing. It holds a subscription:
+ * DROP DATABASE refuses until `dropOddSubscription`.
  */
 export async function loadOddObjects(
   server: OddServer,

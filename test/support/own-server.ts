@@ -26,7 +26,8 @@ export interface OwnServer {
 }
 
 const started: (() => Promise<void>)[] = []
-// registered here, for the file: a hook that is registered inside `before` would run as soon as that is over
+// registered here, for the file: a hook that is registered inside `before` would run as soon as
+// that is over
 after(() => Promise.all(started.map((stop) => stop())))
 
 /** The majors on this machine, newest first. */

@@ -1,6 +1,7 @@
 /**
- * An S3 server from an npm package, for machines without a real one: `node s3-stand-in.ts PORT FOLDER BUCKET…`.
- * The package knows no create-only writes, and the product rightly refuses such a store: this wrapper adds them, and the end of a half upload.
+ * An S3 server from an npm package, for machines without a real one: `node s3-stand-in.ts PORT
+ * FOLDER BUCKET…`. The package knows no create-only writes, and the product rightly refuses such a
+ * store: this wrapper adds them, and the end of a half upload.
  */
 import { rm } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'

@@ -15,9 +15,9 @@ const cache = join(projectRoot, '.cache/go/bin')
 let found: S3Server | undefined
 
 /**
- * A real server, versitygw: named by HOLDFAST_TEST_VERSITYGW, on PATH, in the project's cache, or built into the cache
- * where Go exists (under a minute, once). Without any of these, or with HOLDFAST_TEST_S3=stand-in, an npm package
- * stands in, and the run says what it did not show.
+ * A real server, versitygw: named by HOLDFAST_TEST_VERSITYGW, on PATH, in the project's cache, or
+ * built into the cache where Go exists (under a minute, once). Without any of these, or with
+ * HOLDFAST_TEST_S3=stand-in, an npm package stands in, and the run says what it did not show.
  */
 export function findS3Server(): S3Server {
   found ??= look()
@@ -42,7 +42,10 @@ function look(): S3Server {
   return standIn
 }
 
-/** A second, independent server for the storage contract: only where HOLDFAST_TEST_MINIO names its program. */
+/**
+ * A second, independent server for the storage contract: only where HOLDFAST_TEST_MINIO names its
+ * program.
+ */
 export function findMinio(): S3Server | undefined {
   const program = process.env.HOLDFAST_TEST_MINIO
   if (!program) return undefined
@@ -105,7 +108,10 @@ export interface Tls {
   key: string
 }
 
-/** Starts a server on a free port of the loopback interface, with these buckets. TLS: versitygw only. */
+/**
+ * Starts a server on a free port of the loopback interface, with these buckets. TLS: versitygw
+ * only.
+ */
 export async function startS3(
   buckets: string[] = ['backups'],
   server: S3Server = findS3Server(),

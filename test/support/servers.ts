@@ -1,6 +1,7 @@
 /**
- * The PostgreSQL servers that tests run against, one a major. `npm test` starts them once for all test files; a test file
- * that is run alone (`node --test test/x.test.ts`, on Node 24) starts its own here, and stops them when it ends.
+ * The PostgreSQL servers that tests run against, one a major. `npm test` starts them once for all
+ * test files; a test file that is run alone (`node --test test/x.test.ts`, on Node 24) starts its
+ * own here, and stops them when it ends.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { after } from 'node:test'
@@ -19,7 +20,10 @@ export interface Server extends ServerDescription {
   to(database: string): Connection
 }
 
-/** How a database that tests clone is made: by SQL, in a database that is empty. Its name is for people who look at the server. */
+/**
+ * How a database that tests clone is made: by SQL, in a database that is empty. Its name is for
+ * people who look at the server.
+ */
 export interface Template {
   name: string
   sql: string
@@ -33,7 +37,8 @@ const all = (
 ).map(asServer)
 
 const made: { server: Server; name: string }[] = []
-// registered here, for the file: a hook that is registered inside `before` would run as soon as that is over
+// registered here, for the file: a hook that is registered inside `before` would run as soon as
+// that is over
 if (described !== undefined)
   after(async () => {
     for (const { server, name } of made)
@@ -98,7 +103,8 @@ async function ensureTemplate(server: Server, template: Template): Promise<strin
   const client = new Client({ connectionString: server.url('postgres') })
   await client.connect()
   try {
-    // Test files are processes of their own and run at the same time: one makes it, the others wait.
+    // Test files are processes of their own and run at the same time: one makes it, the others
+    // wait.
     await client.query('SELECT pg_advisory_lock(hashtext($1))', [name])
     const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [name])
     if (rowCount !== 0) return name

@@ -35,20 +35,28 @@ export const primarySettings = {
 export interface Standby {
   /** Its input is `database-url`. */
   to(database: string): Connection
-  /** Settles when it has replayed all that the primary has written until now; with a conflict, once it has its way. */
+  /**
+   * Settles when it has replayed all that the primary has written until now; with a conflict, once
+   * it has its way.
+   */
   caughtUp(): Promise<void>
-  /** How many sessions of a database were cancelled for a conflict so far, by kind (pg_stat_database_conflicts). */
+  /**
+   * How many sessions of a database were cancelled for a conflict so far, by kind
+   * (pg_stat_database_conflicts).
+   */
   conflicts(database: string): Promise<Record<string, number>>
   stop(): Promise<void>
 }
 
 const started: (() => Promise<void>)[] = []
-// registered here, for the file: a hook that is registered inside `before` would run as soon as that is over
+// registered here, for the file: a hook that is registered inside `before` would run as soon as
+// that is over
 after(() => Promise.all(started.map((stop) => stop())))
 
 /**
- * Copies the primary with pg_basebackup and starts the copy as a hot standby. `settings` are the standby's own: with
- * `max_standby_streaming_delay: '100ms'`, what is replayed wins over our sessions at once. It ends with the test file.
+ * Copies the primary with pg_basebackup and starts the copy as a hot standby. `settings` are the
+ * standby's own: with `max_standby_streaming_delay: '100ms'`, what is replayed wins over our
+ * sessions at once. It ends with the test file.
  */
 export async function startStandby(
   primary: OwnServer,

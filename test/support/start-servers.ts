@@ -14,7 +14,10 @@ export interface ServerDescription {
   connection: Connection
 }
 
-/** What tests need beyond our scratch clusters' settings: slots and prepared transactions, which a restore has to refuse. */
+/**
+ * What tests need beyond our scratch clusters' settings: slots and prepared transactions, which a
+ * restore has to refuse.
+ */
 const settings = {
   wal_level: 'logical',
   max_wal_senders: '5',
@@ -24,7 +27,10 @@ const settings = {
   shared_buffers: '128MB',
 }
 
-/** Starts one throwaway cluster for every PostgreSQL major on this machine. Stops those that run if one of them does not start. */
+/**
+ * Starts one throwaway cluster for every PostgreSQL major on this machine. Stops those that run if
+ * one of them does not start.
+ */
 export async function startServers(
   signal: AbortSignal,
 ): Promise<{ servers: ServerDescription[]; stop: () => Promise<void> }> {

@@ -45,7 +45,9 @@ async function backups(
   return { store, ids, options: { ...store.reading, identities: [seed.identity], scratch } }
 }
 
-/** Another size and number of rows, in the manifest alone: for verifications that look at no object. */
+/**
+ * Another size and number of rows, in the manifest alone: for verifications that look at no object.
+ */
 function resize(store: Store, id: string, factor: number): void {
   rewrite(store, id, (manifest) => ({
     ...manifest,
@@ -293,7 +295,8 @@ describe('objectives', () => {
 
   test('a size or a number of rows beyond the median of those before it fails, with the figures', async () => {
     const { store, ids, options } = await backups(9)
-    // the oldest is out of sight, and one that cannot be read is left out; the median is not moved by one that is odd
+    // the oldest is out of sight, and one that cannot be read is left out; the median is not moved
+    // by one that is odd
     resize(store, ids[0] as string, 1000)
     resize(store, ids[1] as string, 50)
     writeFileSync(join(folderOf(store, ids[2] as string), 'manifest.json'), '{}')
@@ -309,7 +312,8 @@ describe('objectives', () => {
       batchReport(same),
       /100 rows, as much as the median of the 7|100 rows, as much as the median of the 6 before it \(100\): within the 5 % of max-size-change/,
     )
-    // half of the rows are gone: the objects too, so that level `stored` fails as well, and all is told at once
+    // half of the rows are gone: the objects too, so that level `stored` fails as well, and all is
+    // told at once
     resize(store, ids[8] as string, 0.4)
     const shrunk = batchFailure(await look(0.5))
     assert.equal(shrunk?.code, 'not-proven')

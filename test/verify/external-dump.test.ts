@@ -15,7 +15,10 @@ import { temporaryFolder } from '../support/copies.ts'
 import { freshDatabase, newestServer, query, type Server, servers } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
 
-/** Whatever may mislead a reader of plain dumps: quotes, backslashes and semicolons in strings, bodies, names, comments and rows. */
+/**
+ * Whatever may mislead a reader of plain dumps: quotes, backslashes and semicolons in strings,
+ * bodies, names, comments and rows.
+ */
 const sql = `
   DO $$ BEGIN CREATE ROLE bare_owner NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
   DO $$ BEGIN CREATE ROLE "bare ""reader""" NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
@@ -291,7 +294,8 @@ test('what psql reads otherwise than a plain reader would is refused; what no re
   for (const command of [...commands, copy])
     await assert.rejects(prove(command), refused('file-refused'), command)
   assert.equal(existsSync(mark), false)
-  // the setting's name is made only on the server: the reader passes it, and the second guard is psql's own
+  // the setting's name is made only on the server: the reader passes it, and the second guard is
+  // psql's own
   const unseen = `SELECT set_config(E'standard\\x5fconforming_strings', 'off', false);\n${hidden}`
   const { level, stoppedBy } = await prove(unseen)
   assert.deepEqual(

@@ -81,7 +81,8 @@ async function levelReached(
       { ...reading, sources: [openStorage(`file://${folder}`)], scratch: server.to('postgres') },
       quietWork(),
     )
-    // an extension of another version is one that the server may lack: it is told as a limit, and ends the proof all the same
+    // an extension of another version is one that the server may lack: it is told as a limit, and
+    // ends the proof all the same
     return { level, by: (stoppedBy ?? limit)?.replaceAll(folder, '') }
   } catch (error) {
     if (!(error instanceof UserError)) throw error

@@ -35,7 +35,8 @@ const small = `
 for (const server of servers()) {
   test(`PostgreSQL ${server.major}: a database full of odd objects is proven identical, on a cluster of our own and on a given server`, async () => {
     const { name, connection } = await freshDatabase(server)
-    // `check`: rows whose CHECK reads a table that comes later; `login` (17 and newer): a trigger that writes at each login
+    // `check`: rows whose CHECK reads a table that comes later; `login` (17 and newer): a trigger
+    // that writes at each login
     await loadOddObjects(server, name, server.major >= 17 ? ['check', 'login'] : ['check'])
     try {
       const store = await newStore()
@@ -182,7 +183,8 @@ test('a newer scratch server proves rows and content, and says what it cannot pr
   const store = await newStore()
   await store.backup(old.connection)
   const result = await verify({ ...store.reading, scratch: newest.to('postgres') }, quietWork())
-  // what this server cannot show says nothing against the backup: a limit, with the way to see the rest, and no fault of the backup's
+  // what this server cannot show says nothing against the backup: a limit, with the way to see the
+  // rest, and no fault of the backup's
   assert.deepEqual(
     [result.level, result.proven, result.differences, result.stoppedBy, verdictOf(result)],
     ['counted', false, [], undefined, 'limited'],

@@ -5,7 +5,10 @@ import { Decrypter, Encrypter, generateX25519Identity, identityToRecipient } fro
 import type { Level } from '../../src/repository/level.ts'
 import { type Manifest, readManifest, writeManifest } from '../../src/repository/manifest.ts'
 
-/** A backup in a folder of its own, to be damaged; and an older one of the same database, with other rows, content and large objects. */
+/**
+ * A backup in a folder of its own, to be damaged; and an older one of the same database, with other
+ * rows, content and large objects.
+ */
 export interface StoredBackup {
   folder: string
   older: string
@@ -48,7 +51,10 @@ const flip =
     return content
   }
 
-/** The manifest with something else in it and the digest that belongs to that: what whoever may write to the store can do. */
+/**
+ * The manifest with something else in it and the digest that belongs to that: what whoever may
+ * write to the store can do.
+ */
 const rewritten =
   (change: (manifest: Manifest) => Partial<Manifest>) =>
   ({ folder }: StoredBackup): void => {
@@ -80,7 +86,10 @@ const table = (
 
 const sha256 = (content: Uint8Array): string => createHash('sha256').update(content).digest('hex')
 
-/** Puts another content in an object's place, and its digests into the manifest: only what is inside can tell. */
+/**
+ * Puts another content in an object's place, and its digests into the manifest: only what is inside
+ * can tell.
+ */
 async function replace(
   backup: StoredBackup,
   kind: Kind,
@@ -127,7 +136,10 @@ const resealed =
     await replace(backup, kind, await sealed(plain, backup.identity), plain)
   }
 
-/** The sealed chunks of an age file, of which there must be enough, put together otherwise; digests of the file right. */
+/**
+ * The sealed chunks of an age file, of which there must be enough, put together otherwise; digests
+ * of the file right.
+ */
 const chunks =
   (change: (chunks: Buffer[]) => Buffer[]) =>
   async (backup: StoredBackup): Promise<void> => {
@@ -188,7 +200,10 @@ const accidents: Record<string, (kind: Kind) => StoreMutation['damage']> = {
 }
 const kinds: Kind[] = ['base', 'rows', 'large-objects']
 
-/** What is promised: presence, sizes and digests by `stored`; that it opens and can be read to its end by `readable`; the rest as for a copy. */
+/**
+ * What is promised: presence, sizes and digests by `stored`; that it opens and can be read to its
+ * end by `readable`; the rest as for a copy.
+ */
 export const storeMutations: Record<string, StoreMutation> = {
   ...Object.fromEntries(
     kinds.flatMap((kind) =>

@@ -9,7 +9,10 @@ export function inputText(env: Env, name: string): string {
   return (env[`INPUT_${name.replaceAll(' ', '_').toUpperCase()}`] ?? '').trim()
 }
 
-/** An input of one value a line; blank lines are left out, and so are comments where `comments` says that a line may be one. */
+/**
+ * An input of one value a line; blank lines are left out, and so are comments where `comments` says
+ * that a line may be one.
+ */
 export function inputLines(env: Env, name: string, { comments = false } = {}): string[] {
   const lines = inputText(env, name)
     .split(/\r?\n/)
@@ -48,7 +51,10 @@ const milliseconds: Record<string, number> = { d: 86_400_000, h: 3_600_000, m: 6
 /** The longest that a job may run, on a runner of one's own. */
 const longestJob = 5 * 86_400_000
 
-/** How long a job waits at most, such as `30m`, `5s`, `1h30m`, in milliseconds; `fallback` when empty. */
+/**
+ * How long a job waits at most, such as `30m`, `5s`, `1h30m`, in milliseconds; `fallback` when
+ * empty.
+ */
 export function inputDuration(env: Env, name: string, fallback: number): number {
   const given = inputText(env, name)
   const duration = given === '' ? fallback : readDuration(name, given, '30m or 1h30m')
@@ -129,7 +135,10 @@ export function inputTextOrFile(env: Env, name: string): string {
 
 const unitBytes: Record<string, number> = { k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 }
 
-/** A size with its unit, such as `16MiB`, `64 MB` or `1g`, in bytes; as in PostgreSQL, 1 MB is 1024 kB. `fallback` when empty. */
+/**
+ * A size with its unit, such as `16MiB`, `64 MB` or `1g`, in bytes; as in PostgreSQL, 1 MB is 1024
+ * kB. `fallback` when empty.
+ */
 export function inputSize(env: Env, name: string, fallback: number): number {
   const given = inputText(env, name)
   if (given === '') return fallback
@@ -159,7 +168,10 @@ export function badInput(name: string, what: string, hint: string): UserError {
   return new UserError('bad-input', `The input ${name} ${what}.`, hint)
 }
 
-/** A value for a message: one line, in quotes, and not too long. Never for an input that may hold a secret. */
+/**
+ * A value for a message: one line, in quotes, and not too long. Never for an input that may hold a
+ * secret.
+ */
 export function shown(value: string): string {
   const flat = value.replace(/\s+/g, ' ')
   return `"${flat.length > 80 ? `${flat.slice(0, 77)}...` : flat}"`

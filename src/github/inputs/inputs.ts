@@ -19,8 +19,8 @@ import {
 } from './input.ts'
 
 /**
- * Each action's inputs, read once into one value. Whatever is wrong with them is a UserError that names the input, and comes
- * before anything is connected to.
+ * Each action's inputs, read once into one value. Whatever is wrong with them is a UserError that
+ * names the input, and comes before anything is connected to.
  */
 export interface CommonInputs {
   /** One URL a destination, as typed. At least one. */
@@ -93,7 +93,10 @@ export function readTestMigrationInputs(env: Env): TestMigrationInputs {
   }
 }
 
-/** For the clean-up after a run: what of storage and servers can be read; what cannot was never used. */
+/**
+ * For the clean-up after a run: what of storage and servers can be read; what cannot was never
+ * used.
+ */
 export function readSweepInputs(env: Env): {
   storage: string[]
   servers: Partial<Record<'scratch-url' | 'target-url', Connection>>
@@ -130,7 +133,10 @@ export function readCommon(env: Env, needed = true): CommonInputs {
   return { storage, ...(label ? { label } : {}), bindirs, jobs: readJobs(env) }
 }
 
-/** The machine's cores by default, eight at most: each job is also a connection, and work for the server. */
+/**
+ * The machine's cores by default, eight at most: each job is also a connection, and work for the
+ * server.
+ */
 function readJobs(env: Env): number {
   const jobs = inputCount(env, 'jobs', 1) ?? Math.min(availableParallelism(), 8)
   if (jobs > 64)
@@ -188,7 +194,10 @@ export function readCommandInputs(env: Env): CommandInputs {
   }
 }
 
-/** A raw / in a password ends the host's part of a URL: the rest would be taken for the database's name, and shown. */
+/**
+ * A raw / in a password ends the host's part of a URL: the rest would be taken for the database's
+ * name, and shown.
+ */
 export function readConnection(url: string, input: string): Connection {
   if (/^[^:]+:\/\/[^/?#]*\/[^?#]*@/.test(url)) {
     throw badInput(

@@ -102,7 +102,10 @@ function readTask(env: Env): RestoreInputs['task'] {
   return task ?? 'restore'
 }
 
-/** A dry run asks what would happen, so it need not be confirmed; a wrong name is an error all the same. */
+/**
+ * A dry run asks what would happen, so it need not be confirmed; a wrong name is an error all the
+ * same.
+ */
 function readConfirm(env: Env, target: Connection, environment: string, optional: boolean): string {
   const given = inputText(env, 'confirm')
   const wanted = environment ? `${environment}/${target.database}` : target.database
@@ -186,7 +189,10 @@ function checkTogether(
     )
 }
 
-/** An undo, a clean and a list are of whole databases, and do nothing else: what asks for more was meant for a restore. */
+/**
+ * An undo, a clean and a list are of whole databases, and do nothing else: what asks for more was
+ * meant for a restore.
+ */
 function refuseBeside(env: Env, task: 'list' | 'undo' | 'clean', restoring: boolean): void {
   const other = restoring
     ? 'tables, schemas, replace, contents or mode'

@@ -100,7 +100,10 @@ function checkTogether(
     )
 }
 
-/** Lines `name: SQL`; blank ones and those that begin with # are left out, and one that begins with white space goes on with the one before. */
+/**
+ * Lines `name: SQL`; blank ones and those that begin with # are left out, and one that begins with
+ * white space goes on with the one before.
+ */
 function readChecks(text: string): Check[] {
   const checks: Check[] = []
   for (const line of text.split(/\r?\n/)) {

@@ -16,7 +16,10 @@ export interface Connection {
   input: string
 }
 
-/** The parameters of a connection URI that we pass on, by their PG* variable (libpq, "Parameter Key Words"). */
+/**
+ * The parameters of a connection URI that we pass on, by their PG* variable (libpq, "Parameter Key
+ * Words").
+ */
 const passedOn: Record<string, string> = {
   sslmode: 'PGSSLMODE',
   sslrootcert: 'PGSSLROOTCERT',
@@ -33,8 +36,9 @@ const passedOn: Record<string, string> = {
 const sslModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full']
 
 /**
- * Reads `postgres://user:password@host:port/database?sslmode=…`. Parameters that libpq does not know (frameworks add their
- * own, such as `schema=`) are left out. Throws a UserError that names `input` and never shows the text.
+ * Reads `postgres://user:password@host:port/database?sslmode=…`. Parameters that libpq does not
+ * know (frameworks add their own, such as `schema=`) are left out. Throws a UserError that names
+ * `input` and never shows the text.
  */
 export function parseConnection(text: string, input: string): Connection {
   const wrong = (what: string): UserError =>
@@ -128,7 +132,10 @@ export function withDatabase(connection: Connection, database: string): Connecti
   return { ...connection, database }
 }
 
-/** What a child of ours (pg_dump, psql, a migration) needs in its environment to get in. libpq expands no URI in PGDATABASE, so the parts. */
+/**
+ * What a child of ours (pg_dump, psql, a migration) needs in its environment to get in. libpq
+ * expands no URI in PGDATABASE, so the parts.
+ */
 export function libpqEnvironment(connection: Connection): Record<string, string> {
   return {
     ...connection.settings,
@@ -142,9 +149,10 @@ export function libpqEnvironment(connection: Connection): Record<string, string>
 }
 
 /**
- * The environment of a pg_dump: libpq's, and settings that would otherwise come from the database or the role and change what
- * it writes (a database may well have `quote_all_identifiers`, or a time zone that its defaults are shown in).
- * A backend whose client is gone notices within a second (PostgreSQL 14 and newer).
+ * The environment of a pg_dump: libpq's, and settings that would otherwise come from the database
+ * or the role and change what it writes (a database may well have `quote_all_identifiers`, or a
+ * time zone that its defaults are shown in). A backend whose client is gone notices within a second
+ * (PostgreSQL 14 and newer).
  */
 export function dumpEnvironment(connection: Connection, major: number): Record<string, string> {
   const pinned = [

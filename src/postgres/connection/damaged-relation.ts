@@ -1,9 +1,9 @@
 type Ask = (text: string, values: unknown[]) => Promise<{ name: string }[]>
 
 /**
- * Which relation an error about damaged data speaks of, as people write it; the table, where it is a table's TOAST. The server
- * names a file (`base/5/16390`), an index, or a TOAST table. Undefined where it cannot be told. `query` asks the same database,
- * outside any transaction that has failed.
+ * Which relation an error about damaged data speaks of, as people write it; the table, where it is
+ * a table's TOAST. The server names a file (`base/5/16390`), an index, or a TOAST table. Undefined
+ * where it cannot be told. `query` asks the same database, outside any transaction that has failed.
  */
 export async function damagedRelation(text: string, query: Ask): Promise<string | undefined> {
   const [, space, file] = /(?:base|pg_tblspc\/(\d+)\/[^/"\s]+)\/\d+\/(\d+)/.exec(text) ?? []

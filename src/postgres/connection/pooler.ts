@@ -2,13 +2,17 @@ import { UserError } from '../../errors.ts'
 import type { Work } from '../../work.ts'
 import { connect, type Session } from './session.ts'
 
-/** A pooler that is busy with other clients may hand out connections that look like ours for a while: so often it is asked. */
+/**
+ * A pooler that is busy with other clients may hand out connections that look like ours for a
+ * while: so often it is asked.
+ */
 const rounds = 12
 
 /**
- * Refuses a transaction pooler: it hands each transaction to whichever server connection is free, so that a snapshot, a lock and a
- * setting are not where they were left. Seen by two sessions of ours that, asked in turn, do not each keep a backend of its own.
- * A pooler that keeps one server connection a session passes.
+ * Refuses a transaction pooler: it hands each transaction to whichever server connection is free,
+ * so that a snapshot, a lock and a setting are not where they were left. Seen by two sessions of
+ * ours that, asked in turn, do not each keep a backend of its own. A pooler that keeps one server
+ * connection a session passes.
  */
 export async function checkPooler(session: Session, work: Work): Promise<void> {
   if (!session.pooled) return
@@ -18,7 +22,8 @@ export async function checkPooler(session: Session, work: Work): Promise<void> {
     const others = await backendOf(other)
     let kept = own !== others
     for (let i = 0; kept && i < rounds; i++) {
-      // inside its transaction the other one keeps what it got, and the first must take something else if that was its own
+      // inside its transaction the other one keeps what it got, and the first must take something
+      // else if that was its own
       await other.query('BEGIN')
       kept = (await backendOf(other)) === others && (await backendOf(session)) === own
       await other.query('COMMIT')

@@ -2,16 +2,17 @@ import { messageOf, UserError } from '../../errors.ts'
 import type { Connection } from './connection.ts'
 
 /**
- * A standby had to choose between replaying what its primary did and a session of ours, and we lost. Nothing is wrong with the
- * database: with a new snapshot the same work may well go through.
+ * A standby had to choose between replaying what its primary did and a session of ours, and we
+ * lost. Nothing is wrong with the database: with a new snapshot the same work may well go through.
  */
 export class StandbyConflict extends Error {
   override name = 'StandbyConflict'
 }
 
 /**
- * What the server or the network can do to any session in the middle of its work, as an error that says what to do. Undefined for
- * everything that whoever asked has to judge by itself (rights, locks, names that are gone). The SQLSTATE stays on `cause`.
+ * What the server or the network can do to any session in the middle of its work, as an error that
+ * says what to do. Undefined for everything that whoever asked has to judge by itself (rights,
+ * locks, names that are gone). The SQLSTATE stays on `cause`.
  */
 export function whyBroken(
   connection: Connection,
@@ -19,7 +20,8 @@ export function whyBroken(
 ): StandbyConflict | UserError | undefined {
   const { code = '', routine = '' } = cause as { code?: string; routine?: string }
   const text = messageOf(cause)
-  // the texts are in the server's language, the routine never is; without it, 40001 is any serialization failure
+  // the texts are in the server's language, the routine never is; without it, 40001 is any
+  // serialization failure
   const conflict =
     /conflict with recovery/.test(text) ||
     /^(ProcessInterrupts|ProcessRecoveryConflictInterrupt)/.test(routine)
@@ -28,7 +30,10 @@ export function whyBroken(
   return judge(connection, code, text, cause)
 }
 
-/** The same from the stderr of a client program (pg_dump, pg_restore), which tells no SQLSTATE: by its words, where the server speaks English. */
+/**
+ * The same from the stderr of a client program (pg_dump, pg_restore), which tells no SQLSTATE: by
+ * its words, where the server speaks English.
+ */
 export function whyClientBroken(
   connection: Connection,
   stderr: string,
@@ -46,7 +51,10 @@ export function whyClientBroken(
     : undefined
 }
 
-/** SQLSTATEs by what the server says with them (seen on 15, 17 and 18), and what libpq says when nobody is there any more. */
+/**
+ * SQLSTATEs by what the server says with them (seen on 15, 17 and 18), and what libpq says when
+ * nobody is there any more.
+ */
 const clientWords: [code: string, words: RegExp][] = [
   ['57P01', /terminating connection due to (administrator|immediate shutdown) command/],
   [

@@ -1,7 +1,10 @@
 import type { Connection } from './connection.ts'
 import type { Session } from './session.ts'
 
-/** A connection on which a copy's event triggers do not act (17 and newer, superusers only): one may fire at each login. And one that speaks English. */
+/**
+ * A connection on which a copy's event triggers do not act (17 and newer, superusers only): one may
+ * fire at each login. And one that speaks English.
+ */
 export async function withEventTriggersOff(
   session: Session,
   connection: Connection,
@@ -16,8 +19,8 @@ export async function withEventTriggersOff(
 }
 
 /**
- * A connection on which the server speaks English, where this role may choose: what pg_dump and pg_restore say of it is known by its words, since they
- * pass on no SQLSTATE.
+ * A connection on which the server speaks English, where this role may choose: what pg_dump and
+ * pg_restore say of it is known by its words, since they pass on no SQLSTATE.
  */
 export async function withEnglishMessages(
   session: Session,

@@ -14,31 +14,42 @@ export interface Session {
   readonly major: number
   /** The server's version as it tells it, for example `17.11`. */
   readonly version: string
-  /** True when something stands between us and the server: the cancel key's process is not the backend's. */
+  /**
+   * True when something stands between us and the server: the cancel key's process is not the
+   * backend's.
+   */
   readonly pooled: boolean
   /**
-   * Throws a StandbyConflict, or a UserError for what the server or the network may do to any of us in the middle of work
-   * (`session-errors.ts`; the server's own error is its cause). Every other error comes as it is, its SQLSTATE as `code`.
+   * Throws a StandbyConflict, or a UserError for what the server or the network may do to any of us
+   * in the middle of work (`session-errors.ts`; the server's own error is its cause). Every other
+   * error comes as it is, its SQLSTATE as `code`.
    */
   query<Row extends object = Record<string, unknown>>(
     text: string,
     values?: unknown[],
   ): Promise<Row[]>
-  /** Settles when the server or the network ends this connection before `end` was called, with a StandbyConflict or a UserError `connection-lost`. */
+  /**
+   * Settles when the server or the network ends this connection before `end` was called, with a
+   * StandbyConflict or a UserError `connection-lost`.
+   */
   readonly lost: Promise<Error>
   end(): Promise<void>
 }
 
 /** A session of the driver's own. */
 export interface ClientSession extends Session {
-  /** As `query`, for somebody else's text: one statement, and a second one is an error. Rows as lists of values, since two columns may have one name. */
+  /**
+   * As `query`, for somebody else's text: one statement, and a second one is an error. Rows as
+   * lists of values, since two columns may have one name.
+   */
   single(text: string): Promise<{ columns: number; rows: unknown[][] }>
 }
 
 /**
- * Settings of every session of ours: no timeout of the server's configuration may end a backup in the middle, and what
- * is read is written the same way whatever the database's own settings are. A backend whose client is gone (killed)
- * notices within a second (`client_connection_check_interval`, PostgreSQL 14 and newer on Linux).
+ * Settings of every session of ours: no timeout of the server's configuration may end a backup in
+ * the middle, and what is read is written the same way whatever the database's own settings are. A
+ * backend whose client is gone (killed) notices within a second
+ * (`client_connection_check_interval`, PostgreSQL 14 and newer on Linux).
  */
 export const settings: Record<string, string> = {
   bytea_output: 'hex',
@@ -73,7 +84,8 @@ export async function connect(connection: Connection, work: Work): Promise<Clien
   const understand = (error: unknown): unknown => {
     const why = whyBroken(connection, error)
     if (!(why instanceof StandbyConflict || why?.code === 'connection-lost')) return why ?? error
-    // what the server said as it ended the session says more than the broken socket that comes after it
+    // what the server said as it ended the session says more than the broken socket that comes
+    // after it
     if (ending.why === undefined || /^[0-9A-Z]{5}$/.test((error as { code?: string }).code ?? ''))
       ending.why = why
     return ending.why
@@ -153,12 +165,18 @@ export async function connect(connection: Connection, work: Work): Promise<Clien
   }
 }
 
-/** What the server shows of our sessions: `holdfast`, or the name that this run has given itself, so that its sessions and pg_dumps are known as its own. */
+/**
+ * What the server shows of our sessions: `holdfast`, or the name that this run has given itself, so
+ * that its sessions and pg_dumps are known as its own.
+ */
 function applicationName(connection: Connection): string {
   return connection.settings['PGAPPNAME'] ?? 'holdfast'
 }
 
-/** Names what is damaged, asked on a connection of its own: the session's transaction is over. Whatever goes wrong then, the first error is told. */
+/**
+ * Names what is damaged, asked on a connection of its own: the session's transaction is over.
+ * Whatever goes wrong then, the first error is told.
+ */
 async function withRelation(
   damaged: UserError,
   connection: Connection,
@@ -232,7 +250,10 @@ async function attempt(
   }
 }
 
-/** libpq's sslmode in Node's words. `require` checks the certificate only if a root certificate is given, as libpq does. */
+/**
+ * libpq's sslmode in Node's words. `require` checks the certificate only if a root certificate is
+ * given, as libpq does.
+ */
 function tls(connection: Connection, mode: string): pg.ClientConfig['ssl'] {
   const file = (variable: string): string | undefined => {
     const path = connection.settings[variable]

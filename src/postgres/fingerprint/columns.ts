@@ -13,7 +13,10 @@ export interface ColumnState {
   hash: string
   /** Bytes of that text. */
   bytes: number
-  /** For numbers: their sum, decimal; and a hash over all of them as numbers, however their type writes them. */
+  /**
+   * For numbers: their sum, decimal; and a hash over all of them as numbers, however their type
+   * writes them.
+   */
   total?: string
   exact?: string
 }
@@ -40,7 +43,10 @@ const padded = 1042
 /** A query gives at most 1,664 columns; each column of ours needs up to five. */
 const columnsPerQuery = 300
 
-/** Reads every table once, column by column: dearer than a fingerprint, and says where something went. For copies that nobody else writes to. */
+/**
+ * Reads every table once, column by column: dearer than a fingerprint, and says where something
+ * went. For copies that nobody else writes to.
+ */
 export async function readStates(session: Session): Promise<Map<number, TableState>> {
   const states = new Map<number, TableState>()
   for (const table of await listTables(session))

@@ -2,11 +2,17 @@ import { UserError } from '../../errors.ts'
 import { type Column, large, type Table, tableName } from './tables.ts'
 import { quoteName, type Session } from '../connection/session.ts'
 
-/** What a table held: its rows, and a hash of them that does not depend on their order, nor on that of its columns. */
+/**
+ * What a table held: its rows, and a hash of them that does not depend on their order, nor on that
+ * of its columns.
+ */
 export interface TablePrint {
   table: string
   rows: number
-  /** Sum of the rows' 64-bit hashes, decimal; all columns but generated ones. Left out where rows were only counted. */
+  /**
+   * Sum of the rows' 64-bit hashes, decimal; all columns but generated ones. Left out where rows
+   * were only counted.
+   */
   hash?: string
   /** The same over the stored generated columns, which a restore computes anew. */
   generated?: string
@@ -25,19 +31,26 @@ export interface Part {
 }
 
 const textTypes = new Set([25, 1042, 1043])
-/** Numbers, dates, bool, uuid, bytea, json: their text holds no separator of ours and is never empty, so NULL stands apart. */
+/**
+ * Numbers, dates, bool, uuid, bytea, json: their text holds no separator of ours and is never
+ * empty, so NULL stands apart.
+ */
 const bareTypes = new Set([
   16, 17, 20, 21, 23, 26, 114, 700, 701, 1082, 1083, 1114, 1184, 1186, 1266, 1700, 2950, 3802,
 ])
 /** A function takes at most 100 arguments; each column needs up to four. */
 const columnsPerCall = 24
-/** Few enough that the locks a statement takes are few, many enough that 10,000 tables need 200 round trips. */
+/**
+ * Few enough that the locks a statement takes are few, many enough that 10,000 tables need 200
+ * round trips.
+ */
 const tablesPerQuery = 50
 
 /**
- * Text of one row, so that two rows have the same text only if they have the same values: columns by name in the order of
- * bytes; text with its length before it; other types by their output function, or as a record's text where that could be
- * empty. Written by the types' output functions, never by casts, which a user may have defined anew.
+ * Text of one row, so that two rows have the same text only if they have the same values: columns
+ * by name in the order of bytes; text with its length before it; other types by their output
+ * function, or as a record's text where that could be empty. Written by the types' output
+ * functions, never by casts, which a user may have defined anew.
  */
 export function rowText(columns: readonly Column[]): string {
   if (columns.length === 0) return "''"
@@ -60,16 +73,25 @@ export function rowText(columns: readonly Column[]): string {
   }
 }
 
-/** A sum over rows of the hash of a text: numeric, so that a row that is there twice does not cancel out. */
+/**
+ * A sum over rows of the hash of a text: numeric, so that a row that is there twice does not cancel
+ * out.
+ */
 export function sumOfHashes(text: string): string {
   return `coalesce(pg_catalog.sum(pg_catalog.hashtextextended(${text} COLLATE "C", 0)), 0)::pg_catalog.text`
 }
 
 export interface MeasureOptions {
-  /** Whether the session is in a transaction; then what a query locks besides (indexes) is let go after it. */
+  /**
+   * Whether the session is in a transaction; then what a query locks besides (indexes) is let go
+   * after it.
+   */
   inTransaction: boolean
   depth: 'content' | 'counts'
-  /** Runs before each query, on its tables: for locks, and for looking whether they are still what the snapshot saw. */
+  /**
+   * Runs before each query, on its tables: for locks, and for looking whether they are still what
+   * the snapshot saw.
+   */
   before?: (tables: readonly Table[]) => Promise<void>
   /** Told after each query how many bytes of tables it went through. */
   onRead?: (bytes: number) => void
@@ -92,7 +114,10 @@ export async function measureParts(
   return prints
 }
 
-/** One print a table, of those of its parts: rows and hashes are sums, so that it does not matter who read what. */
+/**
+ * One print a table, of those of its parts: rows and hashes are sums, so that it does not matter
+ * who read what.
+ */
 export function joined(prints: readonly TablePrint[]): TablePrint[] {
   const tables = new Map<string, TablePrint>()
   for (const print of prints) {
@@ -182,7 +207,10 @@ async function measureBatch(
   })
 }
 
-/** By tuple identifiers: the server reads these blocks only. Extension tables under a condition are never read in parts. */
+/**
+ * By tuple identifiers: the server reads these blocks only. Extension tables under a condition are
+ * never read in parts.
+ */
 function blockRange(from: number | undefined, to: number | undefined): string {
   const bounds = [
     ...(from === undefined ? [] : [`ctid >= '(${from},0)'`]),

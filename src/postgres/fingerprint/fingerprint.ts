@@ -10,11 +10,14 @@ import { connect, type Session } from '../connection/session.ts'
 import { mapConcurrent } from '../../stream/map-concurrent.ts'
 
 /**
- * What a database held: enough to tell whether a copy holds the same, without a row of it. Measured by the server
- * itself, not by the path the dump takes.
+ * What a database held: enough to tell whether a copy holds the same, without a row of it. Measured
+ * by the server itself, not by the path the dump takes.
  */
 export interface Fingerprint {
-  /** `counts`: rows were counted and not hashed. `none`: neither tables nor large objects were looked at, nor the schema. */
+  /**
+   * `counts`: rows were counted and not hashed. `none`: neither tables nor large objects were
+   * looked at, nor the schema.
+   */
   kind: Depth
   tables: TablePrint[]
   schema: SchemaPrint
@@ -33,9 +36,15 @@ export interface Supplement {
   extensions: Record<string, string>
   /** Whether each materialized view is populated; its rows are computed anew at a restore. */
   matviews: Record<string, boolean>
-  /** Indexes that are not valid: pg_dump leaves them out, or, of a partitioned table, writes them like valid ones. */
+  /**
+   * Indexes that are not valid: pg_dump leaves them out, or, of a partitioned table, writes them
+   * like valid ones.
+   */
   invalidIndexes: string[]
-  /** Keys that are there and not kept to, since triggers of their own are disabled: pg_dump writes them like any other. Left out where there are none. */
+  /**
+   * Keys that are there and not kept to, since triggers of their own are disabled: pg_dump writes
+   * them like any other. Left out where there are none.
+   */
   idleKeys?: string[]
 }
 
@@ -69,7 +78,10 @@ export async function readSupplement(session: Session): Promise<Supplement> {
 /** The most that one query reads of a table, bytes: so that progress is seen. */
 const longest = 512 * 1024 * 1024
 
-/** Deals tables out by size, large ones in ranges of blocks, so that each reader has about as much to read. */
+/**
+ * Deals tables out by size, large ones in ranges of blocks, so that each reader has about as much
+ * to read.
+ */
 export function splitWork(tables: readonly Table[], readers: number): Part[][] {
   const parts = tables.flatMap((table) => partsOf(table, readers))
   const buckets = Array.from({ length: Math.max(1, Math.min(readers, parts.length)) }, () => ({

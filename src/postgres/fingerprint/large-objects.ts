@@ -1,7 +1,10 @@
 import { UserError } from '../../errors.ts'
 import type { Session } from '../connection/session.ts'
 
-/** All large objects of a database, as one value: how many, how large, a hash of their bytes and one of who owns them and may read them. */
+/**
+ * All large objects of a database, as one value: how many, how large, a hash of their bytes and one
+ * of who owns them and may read them.
+ */
 export interface LargeObjectsPrint {
   count: number
   bytes: number
@@ -16,12 +19,15 @@ export async function countLargeObjects(session: Session): Promise<{ count: numb
   return { count: row?.count ?? 0 }
 }
 
-/** Objects a statement reads, each by a descriptor that stays open until the savepoint is rolled back. */
+/**
+ * Objects a statement reads, each by a descriptor that stays open until the savepoint is rolled
+ * back.
+ */
 const perQuery = 1000
 
 /**
- * Measures them by content in chunks of 1 MiB, not by pages: how an object is cut into pages is not part of what it holds.
- * Needs a transaction: large object descriptors live in one.
+ * Measures them by content in chunks of 1 MiB, not by pages: how an object is cut into pages is not
+ * part of what it holds. Needs a transaction: large object descriptors live in one.
  */
 export async function measureLargeObjects(session: Session): Promise<LargeObjectsPrint> {
   try {

@@ -10,9 +10,10 @@ import { program, type Programs } from '../programs/find-programs.ts'
 export type SchemaPrint = Record<string, string>
 
 /**
- * The schema as `pg_dump -s -C` writes it, split at its own headers, a hash an entry. Hashes of pg_dump's text find what
- * catalogue queries of our own would miss; they are comparable only between two texts of one client's major version.
- * Takes the locks that pg_dump takes, each for at most `lockWait` milliseconds.
+ * The schema as `pg_dump -s -C` writes it, split at its own headers, a hash an entry. Hashes of
+ * pg_dump's text find what catalogue queries of our own would miss; they are comparable only
+ * between two texts of one client's major version. Takes the locks that pg_dump takes, each for at
+ * most `lockWait` milliseconds.
  */
 export async function printSchema(
   programs: Programs,
@@ -46,7 +47,9 @@ export function encodingArguments(encoding: string): string[] {
   return encoding === 'UTF8' || encoding === 'SQL_ASCII' ? [] : ['--encoding=UTF8']
 }
 
-/** An entry of pg_dump's text: what its header says, and the lines below it up to the next header. */
+/**
+ * An entry of pg_dump's text: what its header says, and the lines below it up to the next header.
+ */
 export interface SchemaEntry {
   type: string
   /** `-` for what is in no schema. */

@@ -1,7 +1,10 @@
 import { ofUsers, tableName } from './tables.ts'
 import { quoteName, type Session } from '../connection/session.ts'
 
-/** Where a sequence stands: the pair that `setval` takes. Decimal, since it may be larger than a number holds. */
+/**
+ * Where a sequence stands: the pair that `setval` takes. Decimal, since it may be larger than a
+ * number holds.
+ */
 export interface SequenceValue {
   last: string
   called: boolean
@@ -11,8 +14,8 @@ export interface SequenceValue {
 const perQuery = 200
 
 /**
- * Reads every sequence that a dump holds, by `schema.name`. Sequences stand outside every snapshot: what a dump stored lies
- * between a reading before it and one after it.
+ * Reads every sequence that a dump holds, by `schema.name`. Sequences stand outside every snapshot:
+ * what a dump stored lies between a reading before it and one after it.
  */
 export async function readSequences(session: Session): Promise<Record<string, SequenceValue>> {
   const sequences = await session.query<{ schema: string; name: string }>(`

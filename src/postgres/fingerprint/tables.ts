@@ -1,6 +1,9 @@
 import { quoteName, type Session } from '../connection/session.ts'
 
-/** A table whose rows a dump of this database holds: an ordinary table, a leaf of a partition tree, or an extension's configuration table. */
+/**
+ * A table whose rows a dump of this database holds: an ordinary table, a leaf of a partition tree,
+ * or an extension's configuration table.
+ */
 export interface Table {
   oid: number
   schema: string
@@ -8,18 +11,28 @@ export interface Table {
   columns: Column[]
   /** Size on the server with TOAST and without indexes, bytes. */
   bytes: number
-  /** Blocks of its own file, where it is a large one that can be read in ranges of them (a heap, PostgreSQL 14 and newer). */
+  /**
+   * Blocks of its own file, where it is a large one that can be read in ranges of them (a heap,
+   * PostgreSQL 14 and newer).
+   */
   blocks?: number
   /**
-   * Where rows may sit in another leaf after a restore (hash partitions: the hash of an enum's value is its oid's), the
-   * topmost hash-partitioned ancestor, `schema.name`: compare the sum of all leaves under it.
+   * Where rows may sit in another leaf after a restore (hash partitions: the hash of an enum's
+   * value is its oid's), the topmost hash-partitioned ancestor, `schema.name`: compare the sum of
+   * all leaves under it.
    */
   comparedAt?: string
   /** The topmost table of the partition tree that this is a leaf of, `schema.name`. */
   partOf?: string
-  /** An unlogged table seen from a standby: it has no rows there that anybody can read, and pg_dump stores none. */
+  /**
+   * An unlogged table seen from a standby: it has no rows there that anybody can read, and pg_dump
+   * stores none.
+   */
   unreadable?: boolean
-  /** For an extension's configuration table: the WHERE clause of the rows that are dumped, possibly empty. */
+  /**
+   * For an extension's configuration table: the WHERE clause of the rows that are dumped, possibly
+   * empty.
+   */
   condition?: string
 }
 
@@ -30,19 +43,25 @@ export interface Column {
   type: string
   /** Oid of the type, domains resolved. */
   base: number
-  /** Computed from other columns: stored ones are computed anew at a restore, virtual ones hold nothing. */
+  /**
+   * Computed from other columns: stored ones are computed anew at a restore, virtual ones hold
+   * nothing.
+   */
   generated: 'no' | 'stored' | 'virtual'
 }
 
-/** A table above this many bytes is read by itself, and by several readers where that is possible. */
+/**
+ * A table above this many bytes is read by itself, and by several readers where that is possible.
+ */
 export const large = 64 * 1024 * 1024
 
 /** SQL that holds for the schemas `n` (pg_namespace) that a dump holds. */
 export const ofUsers = `n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'`
 
 /**
- * Every table that a dump of this database holds rows of, in the order of schema and name (C collation). Waits for whoever holds a
- * table exclusively, to see its size: the catalogue's own figure is zero for a table that was never vacuumed, and leaves TOAST out.
+ * Every table that a dump of this database holds rows of, in the order of schema and name (C
+ * collation). Waits for whoever holds a table exclusively, to see its size: the catalogue's own
+ * figure is zero for a table that was never vacuumed, and leaves TOAST out.
  */
 export async function listTables(session: Session): Promise<Table[]> {
   const rows = await session.query<{
@@ -115,7 +134,10 @@ export async function listTables(session: Session): Promise<Table[]> {
   }))
 }
 
-/** `schema.name` as people write it, quoted where it is needed: no two relations have the same. Not for SQL (reserved words stay bare). */
+/**
+ * `schema.name` as people write it, quoted where it is needed: no two relations have the same. Not
+ * for SQL (reserved words stay bare).
+ */
 export function tableName(table: { schema: string; name: string }): string {
   return [table.schema, table.name]
     .map((part) => (/^[a-z_][a-z0-9_$]*$/.test(part) ? part : quoteName(part)))

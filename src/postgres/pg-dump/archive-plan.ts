@@ -24,14 +24,19 @@ export interface ArchivePlanOptions {
 
 /** The most archives of one backup: each is a connection, and a reading of the whole catalogue. */
 export const maxArchives = 16
-/** The most tables outside the base archive, the largest ones: pg_dump looks through the catalogue once for each that it is told of. */
+/**
+ * The most tables outside the base archive, the largest ones: pg_dump looks through the catalogue
+ * once for each that it is told of.
+ */
 const maxTables = 256
 
 /**
- * Deals a database out to archives: the *base archive* has the schema, sequences and the rows of all small tables; large tables leave it
- * for archives of their own, packed by size where there are more of them than archives; large objects have one of theirs.
+ * Deals a database out to archives: the *base archive* has the schema, sequences and the rows of
+ * all small tables; large tables leave it for archives of their own, packed by size where there are
+ * more of them than archives; large objects have one of theirs.
  *
- * A database without large tables and large objects has the base archive alone. So has one that may have one archive only.
+ * A database without large tables and large objects has the base archive alone. So has one that may
+ * have one archive only.
  */
 export async function planArchives(
   session: Session,
@@ -53,7 +58,8 @@ export async function planArchives(
     name: `rows/${String(i + 1).padStart(2, '0')}.dump`,
     tables: pack,
     bytes: sizeOf(pack),
-    // the sequences that a table owns come with it, whatever is excluded (seen on 15 to 18): a restore sets the base archive's values last
+    // the sequences that a table owns come with it, whatever is excluded (seen on 15 to 18): a
+    // restore sets the base archive's values last
     arguments: ['--data-only', ...pack.map((table) => `--table=${pattern(table)}`)],
   }))
   const base: Archive = {
@@ -78,8 +84,9 @@ export async function planArchives(
 }
 
 /**
- * An extension's table is dumped by its extension's rules only, and one that nobody can read here (unlogged, on a standby) not at all. In
- * SQL_ASCII nobody knows how pg_dump would read a name beyond ASCII.
+ * An extension's table is dumped by its extension's rules only, and one that nobody can read here
+ * (unlogged, on a standby) not at all. In SQL_ASCII nobody knows how pg_dump would read a name
+ * beyond ASCII.
  */
 function mayLeave(table: Table, encoding: string): boolean {
   if (table.condition !== undefined || table.unreadable) return false
@@ -104,7 +111,10 @@ function sizeOf(tables: readonly Table[]): number {
   return tables.reduce((sum, { bytes }) => sum + bytes, 0)
 }
 
-/** A pattern that pg_dump takes for exactly one name: within quotes nothing is special but the quote itself (seen with 41 ugly names on 15 to 18). */
+/**
+ * A pattern that pg_dump takes for exactly one name: within quotes nothing is special but the quote
+ * itself (seen with 41 ugly names on 15 to 18).
+ */
 function pattern({ schema, name }: { schema: string; name: string }): string {
   return `${quoteName(schema)}.${quoteName(name)}`
 }
@@ -117,8 +127,8 @@ async function largeObjectBytes(session: Session): Promise<number | undefined> {
 }
 
 /**
- * How many connections this backup may open beside those it has: half of what the server, the database and the role have left, since
- * the application needs some too.
+ * How many connections this backup may open beside those it has: half of what the server, the
+ * database and the role have left, since the application needs some too.
  */
 export async function freeConnections(session: Session): Promise<number> {
   const reserved =

@@ -1,6 +1,9 @@
 import type { Session } from '../connection/session.ts'
 
-/** How many bytes of each table, by its oid, were copied out so far by the connections of one application name. Empty before PostgreSQL 14. */
+/**
+ * How many bytes of each table, by its oid, were copied out so far by the connections of one
+ * application name. Empty before PostgreSQL 14.
+ */
 export async function bytesCopied(
   session: Session,
   application: string,

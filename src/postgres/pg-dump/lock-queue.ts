@@ -16,7 +16,10 @@ export interface Waiting {
   behind: number
 }
 
-/** So many waiters are asked for what blocks them, the eldest first; each of these questions stops the server's lock table for a moment. */
+/**
+ * So many waiters are asked for what blocks them, the eldest first; each of these questions stops
+ * the server's lock table for a moment.
+ */
 const asked = 100
 
 interface Row {
@@ -34,8 +37,9 @@ interface Row {
 }
 
 /**
- * Who waits for locks of the sessions with an `application` name, and for whom. Costs next to nothing while nobody waits (0.4 ms); a role
- * that may not see what others do, and a standby, need a copy of the list of locks for it each time (0.1 s where 100,000 are held).
+ * Who waits for locks of the sessions with an `application` name, and for whom. Costs next to
+ * nothing while nobody waits (0.4 ms); a role that may not see what others do, and a standby, need
+ * a copy of the list of locks for it each time (0.1 s where 100,000 are held).
  */
 export async function readLook(session: Session, application: string): Promise<Waiting[]> {
   const [quick] = await session.query<{ sure: boolean; waiting: boolean }>(`
@@ -94,7 +98,10 @@ function asWaiting(row: Row, rows: readonly Row[]): Waiting {
   }
 }
 
-/** All who wait for it, or for somebody who does; those who were not asked wait for it if they wait for the same table. */
+/**
+ * All who wait for it, or for somebody who does; those who were not asked wait for it if they wait
+ * for the same table.
+ */
 function countBehind(first: Row, rows: readonly Row[]): number {
   const behind = new Set<number>([first.pid])
   for (let before = 0; before !== behind.size;) {

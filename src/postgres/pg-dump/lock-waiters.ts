@@ -9,7 +9,10 @@ import { readLook, type Waiting } from './lock-queue.ts'
 
 /** Somebody who waited for a lock that a session or a pg_dump of ours held. */
 export interface Waiter {
-  /** Kind of the statement, for example `ALTER TABLE`; `replay` where a standby waits with what its primary did; undefined where it cannot be seen. */
+  /**
+   * Kind of the statement, for example `ALTER TABLE`; `replay` where a standby waits with what its
+   * primary did; undefined where it cannot be seen.
+   */
   kind?: string
   /** `schema.table` as people write it; undefined where the lock is none of a table. */
   table?: string
@@ -23,11 +26,14 @@ export interface Waiter {
 
 export interface WaiterWatch {
   /**
-   * Settles when a standby has held back its replay for us longer than its own settings allow. A pg_dump that stands at a full pipe cannot
-   * be cancelled by its server (seen on 15 to 18), so it is us who must let go of it: end the moment and start over.
+   * Settles when a standby has held back its replay for us longer than its own settings allow. A
+   * pg_dump that stands at a full pipe cannot be cancelled by its server (seen on 15 to 18), so it
+   * is us who must let go of it: end the moment and start over.
    */
   readonly conflict: Promise<StandbyConflict>
-  /** Ends the watch. Gives who waited for more than three seconds, the longest first. Never fails. */
+  /**
+   * Ends the watch. Gives who waited for more than three seconds, the longest first. Never fails.
+   */
   stop(): Promise<Waiter[]>
 }
 
@@ -35,7 +41,10 @@ export interface WaiterWatch {
 const interval = 2000
 const notable = 3000
 
-/** One wait, from look to look: since when, how long it was last, from when on it is told again, and what is told of it. */
+/**
+ * One wait, from look to look: since when, how long it was last, from when on it is told again, and
+ * what is told of it.
+ */
 interface Seen {
   since: number
   waited: number
@@ -43,7 +52,10 @@ interface Seen {
   waiter?: Waiter
 }
 
-/** The connection under a name of this run's own: all sessions and pg_dumps that are opened with it are known by it on the server. */
+/**
+ * The connection under a name of this run's own: all sessions and pg_dumps that are opened with it
+ * are known by it on the server.
+ */
 export function withUniqueApplicationName(connection: Connection): Connection {
   return {
     ...connection,
@@ -52,9 +64,10 @@ export function withUniqueApplicationName(connection: Connection): Connection {
 }
 
 /**
- * Looks every two seconds whether somebody waits behind locks of ours, and says so: our dump of a table is no harm to anybody who reads
- * or writes it, but an ALTER waits for it, and everybody else waits for the ALTER. `connection` is one by `named`. It looks on a session of its
- * own, and never fails the work: where it cannot look, it says so at debug level.
+ * Looks every two seconds whether somebody waits behind locks of ours, and says so: our dump of a
+ * table is no harm to anybody who reads or writes it, but an ALTER waits for it, and everybody else
+ * waits for the ALTER. `connection` is one by `named`. It looks on a session of its own, and never
+ * fails the work: where it cannot look, it says so at debug level.
  */
 export function watchWaiters(connection: Connection, work: Work): WaiterWatch {
   const all: Waiter[] = []
@@ -165,7 +178,10 @@ export function watchWaiters(connection: Connection, work: Work): WaiterWatch {
   }
 }
 
-/** How long a standby's settings let its replay wait for us, milliseconds, and a second for the cancel to be heard; on a primary nothing is replayed. */
+/**
+ * How long a standby's settings let its replay wait for us, milliseconds, and a second for the
+ * cancel to be heard; on a primary nothing is replayed.
+ */
 async function readReplayTimeout(session: Session): Promise<number> {
   const [row] = await session.query<{ least: number; most: number }>(
     `SELECT min(setting::int8)::float8 AS least, max(setting::int8)::float8 AS most FROM pg_catalog.pg_settings WHERE name IN ('max_standby_streaming_delay', 'max_standby_archive_delay')`,

@@ -13,11 +13,13 @@ import { Drift, lockWait } from './snapshot.ts'
 /** One pg_dump that holds its locks and waits to be read. */
 export interface Dump {
   readonly plan: Archive
-  /** True when pg_dump compresses by itself; otherwise the archive's data is to be compressed by us. */
+  /**
+   * True when pg_dump compresses by itself; otherwise the archive's data is to be compressed by us.
+   */
   readonly compressed: boolean
   /**
-   * The archive. It ends only after pg_dump has exited with 0 and has read just the tables that it was to; otherwise it fails, so that whoever stores it
-   * never takes half a dump for a whole one.
+   * The archive. It ends only after pg_dump has exited with 0 and has read just the tables that it
+   * was to; otherwise it fails, so that whoever stores it never takes half a dump for a whole one.
    */
   readonly archive: Readable
   /** What pg_dump warned of, once the archive has ended. */
@@ -34,8 +36,9 @@ export interface DumpOptions {
 }
 
 /**
- * Starts `pg_dump -Fc` on a snapshot. Settles when the archive's first byte is there: pg_dump writes none before it holds its locks
- * (seen on 15 to 18), and from then on waits for us at its full pipe. Throws Drift when a lock could not be had in time, or what it was to lock is gone.
+ * Starts `pg_dump -Fc` on a snapshot. Settles when the archive's first byte is there: pg_dump
+ * writes none before it holds its locks (seen on 15 to 18), and from then on waits for us at its
+ * full pipe. Throws Drift when a lock could not be had in time, or what it was to lock is gone.
  */
 export async function startDump(
   programs: Programs,
@@ -110,7 +113,8 @@ class PgDumpLog {
       this.tables.push(table)
       this.#onTable?.(table)
     }
-    // what the server says comes without a word of pg_dump's before it, and its further lines without any
+    // what the server says comes without a word of pg_dump's before it, and its further lines
+    // without any
     if (line.startsWith('pg_dump: '))
       this.#kept =
         /^pg_dump: (warning|error|detail|hint|server version|aborting|(FATAL|PANIC|ERROR):)/.test(
@@ -131,8 +135,8 @@ class PgDumpLog {
 }
 
 /**
- * An archive holds the rows of just the tables that it was planned for: compared by what pg_dump itself said it read. Names with line breaks are cut
- * in what it says: then their number must do.
+ * An archive holds the rows of just the tables that it was planned for: compared by what pg_dump
+ * itself said it read. Names with line breaks are cut in what it says: then their number must do.
  */
 function checkRead(plan: Archive, read: readonly string[]): void {
   const planned = plan.tables
@@ -156,7 +160,10 @@ function endingWith(done: Promise<void>): Transform {
   })
 }
 
-/** Lines that need nobody's attention: they only say that data of these tables alone could not be restored in order. */
+/**
+ * Lines that need nobody's attention: they only say that data of these tables alone could not be
+ * restored in order.
+ */
 const expected = [
   /^pg_dump: warning: there are circular foreign-key constraints/,
   /^pg_dump: detail: /,

@@ -9,10 +9,11 @@ import { connect, quoteName, type Session } from '../connection/session.ts'
 /**
  * One moment of a database, held open for all who read it.
  *
- * A snapshot alone is not enough. A TRUNCATE or an ALTER that rewrites a table, committed after the snapshot was taken and
- * before a reader locked the table, leaves that reader an empty table, without an error. So all readers start on
- * the snapshot, take their locks, and wait; then `moved` looks whether any table's file is another than the snapshot
- * knows. If none is, the held locks keep it so.
+ * A snapshot alone is not enough. A TRUNCATE or an ALTER that rewrites a table, committed after the
+ * snapshot was taken and before a reader locked the table, leaves that reader an empty table,
+ * without an error. So all readers start on the snapshot, take their locks, and wait; then `moved`
+ * looks whether any table's file is another than the snapshot knows. If none is, the held locks
+ * keep it so.
  */
 export interface Snapshot {
   readonly id: string
@@ -21,7 +22,10 @@ export interface Snapshot {
   /** The write-ahead log's position then. */
   readonly lsn: string
   readonly session: Session
-  /** Sequences as they stood before anything else was read: pg_dump reads them before it writes its first byte. */
+  /**
+   * Sequences as they stood before anything else was read: pg_dump reads them before it writes its
+   * first byte.
+   */
   readonly sequences: Record<string, SequenceValue>
   /** Locks tables that no pg_dump locks although it reads them. */
   lock(tables: readonly Table[]): Promise<void>
@@ -30,10 +34,16 @@ export interface Snapshot {
   end(): Promise<void>
 }
 
-/** Below deadlock_timeout: whoever waits behind a lock of ours gets ahead before the server looks for deadlocks. Milliseconds. */
+/**
+ * Below deadlock_timeout: whoever waits behind a lock of ours gets ahead before the server looks
+ * for deadlocks. Milliseconds.
+ */
 export const lockWait = 700
 
-/** Something moved between the snapshot and the locks, or a lock could not be had: let go of all and start over. */
+/**
+ * Something moved between the snapshot and the locks, or a lock could not be had: let go of all and
+ * start over.
+ */
 export class Drift extends Error {
   override name = 'Drift'
 }
@@ -70,7 +80,10 @@ export async function takeSnapshot(connection: Connection, work: Work): Promise<
   }
 }
 
-/** `relfilenode` as the snapshot sees it against the file that is there now; only ordinary tables hold rows that a dump reads. */
+/**
+ * `relfilenode` as the snapshot sees it against the file that is there now; only ordinary tables
+ * hold rows that a dump reads.
+ */
 async function movedTables(session: Session, oids?: number[]): Promise<string[]> {
   const rows = await session.query<{ schema: string; name: string }>(
     `SELECT n.nspname AS schema, c.relname AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -85,15 +98,19 @@ async function movedTables(session: Session, oids?: number[]): Promise<string[]>
 /** A session that reads some tables under the snapshot. */
 export interface Reader {
   readonly session: Session
-  /** Measures its tables; `onRead` is told how many bytes of them it went through. Throws Drift if one of them moved. */
+  /**
+   * Measures its tables; `onRead` is told how many bytes of them it went through. Throws Drift if
+   * one of them moved.
+   */
   measure(onRead: (bytes: number) => void): Promise<TablePrint[]>
   end(): Promise<void>
 }
 
 /**
- * Opens a session on the snapshot. With `lockFirst`, it locks its tables before it settles, so that nothing can move them until
- * it ends; otherwise (more tables than the server's lock table is to hold) it locks some fifty at a time when it comes to
- * them, and looks each time whether they moved.
+ * Opens a session on the snapshot. With `lockFirst`, it locks its tables before it settles, so that
+ * nothing can move them until it ends; otherwise (more tables than the server's lock table is to
+ * hold) it locks some fifty at a time when it comes to them, and looks each time whether they
+ * moved.
  */
 export async function openReader(
   snapshot: Snapshot,
@@ -106,7 +123,8 @@ export async function openReader(
   const session = await connect(snapshot.session.connection, work)
   try {
     await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-    // undefined_object on 17 and newer, invalid_parameter_value before: whoever holds the snapshot is gone, and that session knows why
+    // undefined_object on 17 and newer, invalid_parameter_value before: whoever holds the snapshot
+    // is gone, and that session knows why
     await session
       .query(`SET TRANSACTION SNAPSHOT '${snapshot.id}'`)
       .catch(async (error: { code?: string }) => {
@@ -160,7 +178,10 @@ async function lock(session: Session, tables: readonly Table[]): Promise<void> {
   }
 }
 
-/** Rethrows, as Drift where somebody works on what was to be read: lock_not_available, undefined_table, undefined_column, invalid_schema_name. */
+/**
+ * Rethrows, as Drift where somebody works on what was to be read: lock_not_available,
+ * undefined_table, undefined_column, invalid_schema_name.
+ */
 export function asDrift(error: unknown): never {
   const { code, message } = error as { code?: string; message: string }
   if (['55P03', '42P01', '42703', '3F000'].includes(code ?? '')) throw new Drift(message)

@@ -1,4 +1,7 @@
-/** Things that a statement may alter, drop or create, longest first: a match is told, and it is from this list, never from the text. */
+/**
+ * Things that a statement may alter, drop or create, longest first: a match is told, and it is from
+ * this list, never from the text.
+ */
 const things = [
   'MATERIALIZED VIEW',
   'FOREIGN TABLE',
@@ -59,13 +62,17 @@ const kinds: [begins: RegExp, kind: string][] = [
   ].map((word): [RegExp, string] => [new RegExp(`^${word}\\b`), word]),
 ]
 
-/** Comments, texts and quoted names, also such as are cut off at their end: nothing in them is a statement's kind. */
+/**
+ * Comments, texts and quoted names, also such as are cut off at their end: nothing in them is a
+ * statement's kind.
+ */
 const quoted =
   /--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|\bE'(?:[^'\\]|\\[\s\S]|'')*(?:'|$)|'(?:[^']|'')*(?:'|$)|"(?:[^"]|"")*(?:"|$)|(\$\w*\$)[\s\S]*?(?:\1|$)/gi
 
 /**
- * What kind of statement a text is (`ALTER TABLE`, `TRUNCATE`), never a word of its own: it may hold secrets. Of several in one text,
- * the one that locks most. Undefined where it is none that we know.
+ * What kind of statement a text is (`ALTER TABLE`, `TRUNCATE`), never a word of its own: it may
+ * hold secrets. Of several in one text, the one that locks most. Undefined where it is none that we
+ * know.
  */
 export function statementKind(text: string): string | undefined {
   const statements = text

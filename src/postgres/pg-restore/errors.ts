@@ -13,8 +13,9 @@ export interface Entry {
 }
 
 /**
- * What one pg_restore said that matters, line by line: run verbosely, it names the entry first, once for all errors of it that follow
- * each other. Only for a pg_restore that works on one connection: with `-j`, the lines of its workers mix.
+ * What one pg_restore said that matters, line by line: run verbosely, it names the entry first,
+ * once for all errors of it that follow each other. Only for a pg_restore that works on one
+ * connection: with `-j`, the lines of its workers mix.
  */
 export class PgRestoreLog {
   readonly failed: Entry[] = []
@@ -45,9 +46,10 @@ const notAllowed = /permission denied|must be (owner|superuser|able|member)/
 const diskFull = /No space left on device|could not extend file/
 
 /**
- * Whether an entry may have failed only because others were not there yet: rows that a CHECK or a domain refuses since its function
- * reads another table; a materialized view whose function reads another one. Rows are loaded whole or not at all, and a view is
- * computed anew, so another pass adds nothing twice.
+ * Whether an entry may have failed only because others were not there yet: rows that a CHECK or a
+ * domain refuses since its function reads another table; a materialized view whose function reads
+ * another one. Rows are loaded whole or not at all, and a view is computed anew, so another pass
+ * adds nothing twice.
  */
 export function mayBeOrderOfRows({ what, error }: Entry): boolean {
   if (!/^TABLE DATA /.test(what) && !/^MATERIALIZED VIEW DATA /.test(what)) return false
@@ -66,8 +68,8 @@ export function endedBy({ signal, stderr }: Exit): string {
 }
 
 /**
- * What the workers of a `pg_restore -j` (not verbose, stopped at its first error) said. The prefix of a line may stand in the
- * middle of another's; an error and its statement are written at once.
+ * What the workers of a `pg_restore -j` (not verbose, stopped at its first error) said. The prefix
+ * of a line may stand in the middle of another's; an error and its statement are written at once.
  */
 export function endedWorkers({ signal, stderr }: Exit): string {
   const [, error, command] =

@@ -7,17 +7,19 @@ import { entriesOf, ownerLine, type SchemaEntry, withoutTail } from '../fingerpr
 import { connect, quoteName } from '../connection/session.ts'
 
 /**
- * Whose the restored things are, and who may use them: as in the backup (`keep`); all of the role that restores, without grants (`drop`);
- * or as in the backup with other roles in the place of those named.
+ * Whose the restored things are, and who may use them: as in the backup (`keep`); all of the role
+ * that restores, without grants (`drop`); or as in the backup with other roles in the place of
+ * those named.
  */
 export type OwnerChoice = 'keep' | 'drop' | Roles
 /** The new role of each old one. */
 export type Roles = Readonly<Record<string, string>>
 
 /**
- * Gives what was restored without owners and grants those of the archive, with other roles in the place of the named ones, in one transaction.
- * pg_restore knows no such thing; but it writes an entry's owner as the last line of it, and each grant on a line of its own, so that only
- * the role at the line's end changes. A grant that another role than the owner made becomes the owner's.
+ * Gives what was restored without owners and grants those of the archive, with other roles in the
+ * place of the named ones, in one transaction. pg_restore knows no such thing; but it writes an
+ * entry's owner as the last line of it, and each grant on a line of its own, so that only the role
+ * at the line's end changes. A grant that another role than the owner made becomes the owner's.
  */
 export async function giveOwners(
   programs: Programs,

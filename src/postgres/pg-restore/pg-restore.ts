@@ -19,22 +19,29 @@ import {
 export interface Loading {
   /** False: everything goes into the default tablespace. */
   tablespaces: boolean
-  /** False: everything belongs to the connecting role, and there are no grants: the server need not have the roles. */
+  /**
+   * False: everything belongs to the connecting role, and there are no grants: the server need not
+   * have the roles.
+   */
   owners?: boolean
   /** Only these entries, given in the archive's order: written as a list into `folder`. */
   only?: { ids: readonly number[]; folder: string }
   /** Types, tables and functions, without data, indexes, constraints and grants. */
   preData?: boolean
-  /** Of rows: only those of tables with such a name in such a schema; a few more may come with them. */
+  /**
+   * Of rows: only those of tables with such a name in such a schema; a few more may come with them.
+   */
   tables?: { schemas: readonly string[]; names: readonly string[] }
 }
 
 /**
- * Runs one pg_restore on one connection, from an archive as it streams in or from a file. Subscriptions are left out, since a copy of one
- * would take the changes meant for the original. A stream is always read to its end, so that its digests can be checked.
+ * Runs one pg_restore on one connection, from an archive as it streams in or from a file.
+ * Subscriptions are left out, since a copy of one would take the changes meant for the original. A
+ * stream is always read to its end, so that its digests can be checked.
  *
- * pg_restore's own counting of "errors ignored" is not used: every error is looked at. Some may only mean that the order was wrong; these
- * entries are given back, for another pass. Anything else throws.
+ * pg_restore's own counting of "errors ignored" is not used: every error is looked at. Some may
+ * only mean that the order was wrong; these entries are given back, for another pass. Anything else
+ * throws.
  */
 export async function load(
   programs: Programs,
@@ -83,8 +90,9 @@ export async function load(
 }
 
 /**
- * Restores entries of a file on several connections at once, and stops at the first error, whatever it is: for what rests on nothing but what is
- * there already. That there was one is known by the exit code, and does not depend on how its lines came out.
+ * Restores entries of a file on several connections at once, and stops at the first error, whatever
+ * it is: for what rests on nothing but what is there already. That there was one is known by the
+ * exit code, and does not depend on how its lines came out.
  */
 export async function loadAtOnce(
   programs: Programs,
@@ -127,7 +135,10 @@ async function selecting(loading: Loading): Promise<string[]> {
   ]
 }
 
-/** Passes everything on while the program reads, and the rest to nowhere: a program that has what it wants may stop reading. */
+/**
+ * Passes everything on while the program reads, and the rest to nowhere: a program that has what it
+ * wants may stop reading.
+ */
 export function feeding(stdin: Writable): Writable {
   return new Writable({
     write(chunk: Buffer, _encoding, done) {

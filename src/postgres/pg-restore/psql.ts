@@ -9,15 +9,19 @@ import { feeding } from './pg-restore.ts'
 import { quoteText, type Session } from '../connection/session.ts'
 
 /**
- * One psql, fed through a pipe: the one way to run what pg_restore writes (SQL, and rows between its lines) in a transaction that we also look into. It stops
- * at the first error, and its transaction is gone with it.
+ * One psql, fed through a pipe: the one way to run what pg_restore writes (SQL, and rows between
+ * its lines) in a transaction that we also look into. It stops at the first error, and its
+ * transaction is gone with it.
  */
 export interface Psql {
   /** Runs one statement, and waits until it is done. */
   run(sql: string): Promise<void>
   /** Passes on text as it comes, for psql to run; settles when psql has run it all. */
   feed(text: Readable): Promise<void>
-  /** The same connection for code that asks and measures: statements without results that matter, and queries, whose rows come as JSON. */
+  /**
+   * The same connection for code that asks and measures: statements without results that matter,
+   * and queries, whose rows come as JSON.
+   */
   readonly session: Session
   /** Ends it: nothing is committed that was not. */
   stop(): Promise<void>
@@ -27,7 +31,10 @@ export interface Psql {
 export class PsqlError extends Error {
   override name = 'PsqlError'
   readonly code: string
-  /** Undefined where the server said nothing: it, or psql, is gone. Only after an `ERROR` was the connection still there. */
+  /**
+   * Undefined where the server said nothing: it, or psql, is gone. Only after an `ERROR` was the
+   * connection still there.
+   */
   readonly severity: string | undefined
   constructor(code: string, message: string, severity?: string) {
     super(message)

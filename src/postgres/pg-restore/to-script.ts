@@ -13,15 +13,18 @@ export interface TextOptions {
   folder: string
   /** Only these entries, in the archive's order. */
   only?: readonly number[]
-  /** Whether large objects' content is among it, which pg_restore frames in transactions of its own. */
+  /**
+   * Whether large objects' content is among it, which pg_restore frames in transactions of its own.
+   */
   largeObjects?: boolean
   owners: boolean
   connection: Connection
 }
 
 /**
- * What pg_restore makes of an archive, as SQL into a psql: an archive's file, or one that streams in and is always read to its end. Large objects come
- * framed in transactions of their own, which would end ours: with `largeObjects`, those lines are left out, and nothing else is.
+ * What pg_restore makes of an archive, as SQL into a psql: an archive's file, or one that streams
+ * in and is always read to its end. Large objects come framed in transactions of their own, which
+ * would end ours: with `largeObjects`, those lines are left out, and nothing else is.
  */
 export async function restoreText(
   programs: Programs,
@@ -66,9 +69,10 @@ export async function restoreText(
 }
 
 /**
- * Leaves out the lines `BEGIN;` and `COMMIT;` around large objects: pg_restore writes `BEGIN;` between two empty lines, then only calls of lo_open, lowrite
- * and lo_close. Only for text of large objects: a function's may have such lines. What else there is, a comment on one, cannot have the mark: within quotes,
- * its quote would be doubled.
+ * Leaves out the lines `BEGIN;` and `COMMIT;` around large objects: pg_restore writes `BEGIN;`
+ * between two empty lines, then only calls of lo_open, lowrite and lo_close. Only for text of large
+ * objects: a function's may have such lines. What else there is, a comment on one, cannot have the
+ * mark: within quotes, its quote would be doubled.
  */
 function withoutFrames(): Transform {
   let rest: Buffer = Buffer.alloc(0)

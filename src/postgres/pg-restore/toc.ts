@@ -7,21 +7,31 @@ import { program, type Programs } from '../programs/find-programs.ts'
 import { writeList } from './use-list.ts'
 
 /**
- * A whole archive's table of contents, by what is restored when: ids in the archive's order. pg_restore itself says which entries are in
- * which section, since entries that belong to no section (comments, grants) go with what they stand beside.
+ * A whole archive's table of contents, by what is restored when: ids in the archive's order.
+ * pg_restore itself says which entries are in which section, since entries that belong to no
+ * section (comments, grants) go with what they stand beside.
  */
 export interface Contents {
-  /** Indexes and keys, among those of `postData`, that rest on one table and on nothing that comes after the rows. */
+  /**
+   * Indexes and keys, among those of `postData`, that rest on one table and on nothing that comes
+   * after the rows.
+   */
   indexes: TableIndex[]
   /** Types, tables, functions. */
   preData: number[]
   /** Rows, one entry a table. */
   rows: number[]
-  /** The rest of the data section: sequences' values, and large objects where they have no archive of their own. */
+  /**
+   * The rest of the data section: sequences' values, and large objects where they have no archive
+   * of their own.
+   */
   otherData: number[]
   /** Indexes, constraints, triggers, policies: what pg_restore can make on several connections. */
   postData: number[]
-  /** Grants, which may rest on each other without saying so, since a role can pass on what it was given; and event triggers, which act from then on. */
+  /**
+   * Grants, which may rest on each other without saying so, since a role can pass on what it was
+   * given; and event triggers, which act from then on.
+   */
   grants: number[]
   /** Materialized views, to be computed when all else is there. */
   views: number[]
@@ -100,7 +110,10 @@ interface Listed {
   restsOn: number[]
 }
 
-/** Entries by id. pg_restore writes each on one line, whatever its name holds, and on the next what it rests on. */
+/**
+ * Entries by id. pg_restore writes each on one line, whatever its name holds, and on the next what
+ * it rests on.
+ */
 async function list(
   programs: Programs,
   file: string,
@@ -133,7 +146,9 @@ export interface ArchiveEntry {
   id: number
   /** For example `TABLE DATA`. */
   kind: string
-  /** What stands after it: schema, name and owner, with spaces between and line breaks as spaces. */
+  /**
+   * What stands after it: schema, name and owner, with spaces between and line breaks as spaces.
+   */
   named: string
   restsOn: number[]
 }
@@ -155,7 +170,8 @@ export async function listEntries(
 ): Promise<ArchiveEntry[]> {
   const listed = await list(programs, file, ['--verbose'], work)
   return [...listed].map(([id, { what, restsOn, catalogue }]) => {
-    // a table in a schema of the name "DATA" is told from a table's rows by the catalogue that it stands in
+    // a table in a schema of the name "DATA" is told from a table's rows by the catalogue that it
+    // stands in
     const kind =
       catalogue === 1259 && /^TABLE /.test(what) ? 'TABLE' : (longKinds.exec(what)?.[1] ?? '')
     return { id, kind, named: what.slice(kind.length + 1), restsOn }
@@ -163,8 +179,9 @@ export async function listEntries(
 }
 
 /**
- * The SQL of some entries, given in the archive's order, as pg_restore writes it: whole names, nothing of psql's own commands (pg_restore frames its text
- * with a pair of them, which name a random key).
+ * The SQL of some entries, given in the archive's order, as pg_restore writes it: whole names,
+ * nothing of psql's own commands (pg_restore frames its text with a pair of them, which name a
+ * random key).
  */
 export async function entriesSql(
   programs: Programs,
@@ -199,9 +216,10 @@ function withoutFrame(text: string): string {
 }
 
 /**
- * The tables whose rows an archive has, by its table of contents: schema, name and owner with spaces between, as pg_restore lists them. `whole`: the archive
- * is read to its end, by a pg_restore that restores nothing, since `pg_restore -l` reads only the head, and is content with half an archive. Not `whole`: the
- * stream is destroyed as soon as the list is there.
+ * The tables whose rows an archive has, by its table of contents: schema, name and owner with
+ * spaces between, as pg_restore lists them. `whole`: the archive is read to its end, by a
+ * pg_restore that restores nothing, since `pg_restore -l` reads only the head, and is content with
+ * half an archive. Not `whole`: the stream is destroyed as soon as the list is there.
  */
 export async function readTables(
   programs: Programs,
@@ -247,7 +265,10 @@ export async function readTables(
   ].map(([, table = '']) => table)
 }
 
-/** Passes everything on to each of some programs, at the pace of the slowest; one that has what it wants is fed no more. */
+/**
+ * Passes everything on to each of some programs, at the pace of the slowest; one that has what it
+ * wants is fed no more.
+ */
 function feedingAll(inputs: readonly Writable[]): Writable {
   const pass = (stdin: Writable, chunk: Buffer): Promise<void> =>
     new Promise((resolve) =>
@@ -268,7 +289,10 @@ function feedingAll(inputs: readonly Writable[]): Writable {
   })
 }
 
-/** As pg_restore lists it: schema and name with a space between, without quotes, line breaks as spaces. */
+/**
+ * As pg_restore lists it: schema and name with a space between, without quotes, line breaks as
+ * spaces.
+ */
 export function plainName(table: string): string {
   const parts = [...table.matchAll(/"((?:[^"]|"")*)"|([^".]+)/g)].map(([, quoted, bare]) =>
     quoted === undefined ? bare : quoted.replaceAll('""', '"'),
@@ -276,7 +300,10 @@ export function plainName(table: string): string {
   return parts.join(' ').replace(/[\r\n]/g, ' ')
 }
 
-/** `table` ends with the owner, and any of the names may have spaces: the longest beginning that is known counts. */
+/**
+ * `table` ends with the owner, and any of the names may have spaces: the longest beginning that is
+ * known counts.
+ */
 export function ofTable<T>(known: ReadonlyMap<string, T>, table: string): T | undefined {
   for (let end = table.lastIndexOf(' '); end > 0; end = table.lastIndexOf(' ', end - 1)) {
     const found = known.get(table.slice(0, end))

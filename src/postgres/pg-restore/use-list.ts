@@ -3,7 +3,10 @@ import { join } from 'node:path'
 
 let lists = 0
 
-/** Writes ids, in the order in which they are to be restored, as a list for `pg_restore -L`. Gives its path. */
+/**
+ * Writes ids, in the order in which they are to be restored, as a list for `pg_restore -L`. Gives
+ * its path.
+ */
 export async function writeList({
   ids,
   folder,

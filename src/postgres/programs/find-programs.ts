@@ -12,7 +12,10 @@ export interface Programs {
   version: string
 }
 
-/** Where packages put PostgreSQL's programs: Debian and Ubuntu, PGDG's RPMs, builds under /opt, Homebrew, a source build. */
+/**
+ * Where packages put PostgreSQL's programs: Debian and Ubuntu, PGDG's RPMs, builds under /opt,
+ * Homebrew, a source build.
+ */
 const usual = [
   '/usr/lib/postgresql/*/bin',
   '/usr/pgsql-*/bin',
@@ -24,8 +27,9 @@ const usual = [
 ]
 
 /**
- * Finds the folder that holds `needed` programs of exactly this major. `bindirs` are looked into first, then the usual places,
- * then PATH (never Debian's wrapper, which picks a major by itself). Throws a UserError `client-missing` that names what was found.
+ * Finds the folder that holds `needed` programs of exactly this major. `bindirs` are looked into
+ * first, then the usual places, then PATH (never Debian's wrapper, which picks a major by itself).
+ * Throws a UserError `client-missing` that names what was found.
  */
 export async function findPrograms(
   major: number,

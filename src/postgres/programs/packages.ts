@@ -2,8 +2,9 @@ import { UserError } from '../../errors.ts'
 import type { Session } from '../connection/session.ts'
 
 /**
- * The package of Debian, Ubuntu and apt.postgresql.org (PGDG) that has an extension, with `$` for the server's major version. PGDG's RPMs have
- * nearly the same names (`pgvector_17`), and images of vendors have them built in.
+ * The package of Debian, Ubuntu and apt.postgresql.org (PGDG) that has an extension, with `$` for
+ * the server's major version. PGDG's RPMs have nearly the same names (`pgvector_17`), and images of
+ * vendors have them built in.
  */
 const packages: Record<string, string> = {
   age: 'postgresql-$-age',
@@ -66,7 +67,10 @@ const packages: Record<string, string> = {
   plv8: 'postgresql-$-plv8',
 }
 
-/** PostgreSQL's own (`contrib`): on Debian they come with the server, with RPMs and Alpine in a package beside it. */
+/**
+ * PostgreSQL's own (`contrib`): on Debian they come with the server, with RPMs and Alpine in a
+ * package beside it.
+ */
 const contrib = new Set([
   'adminpack',
   'amcheck',
@@ -117,7 +121,10 @@ const contrib = new Set([
   'xml2',
 ])
 
-/** Which package has an extension, as far as that is known. `major`: of the server that lacks it; undefined where nobody knows. */
+/**
+ * Which package has an extension, as far as that is known. `major`: of the server that lacks it;
+ * undefined where nobody knows.
+ */
 export function packageOf(extension: string, major: number | undefined): string | undefined {
   const version = major === undefined ? '<major>' : String(major)
   if (contrib.has(extension)) return `postgresql-${version}`
@@ -157,7 +164,10 @@ export async function lackingExtensions(
   return rows.map(({ name }) => name)
 }
 
-/** The server lacks what the backup needs, and the backup is not to blame. `server`: for example `The target server`. */
+/**
+ * The server lacks what the backup needs, and the backup is not to blame. `server`: for example
+ * `The target server`.
+ */
 export function extensionMissing(
   server: string,
   lacking: readonly string[],

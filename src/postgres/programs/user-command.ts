@@ -11,7 +11,10 @@ export interface Command {
   workingDirectory: string
   /** Milliseconds. */
   timeout: number
-  /** What its environment starts from, before DATABASE_URL and PG* are set: already without our inputs and tokens. */
+  /**
+   * What its environment starts from, before DATABASE_URL and PG* are set: already without our
+   * inputs and tokens.
+   */
   environment: Record<string, string>
 }
 
@@ -29,8 +32,10 @@ export interface CommandEnd {
 const shownOutput = 16 * 1024
 
 /**
- * Runs the command by bash (`-e -o pipefail`: a failure in the middle or in a pipe is a failure), with a database's connection in its environment
- * and PostgreSQL's programs of that server's major first on its PATH. What it leaves running is ended with it. How it ended is a result, whatever it is.
+ * Runs the command by bash (`-e -o pipefail`: a failure in the middle or in a pipe is a failure),
+ * with a database's connection in its environment and PostgreSQL's programs of that server's major
+ * first on its PATH. What it leaves running is ended with it. How it ended is a result, whatever it
+ * is.
  */
 export async function runCommand(
   asked: Command,
@@ -79,7 +84,10 @@ export async function runCommand(
   }
 }
 
-/** How it ended, as the rest of a sentence that begins with what it was; and what it said last, if it said anything of an error. */
+/**
+ * How it ended, as the rest of a sentence that begins with what it was; and what it said last, if
+ * it said anything of an error.
+ */
 export function endOf(
   { exitCode, signal, timedOut, output }: CommandEnd,
   { timeout }: Command,

@@ -5,7 +5,10 @@ import { statSync } from 'node:fs'
 import { ofUsers } from '../fingerprint/tables.ts'
 import type { Session } from '../connection/session.ts'
 
-/** Who is connected to a database, the most numerous first. Another role's application is not told to a lesser role. */
+/**
+ * Who is connected to a database, the most numerous first. Another role's application is not told
+ * to a lesser role.
+ */
 export interface Connected {
   user: string
   application: string
@@ -20,7 +23,10 @@ export async function connectedTo(session: Session, database: string): Promise<C
   )
 }
 
-/** Bytes of write-ahead log that the server has written since a position of its own; undefined where it cannot be told (a standby). */
+/**
+ * Bytes of write-ahead log that the server has written since a position of its own; undefined where
+ * it cannot be told (a standby).
+ */
 export async function writtenSince(session: Session, lsn: string): Promise<number | undefined> {
   const [row] = await session.query<{ bytes: string }>(
     `SELECT pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), $1)::pg_catalog.text AS bytes WHERE NOT pg_catalog.pg_is_in_recovery()`,
@@ -29,7 +35,10 @@ export async function writtenSince(session: Session, lsn: string): Promise<numbe
   return row && Number(row.bytes)
 }
 
-/** Free bytes where the server keeps its data: only known when that is this machine, and the role may ask where. */
+/**
+ * Free bytes where the server keeps its data: only known when that is this machine, and the role
+ * may ask where.
+ */
 export async function freeSpace(session: Session): Promise<number | undefined> {
   const { host } = session.connection
   if (
@@ -53,7 +62,10 @@ export async function freeSpace(session: Session): Promise<number | undefined> {
   }
 }
 
-/** About how many rows each table has, by the server's statistics; tables of which it knows nothing are left out. */
+/**
+ * About how many rows each table has, by the server's statistics; tables of which it knows nothing
+ * are left out.
+ */
 export async function aboutRows(session: Session): Promise<Map<string, number>> {
   const rows = await session.query<{ name: string; rows: number }>(
     `SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS name,

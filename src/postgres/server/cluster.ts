@@ -30,10 +30,12 @@ export interface Cluster {
 }
 
 /**
- * Nothing in a scratch cluster has to survive a crash, so nothing waits for the disk. Memory is kept small on purpose: measured on 2 cores with
- * 1.4 GB, COPY took 15 % more CPU with 2 GB of shared buffers than with 256 MB, and index builds 20 % more with 512 MB of working memory
- * than with 64 MB, since what fits the processor's caches is faster than what does not. Write-ahead log is kept to 1 GB: without fsync its
- * checkpoints cost nearly nothing, and a runner's disk is small. The lock table holds a whole restore of some ten thousand tables.
+ * Nothing in a scratch cluster has to survive a crash, so nothing waits for the disk. Memory is
+ * kept small on purpose: measured on 2 cores with 1.4 GB, COPY took 15 % more CPU with 2 GB of
+ * shared buffers than with 256 MB, and index builds 20 % more with 512 MB of working memory than
+ * with 64 MB, since what fits the processor's caches is faster than what does not. Write-ahead log
+ * is kept to 1 GB: without fsync its checkpoints cost nearly nothing, and a runner's disk is small.
+ * The lock table holds a whole restore of some ten thousand tables.
  */
 const configuration: Record<string, string> = {
   fsync: 'off',
@@ -54,9 +56,10 @@ const configuration: Record<string, string> = {
 }
 
 /**
- * Makes and starts a cluster with the given programs. `superuser` is the bootstrap superuser's name: the source's own, so that
- * what belonged to it belongs to it here too. As root, the server runs as an unprivileged user, since PostgreSQL refuses root.
- * Data, socket and log are in one private folder, which `stop` removes.
+ * Makes and starts a cluster with the given programs. `superuser` is the bootstrap superuser's
+ * name: the source's own, so that what belonged to it belongs to it here too. As root, the server
+ * runs as an unprivileged user, since PostgreSQL refuses root. Data, socket and log are in one
+ * private folder, which `stop` removes.
  */
 export async function startCluster(
   programs: Programs,
@@ -66,7 +69,8 @@ export async function startCluster(
   const superuser =
     options.superuser && !options.superuser.startsWith('pg_') ? options.superuser : 'postgres'
   const user = unprivilegedUser()
-  // not under the runner's temporary folder: a socket's path may have 107 bytes, and the server's user must be able to walk there
+  // not under the runner's temporary folder: a socket's path may have 107 bytes, and the server's
+  // user must be able to walk there
   const directory = mkdtempSync(join(tmpdir(), 'holdfast-cluster-'))
   const held: Held = { kind: 'cluster', directory }
   work.hold(held)
@@ -218,7 +222,10 @@ async function serve(
   }
 }
 
-/** Ends a cluster that a process which is gone has left, by its folder, and removes it. True if there was one. */
+/**
+ * Ends a cluster that a process which is gone has left, by its folder, and removes it. True if
+ * there was one.
+ */
 export async function sweepCluster(directory: string): Promise<boolean> {
   if (!/\/holdfast-cluster-\w{6}$/.test(directory)) return false
   try {
@@ -243,7 +250,10 @@ export async function sweepCluster(directory: string): Promise<boolean> {
   return true
 }
 
-/** As root: the ids of `postgres` where there is such a user, else of `nobody`. Otherwise undefined: we run as who we are. */
+/**
+ * As root: the ids of `postgres` where there is such a user, else of `nobody`. Otherwise undefined:
+ * we run as who we are.
+ */
 function unprivilegedUser(): { uid: number; gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined
   const id = (flag: string, name: string): number =>

@@ -1,7 +1,9 @@
 import { UserError } from '../../errors.ts'
 import { quoteName, quoteText, type Session } from '../connection/session.ts'
 
-/** What belongs to a database and stands in no dump of it: owner, grants, limits, comment, settings. */
+/**
+ * What belongs to a database and stands in no dump of it: owner, grants, limits, comment, settings.
+ */
 export interface DatabaseSettings {
   owner: string
   connectionLimit: number
@@ -62,7 +64,10 @@ function namesIn(list: string): string[] {
   )
 }
 
-/** Settings that are lists of names, each to be quoted by itself (GUC_LIST_QUOTE in the server's source). */
+/**
+ * Settings that are lists of names, each to be quoted by itself (GUC_LIST_QUOTE in the server's
+ * source).
+ */
 const listSettings = [
   'local_preload_libraries',
   'search_path',

@@ -2,7 +2,10 @@ import { UserError } from '../../errors.ts'
 import { ofUsers } from '../fingerprint/tables.ts'
 import { quoteName, quoteText, type Session } from '../connection/session.ts'
 
-/** How a database writes and orders text: what its copy must have too, since content is hashed by the server. */
+/**
+ * How a database writes and orders text: what its copy must have too, since content is hashed by
+ * the server.
+ */
 export interface Locale {
   encoding: string
   provider: 'libc' | 'icu' | 'builtin'
@@ -13,7 +16,10 @@ export interface Locale {
   icuRules?: string
 }
 
-/** Of the session's own database, or another one of the server. Undefined if there is none of that name. */
+/**
+ * Of the session's own database, or another one of the server. Undefined if there is none of that
+ * name.
+ */
 export async function readLocale(session: Session): Promise<Locale>
 export async function readLocale(session: Session, database: string): Promise<Locale | undefined>
 export async function readLocale(session: Session, database?: string): Promise<Locale | undefined> {
@@ -49,7 +55,10 @@ export async function readLocale(session: Session, database?: string): Promise<L
   }
 }
 
-/** Creates an empty database with the given locale. `session` is on another database of the server, outside any transaction. */
+/**
+ * Creates an empty database with the given locale. `session` is on another database of the server,
+ * outside any transaction.
+ */
 export async function createDatabase(
   session: Session,
   name: string,
@@ -104,8 +113,9 @@ export async function dropDatabase(session: Session, name: string): Promise<void
 }
 
 /**
- * The roles that a dump of this database names: owners, grantees, grantors, roles of policies. The bootstrap superuser is
- * always among them, since the server keeps no list of what it owns; predefined roles (`pg_…`) never.
+ * The roles that a dump of this database names: owners, grantees, grantors, roles of policies. The
+ * bootstrap superuser is always among them, since the server keeps no list of what it owns;
+ * predefined roles (`pg_…`) never.
  */
 export async function readRoles(session: Session): Promise<{ superuser: string; names: string[] }> {
   const rows = await session.query<{ name: string; bootstrap: boolean }>(`
@@ -129,7 +139,10 @@ export async function readTablespaces(session: Session): Promise<string[]> {
   return rows.map((row) => row.name)
 }
 
-/** The number that initdb gave the cluster: the same on its standbys. Undefined where the role may not ask. */
+/**
+ * The number that initdb gave the cluster: the same on its standbys. Undefined where the role may
+ * not ask.
+ */
 export async function readSystem(session: Session): Promise<string | undefined> {
   const [row] = await session
     .query<{ system: string }>(
@@ -151,7 +164,10 @@ export async function missingRoles(session: Session, names: readonly string[]): 
   return rows.map((row) => row.name)
 }
 
-/** Creates roles that cannot log in, for a scratch server; one that somebody else created meanwhile is as good. */
+/**
+ * Creates roles that cannot log in, for a scratch server; one that somebody else created meanwhile
+ * is as good.
+ */
 export async function createRoles(session: Session, names: readonly string[]): Promise<void> {
   for (const name of await missingRoles(session, names)) {
     try {
@@ -171,8 +187,9 @@ export async function createRoles(session: Session, names: readonly string[]): P
 }
 
 /**
- * Keeps roles there for as long as a database of ours is: as grantees of it they cannot be dropped by another run, which made them, and for which
- * its own work is done. Those that were dropped a moment ago are made again.
+ * Keeps roles there for as long as a database of ours is: as grantees of it they cannot be dropped
+ * by another run, which made them, and for which its own work is done. Those that were dropped a
+ * moment ago are made again.
  */
 export async function pinRoles(
   session: Session,
@@ -194,7 +211,10 @@ export async function pinRoles(
   }
 }
 
-/** Drops roles that we made (so they can't log in), unless something else rests on them by now, such as another run's copy. */
+/**
+ * Drops roles that we made (so they can't log in), unless something else rests on them by now, such
+ * as another run's copy.
+ */
 export async function dropRoles(
   session: Session,
   names: readonly string[],
@@ -222,7 +242,10 @@ export async function dropRoles(
   return { dropped, stay }
 }
 
-/** What a backup's reader must be able to do, found out before any work. Throws UserErrors that name the tables. */
+/**
+ * What a backup's reader must be able to do, found out before any work. Throws UserErrors that name
+ * the tables.
+ */
 export async function checkReadable(session: Session): Promise<{ warnings: string[] }> {
   const user = session.connection.user
   const names = async (condition: string): Promise<string[]> => {

@@ -1,8 +1,8 @@
 import { quoteName, type Session } from '../connection/session.ts'
 
 /**
- * Disables a database's event triggers, as a superuser; they came from elsewhere, and may act on what they meet here. Gives the statements that
- * make each of them what it was.
+ * Disables a database's event triggers, as a superuser; they came from elsewhere, and may act on
+ * what they meet here. Gives the statements that make each of them what it was.
  */
 export async function disableEventTriggers(session: Session): Promise<string[]> {
   const triggers = await session.query<{ name: string; enabled: string }>(

@@ -5,7 +5,10 @@ import { type Connection, withDatabase } from '../connection/connection.ts'
 import { dropDatabase, dropRoles } from './database.ts'
 import { connect, quoteName, type Session } from '../connection/session.ts'
 
-/** A session on a server, on another database than `avoided`: one that is there by custom and lets this user in, or else the connection's own. */
+/**
+ * A session on a server, on another database than `avoided`: one that is there by custom and lets
+ * this user in, or else the connection's own.
+ */
 export async function connectToMaintenanceDatabase(
   connection: Connection,
   avoided: string,
@@ -41,7 +44,10 @@ export async function dropDatabaseOf(server: Connection, name: string, work: Wor
   }
 }
 
-/** A CREATE DATABASE goes on for a moment when its client has gone: dropped before it is there, the database would come after. */
+/**
+ * A CREATE DATABASE goes on for a moment when its client has gone: dropped before it is there, the
+ * database would come after.
+ */
 async function endMaking(session: Session, name: string): Promise<void> {
   const making = `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE state = 'active' AND pid <> pg_catalog.pg_backend_pid() AND pg_catalog.strpos(query, $1) = 1`
   for (
@@ -54,8 +60,8 @@ async function endMaking(session: Session, name: string): Promise<void> {
 }
 
 /**
- * The same when the work may have been cancelled: then by a signal of its own, and within the seconds that a runner leaves. What cannot be
- * dropped stays held, and is warned of.
+ * The same when the work may have been cancelled: then by a signal of its own, and within the
+ * seconds that a runner leaves. What cannot be dropped stays held, and is warned of.
  */
 export async function dropHeld(
   server: Connection,
@@ -75,7 +81,10 @@ export async function dropHeld(
   }
 }
 
-/** Drops roles that this run made, once its database is gone. Those that something else rests on stay, and are said; what cannot be found out stays held. */
+/**
+ * Drops roles that this run made, once its database is gone. Those that something else rests on
+ * stay, and are said; what cannot be found out stays held.
+ */
 export async function dropHeldRoles(
   server: Connection,
   held: Extract<Held, { kind: 'roles' }>,

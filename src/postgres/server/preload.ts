@@ -2,8 +2,9 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 
 /**
- * Settings with which a cluster of our own takes extensions that insist on being loaded at its start. `database` is the one that will hold them. A library that
- * is not on this machine is left out: that its extension is missing is found, and said, later.
+ * Settings with which a cluster of our own takes extensions that insist on being loaded at its
+ * start. `database` is the one that will hold them. A library that is not on this machine is left
+ * out: that its extension is missing is found, and said, later.
  */
 export function preloadSettings(
   directory: string,
@@ -27,7 +28,10 @@ const preloaded: Record<string, (database: string) => Record<string, string>> = 
   pg_cron: (database) => ({ 'cron.database_name': database, 'cron.launch_active_jobs': 'off' }),
 }
 
-/** Where packages put libraries: Debian's and PGDG's beside the programs, in `lib`; others below that. */
+/**
+ * Where packages put libraries: Debian's and PGDG's beside the programs, in `lib`; others below
+ * that.
+ */
 function hasLibrary(directory: string, name: string): boolean {
   return ['lib', 'lib/postgresql', 'lib64', 'lib64/pgsql'].some((folder) =>
     existsSync(join(directory, '..', folder, `${name}.so`)),

@@ -1,8 +1,9 @@
 import type { Session } from '../connection/session.ts'
 
 /**
- * Databases that a restore replaced and kept. What makes one ours to put back or to drop is a mark, the last line of its comment: a
- * setting of our own would need a superuser, a comment only the owner. A name alone says nothing: anybody may call a database so.
+ * Databases that a restore replaced and kept. What makes one ours to put back or to drop is a mark,
+ * the last line of its comment: a setting of our own would need a superuser, a comment only the
+ * owner. A name alone says nothing: anybody may call a database so.
  */
 export interface Mark {
   /** The name that it had. */

@@ -9,17 +9,22 @@ export interface Swap {
   side: string
   /** The name under which the target is kept; undefined where there is no target. */
   previous: string | undefined
-  /** New comments, given in the same transaction: of the database that is kept, and of the one that takes its place. */
+  /**
+   * New comments, given in the same transaction: of the database that is kept, and of the one that
+   * takes its place.
+   */
   comments?: { previous?: string; target?: string | null }
 }
 
 /**
- * Puts `side` in the place of `target`, which is kept as `previous`: both renames in one transaction, so that at no moment there
- * is none, or another. Where there is no target, `previous` is undefined and `side` just takes the name.
+ * Puts `side` in the place of `target`, which is kept as `previous`: both renames in one
+ * transaction, so that at no moment there is none, or another. Where there is no target, `previous`
+ * is undefined and `side` just takes the name.
  *
- * Busy clients come back within milliseconds. The rename is issued first: its lock stops new logins, and it waits up to five seconds
- * for the sessions that are there, which a second connection ends meanwhile, in both databases. (Ending them first loses against clients that reconnect.)
- * `session` is on another database of the server. Gives how many sessions were ended.
+ * Busy clients come back within milliseconds. The rename is issued first: its lock stops new
+ * logins, and it waits up to five seconds for the sessions that are there, which a second
+ * connection ends meanwhile, in both databases. (Ending them first loses against clients that
+ * reconnect.) `session` is on another database of the server. Gives how many sessions were ended.
  */
 export async function swapDatabases(
   session: Session,
@@ -98,8 +103,8 @@ function commentOn(database: string, comment: string | null): string {
 }
 
 /**
- * Ends whoever is connected to the databases, again and again until told to stop, and notes whom. Whom it may not end (a superuser's session,
- * seen from a lesser role) it leaves.
+ * Ends whoever is connected to the databases, again and again until told to stop, and notes whom.
+ * Whom it may not end (a superuser's session, seen from a lesser role) it leaves.
  */
 async function endSessions(
   outside: Session,
@@ -136,7 +141,10 @@ async function endSessions(
   }
 }
 
-/** What would break when the database is renamed, or be left behind with the old one; each as a sentence. */
+/**
+ * What would break when the database is renamed, or be left behind with the old one; each as a
+ * sentence.
+ */
 export async function swapObstacles(
   session: Session,
   onTarget: Session | undefined,

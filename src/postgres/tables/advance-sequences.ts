@@ -8,7 +8,10 @@ interface Used {
   name: string
   table: string
   column: string
-  /** The column owns it: its values are the column's. Otherwise its default only names it, and may make something else of a value. */
+  /**
+   * The column owns it: its values are the column's. Otherwise its default only names it, and may
+   * make something else of a value.
+   */
   owned: boolean
   number: boolean
   increment: string
@@ -25,8 +28,10 @@ export interface AdvancedSequence {
 }
 
 /**
- * Moves the sequences of these tables forward, never back: those that a column owns beyond the column's largest value, those that a default merely names to
- * where the backup has them. Where a sequence stands is read from itself, in the statement that sets it: it may be ahead without ever having given a value.
+ * Moves the sequences of these tables forward, never back: those that a column owns beyond the
+ * column's largest value, those that a default merely names to where the backup has them. Where a
+ * sequence stands is read from itself, in the statement that sets it: it may be ahead without ever
+ * having given a value.
  */
 export async function advanceSequences(
   session: Session,

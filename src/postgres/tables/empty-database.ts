@@ -1,11 +1,16 @@
 import { quoteText, type Session } from '../connection/session.ts'
 
-/** What users have in a database, as one statement that drops it all, in whatever order it rests on itself. */
+/**
+ * What users have in a database, as one statement that drops it all, in whatever order it rests on
+ * itself.
+ */
 export interface DropPlan {
   sql: string
   /** What stands in the way, as sentences; empty when the role may drop all of it. */
   obstacles: string[]
-  /** Extensions that stay: the backup has them too, and this role may not drop them, or need not. */
+  /**
+   * Extensions that stay: the backup has them too, and this role may not drop them, or need not.
+   */
   kept: string[]
   /** Schemas that stay, empty but for such extensions. */
   schemas: string[]
@@ -40,9 +45,10 @@ const inSchemas = (schemas: string): string => `
 const users = `nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'`
 
 /**
- * Plans how to empty a database: schemas with all that is in them, what users have outside of schemas, large objects, default privileges. Extensions that
- * the backup has in the same version and schema stay as they are, unless they keep rows of their own; all others go. `extensions` are the backup's: version
- * and schema by name.
+ * Plans how to empty a database: schemas with all that is in them, what users have outside of
+ * schemas, large objects, default privileges. Extensions that the backup has in the same version
+ * and schema stay as they are, unless they keep rows of their own; all others go. `extensions` are
+ * the backup's: version and schema by name.
  */
 export async function planDrops(
   session: Session,

@@ -21,7 +21,9 @@ interface Switched {
   state: string
 }
 
-/** A foreign key that stands in the way of a table's replacement, at the top of its partition tree. */
+/**
+ * A foreign key that stands in the way of a table's replacement, at the top of its partition tree.
+ */
 export interface ForeignKey {
   oid: number
   name: string
@@ -37,8 +39,9 @@ export const sqlName = (table: { schema: string; name: string }): string =>
   `${quoteName(table.schema)}.${quoteName(table.name)}`
 
 /**
- * Finds the live tables of the same names, and how their columns match. Throws `columns-differ`, with the names: for columns that only the backup has, and for
- * those that are computed on one side and stored on the other. Gives undefined for a table that is not there.
+ * Finds the live tables of the same names, and how their columns match. Throws `columns-differ`,
+ * with the names: for columns that only the backup has, and for those that are computed on one side
+ * and stored on the other. Gives undefined for a table that is not there.
  */
 export async function matchLive(
   live: Session,
@@ -93,7 +96,9 @@ function treeOf(key: string): string {
   return `(WITH RECURSIVE down(oid) AS (SELECT ${key} UNION SELECT p.oid FROM down JOIN pg_catalog.pg_constraint p ON p.conparentid = down.oid) SELECT down.oid FROM down) AS tree`
 }
 
-/** Foreign keys from and to these tables; where one was made for a whole partition tree, that one. */
+/**
+ * Foreign keys from and to these tables; where one was made for a whole partition tree, that one.
+ */
 export async function foreignKeysOf(
   session: Session,
   oids: readonly number[],
@@ -123,8 +128,9 @@ interface ToLock {
 const lockWait = 700
 
 /**
- * Takes all locks that the replacement needs, or none: tries for `patience` milliseconds, and lets go in between, so that the application goes on. Then throws
- * `target-busy`, which names who holds the tables. In a transaction; foreign keys bring the tables at their other end.
+ * Takes all locks that the replacement needs, or none: tries for `patience` milliseconds, and lets
+ * go in between, so that the application goes on. Then throws `target-busy`, which names who holds
+ * the tables. In a transaction; foreign keys bring the tables at their other end.
  */
 export async function lockTables(
   session: Session,
@@ -209,8 +215,8 @@ const states: Record<string, string> = {
 }
 
 /**
- * A key that was made again acts in the ordinary way: switches its triggers as they were, which only a superuser may. Gives false where the role may not; what
- * else the server says is thrown.
+ * A key that was made again acts in the ordinary way: switches its triggers as they were, which
+ * only a superuser may. Gives false where the role may not; what else the server says is thrown.
  */
 export async function switchKey(
   session: Session,
@@ -263,7 +269,10 @@ export async function livePartitions(
   return rows.map(tableName)
 }
 
-/** Switches off what would act on each row, and gives the statements that switch on again what was on, each in its own way. */
+/**
+ * Switches off what would act on each row, and gives the statements that switch on again what was
+ * on, each in its own way.
+ */
 export async function switchOff(session: Session, oids: readonly number[]): Promise<string[]> {
   const rows = await session.query<{ table: string; name: string; what: string; state: string }>(
     `SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS table, pg_catalog.quote_ident(x.name) AS name, x.what, x.state
@@ -283,8 +292,9 @@ export async function switchOff(session: Session, oids: readonly number[]): Prom
 }
 
 /**
- * Adds a foreign key, which checks every row there is. Where rows break it, throws `foreign-key-violated` with its name and their number; the transaction
- * is the caller's to roll back.
+ * Adds a foreign key, which checks every row there is. Where rows break it, throws
+ * `foreign-key-violated` with its name and their number; the transaction is the caller's to roll
+ * back.
  */
 export async function addForeignKey(
   session: Session,
@@ -320,7 +330,10 @@ export async function addForeignKey(
   }
 }
 
-/** How many rows break a foreign key: it is added unchecked, and its columns are read from the catalogue. */
+/**
+ * How many rows break a foreign key: it is added unchecked, and its columns are read from the
+ * catalogue.
+ */
 async function breaking(
   session: Session,
   name: string,
@@ -351,7 +364,10 @@ async function breaking(
   }
 }
 
-/** What else should be known of tables whose rows were replaced: materialized views that read them, publications that carry them. */
+/**
+ * What else should be known of tables whose rows were replaced: materialized views that read them,
+ * publications that carry them.
+ */
 export async function neighboursOf(
   session: Session,
   oids: readonly number[],

@@ -25,7 +25,10 @@ export function storedColumns(table: Table): string[] {
   return table.columns.filter(({ generated }) => generated === 'no').map(({ name }) => name)
 }
 
-/** Copies one table's rows from database to database, COPY to COPY, by two psql of the server's own major. Throws what either of them said. */
+/**
+ * Copies one table's rows from database to database, COPY to COPY, by two psql of the server's own
+ * major. Throws what either of them said.
+ */
 export async function copyRows(
   programs: Programs,
   from: { connection: Connection; table: Table },
@@ -57,7 +60,8 @@ export async function copyRows(
     await Promise.all([reading.stop(), writing.stop()])
     throw error
   }
-  // what is read is whole only if its psql ended well: the writer's input ends after that, so that half a table is never committed
+  // what is read is whole only if its psql ended well: the writer's input ends after that, so that
+  // half a table is never committed
   const flow = pipeline(
     reading.stdout as Readable,
     async function* (source: AsyncIterable<Buffer>) {
@@ -104,8 +108,9 @@ function psqlCommand(
 }
 
 /**
- * Copies whole schemas from database to database with `pg_dump` and `pg_restore`, in one transaction: all of them, or nothing. They belong to the user of
- * the connection, and nobody else may use them.
+ * Copies whole schemas from database to database with `pg_dump` and `pg_restore`, in one
+ * transaction: all of them, or nothing. They belong to the user of the connection, and nobody else
+ * may use them.
  */
 export async function copySchemas(
   programs: Programs,

@@ -33,7 +33,9 @@ export function formatDuration(milliseconds: number): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
 
-/** How old something is, from milliseconds, in words: `40 seconds`, `3 hours`, `2 days and 4 hours`. */
+/**
+ * How old something is, from milliseconds, in words: `40 seconds`, `3 hours`, `2 days and 4 hours`.
+ */
 export function formatAge(milliseconds: number): string {
   const seconds = Math.max(0, Math.round(milliseconds / 1000))
   if (seconds < 60) return formatMany(seconds, 'second')
@@ -50,7 +52,10 @@ export function formatAge(milliseconds: number): string {
     : formatMany(days, 'day')
 }
 
-/** A point in time from ISO 8601, always UTC, to the second: `2026-11-21 03:10:45 UTC`. What cannot be read comes back as it was. */
+/**
+ * A point in time from ISO 8601, always UTC, to the second: `2026-11-21 03:10:45 UTC`. What cannot
+ * be read comes back as it was.
+ */
 export function formatMoment(iso: string): string {
   const date = new Date(iso)
   return Number.isNaN(date.getTime())

@@ -1,6 +1,7 @@
 /**
- * Markdown for GitHub that nothing can break out of: what is not `Markdown` is text, and is escaped wherever it stands.
- * Names and messages come from databases and from migrations of pull requests, so they are taken for hostile.
+ * Markdown for GitHub that nothing can break out of: what is not `Markdown` is text, and is escaped
+ * wherever it stands. Names and messages come from databases and from migrations of pull requests,
+ * so they are taken for hostile.
  */
 export interface Markdown {
   readonly markdown: string
@@ -27,8 +28,9 @@ export function text(raw: string): Markdown {
 }
 
 /**
- * A name or a value, set as code. GitHub's tables cannot hold every string in a code span (a backslash before a pipe splits
- * the cell), so a string with anything delicate in it is written as `<code>` with character references.
+ * A name or a value, set as code. GitHub's tables cannot hold every string in a code span (a
+ * backslash before a pipe splits the cell), so a string with anything delicate in it is written as
+ * `<code>` with character references.
  */
 export function code(raw: string): Markdown {
   const flat = flatten(raw)
@@ -54,7 +56,9 @@ export function list(items: readonly Piece[]): Markdown {
   return { markdown: items.map((item) => `- ${toMarkdown(item)}`).join('\n') }
 }
 
-/** What somebody else wrote, line by line as it came; no run of backticks in it can end the fence. */
+/**
+ * What somebody else wrote, line by line as it came; no run of backticks in it can end the fence.
+ */
 export function fence(raw: string, language = ''): Markdown {
   const clean = withoutControls(raw.replace(/\r\n?/g, '\n')).replace(/\n+$/, '')
   const longest = Math.max(2, ...(clean.match(/`+/g) ?? []).map((run) => run.length))
@@ -70,8 +74,8 @@ export function details(title: string, body: Markdown): Markdown {
 }
 
 /**
- * Cuts a report to a limit (bytes of UTF-8, or characters as JavaScript counts them), at the end of a line, closes what was open
- * there, and says so. A report within the limit comes back as it is.
+ * Cuts a report to a limit (bytes of UTF-8, or characters as JavaScript counts them), at the end of
+ * a line, closes what was open there, and says so. A report within the limit comes back as it is.
  */
 export function truncate(markdown: string, limit: number, unit: 'bytes' | 'characters'): string {
   const measure = (part: string): number =>
@@ -107,8 +111,9 @@ function toMarkdown(piece: Piece): string {
 }
 
 /**
- * Escapes by character reference, which GitHub's Markdown never takes for structure, and keeps GitHub from turning text into
- * a mention, a reference to an issue or a link: those are made from the finished text, so a zero-width space parts them.
+ * Escapes by character reference, which GitHub's Markdown never takes for structure, and keeps
+ * GitHub from turning text into a mention, a reference to an issue or a link: those are made from
+ * the finished text, so a zero-width space parts them.
  */
 function escape(raw: string): string {
   return flatten(raw)
@@ -131,7 +136,10 @@ function flatten(raw: string): string {
   return withoutControls(raw.replace(/\r\n|[\n\r\t\v\f\u0085\u2028\u2029]/g, ' '))
 }
 
-/** Without terminal colours, other control characters, and the marks that turn the direction of text. */
+/**
+ * Without terminal colours, other control characters, and the marks that turn the direction of
+ * text.
+ */
 function withoutControls(raw: string): string {
   return raw
     .replace(/\u001b\[[0-9;?]*[ -/]*[@-~]/g, '')

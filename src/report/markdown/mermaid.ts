@@ -3,7 +3,10 @@ import { fence, type Markdown } from './markdown.ts'
 /** GitHub draws no diagram with more characters than this. */
 const longest = 50_000
 
-/** Steps one after the other, as bars over time; `milliseconds` each. Undefined when there is nothing to draw. */
+/**
+ * Steps one after the other, as bars over time; `milliseconds` each. Undefined when there is
+ * nothing to draw.
+ */
 export function timeline(
   title: string,
   steps: readonly { name: string; milliseconds: number }[],

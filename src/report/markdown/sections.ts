@@ -10,7 +10,9 @@ export function warningsPart(warnings: readonly string[]): Markdown | undefined 
   return { markdown: warnings.map((warning) => md`> ⚠️ ${warning}`.markdown).join('\n>\n') }
 }
 
-/** The inputs to type next, as YAML that can be pasted below `with:`. A list has one value a line. */
+/**
+ * The inputs to type next, as YAML that can be pasted below `with:`. A list has one value a line.
+ */
 export function inputsPart(
   inputs: readonly (readonly [name: string, value: string | readonly string[]])[],
 ): Markdown {
@@ -107,7 +109,10 @@ export function quote(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 
-/** `schema.name`, as reports write it, with every part in quotes: for SQL, where a bare word may be a keyword. */
+/**
+ * `schema.name`, as reports write it, with every part in quotes: for SQL, where a bare word may be
+ * a keyword.
+ */
 export function sqlName(name: string): string {
   return [...name.matchAll(/"((?:[^"]|"")+)"|([^".]+)/g)]
     .map(([, quoted, bare]) => (quoted === undefined ? quote(bare ?? '') : `"${quoted}"`))

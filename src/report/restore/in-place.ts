@@ -60,7 +60,10 @@ export function inPlaceReport(result: RestoreResult, inPlace: RestoredInPlace): 
   return `${report.markdown}\n`
 }
 
-/** What it says was done is what was: a fingerprint may have little to compare with, and the schema is seen after the commit. */
+/**
+ * What it says was done is what was: a fingerprint may have little to compare with, and the schema
+ * is seen after the commit.
+ */
 function titlePart(
   { target, dryRun, facts, postCommand }: RestoreResult,
   { contents, compared, differences }: RestoredInPlace,

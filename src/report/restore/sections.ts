@@ -60,7 +60,10 @@ export function safetyPart({
   )
 }
 
-/** The same part of the safety backup, and no more. Tables that were made anew are not in it: then the others are named one by one. */
+/**
+ * The same part of the safety backup, and no more. Tables that were made anew are not in it: then
+ * the others are named one by one.
+ */
 function wayBack({ asked, tables }: RestoredTables): {
   inputs: [string, string | string[]][]
   drop?: string

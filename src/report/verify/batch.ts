@@ -35,12 +35,17 @@ function standingOf({ result, failure }: Looked): Standing {
       : 'bad'
 }
 
-/** How many were looked at, how many of these nothing speaks against, and the rest of what a step tells of a run. */
+/**
+ * How many were looked at, how many of these nothing speaks against, and the rest of what a step
+ * tells of a run.
+ */
 export interface Sum {
   checked: number
   valid: number
   bad: number
-  /** Nothing speaks against them, and they could not be seen to reach the level that was asked for. */
+  /**
+   * Nothing speaks against them, and they could not be seen to reach the level that was asked for.
+   */
   short: number
   checkFailed: number
   notChecked: number
@@ -108,7 +113,10 @@ export interface BatchFailure {
   hint: string
 }
 
-/** Why the step is to fail: everything at once, what weighs most first; undefined when nothing speaks against it. */
+/**
+ * Why the step is to fail: everything at once, what weighs most first; undefined when nothing
+ * speaks against it.
+ */
 export function batchFailure(run: VerifyBatch): BatchFailure | undefined {
   const sum = sumOf(run)
   const missed = missedOf(run)

@@ -13,7 +13,10 @@ import type { FoundBackup } from '../../repository/listing.ts'
 import { compareFingerprints } from '../../load/compare.ts'
 import type { Difference } from '../../repository/level.ts'
 
-/** Settings that no role or database may have otherwise while this runs: for what is read, and against timeouts. */
+/**
+ * Settings that no role or database may have otherwise while this runs: for what is read, and
+ * against timeouts.
+ */
 export async function pin(psql: Psql): Promise<void> {
   const pairs = Object.entries(settings).map(
     ([name, value]) => `(${quoteText(name)}, ${quoteText(value)})`,
@@ -23,7 +26,10 @@ export async function pin(psql: Psql): Promise<void> {
   )
 }
 
-/** The comparison that must hold before the commit: all that the same session can see. pg_dump's text of the schema comes after it. */
+/**
+ * The comparison that must hold before the commit: all that the same session can see. pg_dump's
+ * text of the schema comes after it.
+ */
 export async function compareInside(
   psql: Psql,
   { manifest }: FoundBackup,

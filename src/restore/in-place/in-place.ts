@@ -59,8 +59,9 @@ interface Fetched {
 }
 
 /**
- * Restores inside the target itself, for platforms that cannot create databases: one transaction empties it, fills it, compares it with the fingerprint, and
- * only then commits. Whatever fails or is killed before leaves the target as it was. All its tables are locked meanwhile.
+ * Restores inside the target itself, for platforms that cannot create databases: one transaction
+ * empties it, fills it, compares it with the fingerprint, and only then commits. Whatever fails or
+ * is killed before leaves the target as it was. All its tables are locked meanwhile.
  */
 export async function restoreInPlace(
   backup: FoundBackup,
@@ -267,7 +268,10 @@ async function sinceSnapshot(session: Session, at: string): Promise<number> {
   return Math.max(0, row?.ms ?? 0)
 }
 
-/** What the server refuses here is rolled back like anything before; only where it could not answer, nobody knows. */
+/**
+ * What the server refuses here is rolled back like anything before; only where it could not answer,
+ * nobody knows.
+ */
 async function commit(psql: Psql): Promise<void> {
   try {
     await psql.run('COMMIT')
@@ -376,7 +380,10 @@ async function load(
   if (rows) await some(contents.views)
 }
 
-/** Schemas and comments of extensions that were not dropped: the first is there, the second is their owner's to write. */
+/**
+ * Schemas and comments of extensions that were not dropped: the first is there, the second is their
+ * owner's to write.
+ */
 function staysAsItIs(kind: string, named: string, { kept, schemas }: DropPlan): boolean {
   if (kind === 'SCHEMA')
     return schemas.some((name) => named.startsWith(`- ${name.replace(/[\r\n]/g, ' ')} `))

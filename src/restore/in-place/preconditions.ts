@@ -16,7 +16,10 @@ export function lockTimeoutOf({ lockTimeout: lockPatience }: RestoreOptions): nu
   return lockPatience ?? 30_000
 }
 
-/** What stands in the way, found before anything is done: all of it, so that a plan can tell all of it. And what stays otherwise, as sentences. */
+/**
+ * What stands in the way, found before anything is done: all of it, so that a plan can tell all of
+ * it. And what stays otherwise, as sentences.
+ */
 export async function findInPlaceObstacles(
   session: Session,
   { manifest }: FoundBackup,
@@ -75,7 +78,10 @@ export async function findInPlaceObstacles(
   }
 }
 
-/** One transaction holds a lock on all that it drops and makes; the table of locks is the whole server's, and when it is full, others fail too. */
+/**
+ * One transaction holds a lock on all that it drops and makes; the table of locks is the whole
+ * server's, and when it is full, others fail too.
+ */
 export async function countLocks(
   session: Session,
   { relations }: DropPlan,

@@ -15,7 +15,9 @@ import type { Restored } from '../result.ts'
 import type { SidePrograms } from './side-database.ts'
 import type { Source } from './source.ts'
 
-/** What restoring beside a target and naming it so has in common, whether there was a target or not. */
+/**
+ * What restoring beside a target and naming it so has in common, whether there was a target or not.
+ */
 export interface SwapContext<R extends Restored = Restored> {
   source: Source<R>
   options: RestoreOptions
@@ -27,8 +29,9 @@ export interface SwapContext<R extends Restored = Restored> {
 }
 
 /**
- * Builds the new database under a name of ours, has `ready` do to it what the mode needs, runs `prepare`, and gives it the target's name. Whatever fails before
- * drops it, and leaves the target as it was.
+ * Builds the new database under a name of ours, has `ready` do to it what the mode needs, runs
+ * `prepare`, and gives it the target's name. Whatever fails before drops it, and leaves the target
+ * as it was.
  */
 export async function buildAndRename(
   context: SwapContext,
@@ -90,7 +93,10 @@ export async function buildAndRename(
   })
 }
 
-/** After the swap: checks max-restore-time, runs the post-command and, if that succeeded, drops old previous databases. Nothing here undoes the restore. */
+/**
+ * After the swap: checks max-restore-time, runs the post-command and, if that succeeded, drops old
+ * previous databases. Nothing here undoes the restore.
+ */
 export async function runAfterSwap(context: SwapContext, work: Work): Promise<void> {
   const { options, source, programs, result } = context
   judgeTime(result, options, source.started, work)

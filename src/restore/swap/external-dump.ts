@@ -19,7 +19,10 @@ import { analyze, type SidePrograms } from './side-database.ts'
 import type { Built, Place, Source } from './source.ts'
 import { restoreBySwap } from './swap.ts'
 
-/** What cannot be asked of a file is not among them: a part of it, definitions alone, a place inside the target, other owners. */
+/**
+ * What cannot be asked of a file is not among them: a part of it, definitions alone, a place inside
+ * the target, other owners.
+ */
 export interface RestoreExternalOptions extends Omit<
   RestoreOptions,
   'task' | 'mode' | 'tables' | 'schemas' | 'contents' | 'replace' | 'lockPatience' | 'owner'
@@ -30,7 +33,10 @@ export interface RestoreExternalOptions extends Omit<
   workspace: string
 }
 
-/** `tables` and `rows` are what was counted: nothing tells what there should be, nor of which moment it is. */
+/**
+ * `tables` and `rows` are what was counted: nothing tells what there should be, nor of which moment
+ * it is.
+ */
 export interface RestoreExternalResult extends Restored {
   task: 'restore-file'
   mode: 'swap' | 'new'
@@ -44,8 +50,10 @@ export interface RestoreExternalResult extends Restored {
 }
 
 /**
- * Puts a database back, or makes a new one, from a dump that another tool made. It is read to its end before anything else: one that is cut, empty or
- * not safe fails while nothing is made. Then all goes as with a backup, but for the comparison: tables and rows are counted, and none at all is an error.
+ * Puts a database back, or makes a new one, from a dump that another tool made. It is read to its
+ * end before anything else: one that is cut, empty or not safe fails while nothing is made. Then
+ * all goes as with a backup, but for the comparison: tables and rows are counted, and none at all
+ * is an error.
  */
 export async function restoreExternalDump(
   options: RestoreExternalOptions,
@@ -151,7 +159,10 @@ async function fromFile(
   }
 }
 
-/** The archive's own major where it is at hand; that of the server, which is not older, reads it too and says nothing that the server does not know. */
+/**
+ * The archive's own major where it is at hand; that of the server, which is not older, reads it too
+ * and says nothing that the server does not know.
+ */
 async function programsFor(
   session: Session,
   writer: string | undefined,

@@ -11,9 +11,10 @@ import { type SwapContext, buildAndRename, runAfterSwap } from './build-and-rena
 import type { Source } from './source.ts'
 
 /**
- * Makes a new database of a backup or a file, under a name that is free: a copy of production for staging, say. It is built and compared (or counted) under
- * a name of ours, its ties to the outside are cut, `prepare` changes what must not be seen, and only then does it get its name. It belongs to who
- * makes it; what is in it belongs to the roles that the backup names.
+ * Makes a new database of a backup or a file, under a name that is free: a copy of production for
+ * staging, say. It is built and compared (or counted) under a name of ours, its ties to the outside
+ * are cut, `prepare` changes what must not be seen, and only then does it get its name. It belongs
+ * to who makes it; what is in it belongs to the roles that the backup names.
  */
 export async function restoreAsNew<R extends Restored>(
   source: Source<R>,

@@ -32,8 +32,9 @@ export interface Side {
 }
 
 /**
- * Makes the side database, restores the backup into it, compares it with the fingerprint (any difference throws `restored-differs`), and
- * ANALYZEs it. Who calls has noted the database as held, and drops it when this throws. Gives warnings, and how long it took (milliseconds).
+ * Makes the side database, restores the backup into it, compares it with the fingerprint (any
+ * difference throws `restored-differs`), and ANALYZEs it. Who calls has noted the database as held,
+ * and drops it when this throws. Gives warnings, and how long it took (milliseconds).
  */
 export async function buildSide(
   side: Side,
@@ -100,7 +101,9 @@ export async function analyze(connection: Connection, work: Work): Promise<void>
   }
 }
 
-/** Whether tables can go back into the tablespaces they were in: only if the server has all of them. */
+/**
+ * Whether tables can go back into the tablespaces they were in: only if the server has all of them.
+ */
 async function tablespacesOf(
   backup: FoundBackup,
   session: Session,

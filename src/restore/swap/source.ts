@@ -9,10 +9,16 @@ import type { SafetyLike } from '../safety-backup.ts'
 import type { TargetFacts } from '../target-facts.ts'
 import type { SidePrograms } from './side-database.ts'
 
-/** Where a new database beside the target gets what is in it: a backup, or a file that another tool made. How it takes its place is the same. */
+/**
+ * Where a new database beside the target gets what is in it: a backup, or a file that another tool
+ * made. How it takes its place is the same.
+ */
 export interface Source<R extends Restored = Restored> {
   noun: 'backup' | 'file'
-  /** When the step began, milliseconds: finding it and reading it to its end are part of how long a restore takes. */
+  /**
+   * When the step began, milliseconds: finding it and reading it to its end are part of how long a
+   * restore takes.
+   */
   started: number
   needs: ServerRequirements
   /** How the target is backed up before. */
@@ -31,7 +37,9 @@ export interface Source<R extends Restored = Restored> {
     obstacles: readonly UserError[],
     server: Programs,
   ): Promise<TargetFacts>
-  /** Makes the database and fills it. Who calls has noted it as held, and drops it when this throws. */
+  /**
+   * Makes the database and fills it. Who calls has noted it as held, and drops it when this throws.
+   */
   build(place: Place, done: (step: 'create' | 'load' | 'compare') => void): Promise<Built>
 }
 

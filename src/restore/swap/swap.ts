@@ -20,9 +20,11 @@ import { type SwapContext, buildAndRename, runAfterSwap } from './build-and-rena
 import type { Source } from './source.ts'
 
 /**
- * Puts a database back as a backup, or a file, has it. Everything that takes long happens beside: a new database is restored, compared with the
- * fingerprint (or counted), given the target's own owner, grants and settings; only then do the two change names, in one transaction. The old one is
- * kept, and marked as such. Whatever fails before leaves the target as it was, and nothing beside it but the safety backup.
+ * Puts a database back as a backup, or a file, has it. Everything that takes long happens beside: a
+ * new database is restored, compared with the fingerprint (or counted), given the target's own
+ * owner, grants and settings; only then do the two change names, in one transaction. The old one is
+ * kept, and marked as such. Whatever fails before leaves the target as it was, and nothing beside
+ * it but the safety backup.
  */
 export async function restoreBySwap<R extends Restored>(
   source: Source<R>,
@@ -35,7 +37,8 @@ export async function restoreBySwap<R extends Restored>(
   try {
     await lockTarget(session, target)
     const found = await readDatabaseSettings(session, target)
-    // a database that was named back by hand may still bear our mark: it is what is used now, and no longer kept
+    // a database that was named back by hand may still bear our mark: it is what is used now, and
+    // no longer kept
     const there = found && { ...found, comment: readMark(found.comment).comment }
     const until = await nextFreeTimestamp(session, target)
     const previous = there ? previousName(target, until) : undefined

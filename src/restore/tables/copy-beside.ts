@@ -9,7 +9,9 @@ import type { Work } from '../../work.ts'
 import { compareRows } from '../../load/compare.ts'
 import { measureTables, type PartSide, whyNotThere } from './side-database.ts'
 
-/** The schema of its own that each source schema's tables come into: `<schema>_restored_<UTC time>`. */
+/**
+ * The schema of its own that each source schema's tables come into: `<schema>_restored_<UTC time>`.
+ */
 export function schemasFor(
   sources: readonly string[],
   there: readonly string[],
@@ -39,8 +41,10 @@ export interface CopyOptions {
 }
 
 /**
- * Brings the tables of a side database into the live one, each source schema's into a schema of its own, in one transaction: nothing that is there is touched,
- * nor even locked. What they rest on (types, functions, extensions) has to be there; foreign keys, triggers, rules and policies do not come along.
+ * Brings the tables of a side database into the live one, each source schema's into a schema of its
+ * own, in one transaction: nothing that is there is touched, nor even locked. What they rest on
+ * (types, functions, extensions) has to be there; foreign keys, triggers, rules and policies do not
+ * come along.
  */
 export async function copyBeside(
   side: PartSide,
@@ -87,7 +91,10 @@ export async function copyBeside(
   )
 }
 
-/** In the side database: parts the wanted tables from those that stay, and moves them; their indexes and own sequences come along. */
+/**
+ * In the side database: parts the wanted tables from those that stay, and moves them; their indexes
+ * and own sequences come along.
+ */
 async function moveInSide(
   { connection, chosen }: PartSide,
   schemas: ReadonlyMap<string, string>,

@@ -8,7 +8,9 @@ export interface NamedTable {
   name: string
 }
 
-/** Reads `schema.table`, each part bare or in double quotes; a bare name alone is one of `public`. */
+/**
+ * Reads `schema.table`, each part bare or in double quotes; a bare name alone is one of `public`.
+ */
 export function readTableName(typed: string): NamedTable {
   const parts = [...typed.trim().matchAll(/\s*(?:"((?:[^"]|"")+)"|([^".]+?))\s*(\.|$)/gy)].map(
     ([, quoted, bare]) => (quoted === undefined ? bare : quoted.replaceAll('""', '"')) ?? '',
@@ -33,8 +35,8 @@ export function readSchemaName(typed: string): string {
 }
 
 /**
- * Finds what was named among the tables there are: as typed, or, as SQL would read a name without quotes, in small letters. Throws `unknown-table` or
- * `unknown-schema`, with the nearest names.
+ * Finds what was named among the tables there are: as typed, or, as SQL would read a name without
+ * quotes, in small letters. Throws `unknown-table` or `unknown-schema`, with the nearest names.
  */
 export function pickTables<T extends NamedTable>(
   wanted: { tables: readonly string[]; schemas: readonly string[] },
@@ -117,8 +119,9 @@ function distance(a: string, b: string): number {
 }
 
 /**
- * Looks, before anything is fetched, whether the backup has what was named, as far as the manifest tells: leaves are in its fingerprint, roots of
- * partition trees among the schema's entries (there without quotes). A fingerprint of the kind `none` tells nothing.
+ * Looks, before anything is fetched, whether the backup has what was named, as far as the manifest
+ * tells: leaves are in its fingerprint, roots of partition trees among the schema's entries (there
+ * without quotes). A fingerprint of the kind `none` tells nothing.
  */
 export function checkNamed(
   wanted: { tables: readonly string[]; schemas: readonly string[] },

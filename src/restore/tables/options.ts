@@ -15,12 +15,18 @@ export interface ReplaceOptions {
   jobs: number
   /** How long to try for the locks, milliseconds. */
   lockPatience: number
-  /** Runs before anything is made in the live database, when it is known that all can go in its place. */
+  /**
+   * Runs before anything is made in the live database, when it is known that all can go in its
+   * place.
+   */
   before: () => Promise<void>
 }
 
 export interface Replaced {
-  /** Tables that were made anew, those whose rows were replaced, and (with `contents: schema`) those that were left alone. */
+  /**
+   * Tables that were made anew, those whose rows were replaced, and (with `contents: schema`) those
+   * that were left alone.
+   */
   created: string[]
   replaced: string[]
   untouched: string[]

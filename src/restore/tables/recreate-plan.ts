@@ -11,7 +11,10 @@ export interface RecreatePlan {
   after: number[]
   /** Foreign keys from and to them. */
   keys: ArchiveEntry[]
-  /** What else rested on them, and so was lost with them: views, functions, policies and rules of other tables, their places in publications. */
+  /**
+   * What else rested on them, and so was lost with them: views, functions, policies and rules of
+   * other tables, their places in publications.
+   */
   dependents: ArchiveEntry[]
   /** Tables that must be locked with them: at the other ends of these. */
   others: PartTable[]
@@ -23,7 +26,9 @@ const ownIndex = /^(CONSTRAINT|CHECK CONSTRAINT|INDEX)$/
 const ofTable = /^(TRIGGER|RULE|POLICY|ROW SECURITY)$/
 const attached = /^(COMMENT|ACL|SECURITY LABEL)$/
 
-/** Deals out the entries that belong to tables which are missing, by what an entry says it rests on. */
+/**
+ * Deals out the entries that belong to tables which are missing, by what an entry says it rests on.
+ */
 export function recreatePlanOf(
   entries: readonly ArchiveEntry[],
   missing: ReadonlySet<PartTable>,
@@ -48,9 +53,11 @@ export function recreatePlanOf(
   const own = new Set(ids)
   const lost = new Set<number>()
   const others = new Set<PartTable>()
-  // a root that is there would give a partition its keys when that is attached: so it is attached with its own
+  // a root that is there would give a partition its keys when that is attached: so it is attached
+  // with its own
   const [indexes, attaches]: [number[], number[]] = [[], []]
-  // a table rests on its schema; that is looked up by its own name for it, since an entry's text does not part a name from an owner
+  // a table rests on its schema; that is looked up by its own name for it, since an entry's text
+  // does not part a name from an owner
   const schemas = new Map(
     entries
       .filter(({ id }) => ids.has(id))

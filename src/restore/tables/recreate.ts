@@ -6,7 +6,10 @@ import type { Work } from '../../work.ts'
 import type { Replaced, ReplaceOptions } from './options.ts'
 import type { RecreatePlan } from './recreate-plan.ts'
 
-/** What rested on a lost table and can be tried again without a row of its own; all else is only named. */
+/**
+ * What rested on a lost table and can be tried again without a row of its own; all else is only
+ * named.
+ */
 const tried = /^(VIEW|FUNCTION|PROCEDURE|POLICY|RULE|TRIGGER|PUBLICATION TABLE|COMMENT|ACL)$/
 /** Not named apart: they go with what they stand beside. */
 const minor = /^(COMMENT|ACL|SECURITY LABEL|INDEX|STATISTICS)$/
@@ -38,8 +41,9 @@ export async function makeAfter(
 }
 
 /**
- * Ties missing tables to what is there: foreign keys, which are checked (rows that break one are the end of everything), and what was lost with them by a
- * CASCADE. What cannot be made again is named.
+ * Ties missing tables to what is there: foreign keys, which are checked (rows that break one are
+ * the end of everything), and what was lost with them by a CASCADE. What cannot be made again is
+ * named.
  */
 export async function makeTies(
   session: Session,
@@ -110,7 +114,10 @@ async function attempt(session: Session, body: () => Promise<void>): Promise<voi
   }
 }
 
-/** The server understood, and refused: something is not there, or is there already. Not that a lock was not to be had. */
+/**
+ * The server understood, and refused: something is not there, or is there already. Not that a lock
+ * was not to be had.
+ */
 function isRefusal(error: unknown): boolean {
   return /^(42|3F|0A|2BP|55000)/.test((error as { code?: string }).code ?? '')
 }

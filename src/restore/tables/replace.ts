@@ -38,9 +38,10 @@ interface Task {
 }
 
 /**
- * Puts the tables of a side database in the place of the live ones: all of them, or nothing. First their rows come into a schema of ours in the live database,
- * beside everything; then one transaction locks, replaces, makes what is missing, checks every foreign key, measures what is there now, and commits only if it
- * is what the backup's fingerprint says.
+ * Puts the tables of a side database in the place of the live ones: all of them, or nothing. First
+ * their rows come into a schema of ours in the live database, beside everything; then one
+ * transaction locks, replaces, makes what is missing, checks every foreign key, measures what is
+ * there now, and commits only if it is what the backup's fingerprint says.
  */
 export async function replaceLive(options: ReplaceOptions, work: Work): Promise<Replaced> {
   const { live, contents } = options
@@ -118,7 +119,10 @@ async function plan(session: Session, { side, contents }: ReplaceOptions): Promi
   }
 }
 
-/** Rows of a live partition that the backup lacks would stay among the backup's: nobody asked for such a mixture, nor for their loss. */
+/**
+ * Rows of a live partition that the backup lacks would stay among the backup's: nobody asked for
+ * such a mixture, nor for their loss.
+ */
 async function sameTrees(session: Session, { chosen }: PartSide): Promise<void> {
   const known = new Set(chosen.map(tableName))
   const more = (
@@ -135,7 +139,10 @@ async function sameTrees(session: Session, { chosen }: PartSide): Promise<void> 
     )
 }
 
-/** Copies the rows into a schema of ours in the live database: this takes long, and locks nothing that is used. Not logged, for it is gone soon. */
+/**
+ * Copies the rows into a schema of ours in the live database: this takes long, and locks nothing
+ * that is used. Not logged, for it is gone soon.
+ */
 async function stage(
   session: Session,
   staging: string,
@@ -265,7 +272,10 @@ async function unchanged(
   )
 }
 
-/** Hash partitions over a type whose hash is another on each server: the rows go in by the table at the top of them. */
+/**
+ * Hash partitions over a type whose hash is another on each server: the rows go in by the table at
+ * the top of them.
+ */
 function hashRoots(
   side: PartSide,
   missing: ReadonlySet<PartTable>,
@@ -308,7 +318,10 @@ async function insertRows(session: Session, table: Table, relation: string): Pro
   }
 }
 
-/** Measures what the tables hold now, by the columns that the backup knows, in the transaction that has not been committed yet. */
+/**
+ * Measures what the tables hold now, by the columns that the backup knows, in the transaction that
+ * has not been committed yet.
+ */
 async function prove(session: Session, { side }: ReplaceOptions): Promise<void> {
   const own = side.leaves.map((table) => ({
     ...table,

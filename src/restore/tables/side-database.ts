@@ -37,7 +37,10 @@ export interface PartSide {
   chosen: PartTable[]
   /** Those among them that hold rows, as they are measured. */
   leaves: Table[]
-  /** What the backup's fingerprint says of these; where it says nothing, what the side database holds. */
+  /**
+   * What the backup's fingerprint says of these; where it says nothing, what the side database
+   * holds.
+   */
   expected: TablePrint[]
   /** How closely the tables are looked at. */
   depth: 'content' | 'counts'
@@ -65,9 +68,10 @@ export interface PartSideOptions {
 }
 
 /**
- * Makes the database: every definition of the backup, so that whatever the tables rest on is there, and the rows of the wanted tables alone, from the
- * archives that hold them; no other is fetched. Compares these with the fingerprint; any difference throws `restored-differs`. Owners and grants are left
- * out: no role is needed.
+ * Makes the database: every definition of the backup, so that whatever the tables rest on is there,
+ * and the rows of the wanted tables alone, from the archives that hold them; no other is fetched.
+ * Compares these with the fingerprint; any difference throws `restored-differs`. Owners and grants
+ * are left out: no role is needed.
  */
 export async function buildPartSide(options: PartSideOptions, work: Work): Promise<PartSide> {
   const { backup, identities, session, programs, connection, wanted, folder } = options
@@ -126,7 +130,10 @@ export async function buildPartSide(options: PartSideOptions, work: Work): Promi
   }
 }
 
-/** Indexes and keys of the chosen tables, and where their sequences stand: foreign keys, triggers, rules and policies stay out. */
+/**
+ * Indexes and keys of the chosen tables, and where their sequences stand: foreign keys, triggers,
+ * rules and policies stay out.
+ */
 export async function makeIndexes(
   { programs, jobs }: PartSideOptions,
   side: PartSide,
@@ -184,7 +191,10 @@ async function choose(
   return withPartitions(picked, all)
 }
 
-/** Rows of hash partitions over an enum lie in other leaves on another server: one leaf alone cannot be put back. */
+/**
+ * Rows of hash partitions over an enum lie in other leaves on another server: one leaf alone cannot
+ * be put back.
+ */
 function checkHashed(leaves: readonly Table[], all: readonly Table[]): void {
   const own = new Set(leaves.map(({ oid }) => oid))
   const half = leaves.find(
@@ -200,7 +210,10 @@ function checkHashed(leaves: readonly Table[], all: readonly Table[]): void {
     )
 }
 
-/** Which table an entry is about: it begins with schema and name, and ends with an owner, and all of these may hold spaces. */
+/**
+ * Which table an entry is about: it begins with schema and name, and ends with an owner, and all of
+ * these may hold spaces.
+ */
 function tableOfEntry(all: readonly PartTable[]): PartSide['tableOf'] {
   const known = new Map<string, PartTable | undefined>()
   for (const table of all) {
@@ -313,7 +326,10 @@ export async function measureTables(
   return joined(prints.flat())
 }
 
-/** What the server said of something that the live database lacks, as an error with its name; any other error comes back as it is. */
+/**
+ * What the server said of something that the live database lacks, as an error with its name; any
+ * other error comes back as it is.
+ */
 export function whyNotThere(error: unknown, target: string): unknown {
   const missing =
     /((?:type|function|procedure|collation|schema|operator|extension|relation|sequence|role|text search \w+|language|access method|operator class) .*?) does not exist/.exec(

@@ -33,8 +33,9 @@ import { buildPartSide, makeIndexes, type PartSideOptions } from './side-databas
 const defaultLockTimeout = 120_000
 
 /**
- * Brings tables of a backup back into a live database, and touches nothing else: into a schema of their own, or in the place of the live ones. They are first
- * restored into a database beside the target, and compared with the fingerprint there.
+ * Brings tables of a backup back into a live database, and touches nothing else: into a schema of
+ * their own, or in the place of the live ones. They are first restored into a database beside the
+ * target, and compared with the fingerprint there.
  */
 export async function restoreTables(
   backup: FoundBackup,
@@ -137,7 +138,10 @@ export async function restoreTables(
 
 type PartSteps = Record<'build' | 'bring', PlanStep>
 
-/** The safety backup comes after the build, which touches nothing live, so that little is written between it and the locks. */
+/**
+ * The safety backup comes after the build, which touches nothing live, so that little is written
+ * between it and the locks.
+ */
 function aroundBring(
   { build, bring }: PartSteps,
   { safety, command }: ReturnType<typeof commonSteps>,

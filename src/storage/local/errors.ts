@@ -3,14 +3,16 @@ import { UserError } from '../../errors.ts'
 const asError = (error: unknown): NodeJS.ErrnoException | undefined =>
   error instanceof Error ? error : undefined
 
-/** The system's word for what failed, for example `ENOENT`; undefined for what no system call said. */
+/**
+ * The system's word for what failed, for example `ENOENT`; undefined for what no system call said.
+ */
 export function codeOf(error: unknown): string | undefined {
   return asError(error)?.code
 }
 
 /**
- * The UserError that a person is shown for what the file system said while we wanted to `what`; anything else
- * comes back as it was.
+ * The UserError that a person is shown for what the file system said while we wanted to `what`;
+ * anything else comes back as it was.
  */
 export function explainLocal(error: unknown, what: string): unknown {
   const { code, syscall, path } = asError(error) ?? {}

@@ -19,7 +19,10 @@ import { isKey } from '../key.ts'
 export const fileMode = 0o600
 const folderMode = 0o700
 
-/** A name beside `file` that no key can have (no key has a `~`), so that it is never listed, and always found by a sweep. */
+/**
+ * A name beside `file` that no key can have (no key has a `~`), so that it is never listed, and
+ * always found by a sweep.
+ */
 export function temporaryName(file: string): string {
   return join(dirname(file), `holdfast~${randomBytes(8).toString('hex')}`)
 }
@@ -28,8 +31,9 @@ export const isTemporary = (name: string): boolean =>
   /^holdfast~[0-9a-f]{16}$/.test(name) || /~taken$/.test(name)
 
 /**
- * Makes the folder and those above it that are missing, and sees to it that they last. Gives back those that it made,
- * the deepest first. (Node's own recursive mkdir never ends in a place like /proc, where making a folder says ENOENT.)
+ * Makes the folder and those above it that are missing, and sees to it that they last. Gives back
+ * those that it made, the deepest first. (Node's own recursive mkdir never ends in a place like
+ * /proc, where making a folder says ENOENT.)
  */
 export async function makeFolder(folder: string): Promise<string[]> {
   const made: string[] = []
@@ -63,7 +67,10 @@ async function isFolder(path: string): Promise<boolean> {
   })
 }
 
-/** Makes names in a folder last through a power cut. Some file systems (network mounts) can't, and say so: nothing to be done there. */
+/**
+ * Makes names in a folder last through a power cut. Some file systems (network mounts) can't, and
+ * say so: nothing to be done there.
+ */
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r')
   try {
@@ -81,8 +88,8 @@ export async function syncFolder(folder: string): Promise<void> {
 }
 
 /**
- * Gives a finished temporary file its name, in one step and only if the name is free; false when it is taken. The
- * temporary name is gone only when this ends well with true.
+ * Gives a finished temporary file its name, in one step and only if the name is free; false when it
+ * is taken. The temporary name is gone only when this ends well with true.
  */
 export async function publish(temporary: string, file: string): Promise<boolean> {
   try {
@@ -99,9 +106,10 @@ export async function publish(temporary: string, file: string): Promise<boolean>
 }
 
 /**
- * For file systems without hard links (FAT, some network and FUSE mounts). `rename` would replace, so whoever makes the
- * file `<name>~taken` first may rename; all who create on such a file system come this way. A process that is killed in
- * between leaves that file, and the key counts as taken until it is swept.
+ * For file systems without hard links (FAT, some network and FUSE mounts). `rename` would replace,
+ * so whoever makes the file `<name>~taken` first may rename; all who create on such a file system
+ * come this way. A process that is killed in between leaves that file, and the key counts as taken
+ * until it is swept.
  */
 export async function publishWithoutLinks(temporary: string, file: string): Promise<boolean> {
   const claim = `${file}~taken`
@@ -131,8 +139,9 @@ export async function exists(file: string): Promise<boolean> {
 }
 
 /**
- * Whether an error says no more than that a key is not there: nothing of that name, or a file where its folder would
- * be. If it is the destination's own path that a file stands in, that is a mistake to tell.
+ * Whether an error says no more than that a key is not there: nothing of that name, or a file where
+ * its folder would be. If it is the destination's own path that a file stands in, that is a mistake
+ * to tell.
  */
 export async function nothingThere(error: unknown, root: string): Promise<boolean> {
   if (codeOf(error) === 'ENOENT') return true
@@ -143,7 +152,10 @@ export async function nothingThere(error: unknown, root: string): Promise<boolea
   )
 }
 
-/** Every plain file below `folder/prefix` that is ours by its name, in the order of the keys' bytes; temporary ones only if asked for. */
+/**
+ * Every plain file below `folder/prefix` that is ours by its name, in the order of the keys' bytes;
+ * temporary ones only if asked for.
+ */
 export async function* walk(
   folder: string,
   prefix: string,

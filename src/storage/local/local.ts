@@ -22,8 +22,9 @@ import {
 import { checkKey, ObjectExists, ObjectMissing, type Storage } from '../storage.ts'
 
 /**
- * The storage behind a `file://` URL: a folder, on this machine or mounted here. The folder is made when the first object is written.
- * Objects are written beside their final name, flushed to the disk, and then given that name in one step.
+ * The storage behind a `file://` URL: a folder, on this machine or mounted here. The folder is made
+ * when the first object is written. Objects are written beside their final name, flushed to the
+ * disk, and then given that name in one step.
  */
 export function openLocal(url: string): Storage {
   const root = folderOf(url)
@@ -60,7 +61,8 @@ export function openLocal(url: string): Storage {
 
     async create(key, source, { signal } = {}) {
       const file = fileOf(key)
-      // A failure of one end of the pipe is seen at both; what the source said first is not ours to explain.
+      // A failure of one end of the pipe is seen at both; what the source said first is not ours to
+      // explain.
       let first: 'source' | 'file' | undefined
       source.on('error', () => (first ??= 'source'))
       try {
@@ -195,7 +197,8 @@ async function write(
         done()
       }, done)
     }
-    // Not FileHandle's own stream: one that leaves the handle open (it is still to be flushed) never tells a pipeline that it is done.
+    // Not FileHandle's own stream: one that leaves the handle open (it is still to be flushed)
+    // never tells a pipeline that it is done.
     const sink = new Writable({
       highWaterMark: 4 * pieceSize,
       write: (piece: Buffer, _encoding, done) => put([piece], done),
@@ -233,7 +236,10 @@ const notThere = (error: unknown): boolean => {
   throw error
 }
 
-/** Opens a new file and makes the folders above it, again if another run removes an empty one in between. */
+/**
+ * Opens a new file and makes the folders above it, again if another run removes an empty one in
+ * between.
+ */
 async function createFile(file: string): Promise<FileHandle> {
   for (let tries = 1; ; tries++) {
     try {

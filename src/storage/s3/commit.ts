@@ -10,8 +10,8 @@ export interface Target {
   /** As the caller knows it. */
   name: string
   /**
-   * Stored with the object. When the answer to a create-only write is lost and the second try finds the key
-   * taken, it tells whether it was the first try that took it.
+   * Stored with the object. When the answer to a create-only write is lost and the second try finds
+   * the key taken, it tells whether it was the first try that took it.
    */
   token: string
   doing: Doing
@@ -62,7 +62,10 @@ export async function putWhole(
   await confirm(connection, target, body.length, checksum, kept, signal)
 }
 
-/** Makes one object of parts that were sent, create-only. `checksum` is what the whole must have, in S3's form for parts. */
+/**
+ * Makes one object of parts that were sent, create-only. `checksum` is what the whole must have, in
+ * S3's form for parts.
+ */
 export async function complete(
   connection: S3Connection,
   target: Target,
@@ -87,7 +90,8 @@ export async function complete(
           }),
           options,
         )
-        // S3 may answer 200 at once and tell of a failure in the body, which the SDK does not always see as one.
+        // S3 may answer 200 at once and tell of a failure in the body, which the SDK does not
+        // always see as one.
         if (answer.ETag === undefined)
           throw new S3Failure(
             target.doing,
@@ -103,7 +107,9 @@ export async function complete(
   await confirm(connection, target, bytes, checksum, kept, signal)
 }
 
-/** Sorts out "the key is taken": by somebody, or by an earlier try of ours whose answer was lost. */
+/**
+ * Sorts out "the key is taken": by somebody, or by an earlier try of ours whose answer was lost.
+ */
 async function createOnly(
   connection: S3Connection,
   target: Target,
@@ -170,8 +176,8 @@ async function look(
 }
 
 /**
- * Asks the store what it has. Credentials that may write and not read can't ask: then the checksum in the store's answer to
- * the write, which it gives for what it stored, must do.
+ * Asks the store what it has. Credentials that may write and not read can't ask: then the checksum
+ * in the store's answer to the write, which it gives for what it stored, must do.
  */
 async function confirm(
   connection: S3Connection,
@@ -209,7 +215,10 @@ function comparable(found: string | undefined, ours: string): boolean {
   return found !== undefined && found.includes('-') === ours.includes('-')
 }
 
-/** Takes back what a failed write may have left under the key, if it is ours. Never rejects: there is a failure to report already. */
+/**
+ * Takes back what a failed write may have left under the key, if it is ours. Never rejects: there
+ * is a failure to report already.
+ */
 export async function undo(
   connection: S3Connection,
   target: Target,

@@ -30,8 +30,9 @@ const firstAttempts = 2
 /**
  * One bucket at one server, and how requests are sent there.
  *
- * The SDK is loaded with the first request. Its own retries are off: a write that is create-only can't be repeated without
- * care for what became of the first one, and which failures pass is the same question for reading, writing and resuming.
+ * The SDK is loaded with the first request. Its own retries are off: a write that is create-only
+ * can't be repeated without care for what became of the first one, and which failures pass is the
+ * same question for reading, writing and resuming.
  */
 export class S3Connection {
   readonly address: S3Address
@@ -56,8 +57,8 @@ export class S3Connection {
   }
 
   /**
-   * Sends one request, again while its failure is one that may pass. Rejects with an S3Failure, or the signal's reason.
-   * `send` must be safe to call again.
+   * Sends one request, again while its failure is one that may pass. Rejects with an S3Failure, or
+   * the signal's reason. `send` must be safe to call again.
    */
   async ask<T>(
     doing: Doing,
@@ -86,7 +87,10 @@ export class S3Connection {
     }
   }
 
-  /** Waits before attempt number `attempt + 1`: longer each time, and by chance, so that many clients don't come back all at once. */
+  /**
+   * Waits before attempt number `attempt + 1`: longer each time, and by chance, so that many
+   * clients don't come back all at once.
+   */
   async pause(attempt: number, signal?: AbortSignal): Promise<void> {
     const longest = Math.min(this.timeouts.pause * 2 ** (attempt - 1), 10_000)
     await sleep(longest * (0.5 + Math.random() / 2), undefined, signal ? { signal } : {}).catch(
@@ -94,7 +98,9 @@ export class S3Connection {
     )
   }
 
-  /** Sends with a checksum, and without one from the first time on that the store could not take it. */
+  /**
+   * Sends with a checksum, and without one from the first time on that the store could not take it.
+   */
   async withChecksum<T>(
     refused: (failure: S3Failure) => boolean,
     send: (checksums: boolean) => Promise<T>,
@@ -128,7 +134,8 @@ export class S3Connection {
       ...(region === undefined ? {} : { region }),
       forcePathStyle: pathStyle,
       maxAttempts: 1,
-      // Ours go into headers, where every store that has them takes them; the SDK's go into trailers, which some refuse.
+      // Ours go into headers, where every store that has them takes them; the SDK's go into
+      // trailers, which some refuse.
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
       // It would cost a connection of its own for every part.
@@ -158,9 +165,11 @@ interface Outgoing {
 }
 
 /**
- * Every request is signed, its headers with it. The body too, by SHA-256, where it travels in the clear: nothing else would notice a
- * body that was swapped on the way. Over TLS the body is guarded already, and what never leaves this machine passes nobody; the CRC32 in
- * the signed headers tells the store whether it came whole. There a second digest of everything would only cost time, on both sides.
+ * Every request is signed, its headers with it. The body too, by SHA-256, where it travels in the
+ * clear: nothing else would notice a body that was swapped on the way. Over TLS the body is guarded
+ * already, and what never leaves this machine passes nobody; the CRC32 in the signed headers tells
+ * the store whether it came whole. There a second digest of everything would only cost time, on
+ * both sides.
  */
 function payloadUnsignedWhere(guarded: (request: Outgoing) => boolean) {
   return <Args extends { request: unknown }, Result>(next: (args: Args) => Promise<Result>) =>

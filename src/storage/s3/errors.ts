@@ -9,7 +9,10 @@ export interface Doing {
   permission: string
 }
 
-/** A request that ended badly, sorted: internal to the S3 backend, shown to a person as the UserError that `explain` makes of it. */
+/**
+ * A request that ended badly, sorted: internal to the S3 backend, shown to a person as the
+ * UserError that `explain` makes of it.
+ */
 export class S3Failure extends Error {
   override name = 'S3Failure'
   readonly doing: Doing
@@ -43,7 +46,10 @@ interface Thrown extends Error {
   $response?: { statusCode?: number; headers?: Record<string, string> }
 }
 
-/** Sorts what the SDK threw. What is no failure of a request (a mistake of ours) comes back as it was. */
+/**
+ * Sorts what the SDK threw. What is no failure of a request (a mistake of ours) comes back as it
+ * was.
+ */
 export function failureOf(error: unknown, doing: Doing): unknown {
   if (error instanceof S3Failure || error instanceof UserError || !(error instanceof Error))
     return error
@@ -61,7 +67,8 @@ export function failureOf(error: unknown, doing: Doing): unknown {
   )
   const region = thrown.Region ?? thrown.$response?.headers?.['x-amz-bucket-region']
   const code = /Region is missing/.test(thrown.message) ? 'RegionMissing' : (named ?? 'Unknown')
-  // Without the SDK's error behind it: that holds the request's headers, the access key id among them.
+  // Without the SDK's error behind it: that holds the request's headers, the access key id among
+  // them.
   return new S3Failure(
     doing,
     status,
@@ -85,7 +92,10 @@ const passing =
 const network =
   /^(TimeoutError|ECONN\w+|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|HPE_\w+|ERR_STREAM_PREMATURE_CLOSE|ERR_SOCKET_\w+)$/
 
-/** Whether the same request may well pass a moment later: the server is busy or broken, or the way there is. */
+/**
+ * Whether the same request may well pass a moment later: the server is busy or broken, or the way
+ * there is.
+ */
 export function isTransient(failure: S3Failure): boolean {
   if (failure.status === undefined)
     return network.test(failure.code) || /socket hang up|aborted/.test(failure.message)
@@ -96,7 +106,10 @@ export function isTransient(failure: S3Failure): boolean {
   )
 }
 
-/** The store does not know what we asked for by a header (501), or says so of a checksum in other words. */
+/**
+ * The store does not know what we asked for by a header (501), or says so of a checksum in other
+ * words.
+ */
 export function refusesChecksums(failure: S3Failure): boolean {
   return (
     failure.status === 501 ||

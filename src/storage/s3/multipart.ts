@@ -36,8 +36,9 @@ export async function abortUpload(
 }
 
 /**
- * Ends a half upload whose parts may still be arriving: a part that the server is at work on when the upload ends can bring it back to
- * life (S3's own manual says to ask again). Asks until it is gone, a few times at most: some stores never say so.
+ * Ends a half upload whose parts may still be arriving: a part that the server is at work on when
+ * the upload ends can bring it back to life (S3's own manual says to ask again). Asks until it is
+ * gone, a few times at most: some stores never say so.
  */
 export async function abortUploadForGood(
   connection: S3Connection,
@@ -62,12 +63,16 @@ export async function abortUploadsOf(
   }
 }
 
-/** Pages of half uploads of a whole bucket that are looked through, a thousand uploads each: they may be other people's. */
+/**
+ * Pages of half uploads of a whole bucket that are looked through, a thousand uploads each: they
+ * may be other people's.
+ */
 const foreignPages = 10
 
 /**
- * The half uploads whose key begins with `prefix`. A store that can't tell has none that we could end. MinIO takes a prefix for a whole key, and
- * without one tells of all uploads in the bucket: where nothing is found, those are looked through.
+ * The half uploads whose key begins with `prefix`. A store that can't tell has none that we could
+ * end. MinIO takes a prefix for a whole key, and without one tells of all uploads in the bucket:
+ * where nothing is found, those are looked through.
  */
 export async function* listUploads(
   connection: S3Connection,

@@ -7,8 +7,9 @@ export interface Claim {
 /**
  * Part buffers, re-used as long as anything is open.
  *
- * All uploads together stay within `budget` bytes, except that each one may always have a single buffer: without that,
- * uploads that wait for one another (a fleet whose streams are read a few at a time, each to several destinations) could stop for ever.
+ * All uploads together stay within `budget` bytes, except that each one may always have a single
+ * buffer: without that, uploads that wait for one another (a fleet whose streams are read a few at
+ * a time, each to several destinations) could stop for ever.
  */
 export class PartBuffers {
   readonly #budget: number

@@ -18,14 +18,18 @@ export interface Part {
 /** How many parts S3 takes for one object. */
 export const partLimit = 10_000
 
-/** Doubles after each 1,000 parts: from 8 MiB on, 10,000 parts hold 7.8 TiB, and objects below 7.8 GiB never need a larger buffer. */
+/**
+ * Doubles after each 1,000 parts: from 8 MiB on, 10,000 parts hold 7.8 TiB, and objects below 7.8
+ * GiB never need a larger buffer.
+ */
 export function partSizeOf(number: number, first: number): number {
   return first * 2 ** Math.floor((number - 1) / 1000)
 }
 
 /**
- * Copies what the source gives, in pieces of any size, into part buffers. A full part is held back until a byte follows it, so that
- * the last one is known for what it is. The source is not read while a buffer is waited for.
+ * Copies what the source gives, in pieces of any size, into part buffers. A full part is held back
+ * until a byte follows it, so that the last one is known for what it is. The source is not read
+ * while a buffer is waited for.
  */
 export async function* fillParts(
   source: Readable,

@@ -4,8 +4,9 @@ import { type Doing, refusesChecksums, S3Failure } from './errors.ts'
 import { abortUpload } from './multipart.ts'
 
 /**
- * Below the prefix, one segment: no backup's object can have it. Always the same, so that credentials that may not
- * delete leave one object of a few bytes behind, however often they are probed. `list` does not show it.
+ * Below the prefix, one segment: no backup's object can have it. Always the same, so that
+ * credentials that may not delete leave one object of a few bytes behind, however often they are
+ * probed. `list` does not show it.
  */
 export const probeName = 'holdfast-probe'
 
@@ -15,9 +16,10 @@ const text = Buffer.from(
 const doing: Doing = { what: 'write a probe object, create-only', permission: 's3:PutObject' }
 
 /**
- * Writes the probe object until the store refuses to write it again, in one piece and then as a multipart upload, since
- * backups are written both ways. A second write that is taken may be chance (another run that deletes its probe just
- * now), a fourth is not: such a store would let a backup be overwritten.
+ * Writes the probe object until the store refuses to write it again, in one piece and then as a
+ * multipart upload, since backups are written both ways. A second write that is taken may be chance
+ * (another run that deletes its probe just now), a fourth is not: such a store would let a backup
+ * be overwritten.
  */
 export async function probe(
   connection: S3Connection,
@@ -114,7 +116,8 @@ async function putInParts(
     )
     return ended
   } finally {
-    // Credentials that can't end a half upload would leave one with every failure: better known now. Deaf to the signal, but bounded.
+    // Credentials that can't end a half upload would leave one with every failure: better known
+    // now. Deaf to the signal, but bounded.
     if (!ended && id !== undefined)
       await abortUpload(connection, key, id, AbortSignal.timeout(5_000))
   }

@@ -14,8 +14,9 @@ interface Answer {
 }
 
 /**
- * Opens one object. A connection that breaks, falls silent or ends early is asked again from the byte where it broke, of the same object by
- * its ETag; only tries without a single byte in between count against the limit.
+ * Opens one object. A connection that breaks, falls silent or ends early is asked again from the
+ * byte where it broke, of the same object by its ETag; only tries without a single byte in between
+ * count against the limit.
  */
 export async function read(
   connection: S3Connection,
@@ -60,7 +61,8 @@ export async function read(
               `ended after ${at} of ${size} bytes`,
             )
           : brokenBy(error, name)
-      // A connection that was silent because nobody read from it is not missed before somebody does.
+      // A connection that was silent because nobody read from it is not missed before somebody
+      // does.
       if (stream.readableLength >= stream.readableHighWaterMark)
         await new Promise<void>((resolve) => (wake = resolve))
       signal.throwIfAborted()
@@ -89,10 +91,12 @@ export async function read(
 }
 
 /**
- * Gives what an answer brings, while it is not paused, and settles when nothing more comes: with what broke it, or undefined at its end.
+ * Gives what an answer brings, while it is not paused, and settles when nothing more comes: with
+ * what broke it, or undefined at its end.
  *
- * Node copies what the socket gives for each piece of a body. Both copies are freed by us (pieces.ts says why): the socket's as soon as
- * Node's own listener, which came first, has parsed it; the body's when the next has come. Should they ever be the same memory, neither is.
+ * Node copies what the socket gives for each piece of a body. Both copies are freed by us
+ * (pieces.ts says why): the socket's as soon as Node's own listener, which came first, has parsed
+ * it; the body's when the next has come. Should they ever be the same memory, neither is.
  */
 async function flowing(body: Readable, take: (bytes: Buffer) => void): Promise<unknown> {
   const { socket } = body as IncomingMessage

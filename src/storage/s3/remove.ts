@@ -4,7 +4,10 @@ import { S3Failure } from './errors.ts'
 /** How many keys S3 takes in one request. */
 const batch = 1000
 
-/** Deletes keys, whole ones with the bucket's prefix, many in a request; one by one where the store can't do that. */
+/**
+ * Deletes keys, whole ones with the bucket's prefix, many in a request; one by one where the store
+ * can't do that.
+ */
 export async function removeKeys(
   connection: S3Connection,
   keys: readonly string[],
@@ -61,7 +64,10 @@ async function removeTogether(
   )
 }
 
-/** The many-at-once request is the one that S3-compatible stores lack, or want a digest for that the SDK no longer sends. */
+/**
+ * The many-at-once request is the one that S3-compatible stores lack, or want a digest for that the
+ * SDK no longer sends.
+ */
 function batchesUnknown(failure: S3Failure): boolean {
   if (failure.status === 501 || failure.status === 405 || failure.code === 'NotImplemented')
     return true

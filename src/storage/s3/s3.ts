@@ -15,15 +15,24 @@ export interface S3Options {
   env?: Readonly<Record<string, string | undefined>>
   /** Bytes of a part, at first. */
   partSize?: number
-  /** Bytes of part buffers for this storage alone, beyond the one that each upload may always have; else those shared by all. */
+  /**
+   * Bytes of part buffers for this storage alone, beyond the one that each upload may always have;
+   * else those shared by all.
+   */
   bufferBudget?: number
   timeouts?: Partial<Timeouts>
 }
 
-/** Four parts of 8 MiB on their way: enough to keep a gigabit busy over a round trip of a quarter of a second. */
+/**
+ * Four parts of 8 MiB on their way: enough to keep a gigabit busy over a round trip of a quarter of
+ * a second.
+ */
 const usual = { partSize: 8 << 20, inFlight: 4 }
 
-/** Of all destinations together: what this process takes does not grow with their number, but for the one part that each upload may always have. */
+/**
+ * Of all destinations together: what this process takes does not grow with their number, but for
+ * the one part that each upload may always have.
+ */
 const sharedBuffers = new PartBuffers(48 << 20)
 
 /** The storage behind an `s3://` URL. Connects, and loads the SDK, with the first request. */

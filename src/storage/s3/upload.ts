@@ -18,12 +18,15 @@ export interface Writer {
   inFlight: number
 }
 
-/** Clean-up after a failure gets this long, milliseconds: a runner that cancels kills after 7.5 s. */
+/**
+ * Clean-up after a failure gets this long, milliseconds: a runner that cancels kills after 7.5 s.
+ */
 const cleanUpTime = 5_000
 
 /**
- * Sends one object, in one request if a part can hold it, else in parts side by side. Owns the source: destroys it when
- * anything fails. What rejects is the first failure, or the signal's reason; by then nothing is on its way any more, and what was sent is taken back.
+ * Sends one object, in one request if a part can hold it, else in parts side by side. Owns the
+ * source: destroys it when anything fails. What rejects is the first failure, or the signal's
+ * reason; by then nothing is on its way any more, and what was sent is taken back.
  */
 export async function upload(
   writer: Writer,
@@ -87,7 +90,10 @@ export async function upload(
 
 /** How far one object has come. */
 interface Progress {
-  /** How often a multipart upload was asked for: an answer that was lost leaves one behind that we have no id of. */
+  /**
+   * How often a multipart upload was asked for: an answer that was lost leaves one behind that we
+   * have no id of.
+   */
   asked: number
   started: Promise<string> | undefined
   id: string | undefined
@@ -193,7 +199,10 @@ async function commit(
     await abortUploadsOf(connection, target.key, AbortSignal.timeout(cleanUpTime)).catch(() => {})
 }
 
-/** After a failure: ends the half upload, and deletes what may have been made after all. Bounded, and deaf to the signal that brought us here. */
+/**
+ * After a failure: ends the half upload, and deletes what may have been made after all. Bounded,
+ * and deaf to the signal that brought us here.
+ */
 async function takeBack(
   connection: S3Connection,
   target: Target,

@@ -19,8 +19,9 @@ const example =
   'It looks like s3://bucket/prefix?endpoint=https://s3.example.com&region=us-east-1; endpoint, region and path-style=true|false are optional.'
 
 /**
- * Reads `s3://bucket/prefix?endpoint=…&region=…&path-style=…`. With an endpoint the region defaults to us-east-1 (what
- * S3-compatible servers expect from a client that knows none) and the path style to true (their host names rarely have a wildcard).
+ * Reads `s3://bucket/prefix?endpoint=…&region=…&path-style=…`. With an endpoint the region defaults
+ * to us-east-1 (what S3-compatible servers expect from a client that knows none) and the path style
+ * to true (their host names rarely have a wildcard).
  */
 export function parseS3Url(text: string): S3Address {
   const parts = /^s3:\/\/([^/?#]*)([^?#]*)(?:\?([^#]*))?(#.*)?$/i.exec(text)

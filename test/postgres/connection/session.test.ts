@@ -205,7 +205,8 @@ describe('SSL', () => {
     } catch {
       return t.skip('NOT SHOWN: there is no openssl on this machine')
     }
-    // the server reads its files as its own user, and wants the key to be that user's alone: so it writes them itself
+    // the server reads its files as its own user, and wants the key to be that user's alone: so it
+    // writes them itself
     const data = String(
       (await server.query('postgres', 'SHOW data_directory'))[0]?.['data_directory'],
     )

@@ -14,7 +14,8 @@ test('free space is told where the server’s folder is on this machine, and is 
     assert.ok(((await freeSpace(session)) ?? 0) > 0)
     const loop = join(temporaryFolder(), 'loop')
     symlinkSync(loop, loop)
-    // what another user meets in a folder of the server's own (EACCES) is, for root, a link that leads nowhere (ELOOP)
+    // what another user meets in a folder of the server's own (EACCES) is, for root, a link that
+    // leads nowhere (ELOOP)
     const query = <Row extends object>(): Promise<Row[]> =>
       Promise.resolve([{ directory: loop }] as unknown as Row[])
     assert.equal(await freeSpace({ ...session, query }), undefined)

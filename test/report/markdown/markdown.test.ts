@@ -83,7 +83,9 @@ function randomStrings(count: number): string[] {
 }
 const strings = [...delicate, ...randomStrings(4000)]
 
-/** Splits a row as GitHub does: a pipe ends a cell unless a backslash escapes it, inside code too. */
+/**
+ * Splits a row as GitHub does: a pipe ends a cell unless a backslash escapes it, inside code too.
+ */
 function cellsOf(row: string): string[] {
   return [...row.slice(1).matchAll(/((?:\\[\s\S]|[^|\\])*)\|/g)].map(([, cell]) =>
     (cell as string).trim(),

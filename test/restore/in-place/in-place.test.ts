@@ -21,7 +21,10 @@ import { startOwnServer } from '../../support/own-server.ts'
 import { freshDatabase, newestServer, query, type Server, servers } from '../../support/servers.ts'
 import { quietWork } from '../../support/start-servers.ts'
 
-/** A restore inside the target itself, by a role that owns it and may do nothing else: one transaction, all or nothing. */
+/**
+ * A restore inside the target itself, by a role that owns it and may do nothing else: one
+ * transaction, all or nothing.
+ */
 const newest = newestServer()
 const owned = `
   CREATE SCHEMA "odd schema";
@@ -378,7 +381,8 @@ test('the safety backup is the last thing before the locks, and the time between
   const b = await bench()
   const said: string[] = []
   const work = quietWork()
-  // read by the base archive's fetching and counting, so that only the backup itself lies before the transaction
+  // read by the base archive's fetching and counting, so that only the backup itself lies before
+  // the transaction
   const { inPlace, safetyBackup } = await b.restore(
     { known: ({ safetyBackup: made }) => void (made && said.push('safety')) },
     {

@@ -24,7 +24,9 @@ import { temporaryFolder } from '../../support/copies.ts'
 import { freshDatabase, newestServer, query, type Server, servers } from '../../support/servers.ts'
 import { quietWork } from '../../support/start-servers.ts'
 
-/** Restores from files that stock pg_dump made, into the place of a live database and as a new one. */
+/**
+ * Restores from files that stock pg_dump made, into the place of a live database and as a new one.
+ */
 const role = (name: string): string =>
   `DO $$ BEGIN CREATE ROLE ${name} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;`
 const template = {

@@ -9,7 +9,10 @@ import { newStore, watchedWork } from '../../support/copies.ts'
 import { freshDatabase, newestServer, query, type Server, servers } from '../../support/servers.ts'
 import { quietWork } from '../../support/start-servers.ts'
 
-/** A new database from a backup, and what runs in a restored one before anybody sees it or after it has its name. */
+/**
+ * A new database from a backup, and what runs in a restored one before anybody sees it or after it
+ * has its name.
+ */
 const template = {
   name: 'new shop',
   sql: `

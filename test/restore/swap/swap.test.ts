@@ -16,7 +16,9 @@ const template = {
 }
 const server = newestServer()
 
-/** Restores into the database that was backed up, and drops what it leaves when the test is over. */
+/**
+ * Restores into the database that was backed up, and drops what it leaves when the test is over.
+ */
 function optionsFor(
   store: Store,
   target: Awaited<ReturnType<typeof freshDatabase>>,
@@ -210,7 +212,8 @@ test('whatever fails before the swap leaves the target as it was, and no databas
   )
   await unharmed()
   writeFileSync(manifest, writeManifest(read))
-  // a server that dies in the middle of it, seen from us: the connection is ended while pg_restore works
+  // a server that dies in the middle of it, seen from us: the connection is ended while pg_restore
+  // works
   const ending = setInterval(
     () =>
       void query(

@@ -110,7 +110,10 @@ async function bench(server: Server = newest, largeTable = 16 << 20, more = ''):
 /** Rows of a table, order and all. */
 const rowsOf = (table: string): string =>
   `SELECT coalesce(json_agg(t ORDER BY t::text), '[]')::text AS rows FROM ${table} t`
-/** All that is in a database but what a restore of a part may add: relations with their oids, files, constraints, triggers. */
+/**
+ * All that is in a database but what a restore of a part may add: relations with their oids, files,
+ * constraints, triggers.
+ */
 const everything = `SELECT (SELECT json_agg(json_build_array(c.oid, n.nspname, c.relname, c.relkind, c.relfilenode, c.relacl::text) ORDER BY c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname NOT LIKE 'pg_%' AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE '%restored%')::text
   || (SELECT json_agg(json_build_array(k.oid, k.conname, pg_get_constraintdef(k.oid)) ORDER BY k.oid) FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace WHERE n.nspname IN ('public', 'odd schema'))::text
   || (SELECT json_agg(json_build_array(oid, tgname, tgenabled) ORDER BY oid) FROM pg_trigger WHERE NOT tgisinternal)::text AS all`
