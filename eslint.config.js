@@ -11,47 +11,19 @@ export default tseslint.config(
   { ignores: ['dist/', 'build/', 'node_modules/', '.cache/'] },
   {
     files: ['**/*.{js,mjs,ts}'],
-    extends: [
-      stylistic.configs.customize({
-        indent: 2,
-        quotes: 'single',
-        semi: false,
-        braceStyle: '1tbs',
-        commaDangle: 'always-multiline',
-        arrowParens: true,
-      }),
-    ],
+    plugins: { '@stylistic': stylistic },
     rules: {
+      // Prettier breaks code at 100; what it cannot break (a string, a template) is broken by hand.
       '@stylistic/max-len': [
         'error',
         {
-          code: 160,
+          code: 120,
+          ignoreUrls: true,
           ignoreStrings: true,
           ignoreTemplateLiterals: true,
           ignoreRegExpLiterals: true,
-          ignoreUrls: true,
         },
       ],
-      '@stylistic/member-delimiter-style': [
-        'error',
-        {
-          multiline: { delimiter: 'none' },
-          singleline: { delimiter: 'semi', requireLast: false },
-        },
-      ],
-      '@stylistic/generator-star-spacing': 'off',
-      '@stylistic/space-in-parens': 'off',
-      '@stylistic/max-statements-per-line': 'off',
-      '@stylistic/multiline-ternary': 'off',
-      '@stylistic/operator-linebreak': 'off',
-      '@stylistic/indent': 'off',
-      '@stylistic/indent-binary-ops': 'off',
-      '@stylistic/quotes': [
-        'error',
-        'single',
-        { avoidEscape: true, allowTemplateLiterals: 'always' },
-      ],
-      '@stylistic/quote-props': ['error', 'as-needed'],
       'no-var': 'error',
       'prefer-const': 'error',
       eqeqeq: ['error', 'always', { null: 'ignore' }],
@@ -87,7 +59,7 @@ export default tseslint.config(
     files: ['src/**/*.ts'],
     rules: {
       'no-console': 'error',
-      'max-lines': ['error', { max: 300 }],
+      'max-lines': ['error', { max: 400 }],
       'no-restricted-syntax': ['error', environment],
     },
   },

@@ -1,10 +1,15 @@
-/** Types, then style: both have to be clean. */
+/** Types, format, then style: all of them must be clean. */
 import { spawnSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
 
 const root = dirname(import.meta.dirname)
 const programs: { what: string; script: string; args: string[] }[] = [
   { what: 'types', script: 'typescript/bin/tsc', args: ['-p', '.'] },
+  {
+    what: 'format',
+    script: 'prettier/bin/prettier.cjs',
+    args: ['--check', '--log-level', 'warn', '.'],
+  },
   { what: 'style', script: 'eslint/bin/eslint.js', args: ['.', ...process.argv.slice(2)] },
 ]
 

@@ -7,20 +7,18 @@ import type { Readable } from 'node:stream'
  * `..`, joined by `/`; what follows the destination's own prefix. An object is written once, whole,
  * and never changed:
  *
- * - `create` is create-only. It ends well only when the store itself has confirmed the object with
- *   the size that
- *   was sent; a reader sees the whole object or none. If the key is taken it throws `ObjectExists`, and what was there stays as it was.
- *   If the source fails, the signal fires or the store does, nothing is left under the key, and no half upload
- *   behind it. Memory is bounded, whatever the object's size; the source is back-pressured.
- * - `read` streams the object's bytes. A connection that breaks is resumed where it broke; a stream
- *   that ends
- *   without an error has given every byte of the size that the store tells.
- * - `list` gives every finished object below a prefix (a whole number of segments, ending in `/`,
- *   or empty),
- *   in the order of its keys' bytes. Never half uploads.
+ * - `create` is create-only. It ends well only when the store itself has confirmed the object
+ *   with the size that was sent; a reader sees the whole object or none. If the key is taken it
+ *   throws `ObjectExists`, and what was there stays as it was. If the source fails, the signal
+ *   fires or the store does, nothing is left under the key, and no half upload behind it. Memory
+ *   is bounded, whatever the object's size; the source is back-pressured.
+ * - `read` streams the object's bytes. A connection that breaks is resumed where it broke; a
+ *   stream that ends without an error has given every byte of the size that the store tells.
+ * - `list` gives every finished object below a prefix (a whole number of segments, ending in
+ *   `/`, or empty), in the order of its keys' bytes. Never half uploads.
  * - `remove` deletes keys; a key that is not there is no error.
- * - `sweep` deletes everything below a prefix, finished or not (half uploads, temporary files): for
- *   a backup that failed.
+ * - `sweep` deletes everything below a prefix, finished or not (half uploads, temporary files):
+ *   for a backup that failed.
  *
  * What the person who runs us can mend (no such bucket, refused credentials, no permission, no
  * space, a server out of reach) is a `UserError`, with a code of its own; an abort rejects with the

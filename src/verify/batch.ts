@@ -1,12 +1,13 @@
 import { messageOf, UserError } from '../errors.ts'
 import { timeOf } from '../repository/ids.ts'
 import { isPassing, verdictOf } from '../repository/level.ts'
-import { openBackup, openBackupIndex, type BackupIndex } from '../repository/listing.ts'
-import { selectIds, findInIndex, foreign, isSingle, parseSelector } from '../repository/selector.ts'
+import { type BackupIndex, openBackup, openBackupIndex } from '../repository/listing.ts'
+import { findInIndex, foreign, isSingle, parseSelector, selectIds } from '../repository/selector.ts'
 import { checkIdentities } from '../stream/encrypt.ts'
 import type { Work } from '../work.ts'
 import { judgeAge, type ObjectiveResult } from './objectives.ts'
-import { proveBackup, type VerifyOptions, type VerifyResult } from './verify.ts'
+import type { VerifyOptions, VerifyResult } from './result.ts'
+import { proveBackup } from './verify.ts'
 
 /** Why one backup's verification came to no result. */
 export interface NotChecked {

@@ -1,23 +1,17 @@
-import { randomBytes } from 'node:crypto'
 import { messageOf } from '../errors.ts'
 import { compareCounts, compareFingerprints, isOtherVersion, levelOf } from '../load/compare.ts'
 import { restoreInto } from '../load/load-backup.ts'
 import { measure } from '../load/measure.ts'
-import { type CopyOptions, jobsOf } from '../load/options.ts'
+import { jobsOf } from '../load/options.ts'
 import { openScratch, type Scratch } from '../load/scratch.ts'
 import type { Depth } from '../postgres/fingerprint/fingerprint.ts'
 import { findPrograms } from '../postgres/programs/find-programs.ts'
-import type { Command } from '../postgres/programs/user-command.ts'
-import { type Difference, type Level, reaches, verdictOf } from '../repository/level.ts'
-import { type FoundBackup, openBackupIndex, type BackupIndex } from '../repository/listing.ts'
+import { type Difference, type Level, reaches } from '../repository/level.ts'
+import { type BackupIndex, type FoundBackup, openBackupIndex } from '../repository/listing.ts'
 import { type Manifest, totalsOf } from '../repository/manifest.ts'
 import { checkKeys } from '../repository/open.ts'
-import { maxDifferences, proofName, writeProof } from '../repository/proof.ts'
 import { findInIndex, foreign, isSingle, parseSelector } from '../repository/selector.ts'
-import { storeText } from '../repository/write.ts'
-import { digestOf } from '../stream/digest.ts'
 import { checkIdentities } from '../stream/encrypt.ts'
-import { version } from '../version.ts'
 import type { Work } from '../work.ts'
 import {
   checkContents,
@@ -27,79 +21,10 @@ import {
   isFault,
   levelBelow,
 } from './archive-checks.ts'
-import {
-  judgeAge,
-  judgeRestoreTime,
-  judgeSize,
-  type ObjectiveResult,
-  type Objectives,
-  type SizeChange,
-} from './objectives.ts'
-import { type Check, type CheckResult, runChecks, storable, whatFailed } from './user-checks.ts'
-
-export type { CopyOptions } from '../load/options.ts'
-
-export interface VerifyOptions extends CopyOptions {
-  runUrl?: string
-  /** How far to go; undefined: as far as the backup and the checks allow. */
-  level?: Exclude<Level, 'none'>
-  checks?: readonly Check[]
-  checkCommand?: Command
-  /** For each SQL check, milliseconds. Default: half an hour. */
-  timeout?: number
-  objectives?: Objectives
-}
-
-export interface VerifyResult {
-  id: string
-  label: string
-  location: string
-  /** It restores, and is identical. A check of the user's that fails does not change that. */
-  proven: boolean
-  level: Level
-  /** How far it was to go, when that was said. */
-  asked?: Exclude<Level, 'none'>
-  /**
-   * What kept it from the next level, in one sentence; undefined when it came as far as was asked,
-   * or when the limit alone did.
-   */
-  stoppedBy?: string
-  /**
-   * What could not be looked at, and why: the fingerprint is one that was taken without content or
-   * without counts, or the scratch server is not like the backup's own. Then a backup without a
-   * fault ends below `identical`, and nothing speaks against it.
-   */
-  limit?: string
-  /**
-   * The limit is the scratch server's: another one would show more, so its proof takes the place of
-   * none.
-   */
-  partial?: true
-  /** All of them, in a stable order. */
-  differences: Difference[]
-  /** The user's own, in their order; empty where there was no copy to run them on. */
-  checks: CheckResult[]
-  /** Those that were set, met or not. */
-  objectives: ObjectiveResult[]
-  /** Figures that fell by more than half, where no objective says what is too much. */
-  fallen: SizeChange[]
-  snapshotAt: string
-  /** Age of the backup when it was verified, milliseconds: what would be lost now (RPO). */
-  age: number
-  /**
-   * `scratch` and `own` are there if it was to be restored; `client` is the version of pg_restore,
-   * where one was needed.
-   */
-  server: { backup: string; scratch?: string; own?: boolean; client?: string }
-  bytes: number
-  rows: number
-  tables: number
-  /** Milliseconds; a step that was not come to has none. */
-  timings: { restore?: number; compare?: number; checks?: number; total: number }
-  /** Known harmless messages that were let pass, and why. */
-  allowed: string[]
-  warnings: string[]
-}
+import { judgeAge, judgeRestoreTime, judgeSize } from './objectives.ts'
+import type { VerifyOptions, VerifyResult } from './result.ts'
+import { storeProof } from './store-proof.ts'
+import { runChecks, whatFailed } from './user-checks.ts'
 
 /**
  * Proves one backup: fetches every object, decrypts it, restores it into an empty scratch database,
@@ -379,67 +304,4 @@ const limits: Record<Depth, string | undefined> = {
   counts:
     'Every table has its rows, and the schema is the same; whether their content is was not compared, since the backup was taken with fingerprint: counts.',
   none: 'It restores without an error; whether every row is there was not compared, since the backup was taken with fingerprint: none.',
-}
-
-const measured = (found?: number, met?: boolean): { found?: number; met?: boolean } =>
-  found === undefined || met === undefined ? {} : { found, met }
-
-async function storeProof(
-  backup: FoundBackup,
-  result: VerifyResult,
-  runUrl: string | undefined,
-  work: Work,
-): Promise<void> {
-  const at = new Date()
-  const { server, differences } = result
-  // what is stored is in the clear: nothing of a row, and nothing that a command wrote
-  const checks = storable(result.checks)
-  // of a proven backup, nothing but its checks stops it
-  const stoppedBy = result.proven ? whatFailed(checks) : result.stoppedBy
-  const early =
-    result.partial && result.stoppedBy === undefined
-      ? result.level
-      : verdictOf(result) === 'reached'
-        ? result.asked
-        : undefined
-  const proof = writeProof({
-    format: 1,
-    backup: result.id,
-    manifest: backup.manifest.sha256,
-    at: at.toISOString(),
-    proven: result.proven,
-    level: result.level,
-    ...(result.asked === undefined ? {} : { asked: result.asked }),
-    ...(stoppedBy === undefined ? {} : { stoppedBy }),
-    ...(result.limit === undefined ? {} : { limit: result.limit }),
-    ...(early === undefined ? {} : { partial: true }),
-    differences: { count: differences.length, first: differences.slice(0, maxDifferences) },
-    checks: checks.map(({ name, passed, outcome }) => ({ name, passed, outcome })),
-    objectives: result.objectives.map(({ name, limit, found, met }) => ({
-      name,
-      limit,
-      ...measured(found, met),
-    })),
-    ...(server.scratch === undefined
-      ? {}
-      : { scratch: { server: server.scratch, own: server.own ?? false } }),
-    versions: {
-      holdfast: version,
-      ...(server.client === undefined ? {} : { client: server.client }),
-    },
-    timings: result.timings,
-    ...(runUrl ? { run: runUrl } : {}),
-  })
-  const name = proofName(at, randomBytes(3).toString('hex'), early)
-  try {
-    await storeText(proof, backup.folder + name, [backup.storage], work)
-    work.log.info(
-      `Proof stored as ${backup.folder}${name} (sha256 ${digestOf(proof).sha256.slice(0, 12)}…)`,
-    )
-  } catch (error) {
-    work.signal.throwIfAborted()
-    result.warnings.push(
-      `The proof could not be stored beside the backup: ${messageOf(error)} Retention cannot know of it; give this job the right to write there.`,
-    )
-  }
 }

@@ -4,7 +4,7 @@ import type { CleanResult } from '../../src/restore/clean.ts'
 import type { RestoredTables, RestoreResult } from '../../src/restore/result.ts'
 import type { RestoreExternalResult } from '../../src/restore/swap/external-dump.ts'
 import type { UndoResult } from '../../src/restore/undo.ts'
-import type { VerifyResult } from '../../src/verify/verify.ts'
+import type { VerifyResult } from '../../src/verify/result.ts'
 
 /**
  * Results as the core gives them, made by hand, with names and messages that are out to break a

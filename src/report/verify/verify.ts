@@ -1,12 +1,12 @@
-import type { CheckResult } from '../../verify/user-checks.ts'
 import {
-  levels,
-  isPassing,
-  verdictOf,
   type Difference,
+  isPassing,
   type Level,
+  levels,
+  verdictOf,
 } from '../../repository/level.ts'
-import type { VerifyResult } from '../../verify/verify.ts'
+import type { VerifyResult } from '../../verify/result.ts'
+import type { CheckResult } from '../../verify/user-checks.ts'
 import {
   formatAge,
   formatBytes,
@@ -20,14 +20,14 @@ import {
   details,
   fence,
   list,
+  type Markdown,
   md,
   table,
   text,
-  type Markdown,
 } from '../markdown/markdown.ts'
 import { timeline } from '../markdown/mermaid.ts'
-import { fallenText, objectivesPart } from './objectives.ts'
 import { capped, inputsPart, warningsPart } from '../markdown/sections.ts'
+import { fallenText, objectivesPart } from './objectives.ts'
 
 /** What each level says about a backup. */
 const meanings: Record<Exclude<Level, 'none'>, string> = {

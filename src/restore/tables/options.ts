@@ -1,6 +1,10 @@
 import type { Connection } from '../../postgres/connection/connection.ts'
 import type { SequenceValue } from '../../postgres/fingerprint/sequences.ts'
+import type { Table } from '../../postgres/fingerprint/tables.ts'
 import type { Programs } from '../../postgres/programs/find-programs.ts'
+import type { PartTable } from '../../postgres/tables/partitions.ts'
+import type { LiveTable } from '../../postgres/tables/replace.ts'
+import type { RecreatePlan } from './recreate-plan.ts'
 import type { PartSide } from './side-database.ts'
 
 export interface ReplaceOptions {
@@ -37,4 +41,13 @@ export interface Replaced {
   locked: number
   /** When they were, by the server's clock: milliseconds since 1970. */
   lockedAt: number
+}
+
+/** What is replaced, what is made anew. */
+export interface Task {
+  there: LiveTable[]
+  missing: ReadonlySet<PartTable>
+  making: RecreatePlan
+  /** Where the rows are, by the backup's table. */
+  staged: Map<Table, string>
 }

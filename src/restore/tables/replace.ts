@@ -10,8 +10,6 @@ import type { PartTable } from '../../postgres/tables/partitions.ts'
 import {
   addForeignKey,
   checksRows,
-  livePartitions,
-  type LiveTable,
   lockTables,
   matchLive,
   neighboursOf,
@@ -22,20 +20,12 @@ import {
 import { copyRows, dropSchema, storedColumns } from '../../postgres/tables/staging.ts'
 import { mapConcurrent } from '../../stream/map-concurrent.ts'
 import type { Held, Work } from '../../work.ts'
+import { hashRoots, oidsOf, sameTrees, unchanged } from './live-checks.ts'
 import { readTableName } from './names.ts'
-import type { Replaced, ReplaceOptions } from './options.ts'
-import { type RecreatePlan, recreatePlanOf } from './recreate-plan.ts'
+import type { Replaced, ReplaceOptions, Task } from './options.ts'
+import { recreatePlanOf } from './recreate-plan.ts'
 import { makeAfter, makeBefore, makeTies } from './recreate.ts'
-import { type PartSide, whyNotThere } from './side-database.ts'
-
-/** What is replaced, what is made anew. */
-interface Task {
-  there: LiveTable[]
-  missing: ReadonlySet<PartTable>
-  making: RecreatePlan
-  /** Where the rows are, by the backup's table. */
-  staged: Map<Table, string>
-}
+import { whyNotThere } from './side-database.ts'
 
 /**
  * Puts the tables of a side database in the place of the live ones: all of them, or nothing. First
@@ -117,26 +107,6 @@ async function plan(session: Session, { side, contents }: ReplaceOptions): Promi
     making: recreatePlanOf(side.entries, missing, side.tableOf),
     staged: new Map(),
   }
-}
-
-/**
- * Rows of a live partition that the backup lacks would stay among the backup's: nobody asked for
- * such a mixture, nor for their loss.
- */
-async function sameTrees(session: Session, { chosen }: PartSide): Promise<void> {
-  const known = new Set(chosen.map(tableName))
-  const more = (
-    await livePartitions(
-      session,
-      chosen.filter(({ root }) => root),
-    )
-  ).filter((name) => !known.has(name))
-  if (more.length)
-    throw new UserError(
-      'partitions-differ',
-      `The live database has partitions that the backup does not know: ${more.join(', ')}. Their rows would stay among those of the backup. Nothing was replaced.`,
-      'Detach or drop them first (ALTER TABLE … DETACH PARTITION), or name the single partitions to replace in tables.',
-    )
 }
 
 /**
@@ -252,53 +222,6 @@ async function inOneTransaction(
     await session.query('ROLLBACK').catch(() => {})
     throw error
   }
-}
-
-/** Between the first look and the locks, somebody may have dropped, made or altered a table. */
-async function unchanged(
-  session: Session,
-  task: Task,
-  side: PartSide,
-  rows: boolean,
-): Promise<void> {
-  const now = (await matchLive(session, side.leaves)).flatMap((match) => (match ? [match] : []))
-  const same =
-    now.length === task.there.length && now.every(({ oid }, i) => oid === task.there[i]?.oid)
-  if (same) return rows ? sameTrees(session, side) : undefined
-  throw new UserError(
-    'target-changed',
-    'A table was dropped or made in the live database meanwhile. Nothing was replaced.',
-    'Stop migrations while a restore runs, and run this again.',
-  )
-}
-
-/**
- * Hash partitions over a type whose hash is another on each server: the rows go in by the table at
- * the top of them.
- */
-function hashRoots(
-  side: PartSide,
-  missing: ReadonlySet<PartTable>,
-): { schema: string; name: string }[] {
-  const gone = new Set([...missing].map(tableName))
-  return [
-    ...new Set(
-      side.leaves.flatMap(({ comparedAt }) =>
-        comparedAt === undefined || gone.has(comparedAt) ? [] : [comparedAt],
-      ),
-    ),
-  ].map(readTableName)
-}
-
-async function oidsOf(
-  session: Session,
-  tables: readonly { schema: string; name: string }[],
-): Promise<number[]> {
-  const rows = await session.query<{ oid: number }>(
-    'SELECT x.oid::int8::float8 AS oid FROM (SELECT pg_catalog.to_regclass(name)::oid AS oid FROM pg_catalog.unnest($1::pg_catalog.text[]) AS name) AS x WHERE x.oid IS NOT NULL',
-    [tables.map(sqlName)],
-  )
-  return rows.map(({ oid }) => oid)
 }
 
 async function insertRows(session: Session, table: Table, relation: string): Promise<void> {

@@ -1,0 +1,74 @@
+import { randomBytes } from 'node:crypto'
+import { messageOf } from '../errors.ts'
+import { verdictOf } from '../repository/level.ts'
+import type { FoundBackup } from '../repository/listing.ts'
+import { maxDifferences, proofName, writeProof } from '../repository/proof.ts'
+import { storeText } from '../repository/write.ts'
+import { digestOf } from '../stream/digest.ts'
+import { version } from '../version.ts'
+import type { Work } from '../work.ts'
+import type { VerifyResult } from './result.ts'
+import { storable, whatFailed } from './user-checks.ts'
+
+const measured = (found?: number, met?: boolean): { found?: number; met?: boolean } =>
+  found === undefined || met === undefined ? {} : { found, met }
+
+export async function storeProof(
+  backup: FoundBackup,
+  result: VerifyResult,
+  runUrl: string | undefined,
+  work: Work,
+): Promise<void> {
+  const at = new Date()
+  const { server, differences } = result
+  // what is stored is in the clear: nothing of a row, and nothing that a command wrote
+  const checks = storable(result.checks)
+  // of a proven backup, nothing but its checks stops it
+  const stoppedBy = result.proven ? whatFailed(checks) : result.stoppedBy
+  const early =
+    result.partial && result.stoppedBy === undefined
+      ? result.level
+      : verdictOf(result) === 'reached'
+        ? result.asked
+        : undefined
+  const proof = writeProof({
+    format: 1,
+    backup: result.id,
+    manifest: backup.manifest.sha256,
+    at: at.toISOString(),
+    proven: result.proven,
+    level: result.level,
+    ...(result.asked === undefined ? {} : { asked: result.asked }),
+    ...(stoppedBy === undefined ? {} : { stoppedBy }),
+    ...(result.limit === undefined ? {} : { limit: result.limit }),
+    ...(early === undefined ? {} : { partial: true }),
+    differences: { count: differences.length, first: differences.slice(0, maxDifferences) },
+    checks: checks.map(({ name, passed, outcome }) => ({ name, passed, outcome })),
+    objectives: result.objectives.map(({ name, limit, found, met }) => ({
+      name,
+      limit,
+      ...measured(found, met),
+    })),
+    ...(server.scratch === undefined
+      ? {}
+      : { scratch: { server: server.scratch, own: server.own ?? false } }),
+    versions: {
+      holdfast: version,
+      ...(server.client === undefined ? {} : { client: server.client }),
+    },
+    timings: result.timings,
+    ...(runUrl ? { run: runUrl } : {}),
+  })
+  const name = proofName(at, randomBytes(3).toString('hex'), early)
+  try {
+    await storeText(proof, backup.folder + name, [backup.storage], work)
+    work.log.info(
+      `Proof stored as ${backup.folder}${name} (sha256 ${digestOf(proof).sha256.slice(0, 12)}…)`,
+    )
+  } catch (error) {
+    work.signal.throwIfAborted()
+    result.warnings.push(
+      `The proof could not be stored beside the backup: ${messageOf(error)} Retention cannot know of it; give this job the right to write there.`,
+    )
+  }
+}
