@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // The way in from a fresh clone: `node scripts/run.mjs
-// demo|bench|test|test:runner|build|lint|prepare [arguments]`, on any Node from 20 on. Puts the
+// demo|bench|test|test:runner|build|generate|lint|prepare [arguments]`, on any Node from 20 on. Puts the
 // dependencies in, finds Node 24 and PostgreSQL, then runs the script of that name with that Node
 // first on PATH. `prepare` does no more than that.
 import { spawn, spawnSync } from 'node:child_process'
@@ -19,6 +19,7 @@ const tasks = {
   test: { script: 'scripts/test.ts', postgres: true },
   'test:runner': { script: 'scripts/test.ts', arguments: ['--runner'], postgres: true },
   build: { script: 'scripts/build.ts', postgres: false },
+  generate: { script: 'scripts/generate.ts', postgres: false },
   lint: { script: 'scripts/lint.ts', postgres: false },
   prepare: { postgres: true },
 }

@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../errors/catalogue.ts'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { rehearse, type RehearsalResult } from '../rehearsal/rehearse.ts'
@@ -58,7 +59,7 @@ export async function testMigrationStep({
 }
 
 /** The code of the finding that weighs most. */
-function errorCode(result: RehearsalResult): string {
+function errorCode(result: RehearsalResult): ErrorCode {
   const worst = result.findings.find((finding) => finding.severity === 'error')?.code
   return worst ?? (result.timedOut ? 'migration-timed-out' : 'migration-failed')
 }

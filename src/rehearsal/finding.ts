@@ -1,7 +1,9 @@
+import type { FindingCode } from '../errors/catalogue.ts'
+
 /** One thing that the rehearsal saw. */
 export interface Finding {
   /** Stable kebab-case, for example `column-dropped`. */
-  code: string
+  code: FindingCode
   severity: 'error' | 'warning' | 'note'
   /** For example `public.orders.total`. */
   object: string

@@ -1,4 +1,5 @@
 import { messageOf, type UserError } from '../errors.ts'
+import type { ErrorCode } from '../errors/catalogue.ts'
 import { withEventTriggersOff } from '../postgres/connection/session-options.ts'
 import { connect } from '../postgres/connection/session.ts'
 import { compareSchemaPrints, printSchema } from '../postgres/fingerprint/schema.ts'
@@ -45,7 +46,7 @@ export interface TargetFacts {
    */
   source?: { written?: number }
   /** What keeps a restore from being done. */
-  obstacles: { code: string; message: string; hint: string }[]
+  obstacles: { code: ErrorCode; message: string; hint: string }[]
   /** What will be otherwise than now, by name; undefined when it was not compared. */
   changes?: SchemaChanges
   /**

@@ -86,7 +86,7 @@ describe('the rule is broken by', () => {
       'an import that points up',
       'src/stream/pipe.ts',
       "import { backup } from '../backup/backup.ts'",
-      /stream may import only what stands below it: errors, work, version/,
+      /stream may import only what stands below it: errors, text, work, version/,
     ],
     [
       'a type that points up',

@@ -14,7 +14,7 @@ export const layers: readonly (readonly string[])[] = [
   ['postgres', 'storage'],
   ['stream'],
   ['errors'],
-  ['work', 'version'],
+  ['text', 'work', 'version'],
 ]
 
 /** The layers inside a folder, from the top down, where its sub-folders build on each other. */

@@ -384,7 +384,7 @@ describe('the report of a rehearsal', () => {
     const findings = rows(report).filter(([mark]) => /[❌⚠ℹ]/.test(mark as string))
     assert.deepEqual(
       findings.map((row) => row[1]),
-      ['`column-dropped`', '`table-rewritten`', '`index-added`'],
+      ['`column-dropped`', '`table-rewritten`', '`values-updated`'],
     )
     assert.deepEqual(findings[0]?.slice(2), [
       '`public.orders.total`',

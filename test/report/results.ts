@@ -140,7 +140,7 @@ export function harmfulRehearsal(): RehearsalResult {
         remedy: 'Add the column without a volatile default.',
       },
       {
-        code: 'index-added',
+        code: 'values-updated',
         severity: 'note',
         object: 'public.orders_i',
         evidence: 'An index was made.',

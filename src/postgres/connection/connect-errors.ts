@@ -1,4 +1,5 @@
 import { messageOf, UserError } from '../../errors.ts'
+import type { ErrorCode } from '../../errors/catalogue.ts'
 import { type Connection, describeConnection } from './connection.ts'
 
 /** Why a connection was refused, and what to do about it. */
@@ -6,7 +7,7 @@ export function whyNotConnected(connection: Connection, cause: unknown): UserErr
   const { code = '' } = cause as { code?: string }
   const text = messageOf(cause) || messageOf((cause as AggregateError).errors?.[0])
   const where = `${connection.host}:${connection.port}`
-  const say = (name: string, message: string, hint: string): UserError =>
+  const say = (name: ErrorCode, message: string, hint: string): UserError =>
     new UserError(name, `${connection.input}: ${message}`, hint, { cause })
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
     return say(

@@ -1,4 +1,5 @@
 import { messageOf, UserError } from '../../errors.ts'
+import type { ErrorCode } from '../../errors/catalogue.ts'
 import type { Connection } from './connection.ts'
 
 /**
@@ -92,7 +93,7 @@ function judge(
   cause: unknown,
 ): UserError | undefined {
   const where = `${connection.host}:${connection.port}`
-  const say = (name: string, message: string, hint: string): UserError =>
+  const say = (name: ErrorCode, message: string, hint: string): UserError =>
     new UserError(name, `${connection.input}: ${message}`, hint, { cause })
   const lost = (hint: string): UserError =>
     say('connection-lost', `the connection to ${where} was lost: ${text}.`, hint)

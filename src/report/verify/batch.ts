@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../../errors/catalogue.ts'
 import { levels, isPassing, type Level, verdictOf } from '../../repository/level.ts'
 import type { ObjectiveResult } from '../../verify/objectives.ts'
 import type { Looked, VerifyBatch } from '../../verify/batch.ts'
@@ -108,10 +109,12 @@ export function batchVerdict(run: VerifyBatch): string {
 
 /** What a step fails with. `code` is that of what weighs most. */
 export interface BatchFailure {
-  code: string
+  code: ErrorCode
   message: string
   hint: string
 }
+
+const cause = (code: ErrorCode, hint: string): BatchFailure => ({ code, message: '', hint })
 
 /**
  * Why the step is to fail: everything at once, what weighs most first; undefined when nothing
@@ -124,40 +127,36 @@ export function batchFailure(run: VerifyBatch): BatchFailure | undefined {
   const causes: BatchFailure[] = [
     ...(sum.bad
       ? [
-          {
-            code: 'not-proven',
-            message: '',
-            hint: run.several
+          cause(
+            'not-proven',
+            run.several
               ? 'Do not rely on the backups that are bad; the job summary names them, and what is wrong with each. Take a new backup now and verify it.'
               : 'Do not rely on this backup. Take a new one now and verify it; the job summary shows what differs.',
-          },
+          ),
         ]
       : []),
     ...(sum.short
       ? [
-          {
-            code: 'not-proven',
-            message: '',
-            hint: 'Nothing speaks against the backup: what could not be looked at, and what would show it, is in its limit. Or ask for a lower level.',
-          },
+          cause(
+            'not-proven',
+            'Nothing speaks against the backup: what could not be looked at, and what would show it, is in its limit. Or ask for a lower level.',
+          ),
         ]
       : []),
     ...(first
       ? [
-          {
-            code: 'not-checked',
-            message: '',
-            hint: `Of those that were not checked, nothing is known from this run. The first: ${first.message} ${first.hint}`,
-          },
+          cause(
+            'not-checked',
+            `Of those that were not checked, nothing is known from this run. The first: ${first.message} ${first.hint}`,
+          ),
         ]
       : []),
     ...(sum.checkFailed
       ? [
-          {
-            code: 'check-failed',
-            message: '',
-            hint: 'The backup itself says nothing against it: look at what your check says of the data, and at the check.',
-          },
+          cause(
+            'check-failed',
+            'The backup itself says nothing against it: look at what your check says of the data, and at the check.',
+          ),
         ]
       : []),
     ...missed.map(({ name, message }) => ({

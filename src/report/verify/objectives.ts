@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../../errors/catalogue.ts'
 import type { ObjectiveResult, SizeChange } from '../../verify/objectives.ts'
 import {
   formatAge,
@@ -69,7 +70,7 @@ export function objectivesPart(objectives: readonly ObjectiveResult[]): Markdown
 }
 
 /** By which word of `error-code` a script knows an objective that was not met. */
-export const objectiveCodes: Record<ObjectiveResult['name'], string> = {
+export const objectiveCodes: Record<ObjectiveResult['name'], ErrorCode> = {
   'max-age': 'backup-too-old',
   'max-restore-time': 'restore-too-slow',
   'max-size-change': 'size-anomaly',

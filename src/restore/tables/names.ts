@@ -80,7 +80,7 @@ function unknown(
     ? `Did you mean ${near.join(', ')}? Capitals, dots and spaces need double quotes.`
     : `It has no ${kind}s at all.`
   return new UserError(
-    `unknown-${kind}`,
+    kind === 'schema' ? 'unknown-schema' : 'unknown-table',
     `${where} has no ${kind} ${name}${kind === 'schema' ? ' with tables' : ''}.`,
     hint,
   )

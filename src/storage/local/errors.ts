@@ -1,4 +1,5 @@
 import { UserError } from '../../errors.ts'
+import type { ErrorCode } from '../../errors/catalogue.ts'
 
 const asError = (error: unknown): NodeJS.ErrnoException | undefined =>
   error instanceof Error ? error : undefined
@@ -18,7 +19,7 @@ export function explainLocal(error: unknown, what: string): unknown {
   const { code, syscall, path } = asError(error) ?? {}
   if (code === undefined || syscall === undefined) return error
   const at = path === undefined ? '' : ` (${path})`
-  const fail = (id: string, why: string, hint: string): UserError =>
+  const fail = (id: ErrorCode, why: string, hint: string): UserError =>
     new UserError(id, `storage: could not ${what}: ${why}${at}.`, hint, { cause: error })
   switch (code) {
     case 'ENOSPC':

@@ -1,4 +1,5 @@
 import { UserError } from '../../errors.ts'
+import type { ErrorCode } from '../../errors/catalogue.ts'
 import type { S3Address } from './url.ts'
 
 /** What was asked of the store, for messages. */
@@ -128,7 +129,7 @@ export function explain(error: unknown, address: S3Address): unknown {
   const { bucket } = address
   const server = address.endpoint ?? 'the AWS endpoint'
   const { doing, code, status } = error
-  const fail = (id: string, message: string, hint: string): UserError =>
+  const fail = (id: ErrorCode, message: string, hint: string): UserError =>
     new UserError(id, message, hint, { cause: error })
 
   if (/CredentialsProviderError|TokenProviderError|CredentialsError/.test(code)) {

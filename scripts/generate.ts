@@ -1,0 +1,37 @@
+/**
+ * Writes the pages and tables that are made from the source.
+ *
+ *   npm run generate             writes them
+ *   npm run generate -- --check  writes nothing, and fails if one is not current
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { errorsPage } from './generate/errors.ts'
+
+/** A file that is made from the source, whole or between two markers. */
+export interface Generated {
+  /** From the project's root. */
+  file: string
+  /** Returns the file's new content, given what it has now (empty if it is not there). */
+  content: (current: string) => string | Promise<string>
+}
+
+const all: Generated[] = [errorsPage]
+
+const root = dirname(import.meta.dirname)
+const check = process.argv.includes('--check')
+const stale: string[] = []
+for (const { file, content } of all) {
+  const path = join(root, file)
+  const current = existsSync(path) ? readFileSync(path, 'utf8') : ''
+  const next = await content(current)
+  if (next === current) continue
+  stale.push(file)
+  if (!check) writeFileSync(path, next)
+}
+if (stale.length === 0) console.log(`generated files: current`)
+else if (!check) console.log(`generated files: wrote ${stale.join(', ')}`)
+else {
+  console.error(`generated files: ${stale.join(', ')} not current. Type: npm run generate`)
+  process.exitCode = 1
+}

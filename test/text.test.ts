@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { code, either, input, join, plainText, text } from '../src/text.ts'
+
+describe('a text', () => {
+  test('shows an input as a line of a workflow, or as a flag', () => {
+    const cases: [Parameters<typeof input>, workflow: string, terminal: string][] = [
+      [['confirm'], 'confirm', '--confirm'],
+      [['confirm', 'shop'], 'confirm: shop', '--confirm shop'],
+      [['confirm', "Bob's shop"], "confirm: Bob's shop", "--confirm 'Bob'\\''s shop'"],
+      [['undo', true], 'undo: true', '--undo'],
+      [['safety-backup', false], 'safety-backup: false', '--safety-backup=false'],
+      [
+        ['decrypt-with', { secret: 'BACKUP_KEY' }],
+        'decrypt-with: ${{ secrets.BACKUP_KEY }}',
+        '--decrypt-with-file FILE',
+      ],
+    ]
+    for (const [given, workflow, terminal] of cases) {
+      const value = text`Set ${input(...given)} and run it again.`
+      assert.equal(plainText(value), `Set ${workflow} and run it again.`)
+      assert.equal(plainText(value, 'terminal'), `Set ${terminal} and run it again.`)
+    }
+  })
+
+  test('leaves what looks like an input alone in a value', () => {
+    assert.equal(plainText(text`It says ${'confirm: shop'}.`, 'terminal'), 'It says confirm: shop.')
+  })
+
+  test('keeps the words for one surface from the other', () => {
+    const value = text`See ${either('the job summary', 'the report above')}.`
+    assert.equal(plainText(value), 'See the job summary.')
+    assert.equal(plainText(value, 'terminal'), 'See the report above.')
+  })
+
+  test('is a string where nothing in it is marked', () => {
+    assert.equal(text`${3} tables of ${'shop'}`, '3 tables of shop')
+    assert.equal(text``, '')
+    assert.equal(join(['a', text`b${1}`], ', '), 'a, b1')
+  })
+
+  test('takes other texts in, and joins their plain parts', () => {
+    const inner = text`drop ${code('orders')} first`
+    assert.deepEqual(text`Please ${inner}, then wait.`, [
+      'Please drop ',
+      { kind: 'code', code: 'orders' },
+      ' first, then wait.',
+    ])
+    assert.equal(plainText(join([inner, 'x'], '; ')), 'drop orders first; x')
+  })
+})
