@@ -17,7 +17,7 @@ const places = [
 /**
  * Every PostgreSQL major that has all its programs here, newest first; of one major the first
  * folder found, those named in HOLDFAST_TEST_BINDIRS before the usual ones before PATH. Below 15 is
- * left out: we do not support it.
+ * left out: we do not support it. HOLDFAST_TEST_MAJORS, a list of majors, leaves out all others.
  *
  * @param {Record<string, string | undefined>} env
  * @returns {{ major: number, version: string, bindir: string }[]}
@@ -25,10 +25,12 @@ const places = [
 export function findPostgres(env) {
   /** @type {Map<number, { major: number, version: string, bindir: string }>} */
   const found = new Map()
+  const wanted = env.HOLDFAST_TEST_MAJORS?.split(/[ ,]+/).map(Number)
   for (const bindir of candidates(env)) {
     if (!needed.every((program) => existsSync(join(bindir, program)))) continue
     const version = versionOf(join(bindir, 'postgres'))
     const major = Number.parseInt(version ?? '', 10)
+    if (wanted && !wanted.includes(major)) continue
     if (version !== undefined && major >= 15 && !found.has(major))
       found.set(major, { major, version, bindir })
   }
@@ -52,7 +54,7 @@ function candidates(env) {
 /** @param {string} postgres */
 function versionOf(postgres) {
   try {
-    return /\d+(?:\.\d+)?/.exec(
+    return /\d+(?:\.\d+|(?:beta|rc)\d+)?/.exec(
       execFileSync(postgres, ['--version'], {
         encoding: 'utf8',
         stdio: ['ignore', 'pipe', 'ignore'],

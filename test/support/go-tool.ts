@@ -1,18 +1,14 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
-
-/** The programs of others that tests use, by the Go package that makes them. */
-const packages = {
-  actionlint: 'github.com/rhysd/actionlint/cmd/actionlint@latest',
-  act: 'github.com/nektos/act@latest',
-} as const
+import packages from '../../scripts/go-tools.json' with { type: 'json' }
 
 const cache = join(dirname(dirname(import.meta.dirname)), '.cache/go/bin')
 
 /**
- * The path of a program: on PATH, else built before, else built now with Go into the project's
- * cache (act takes about 40 s). Undefined where there is no Go.
+ * Returns the path of a program that tests use: from PATH, else from the project's cache, else
+ * built now with Go into that cache, in its pinned version (act takes about 40 s). Returns
+ * undefined where there is no Go.
  */
 export function goTool(name: keyof typeof packages): string | undefined {
   const found = [...(process.env.PATH ?? '').split(delimiter), cache]
@@ -20,7 +16,7 @@ export function goTool(name: keyof typeof packages): string | undefined {
     .find((path) => existsSync(path))
   if (found !== undefined || spawnSync('go', ['version'], { stdio: 'ignore' }).status !== 0)
     return found
-  console.log(`Building ${name} with Go, once, into ${cache}`)
+  console.log(`Building ${packages[name]} with Go, once, into ${cache}`)
   mkdirSync(cache, { recursive: true })
   const { status, stderr } = spawnSync('go', ['install', packages[name]], {
     env: { ...process.env, GOBIN: cache, GOFLAGS: '' },

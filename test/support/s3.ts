@@ -4,6 +4,7 @@ import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import packages from '../../scripts/go-tools.json' with { type: 'json' }
 
 /** The S3 server that tests talk to: a real one, or the stand-in that leaves things unshown. */
 export type S3Server =
@@ -76,7 +77,7 @@ function build(): string | undefined {
   if (go === undefined) return undefined
   console.warn('S3: building versitygw once (about a minute) …')
   mkdirSync(cache, { recursive: true })
-  const built = spawnSync(go, ['install', 'github.com/versity/versitygw/cmd/versitygw@latest'], {
+  const built = spawnSync(go, ['install', packages.versitygw], {
     env: { ...process.env, GOBIN: cache },
     encoding: 'utf8',
     timeout: 600_000,
