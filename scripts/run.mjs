@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // The way in from a fresh clone: `node scripts/run.mjs
-// demo|bench|test|test:runner|build|generate|lint|prepare [arguments]`, on any Node from 20 on. Puts the
+// demo|bench|test|test:unit|test:runner|build|generate|lint|prepare [arguments]`, on any Node from 20 on. Puts the
 // dependencies in, finds Node 24 and PostgreSQL, then runs the script of that name with that Node
 // first on PATH. `prepare` does no more than that.
 import { spawn, spawnSync } from 'node:child_process'
@@ -17,6 +17,7 @@ const tasks = {
   demo: { script: 'scripts/demo.ts', postgres: true },
   bench: { script: 'scripts/bench.ts', postgres: true },
   test: { script: 'scripts/test.ts', postgres: true },
+  'test:unit': { script: 'scripts/test.ts', arguments: ['--unit'], postgres: false },
   'test:runner': { script: 'scripts/test.ts', arguments: ['--runner'], postgres: true },
   build: { script: 'scripts/build.ts', postgres: false },
   generate: { script: 'scripts/generate.ts', postgres: false },

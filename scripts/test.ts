@@ -1,34 +1,38 @@
 /**
- * Runs the tests against real servers: one throwaway cluster for each PostgreSQL major on this
- * machine.
+ * Runs the tests. Those that need PostgreSQL share one throwaway cluster for each major on this
+ * machine, which starts when the first test file asks for it.
  *
- *   npm test                                  everything but test/runner
- *   npm run test:runner                       test/runner: the project's workflows under a runner that is not ours
- *   npm test -- test/core/backup.test.ts --test-name-pattern=flipped
+ *   npm test                              everything but test/runner
+ *   npm run test:unit                     only what needs no server: a few seconds
+ *   npm run test:runner                   test/runner: the workflows under another runner
+ *   npm test -- test/backup/backup.test.ts --test-name-pattern=flipped
  *
- * The exit code is that of the tests. Whatever this machine could not show is said at the start and
- * again at the end.
+ * The exit code is that of the tests. What this machine cannot show is said at the start and again
+ * at the end.
  */
 import { spawn } from 'node:child_process'
-import { globSync } from 'node:fs'
-import { availableParallelism, constants } from 'node:os'
-import { dirname } from 'node:path'
+import { globSync, mkdtempSync, rmSync } from 'node:fs'
+import { createServer, type Server } from 'node:net'
+import { availableParallelism, constants, tmpdir } from 'node:os'
+import { dirname, join, relative, resolve, sep } from 'node:path'
+import { type Need, needsOf } from '../test/support/needs.ts'
 import { findS3Server } from '../test/support/s3.ts'
-import { type ServerDescription, startServers } from '../test/support/start-servers.ts'
+import { startServers } from '../test/support/start-servers.ts'
+import { findPostgres } from './postgres-programs.mjs'
 
 /** The majors that we support, each of which a full run shows. */
-const supported = [15, 16, 17, 18]
+const supported = [15, 16, 17, 18, 19]
 /** Milliseconds. A test file that takes longer hangs. */
 const fileLimit = 600_000
 
 const root = dirname(import.meta.dirname)
-const [runner, given] = [
-  process.argv.includes('--runner'),
-  process.argv.slice(2).filter((argument) => argument !== '--runner'),
-]
+const suites = ['--unit', '--runner']
+const suite = process.argv.find((argument) => suites.includes(argument))
+const given = process.argv.slice(2).filter((argument) => argument !== suite)
 const flags = given.filter((argument) => argument.startsWith('-'))
 const named = given.filter((argument) => !argument.startsWith('-'))
-const files = named.length > 0 ? named : testFiles(runner)
+const files = named.length > 0 ? named : testFiles()
+const needs = new Set(files.flatMap((file) => [...needsOfFile(file)]))
 
 const stopping = new AbortController()
 let stoppedBy: NodeJS.Signals | undefined
@@ -46,25 +50,55 @@ async function main(): Promise<number> {
     console.error('No test file to run.')
     return 1
   }
-  const { servers, stop } = await startServers(stopping.signal)
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-tests-'))
+  const shared = sharedServers()
+  const socket = join(folder, 'servers')
+  await new Promise<void>((done) => shared.listener.listen(socket, done))
   try {
-    const notShown = missing(servers.map(({ major }) => major))
-    console.log(
-      `PostgreSQL: ${servers.map(({ version, bindir }) => `${version} (${bindir})`).join(', ')}`,
-    )
+    const notShown = missing()
     for (const what of notShown) console.log(`NOT SHOWN by this run: ${what}`)
-    const code = await runTests(environment(servers))
+    const code = await runTests({ ...environment(), HOLDFAST_TEST_SERVERS: socket })
     for (const what of notShown) console.log(`NOT SHOWN by this run: ${what}`)
     return code
   } finally {
-    await stop()
+    shared.listener.close()
+    await shared.stop()
+    rmSync(folder, { recursive: true, force: true })
   }
 }
 
-function testFiles(ofRunner: boolean): string[] {
+function testFiles(): string[] {
   return globSync('test/**/*.test.ts', { cwd: root })
-    .filter((file) => file.startsWith('test/runner/') === ofRunner)
+    .filter((file) => file.startsWith('test/runner/') === (suite === '--runner'))
+    .filter((file) => suite !== '--unit' || needsOfFile(file).size === 0)
     .sort()
+}
+
+function needsOfFile(file: string): Set<Need> {
+  return needsOf(relative(root, resolve(root, file)).split(sep).join('/'))
+}
+
+/**
+ * Answers each connection with the description of the servers, as one line of JSON. The first one
+ * starts them.
+ */
+function sharedServers(): { listener: Server; stop: () => Promise<void> } {
+  let starting: ReturnType<typeof startServers> | undefined
+  const listener = createServer((socket) => {
+    socket.on('error', () => {}) // a test file that was killed
+    starting ??= startServers(stopping.signal)
+    starting.then(
+      ({ servers }) => socket.end(JSON.stringify({ servers })),
+      (error: unknown) => socket.end(JSON.stringify({ error: String(error) })),
+    )
+  })
+  const stop = async (): Promise<void> => {
+    await starting?.then(
+      ({ stop }) => stop(),
+      () => {},
+    )
+  }
+  return { listener, stop }
 }
 
 /** Settles with the exit code of the tests; when we are stopped, they are stopped first. */
@@ -96,26 +130,35 @@ function runTests(env: NodeJS.ProcessEnv): Promise<number> {
 }
 
 /** What a full run would show and this machine cannot. */
-function missing(majors: number[]): string[] {
-  const absent = supported.filter((major) => !majors.includes(major))
+function missing(): string[] {
+  const servers = needs.has('servers') || needs.has('own servers')
+  const found = findPostgres(process.env)
+  if (servers)
+    console.log(
+      `PostgreSQL: ${found.map(({ version, bindir }) => `${version} (${bindir})`).join(', ')}`,
+    )
+  const absent = supported.filter((major) => !found.some((each) => each.major === major))
   return [
-    ...(absent.length > 0
+    ...(servers && absent.length > 0
       ? [
-          `PostgreSQL ${absent.join(', ')}: no such programs here (name their folders in HOLDFAST_TEST_BINDIRS).`,
+          `PostgreSQL ${absent.join(', ')}: no such programs here ` +
+            '(name their folders in HOLDFAST_TEST_BINDIRS).',
         ]
       : []),
-    ...(findS3Server().kind === 'stand-in'
+    ...(needs.has('s3') && findS3Server().kind === 'stand-in'
       ? ['S3 against a real server: neither versitygw nor Go is here, so an npm package stands in.']
       : []),
   ]
 }
 
 /** What test files are told of the machine, so that each need not look (or build) for itself. */
-function environment(postgres: ServerDescription[]): NodeJS.ProcessEnv {
+function environment(): NodeJS.ProcessEnv {
+  if (!needs.has('s3')) return process.env
   const s3 = findS3Server()
-  const told =
-    s3.kind === 'stand-in'
+  return {
+    ...process.env,
+    ...(s3.kind === 'stand-in'
       ? { HOLDFAST_TEST_S3: 'stand-in' }
-      : { HOLDFAST_TEST_VERSITYGW: s3.program }
-  return { ...process.env, ...told, HOLDFAST_TEST_SERVERS: JSON.stringify({ postgres }) }
+      : { HOLDFAST_TEST_VERSITYGW: s3.program }),
+  }
 }

@@ -105,7 +105,11 @@ ALTER DATABASE :"DBNAME" SET extra_float_digits = -5;
 ALTER DATABASE :"DBNAME" SET bytea_output = 'escape';
 ALTER DATABASE :"DBNAME" SET timezone = 'Asia/Kathmandu';
 ALTER DATABASE :"DBNAME" SET default_transaction_isolation = 'serializable';
+-- PostgreSQL 19 has no strings but standard ones.
+SELECT current_setting('server_version_num')::int < 190000 AS escapes \gset
+\if :escapes
 ALTER DATABASE :"DBNAME" SET standard_conforming_strings = off;
+\endif
 ALTER DATABASE :"DBNAME" SET quote_all_identifiers = on;
 ALTER DATABASE :"DBNAME" SET idle_in_transaction_session_timeout = '3s';
 ALTER DATABASE :"DBNAME" SET statement_timeout = '60s';

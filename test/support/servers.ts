@@ -1,9 +1,11 @@
 /**
- * The PostgreSQL servers that tests run against, one a major. `npm test` starts them once for all
- * test files; a test file that is run alone (`node --test test/x.test.ts`, on Node 24) starts its
- * own here, and stops them when it ends.
+ * The PostgreSQL servers that tests run against, one a major. Under `npm test` all files share
+ * them, and they start when the first file imports this module. A test file that runs alone
+ * (`node --test test/x.test.ts`, on Node 24) starts its own here, and stops them when it ends.
  */
 import { createHash, randomBytes } from 'node:crypto'
+import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { after } from 'node:test'
 import { Client } from 'pg'
 import {
@@ -29,17 +31,13 @@ export interface Template {
   sql: string
 }
 
-const described = process.env.HOLDFAST_TEST_SERVERS
-const all = (
-  described === undefined
-    ? await startOwn()
-    : (JSON.parse(described) as { postgres: ServerDescription[] }).postgres
-).map(asServer)
+const socket = process.env.HOLDFAST_TEST_SERVERS
+const all = (socket === undefined ? await startOwn() : await askFor(socket)).map(asServer)
 
 const made: { server: Server; name: string }[] = []
 // registered here, for the file: a hook that is registered inside `before` would run as soon as
 // that is over
-if (described !== undefined)
+if (socket !== undefined)
   after(async () => {
     for (const { server, name } of made)
       await query(server, 'postgres', `DROP DATABASE IF EXISTS "${name}" WITH (FORCE)`)
@@ -122,6 +120,16 @@ async function ensureTemplate(server: Server, template: Template): Promise<strin
 function asServer(server: ServerDescription): Server {
   const to = (database: string): Connection => withDatabase(server.connection, database)
   return { ...server, to, url: (database) => connectionUrl(to(database)) }
+}
+
+/** Asks `npm test` for its servers. The first file that asks has it start them. */
+async function askFor(socket: string): Promise<ServerDescription[]> {
+  const answer = JSON.parse(await text(connect(socket))) as {
+    servers?: ServerDescription[]
+    error?: string
+  }
+  if (!answer.servers) throw new Error(`The test servers did not start: ${answer.error}`)
+  return answer.servers
 }
 
 async function startOwn(): Promise<ServerDescription[]> {
