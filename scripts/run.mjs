@@ -1,8 +1,7 @@
 #!/usr/bin/env node
-// The way in from a fresh clone: `node scripts/run.mjs
-// demo|bench|test|test:unit|test:runner|build|generate|lint|prepare [arguments]`, on any Node from 20 on. Puts the
-// dependencies in, finds Node 24 and PostgreSQL, then runs the script of that name with that Node
-// first on PATH. `prepare` does no more than that.
+// The way in from a fresh clone, on any Node from 20 on: `node scripts/run.mjs TASK [arguments]`.
+// Installs the dependencies, finds Node 24 and PostgreSQL, then runs the task's script with that
+// Node first on PATH. The task `prepare` does no more than that.
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { constants } from 'node:os'
@@ -22,6 +21,7 @@ const tasks = {
   build: { script: 'scripts/build.ts', postgres: false },
   generate: { script: 'scripts/generate.ts', postgres: false },
   lint: { script: 'scripts/lint.ts', postgres: false },
+  mutate: { script: 'scripts/mutate.ts', postgres: true },
   prepare: { postgres: true },
 }
 
