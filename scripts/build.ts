@@ -103,7 +103,8 @@ function tryActions(folder: string): string[] {
         ...(spoke
           ? []
           : [
-              `${script} without inputs should end with 1 and an error of ours, and ended with ${main.code} (${code ?? 'no error-code'}):\n${main.log}`,
+              `${script} without inputs ended with ${main.code} (${code ?? 'no error-code'}), ` +
+                `not with 1 and an error of ours:\n${main.log}`,
             ]),
         ...(post === undefined || post.code === 0
           ? []
@@ -132,7 +133,8 @@ function tryCommandLine(dist: string, folder: string): string[] {
     return ran.status === code && says.test(said)
       ? []
       : [
-          `cli.js ${args.join(' ')} should end with ${code} and speak of ${says}, and ended with ${ran.status}:\n${said}`,
+          `cli.js ${args.join(' ')} ended with ${ran.status}, ` +
+            `not with ${code} and a mention of ${says}:\n${said}`,
         ]
   })
 }
@@ -173,7 +175,8 @@ function publish(dist: string, out: string): void {
   cpSync(dist, out, { recursive: true })
   const bytes = readdirSync(out).reduce((sum, name) => sum + statSync(join(out, name)).size, 0)
   console.log(
-    `${out}: ${readdirSync(out).length} files, ${(bytes / 1e6).toFixed(2)} MB; the entry is ${(statSync(join(out, 'index.js')).size / 1e6).toFixed(2)} MB`,
+    `${out}: ${readdirSync(out).length} files, ${megabytes(bytes)}; ` +
+      `the entry is ${megabytes(statSync(join(out, 'index.js')).size)}`,
   )
 }
 
@@ -189,4 +192,8 @@ function run(script: string, ...args: string[]): void {
     stdio: ['ignore', 'inherit', 'inherit'],
   })
   if (status !== 0) throw new Error(`${script} ended with ${status}; what it said is above`)
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(2)} MB`
 }

@@ -53,7 +53,8 @@ function installDependencies() {
   )
   if (missing.length === 0) return
   console.log(
-    `Installing dependencies (npm ci): ${missing.length} of ${Object.keys(wanted).length - 1} packages are missing or of another version.`,
+    `Installing dependencies (npm ci): ${missing.length} of ${Object.keys(wanted).length - 1} ` +
+      'packages are missing or have another version.',
   )
   const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund'], {
     cwd: root,
@@ -61,7 +62,8 @@ function installDependencies() {
   })
   if (status !== 0)
     stop(
-      'npm ci failed; its message is above. Mend that (network, registry, disk space), then type the same command again.',
+      'npm ci failed; its message is above. Fix the cause (network, registry, disk space), ' +
+        'then type the same command again.',
     )
 }
 
@@ -83,7 +85,8 @@ function findNode() {
     .find((path) => existsSync(path))
   if (packaged !== undefined) return packaged
   stop(
-    `Node 24 is needed, this is ${process.version}, and no packaged Node fits ${process.platform}-${process.arch} (or npm left optional packages out).\n` +
+    `This needs Node 24; you have ${process.version}. No packaged Node fits ` +
+      `${process.platform}-${process.arch}, or npm left optional packages out.\n` +
       'Install Node 24 (https://nodejs.org/en/download), then type the same command again.',
   )
 }
@@ -95,13 +98,15 @@ function postgres() {
   const debian = existsSync('/etc/debian_version')
   if (debian && process.getuid?.() === 0) {
     console.log(
-      "No PostgreSQL 15 or newer here: installing the distribution's `postgresql` package (no cluster is made, no recommended packages).",
+      "No PostgreSQL 15 or newer: installing the distribution's `postgresql` package " +
+        '(without a cluster, without recommended packages).',
     )
     installPostgres()
     const installed = findPostgres(process.env)
     if (installed.length > 0) return installed
     stop(
-      "The distribution's PostgreSQL is older than 15. Install a newer one, or name its folder of programs in HOLDFAST_TEST_BINDIRS.",
+      "The distribution's PostgreSQL is older than 15. Install a newer one, " +
+        'or name its folder of programs in HOLDFAST_TEST_BINDIRS.',
     )
   }
   const command = debian
@@ -112,7 +117,8 @@ function postgres() {
         ? 'sudo dnf install -y postgresql-server'
         : undefined
   stop(
-    'No PostgreSQL 15 or newer was found: not under /usr/lib/postgresql, /usr/pgsql-*, /opt/postgres, Homebrew or PATH.\n' +
+    'No PostgreSQL 15 or newer was found under /usr/lib/postgresql, /usr/pgsql-*, ' +
+      '/opt/postgres, Homebrew or PATH.\n' +
       (command === undefined
         ? 'Install server and client programs, or name their folder in HOLDFAST_TEST_BINDIRS.'
         : `Type:  ${command}`),
@@ -120,7 +126,7 @@ function postgres() {
 }
 
 function installPostgres() {
-  // Stands before the package arrives, so that its set-up makes and starts no cluster on port 5432.
+  // written before the package arrives, so that its set-up starts no cluster on port 5432
   const config = '/etc/postgresql-common/createcluster.conf'
   if (!existsSync(config)) {
     mkdirSync(dirname(config), { recursive: true })

@@ -8,7 +8,7 @@ const seen: string[] = []
 
 for (const server of [servers()[0], servers().at(-1)]) {
   if (server === undefined) continue
-  test(`the bench's database on PostgreSQL ${server.version}: half in one table, hundreds of small ones, and the same rows for the same seed on every server`, async () => {
+  test(`the bench's database on PostgreSQL ${server.version}: its shape, and the same rows for a seed`, async () => {
     const { name, connection } = await freshDatabase(server)
     const env = {
       ...process.env,

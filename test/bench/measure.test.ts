@@ -16,7 +16,10 @@ import { bytesIn, cpuOf, cpuOfEndedChildren, watch } from '../../scripts/bench/m
  * to end.
  */
 const busy = (memory: number): string =>
-  `const held = Buffer.alloc(${memory}, 1); while (process.cpuUsage().user < 400000) held[0]++; console.log('ready'); process.stdin.resume()`
+  `const held = Buffer.alloc(${memory}, 1)
+while (process.cpuUsage().user < 400000) held[0]++
+console.log('ready')
+process.stdin.resume()`
 
 describe(
   'a process and what it starts',

@@ -4,7 +4,7 @@ import { loadAtlas } from '../../scripts/demo/atlas.ts'
 import { freshDatabase, query, servers } from '../support/servers.ts'
 
 for (const server of servers()) {
-  test(`the sample database loads on PostgreSQL ${server.version}, whole and with what a backup can stumble over`, async () => {
+  test(`the sample database loads on PostgreSQL ${server.version}, with what trips backups`, async () => {
     const { name, connection } = await freshDatabase(server)
     await loadAtlas(server.bindir, connection)
     const one = async (sql: string): Promise<unknown> =>

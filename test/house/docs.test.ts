@@ -113,7 +113,7 @@ for (const page of pages) {
     })
 
     for (const [i, text] of blocks(page, 'yaml').entries()) {
-      test(`workflow ${i + 1}: is YAML, gives our actions inputs that exist and all that are required, and a whole one names its permissions`, () => {
+      test(`workflow ${i + 1}: is YAML, gives our actions the right inputs, and names its permissions`, () => {
         const snippet = parse(text) as Record<string, unknown>
         if ('on' in snippet) assert.ok('permissions' in snippet, 'no permissions')
         const found = uses(snippet)

@@ -12,7 +12,9 @@ test('inputs and their defaults, outputs, state, summary, environment and the po
     main: `
       const { appendFileSync } = await import('node:fs')
       const { env } = process
-      appendFileSync(env.GITHUB_OUTPUT, 'seen<<END\\n' + [env['INPUT_TWO-WORDS'], env.INPUT_GIVEN, env.INPUT_TOKEN].join('\\n') + '\\nEND\\nplain=a=b\\n')
+      appendFileSync(env.GITHUB_OUTPUT, 'seen<<END\\n' +
+        [env['INPUT_TWO-WORDS'], env.INPUT_GIVEN, env.INPUT_TOKEN].join('\\n') +
+        '\\nEND\\nplain=a=b\\n')
       appendFileSync(env.GITHUB_STATE, 'held=database\\n')
       appendFileSync(env.GITHUB_ENV, 'LATER=yes\\n')
       appendFileSync(env.GITHUB_STEP_SUMMARY, '# Title')
@@ -47,7 +49,8 @@ test('a secret is masked from where it is named, in the log and in annotations',
 
 test('commands that are stopped are only text', async () => {
   const root = action({
-    main: `for (const line of ['::stop-commands::word', '::error::not one', '::word::', '::warning::one']) console.log(line)`,
+    main: `const lines = ['::stop-commands::word', '::error::not one', '::word::', '::warning::one']
+      for (const line of lines) console.log(line)`,
   })
   const run = await runAction('try', {}, { root })
   assert.deepEqual(
@@ -67,7 +70,8 @@ test('a cancel is SIGINT, SIGTERM after 7.5 s, SIGKILL after 2.5 s more; the pos
   const root = action({
     main: `
       const began = Date.now()
-      for (const name of ['SIGINT', 'SIGTERM']) process.on(name, () => console.log(name, Math.round((Date.now() - began) / 500) / 2))
+      for (const name of ['SIGINT', 'SIGTERM']) 
+        process.on(name, () => console.log(name, Math.round((Date.now() - began) / 500) / 2))
       setInterval(() => {}, 1000)
       console.log('ready')`,
     post: "console.log('post')",
@@ -101,7 +105,8 @@ function action({
   writeFileSync(join(root, 'package.json'), '{"type":"module"}')
   writeFileSync(
     join(folder, 'action.yml'),
-    `inputs:\n${inputs || '  none:\n'}runs:\n  using: node24\n  main: main.js\n${post === undefined ? '' : '  post: post.js\n'}`,
+    `inputs:\n${inputs || '  none:\n'}runs:\n  using: node24\n  main: main.js\n` +
+      (post === undefined ? '' : '  post: post.js\n'),
   )
   writeFileSync(join(folder, 'main.js'), main)
   if (post !== undefined) writeFileSync(join(folder, 'post.js'), post)

@@ -155,7 +155,7 @@ describe('the workflows', () => {
     assert.equal(concurrency?.['cancel-in-progress'], false)
   })
 
-  test('the migration check runs on pull requests and when called, never with the rights of pull_request_target', () => {
+  test('the migration check runs on pull requests and calls, never on pull_request_target', () => {
     assert.deepEqual(Object.keys(readWorkflow('.github/workflows/migration-check.yml').on), [
       'pull_request',
       'workflow_call',

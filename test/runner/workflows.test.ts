@@ -46,7 +46,9 @@ jobs:
           encrypt-to: none
           scratch-url: \${{ secrets.SCRATCH_URL }}
       - env:
-          SEEN: \${{ steps.nightly.outputs.proven }} \${{ steps.nightly.outputs.level }} \${{ steps.nightly.outputs.outcome }} \${{ steps.nightly.outputs.rows }}
+          SEEN: >-
+            \${{ steps.nightly.outputs.proven }} \${{ steps.nightly.outputs.level }}
+            \${{ steps.nightly.outputs.outcome }} \${{ steps.nightly.outputs.rows }}
         run: echo "SEEN=$SEEN"
 `
 

@@ -38,7 +38,9 @@ export class KillTable {
       (by ?? 'SURVIVED').replace(/\s+/g, ' ').slice(0, 110),
     ])
     console.log(
-      `Kill table: ${this.#of}\n${inColumns([['mutation', 'may reach', 'reached', 'killed by'], ...rows])}\n${right.length} of ${rows.length} killed: ${this.#of}\n`,
+      `Kill table: ${this.#of}\n` +
+        `${inColumns([['mutation', 'may reach', 'reached', 'killed by'], ...rows])}\n` +
+        `${right.length} of ${rows.length} killed: ${this.#of}\n`,
     )
     const wrong = this.#rows.filter((row) => !right.includes(row))
     assert.deepEqual(

@@ -15,7 +15,8 @@ export function chosen<M extends { from?: number; until?: number }>(
       from !== undefined || until !== undefined || i % 8 === server.major % 8,
   )
   console.log(
-    `PostgreSQL ${server.major}: ${some.length} of ${all.length} mutations here; all of them on PostgreSQL ${newestServer().major}, or with HOLDFAST_TEST_ALL_MUTATIONS=1`,
+    `PostgreSQL ${server.major}: ${some.length} of ${all.length} mutations here; ` +
+      `all of them on PostgreSQL ${newestServer().major}, or with HOLDFAST_TEST_ALL_MUTATIONS=1`,
   )
   return some
 }

@@ -60,7 +60,8 @@ async function createOnly(
     request.resume()
     response.writeHead(412, { 'content-type': 'application/xml' })
     response.end(
-      '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>PreconditionFailed</Code><Message>The key is taken.</Message></Error>',
+      '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>PreconditionFailed</Code>' +
+        '<Message>The key is taken.</Message></Error>',
     )
     return
   }

@@ -38,7 +38,9 @@ function look(): S3Server {
     if (program !== undefined) return { kind: 'versitygw', program }
   }
   console.warn(
-    'S3: no versitygw and no Go to build it: an npm package stands in. NOT SHOWN by this run: that a real server refuses to overwrite (If-None-Match is played by a wrapper of ours), checksums, wrong secrets refused, half uploads listed and swept.',
+    'S3: no versitygw and no Go to build it: an npm package stands in. NOT SHOWN by this run: ' +
+      'that a real server refuses to overwrite (a wrapper plays If-None-Match), checksums, ' +
+      'wrong secrets refused, half uploads listed and swept.',
   )
   return standIn
 }

@@ -97,7 +97,8 @@ export async function query(
 const likeUs = "ENCODING 'UTF8' LOCALE 'C.UTF-8'"
 
 async function ensureTemplate(server: Server, template: Template): Promise<string> {
-  const name = `template_${template.name.replace(/\W/g, '_')}_${createHash('sha256').update(template.sql).digest('hex').slice(0, 12)}`
+  const digest = createHash('sha256').update(template.sql).digest('hex').slice(0, 12)
+  const name = `template_${template.name.replace(/\W/g, '_')}_${digest}`
   const client = new Client({ connectionString: server.url('postgres') })
   await client.connect()
   try {
