@@ -33,6 +33,10 @@ after(() => Promise.all(started.map((stop) => stop())))
 /** The majors on this machine, newest first. */
 export const majors = (): number[] => findPostgres(process.env).map(({ major }) => major)
 
+/** The newest and the oldest of them: see `newestAndOldest` in servers.ts. */
+export const newestAndOldestMajor = (): number[] =>
+  majors().filter((_, i, all) => i === 0 || i === all.length - 1)
+
 /**
  * Starts one; it is stopped when the test file ends. Its superuser's password has what a URL must
  * encode, and is no word that could stand in a log by chance.
