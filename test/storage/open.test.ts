@@ -39,7 +39,7 @@ describe('openStorage', () => {
 
   test('what is no URL: a path is shown, with the URL it should be; other text is not, it may be a secret', () => {
     assert.match(
-      refuses('/var/backups', 'storage-url-invalid', /\/var\/backups is a path/).hint,
+      refuses('/var/backups', 'storage-url-invalid', /\/var\/backups in storage is a path/).hint,
       /file:\/\/\/var\/backups/,
     )
     refuses('./backups', 'storage-url-invalid', /\.\/backups/)
@@ -92,7 +92,7 @@ describe('openStorage', () => {
     refuses('s3://', 'storage-url-invalid', /no bucket/)
     refuses('s3:///key', 'storage-url-invalid', /no bucket/)
     refuses('s3://b/p?regoin=x', 'storage-url-invalid', /"regoin"/)
-    refuses('s3://b/p?region=', 'storage-url-invalid', /region= with nothing/)
+    refuses('s3://b/p?region=', 'storage-url-invalid', /region= without a value/)
     refuses('s3://b/p?path-style=yes', 'storage-url-invalid', /path-style/)
     refuses('s3://b/p?endpoint=127.0.0.1:9000', 'storage-url-invalid', /https:\/\//)
     refuses('s3://b/a/../b', 'storage-url-invalid', /\.\./)

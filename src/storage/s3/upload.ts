@@ -3,44 +3,44 @@ import type { Readable } from 'node:stream'
 import { crc32 } from 'node:zlib'
 import type { Claim, PartBuffers } from './part-buffers.ts'
 import { fillParts, type Part } from './parts.ts'
-import { complete, putWhole, type Target, tokenOf, undo } from './commit.ts'
+import { complete, putWhole, removeLeftover, type Target, tokenOf } from './commit.ts'
 import type { S3Connection } from './connection.ts'
-import { refusesChecksums, S3Failure } from './errors.ts'
+import { refusesChecksums, S3Failure } from './failure.ts'
 import { abortUploadForGood, abortUploadsOf } from './multipart.ts'
 import { ObjectExists } from '../storage.ts'
 
-export interface Writer {
+/** What uploads share. */
+export interface Uploader {
   connection: S3Connection
   buffers: PartBuffers
-  /** Bytes of the first parts. S3 takes no less than 5 MiB. */
+  /** Size of the first parts in bytes; S3 takes at least 5 MiB. */
   partSize: number
-  /** Parts of one object on their way at once. */
+  /** The number of parts of one object that are sent at once. */
   inFlight: number
 }
 
-/**
- * Clean-up after a failure gets this long, milliseconds: a runner that cancels kills after 7.5 s.
- */
-const cleanUpTime = 5_000
+/** The deadline for cleaning up, in milliseconds: a runner that cancels kills after 7.5 s. */
+const cleanUpTimeout = 5_000
 
 /**
- * Sends one object, in one request if a part can hold it, else in parts side by side. Owns the
- * source: destroys it when anything fails. What rejects is the first failure, or the signal's
- * reason; by then nothing is on its way any more, and what was sent is taken back.
+ * Writes one object, create-only: in one request if a part can hold it, otherwise in several parts
+ * at once. `key` is the key in the bucket; `name` is the key without the prefix, for messages.
+ * Returns the number of bytes. Rejects with the first failure, or the signal's reason. By then the
+ * source is destroyed, no request is in flight, and what was sent is removed.
  */
 export async function upload(
-  writer: Writer,
+  uploader: Uploader,
   key: string,
   name: string,
   source: Readable,
   outside?: AbortSignal,
 ): Promise<{ bytes: number }> {
-  const { connection, buffers } = writer
+  const { connection, buffers } = uploader
   const target: Target = {
     key,
     name,
     token: randomUUID(),
-    doing: { what: `write ${name}`, permission: 's3:PutObject' },
+    operation: { action: `write ${name}`, permission: 's3:PutObject' },
   }
   const inside = new AbortController()
   const stop = (reason: unknown): void => {
@@ -51,7 +51,7 @@ export async function upload(
   const claim: Claim = { held: 0 }
   const sending = new Set<Promise<void>>()
   const progress: Progress = {
-    asked: 0,
+    requested: 0,
     started: undefined,
     id: undefined,
     committing: false,
@@ -59,17 +59,20 @@ export async function upload(
     bytes: 0,
   }
 
-  // An error that comes while nobody reads is not lost: reading finds it.
+  // An error while nothing reads the source is not lost: the next read throws it.
   source.on('error', () => {})
   outside?.addEventListener('abort', stopFromOutside, { once: true })
   if (outside?.aborted) stopFromOutside()
   try {
-    for await (const part of fillParts(source, buffers, claim, writer.partSize, inside.signal)) {
-      const one: Promise<void> = send(connection, target, progress, part, inside.signal)
+    for await (const part of fillParts(source, buffers, claim, uploader.partSize, inside.signal)) {
+      const sent: Promise<void> = send(connection, target, progress, part, inside.signal)
         .catch(stop)
-        .finally(() => (buffers.give(claim, part.buffer), sending.delete(one)))
-      sending.add(one)
-      while (sending.size >= writer.inFlight) await Promise.race(sending)
+        .finally(() => {
+          buffers.give(claim, part.buffer)
+          sending.delete(sent)
+        })
+      sending.add(sent)
+      while (sending.size >= uploader.inFlight) await Promise.race(sending)
       inside.signal.throwIfAborted()
     }
     await Promise.all(sending)
@@ -81,23 +84,23 @@ export async function upload(
     const reason: unknown = inside.signal.aborted ? inside.signal.reason : error
     stop(reason)
     await Promise.all(sending)
-    await takeBack(connection, target, progress, reason)
+    await removeSent(connection, target, progress, reason)
     throw reason
   } finally {
     outside?.removeEventListener('abort', stopFromOutside)
   }
 }
 
-/** How far one object has come. */
+/** The state of one upload. */
 interface Progress {
   /**
-   * How often a multipart upload was asked for: an answer that was lost leaves one behind that we
-   * have no id of.
+   * How often a multipart upload was requested. If an answer is lost, the store has an upload whose
+   * id is unknown.
    */
-  asked: number
+  requested: number
   started: Promise<string> | undefined
   id: string | undefined
-  /** From here on the object may exist, whatever we hear. */
+  /** Once true, the object may exist, whatever the store answers. */
   committing: boolean
   parts: { number: number; etag: string; crc: number; checksum: boolean }[]
   bytes: number
@@ -119,8 +122,8 @@ async function send(
   }
   const id = await (progress.started ??= begin(connection, target, progress, signal))
   const sent = await connection.withChecksum(refusesChecksums, async (checksum) => {
-    const etag = await connection.ask(
-      target.doing,
+    const etag = await connection.request(
+      target.operation,
       async ({ sdk, client, options }) => {
         const answer = await client.send(
           new sdk.UploadPartCommand({
@@ -150,10 +153,10 @@ async function begin(
   signal: AbortSignal,
 ): Promise<string> {
   progress.id = await connection.withChecksum(refusesChecksums, (checksum) =>
-    connection.ask(
-      target.doing,
+    connection.request(
+      target.operation,
       async ({ sdk, client, options }) => {
-        progress.asked++
+        progress.requested++
         const answer = await client.send(
           new sdk.CreateMultipartUploadCommand({
             Bucket: connection.address.bucket,
@@ -165,7 +168,7 @@ async function begin(
         )
         if (answer.UploadId === undefined)
           throw new S3Failure(
-            target.doing,
+            target.operation,
             200,
             'InternalError',
             'the answer to CreateMultipartUpload names no upload',
@@ -192,29 +195,32 @@ async function commit(
     ETag: etag,
     ...(checksum ? { ChecksumCRC32: base64Of([crc]) } : {}),
   }))
-  // What S3 calls a composite checksum: that of the parts' checksums, and how many there are.
-  const whole = `${base64Of([crc32(bytesOf(parts.map((part) => part.crc)))])}-${parts.length}`
-  await complete(connection, target, id, listed, progress.bytes, whole, signal)
-  if (progress.asked > 1)
-    await abortUploadsOf(connection, target.key, AbortSignal.timeout(cleanUpTime)).catch(() => {})
+  // S3's composite checksum: that of the parts' checksums, and their number.
+  const composite = `${base64Of([crc32(bytesOf(parts.map((part) => part.crc)))])}-${parts.length}`
+  await complete(connection, target, id, listed, progress.bytes, composite, signal)
+  if (progress.requested > 1)
+    await abortUploadsOf(connection, target.key, AbortSignal.timeout(cleanUpTimeout)).catch(
+      () => {},
+    )
 }
 
 /**
- * After a failure: ends the half upload, and deletes what may have been made after all. Bounded,
- * and deaf to the signal that brought us here.
+ * Cleans up after a failure: ends the partial upload, and deletes the object if it was made after
+ * all. It ignores the signal that may be the reason, but has a deadline.
  */
-async function takeBack(
+async function removeSent(
   connection: S3Connection,
   target: Target,
   progress: Progress,
   reason: unknown,
 ): Promise<void> {
-  const soon = AbortSignal.timeout(cleanUpTime)
+  const deadline = AbortSignal.timeout(cleanUpTimeout)
   if (progress.id !== undefined)
-    await abortUploadForGood(connection, target.key, progress.id, soon).catch(() => {})
-  if (progress.asked > (progress.id === undefined ? 0 : 1))
-    await abortUploadsOf(connection, target.key, soon).catch(() => {})
-  if (progress.committing && !(reason instanceof ObjectExists)) await undo(connection, target, soon)
+    await abortUploadForGood(connection, target.key, progress.id, deadline).catch(() => {})
+  if (progress.requested > (progress.id === undefined ? 0 : 1))
+    await abortUploadsOf(connection, target.key, deadline).catch(() => {})
+  if (progress.committing && !(reason instanceof ObjectExists))
+    await removeLeftover(connection, target, deadline)
 }
 
 function bytesOf(crcs: readonly number[]): Buffer {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { after, afterEach, before, describe, test } from 'node:test'
 import { UserError } from '../../../src/errors.ts'
-import { openS3, type S3Options } from '../../../src/storage/s3/s3.ts'
+import { S3Storage, type S3Options } from '../../../src/storage/s3/s3.ts'
 import { ObjectExists, type Storage } from '../../../src/storage/storage.ts'
 import { type Fault, type FaultyProxy, startFaultyProxy } from '../../support/faulty-proxy.ts'
 import { findS3Server, type RunningS3, startS3 } from '../../support/s3.ts'
@@ -26,7 +26,7 @@ describe('S3 with faults on the way', () => {
     server = await startS3(['backups'])
     Object.assign(process.env, server.env)
     proxy = await startFaultyProxy(server.port)
-    storage = openS3(`s3://backups/p?endpoint=${proxy.endpoint}`, quick)
+    storage = new S3Storage(`s3://backups/p?endpoint=${proxy.endpoint}`, quick)
     bucket = bucketOf(server, 'backups')
   })
   afterEach(async () => {
@@ -173,7 +173,7 @@ describe('S3 with faults on the way', () => {
       })
       await storage.sweep('dead/')
       assert.deepEqual(await bucket.everything(), ['half:elsewhere', 'half:p/dead2/dump'])
-      const others = openS3(`s3://backups?endpoint=${proxy.endpoint}`, quick)
+      const others = new S3Storage(`s3://backups?endpoint=${proxy.endpoint}`, quick)
       await others.sweep('')
       await others.close()
       assert.deepEqual(await bucket.everything(), [])
@@ -201,7 +201,7 @@ describe('S3 with faults on the way', () => {
   test('a reader that rests for longer than any connection may be silent loses nothing, and is not given up', async () => {
     const bytes = noise(6 * partSize)
     await storage.create('object', inPieces(bytes))
-    const impatient = openS3(storage.url, {
+    const impatient = new S3Storage(storage.url, {
       ...quick,
       timeouts: { pause: 20, idle: 150, attempts: 2 },
     })
@@ -234,7 +234,7 @@ describe('S3 with faults on the way', () => {
   })
 
   test('a server that takes a request and says nothing is given up, not waited for', async () => {
-    const impatient = openS3(storage.url, {
+    const impatient = new S3Storage(storage.url, {
       ...quick,
       timeouts: { pause: 20, idle: 300, attempts: 2 },
     })
@@ -274,7 +274,7 @@ describe('S3 with faults on the way', () => {
   })
 
   test('a store that knows no checksums: written without them, still proven by the size', async () => {
-    const plain = openS3(storage.url, quick)
+    const plain = new S3Storage(storage.url, quick)
     fail('PUT', /small/, { kind: 'answer', status: 501, body: errorBody('NotImplemented') })
     assert.deepEqual(await plain.create('small', inPieces(Buffer.from('text'))), { bytes: 4 })
     proxy.headers.length = 0

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import { describe, test } from 'node:test'
 import { crc32 } from 'node:zlib'
 import { PartBuffers } from '../../../src/storage/s3/part-buffers.ts'
-import { fillParts, partLimit, partSizeOf } from '../../../src/storage/s3/parts.ts'
+import { fillParts, maxParts, partSizeOf } from '../../../src/storage/s3/parts.ts'
 import { inPieces, noise } from '../contract.ts'
 
 const never = new AbortController().signal
@@ -11,7 +11,7 @@ const never = new AbortController().signal
 describe('parts', () => {
   test("10,000 parts hold more than 5 TiB, none over S3's 5 GiB, and up to 7 GiB no part is larger than the first", () => {
     let total = 0
-    for (let number = 1; number <= partLimit; number++) {
+    for (let number = 1; number <= maxParts; number++) {
       const size = partSizeOf(number, 8 << 20)
       assert.ok(size >= 8 << 20 && size <= 5 * 2 ** 30)
       total += size

@@ -9,7 +9,7 @@ import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { UserError } from '../../../src/errors.ts'
 import { openStorage } from '../../../src/storage/open.ts'
-import { openS3, type S3Options } from '../../../src/storage/s3/s3.ts'
+import { S3Storage, type S3Options } from '../../../src/storage/s3/s3.ts'
 import { startFaultyProxy } from '../../support/faulty-proxy.ts'
 import { findS3Server, freePort, type RunningS3, startS3 } from '../../support/s3.ts'
 import { inPieces, noise } from '../contract.ts'
@@ -173,7 +173,7 @@ describe('S3 that can not be used', () => {
   test('the server goes away in the middle: an error, and no hanging', async () => {
     const own = await startS3(['backups'])
     Object.assign(process.env, own.env)
-    const storage = openS3(own.url('p'), quick)
+    const storage = new S3Storage(own.url('p'), quick)
     await storage.probe()
     let stopped: Promise<void> | undefined
     const source = inPieces(noise(6 * partSize))
