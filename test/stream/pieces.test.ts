@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import { Gatherer } from '../../src/stream/gather.ts'
+import { Gatherer, release } from '../../src/stream/gather.ts'
 import { free, giveBack, pieceSize, Pool, shareAmong } from '../../src/stream/pieces.ts'
 
 test('a piece that was given back is used again; one that is out is not', () => {
@@ -21,7 +21,7 @@ test('a part of a piece stands for the whole', () => {
   assert.equal(pool.take(), piece)
 })
 
-test('a piece with several readers is used again when the last has given it back, and giving it twice gives it once', () => {
+test('a piece with several readers is used again when the last one has given it back', () => {
   const pool = new Pool(100)
   const piece = pool.take()
   shareAmong(3, piece)
@@ -29,9 +29,23 @@ test('a piece with several readers is used again when the last has given it back
   giveBack(piece)
   assert.notEqual(pool.take(), piece)
   giveBack(piece)
-  giveBack(piece)
   assert.equal(pool.take(), piece)
   assert.notEqual(pool.take(), piece)
+})
+
+test('giving a piece back once too often throws, also for a part of it', () => {
+  const pool = new Pool(100)
+  const piece = pool.take()
+  giveBack(piece)
+  assert.throws(() => giveBack(piece), /given back more often/)
+  assert.throws(() => release(piece.subarray(0, 40), true), /given back more often/)
+  const shared = pool.take()
+  shareAmong(2, shared)
+  giveBack(shared)
+  giveBack(shared)
+  assert.throws(() => giveBack(shared), /given back more often/)
+  assert.equal(pool.take(), shared)
+  assert.notEqual(pool.take(), shared)
 })
 
 test('what no pool has lent is left alone', () => {
