@@ -73,8 +73,7 @@ export const topics: readonly {
   },
   {
     title: 'Findings',
-    about:
-      'What a verification or a rehearsal found. The report has the evidence.',
+    about: 'What a verification or a rehearsal found. The report has the evidence.',
     errors: findingErrors,
   },
   {
