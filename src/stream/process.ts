@@ -80,15 +80,7 @@ export function start(
       ? undefined
       : { kind: 'process' as const, pid: child.pid, startTicks: startTicks(child.pid) }
   if (held) work.hold(held)
-  let stderr = ''
-  let line = ''
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    stderr = (stderr + text).slice(-keptStderr)
-    if (!options.onLine) return
-    const lines = (line + text).split('\n')
-    line = lines.pop() ?? ''
-    lines.forEach(options.onLine)
-  })
+  const stderr = collectStderr(child, options.onLine)
   const stop = (): Promise<void> => stopGroup(child)
   const onAbort = (): void => void stop()
   work.signal.addEventListener('abort', onAbort, { once: true })
@@ -106,8 +98,7 @@ export function start(
       })
     child.once('close', (code, signal) => {
       clearTimeout(late)
-      if (line) options.onLine?.(line)
-      resolve({ code, signal, stderr })
+      resolve({ code, signal, stderr: stderr() })
     })
   }).finally(() => {
     work.signal.removeEventListener('abort', onAbort)
@@ -121,9 +112,29 @@ export function start(
     stdin: child.stdin,
     stdout: child.stdout,
     exit,
-    stderr: () => stderr,
+    stderr,
     stop,
   }
+}
+
+/**
+ * Collects the end of what the child writes to stderr, and passes on each line. Returns a function
+ * that returns the text so far.
+ */
+function collectStderr(child: ChildProcess, onLine?: (line: string) => void): () => string {
+  let stderr = ''
+  let line = ''
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    stderr = (stderr + text).slice(-keptStderr)
+    if (!onLine) return
+    const lines = (line + text).split('\n')
+    line = lines.pop() ?? ''
+    lines.forEach(onLine)
+  })
+  child.once('close', () => {
+    if (line) onLine?.(line)
+  })
+  return () => stderr
 }
 
 /**
