@@ -5,6 +5,7 @@ import type { Work } from '../../work.ts'
 import { whyNotConnected } from './connect-errors.ts'
 import type { Connection } from './connection.ts'
 import { damagedRelation } from './damaged-relation.ts'
+import { isServerError } from './server-error.ts'
 import { StandbyConflict, whyBroken } from './session-errors.ts'
 
 /** One connection to a server, in our hands until `end`. */
@@ -86,8 +87,7 @@ export async function connect(connection: Connection, work: Work): Promise<Clien
     if (!(why instanceof StandbyConflict || why?.code === 'connection-lost')) return why ?? error
     // what the server said as it ended the session says more than the broken socket that comes
     // after it
-    if (ending.why === undefined || /^[0-9A-Z]{5}$/.test((error as { code?: string }).code ?? ''))
-      ending.why = why
+    if (ending.why === undefined || isServerError(error)) ending.why = why
     return ending.why
   }
   // a server that crashes, or is stopped at once, says so by a warning: there is no time for more

@@ -1,5 +1,6 @@
 import { UserError } from '../../errors.ts'
 import { type Column, large, type Table, tableName } from './tables.ts'
+import { isServerError } from '../connection/server-error.ts'
 import { quoteName, type Session } from '../connection/session.ts'
 
 /**
@@ -175,8 +176,7 @@ async function measureBatch(
     rows = await session.query(selects.join(' UNION ALL '))
   } catch (error) {
     // class 42: something that the planner looked up (an index's function, say) is not to be found
-    const { code = '', message } = error as { code?: string; message: string }
-    if (!/^(42|3F)/.test(code) || code === '42501') throw error
+    if (!isServerError(error) || !/^(42|3F)/.test(error.code) || error.code === '42501') throw error
     if (inTransaction) await session.query('ROLLBACK TO SAVEPOINT measure')
     const [first, ...others] = batch
     if (others.length) {
@@ -189,7 +189,7 @@ async function measureBatch(
     }
     throw new UserError(
       'table-unreadable',
-      `${first ? tableName(first.table) : 'A table'} cannot be read with an empty search_path: ${message}.`,
+      `${first ? tableName(first.table) : 'A table'} cannot be read with an empty search_path: ${error.message}.`,
       'An index, a check or a generated column of it calls a function that names something without its schema; a dump of it would not restore. Mend the function: ALTER FUNCTION … SET search_path = …',
       { cause: error },
     )

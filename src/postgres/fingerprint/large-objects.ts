@@ -1,4 +1,5 @@
 import { UserError } from '../../errors.ts'
+import { isServerError } from '../connection/server-error.ts'
 import type { Session } from '../connection/session.ts'
 
 /**
@@ -33,11 +34,11 @@ export async function measureLargeObjects(session: Session): Promise<LargeObject
   try {
     return await measure(session)
   } catch (error) {
-    if ((error as { code?: string }).code !== '42501') throw error
+    if (!isServerError(error, '42501')) throw error
     const { user } = session.connection
     throw new UserError(
       'no-permission',
-      `"${user}" may not read every large object: ${(error as Error).message}.`,
+      `"${user}" may not read every large object: ${error.message}.`,
       'pg_read_all_data does not cover large objects: back up as their owner or a superuser, or GRANT SELECT ON LARGE OBJECT … for each.',
       { cause: error },
     )

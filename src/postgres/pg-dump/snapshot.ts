@@ -4,6 +4,7 @@ import type { Connection } from '../connection/connection.ts'
 import { measureParts, type Part, type TablePrint } from '../fingerprint/content.ts'
 import { type Table, tableName } from '../fingerprint/tables.ts'
 import { readSequences, type SequenceValue } from '../fingerprint/sequences.ts'
+import { isServerError } from '../connection/server-error.ts'
 import { connect, quoteName, type Session } from '../connection/session.ts'
 
 /**
@@ -127,11 +128,11 @@ export async function openReader(
     // is gone, and that session knows why
     await session
       .query(`SET TRANSACTION SNAPSHOT '${snapshot.id}'`)
-      .catch(async (error: { code?: string }) => {
-        if (error.code !== '42704' && error.code !== '22023') throw error as Error
+      .catch(async (error: unknown) => {
+        if (!isServerError(error, '42704', '22023')) throw error
         throw await Promise.race<Error>([
           snapshot.session.lost,
-          snapshot.session.query('SELECT 1').then(() => error as Error),
+          snapshot.session.query('SELECT 1').then(() => error),
         ])
       })
     await session.query(`SET LOCAL lock_timeout = ${lockWait}`)
@@ -166,11 +167,10 @@ async function lock(session: Session, tables: readonly Table[]): Promise<void> {
       `LOCK TABLE ${tables.map(({ schema, name }) => `ONLY ${quoteName(schema)}.${quoteName(name)}`).join(', ')} IN ACCESS SHARE MODE`,
     )
   } catch (error) {
-    const { code } = error as { code?: string }
-    if (code === '42501')
+    if (isServerError(error, '42501'))
       throw new UserError(
         'no-permission',
-        `"${session.connection.user}" may not read every table: ${(error as Error).message}.`,
+        `"${session.connection.user}" may not read every table: ${error.message}.`,
         `Run on the server: GRANT pg_read_all_data TO ${quoteName(session.connection.user)};`,
         { cause: error },
       )
@@ -183,7 +183,6 @@ async function lock(session: Session, tables: readonly Table[]): Promise<void> {
  * undefined_table, undefined_column, invalid_schema_name.
  */
 export function asDrift(error: unknown): never {
-  const { code, message } = error as { code?: string; message: string }
-  if (['55P03', '42P01', '42703', '3F000'].includes(code ?? '')) throw new Drift(message)
+  if (isServerError(error, '55P03', '42P01', '42703', '3F000')) throw new Drift(error.message)
   throw error
 }
