@@ -3,7 +3,7 @@ import type { ErrorCode } from '../../errors/catalogue.ts'
 import { type Connection, describeConnection } from './connection.ts'
 
 /** Why a connection was refused, and what to do about it. */
-export function whyNotConnected(connection: Connection, cause: unknown): UserError {
+export function connectError(connection: Connection, cause: unknown): UserError {
   const { code = '' } = cause as { code?: string }
   const text = messageOf(cause) || messageOf((cause as AggregateError).errors?.[0])
   const where = `${connection.host}:${connection.port}`

@@ -15,7 +15,7 @@ export class StandbyConflict extends Error {
  * says what to do. Undefined for everything that whoever asked has to judge by itself (rights,
  * locks, names that are gone). The SQLSTATE stays on `cause`.
  */
-export function whyBroken(
+export function sessionError(
   connection: Connection,
   cause: unknown,
 ): StandbyConflict | UserError | undefined {
@@ -28,14 +28,14 @@ export function whyBroken(
     /^(ProcessInterrupts|ProcessRecoveryConflictInterrupt)/.test(routine)
   if (conflict && ['40001', '40P01', '57P04'].includes(code))
     return new StandbyConflict(withDetail(text, cause), { cause })
-  return judge(connection, code, text, cause)
+  return errorOfState(connection, code, text, cause)
 }
 
 /**
  * The same from the stderr of a client program (pg_dump, pg_restore), which tells no SQLSTATE: by
  * its words, where the server speaks English.
  */
-export function whyClientBroken(
+export function clientError(
   connection: Connection,
   stderr: string,
 ): StandbyConflict | UserError | undefined {
@@ -48,7 +48,12 @@ export function whyClientBroken(
   const said = /^.*(?:ERROR|FATAL|PANIC|WARNING): +(.*)$/m.exec(stderr)?.[1]
   const [code] = clientWords.find(([, words]) => words.test(stderr)) ?? []
   return code
-    ? judge(connection, code, said ?? lastWords(stderr), new Error(stderr.trim().slice(-2000)))
+    ? errorOfState(
+        connection,
+        code,
+        said ?? lastLine(stderr),
+        new Error(stderr.trim().slice(-2000)),
+      )
     : undefined
 }
 
@@ -86,7 +91,7 @@ const clientWords: [code: string, words: RegExp][] = [
   ],
 ]
 
-function judge(
+function errorOfState(
   connection: Connection,
   code: string,
   text: string,
@@ -187,7 +192,7 @@ function withDetail(text: string, cause: unknown): string {
   return detail ? `${text}: ${detail}` : text
 }
 
-function lastWords(text: string): string {
+function lastLine(text: string): string {
   return (
     text
       .trim()

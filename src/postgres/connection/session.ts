@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs'
 import pg from 'pg'
 import { messageOf, UserError } from '../../errors.ts'
 import type { Work } from '../../work.ts'
-import { whyNotConnected } from './connect-errors.ts'
+import { connectError } from './connect-errors.ts'
 import type { Connection } from './connection.ts'
 import { damagedRelation } from './damaged-relation.ts'
 import { isServerError } from './server-error.ts'
-import { StandbyConflict, whyBroken } from './session-errors.ts'
+import { StandbyConflict, sessionError } from './session-errors.ts'
 
 /** One connection to a server, in our hands until `end`. */
 export interface Session {
@@ -83,7 +83,7 @@ export async function connect(connection: Connection, work: Work): Promise<Clien
   const client = await open(connection, work.signal)
   const ending: { why?: Error; byUs?: boolean } = {}
   const understand = (error: unknown): unknown => {
-    const why = whyBroken(connection, error)
+    const why = sessionError(connection, error)
     if (!(why instanceof StandbyConflict || why?.code === 'connection-lost')) return why ?? error
     // what the server said as it ended the session says more than the broken socket that comes
     // after it
@@ -244,7 +244,7 @@ async function attempt(
   } catch (cause) {
     destroy(client)
     signal.throwIfAborted()
-    throw whyNotConnected(connection, cause)
+    throw connectError(connection, cause)
   } finally {
     signal.removeEventListener('abort', onAbort)
   }

@@ -1,5 +1,5 @@
 import { UserError } from '../../errors.ts'
-import { type Column, large, type Table, tableName } from './tables.ts'
+import { type Column, splitThreshold, type Table, tableName } from './tables.ts'
 import { isServerError } from '../connection/server-error.ts'
 import { quoteName, type Session } from '../connection/session.ts'
 
@@ -119,7 +119,7 @@ export async function measureParts(
  * One print a table, of those of its parts: rows and hashes are sums, so that it does not matter
  * who read what.
  */
-export function joined(prints: readonly TablePrint[]): TablePrint[] {
+export function mergePrints(prints: readonly TablePrint[]): TablePrint[] {
   const tables = new Map<string, TablePrint>()
   for (const print of prints) {
     const sum = tables.get(print.table)
@@ -225,7 +225,7 @@ function* batches(parts: readonly Part[]): Generator<Part[]> {
   for (const part of parts) {
     if (
       batch.length &&
-      (part.bytes > large ||
+      (part.bytes > splitThreshold ||
         batch.length === tablesPerQuery ||
         columns + part.table.columns.length > 2000)
     ) {

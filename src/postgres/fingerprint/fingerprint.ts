@@ -1,9 +1,9 @@
 import type { Work } from '../../work.ts'
 import type { Programs } from '../programs/find-programs.ts'
 import type { Connection } from '../connection/connection.ts'
-import { joined, measureParts, type Part, type TablePrint } from './content.ts'
+import { mergePrints, measureParts, type Part, type TablePrint } from './content.ts'
 import { countLargeObjects, type LargeObjectsPrint, measureLargeObjects } from './large-objects.ts'
-import { large, listTables, ofUsers, type Table } from './tables.ts'
+import { listTables, splitThreshold, inUserSchema, type Table } from './tables.ts'
 import { printSchema, type SchemaPrint } from './schema.ts'
 import { readSequences, type SequenceValue } from './sequences.ts'
 import { connect, type Session } from '../connection/session.ts'
@@ -56,7 +56,7 @@ export async function readSupplement(session: Session): Promise<Supplement> {
   const relations = await session.query<{ name: string; kind: string; fine: boolean }>(`
     SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS name, c.relkind AS kind, CASE c.relkind WHEN 'm' THEN c.relispopulated ELSE false END AS fine
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
-    WHERE ${ofUsers} AND (c.relkind = 'm' OR (c.relkind = 'i' AND NOT i.indisvalid)
+    WHERE ${inUserSchema} AND (c.relkind = 'm' OR (c.relkind = 'i' AND NOT i.indisvalid)
       -- with a foreign table among its partitions it is never valid after a restore, and no use is lost by it
       OR (c.relkind = 'I' AND NOT i.indisvalid AND NOT EXISTS (SELECT FROM pg_catalog.pg_partition_tree(i.indrelid) p JOIN pg_catalog.pg_class f ON f.oid = p.relid WHERE f.relkind = 'f')))
     ORDER BY 1`)
@@ -64,7 +64,7 @@ export async function readSupplement(session: Session): Promise<Supplement> {
     SELECT DISTINCT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) || ' ' || pg_catalog.quote_ident(k.conname) AS name
     FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_constraint k ON k.oid = t.tgconstraint
       JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE ${ofUsers} AND t.tgisinternal AND t.tgenabled <> 'O' AND k.contype <> 't' ORDER BY 1`)
+    WHERE ${inUserSchema} AND t.tgisinternal AND t.tgenabled <> 'O' AND k.contype <> 't' ORDER BY 1`)
   return {
     extensions: Object.fromEntries(extensions.map(({ name, text }) => [name, text])),
     matviews: Object.fromEntries(
@@ -101,7 +101,7 @@ export function splitWork(tables: readonly Table[], readers: number): Part[][] {
 function partsOf(table: Table, readers: number): Part[] {
   const { blocks = 0, bytes } = table
   const count =
-    table.condition || bytes <= large
+    table.condition || bytes <= splitThreshold
       ? 1
       : Math.min(blocks, Math.max(readers, Math.ceil(bytes / longest)))
   if (count <= 1) return [{ table, bytes }]
@@ -141,7 +141,7 @@ export async function measureCopy(
     const copy: Pick<Fingerprint, 'largeObjects' | 'schema'> = { schema: {} }
     const steps = [
       ...splitWork(tables, readers).map((bucket) => async (own: Work): Promise<void> => {
-        prints.push(...(await measureHand(bucket, connection, depth, onRead, own)))
+        prints.push(...(await measureBucket(bucket, connection, depth, onRead, own)))
       }),
       async (): Promise<unknown> =>
         (copy.largeObjects = await inTransaction(first, () =>
@@ -153,7 +153,7 @@ export async function measureCopy(
     await mapConcurrent(steps, steps.length, (step, own) => step(own), work)
     return {
       kind: depth,
-      tables: inOrder(joined(prints)),
+      tables: sortPrints(mergePrints(prints)),
       ...copy,
       sequences,
       supplement,
@@ -164,11 +164,11 @@ export async function measureCopy(
 }
 
 /** Prints in the order of their tables' names, by code unit. */
-export function inOrder(prints: readonly TablePrint[]): TablePrint[] {
+export function sortPrints(prints: readonly TablePrint[]): TablePrint[] {
   return [...prints].sort((a, b) => (a.table < b.table ? -1 : 1))
 }
 
-async function measureHand(
+async function measureBucket(
   parts: readonly Part[],
   connection: Connection,
   depth: 'content' | 'counts',

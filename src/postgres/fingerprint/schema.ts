@@ -3,7 +3,7 @@ import { UserError } from '../../errors.ts'
 import { capture } from '../../stream/process.ts'
 import type { Work } from '../../work.ts'
 import { type Connection, dumpEnvironment } from '../connection/connection.ts'
-import { whyClientBroken } from '../connection/session-errors.ts'
+import { clientError } from '../connection/session-errors.ts'
 import { program, type Programs } from '../programs/find-programs.ts'
 
 /** A hash an entry of the schema, by `TYPE schema.name`: see `splitSchema`. */
@@ -32,7 +32,7 @@ export async function printSchema(
   )
   if (code !== 0)
     throw (
-      whyClientBroken(connection, stderr) ??
+      clientError(connection, stderr) ??
       new UserError(
         'dump-failed',
         `pg_dump could not read the schema: ${stderr.trim()}`,

@@ -1,4 +1,4 @@
-import { ofUsers, tableName } from './tables.ts'
+import { inUserSchema, tableName } from './tables.ts'
 import { quoteName, type Session } from '../connection/session.ts'
 
 /**
@@ -20,7 +20,7 @@ const perQuery = 200
 export async function readSequences(session: Session): Promise<Record<string, SequenceValue>> {
   const sequences = await session.query<{ schema: string; name: string }>(`
     SELECT n.nspname AS schema, c.relname AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND ${ofUsers}
+    WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND ${inUserSchema}
       AND NOT (c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery())
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
         WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e' AND c.oid <> ALL (coalesce(e.extconfig, '{}')))

@@ -53,10 +53,10 @@ export interface Column {
 /**
  * A table above this many bytes is read by itself, and by several readers where that is possible.
  */
-export const large = 64 * 1024 * 1024
+export const splitThreshold = 64 * 1024 * 1024
 
 /** SQL that holds for the schemas `n` (pg_namespace) that a dump holds. */
-export const ofUsers = `n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'`
+export const inUserSchema = `n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'`
 
 /**
  * Every table that a dump of this database holds rows of, in the order of schema and name (C
@@ -103,7 +103,7 @@ export async function listTables(session: Session): Promise<Table[]> {
       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'p'
     )
     SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name, s.bytes::pg_catalog.text AS bytes, x.condition,
-      CASE WHEN s.bytes > ${large} AND c.relam = 2 AND pg_catalog.current_setting('server_version_num')::int4 >= 140000
+      CASE WHEN s.bytes > ${splitThreshold} AND c.relam = 2 AND pg_catalog.current_setting('server_version_num')::int4 >= 140000
         THEN (pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int4)::int8::float8 END AS blocks,
       c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery() AS unreadable,
       compared.name AS compared_at, part.parts AS part_of, l.list AS columns
@@ -112,7 +112,7 @@ export async function listTables(session: Session): Promise<Table[]> {
       LEFT JOIN (hashed h JOIN named compared ON compared.oid = h.root) ON h.leaf = c.oid
       LEFT JOIN (rooted t JOIN named part ON part.oid = t.root) ON t.leaf = c.oid,
       LATERAL (SELECT coalesce(pg_catalog.pg_table_size(c.oid), c.relpages::int8 * 8192) AS bytes) AS s
-    WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND ${ofUsers} AND (x.oid IS NULL OR x.condition IS NOT NULL)
+    WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND ${inUserSchema} AND (x.oid IS NULL OR x.condition IS NOT NULL)
     ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`)
   return rows.map((row) => ({
     oid: row.oid,

@@ -2,7 +2,7 @@ import { tableName } from '../fingerprint/tables.ts'
 import type { Session } from '../connection/session.ts'
 
 /** One who waits for a lock that is ours, as the server shows it at this moment. */
-export interface Waiting {
+export interface BlockedSession {
   pid: number
   /** `replay` or `autovacuum`, where it is no statement of anybody's. */
   kind?: string
@@ -41,7 +41,10 @@ interface Row {
  * nothing while nobody waits (0.4 ms); a role that may not see what others do, and a standby, need
  * a copy of the list of locks for it each time (0.1 s where 100,000 are held).
  */
-export async function readLook(session: Session, application: string): Promise<Waiting[]> {
+export async function readBlockedSessions(
+  session: Session,
+  application: string,
+): Promise<BlockedSession[]> {
   const [quick] = await session.query<{ sure: boolean; waiting: boolean }>(`
     SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') AND NOT pg_catalog.pg_is_in_recovery() AS sure,
       EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE wait_event_type = 'Lock') AS waiting`)
@@ -70,10 +73,10 @@ export async function readLook(session: Session, application: string): Promise<W
   const ours = new Set(rows[0]?.ours ?? [])
   return rows
     .filter((row) => row.blockers?.some((pid) => ours.has(pid)))
-    .map((row) => asWaiting(row, rows))
+    .map((row) => toBlockedSession(row, rows))
 }
 
-function asWaiting(row: Row, rows: readonly Row[]): Waiting {
+function toBlockedSession(row: Row, rows: readonly Row[]): BlockedSession {
   const mode = row.mode
     .replace(/Lock$/, '')
     .replace(/(?!^)(?=[A-Z])/g, ' ')

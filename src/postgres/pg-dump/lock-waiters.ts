@@ -5,7 +5,7 @@ import type { Connection } from '../connection/connection.ts'
 import { connect, type Session } from '../connection/session.ts'
 import { StandbyConflict } from '../connection/session-errors.ts'
 import { statementKind } from './statement-kind.ts'
-import { readLook, type Waiting } from './lock-queue.ts'
+import { readBlockedSessions, type BlockedSession } from './lock-queue.ts'
 
 /** Somebody who waited for a lock that a session or a pg_dump of ours held. */
 export interface Waiter {
@@ -78,7 +78,10 @@ export function watchWaiters(connection: Connection, work: Work): WaiterWatch {
   const conflict = new Promise<StandbyConflict>((resolve) => (onConflict = resolve))
 
   const look = async (session: Session, replayTimeout: number): Promise<void> => {
-    const waiting = await readLook(session, connection.settings['PGAPPNAME'] ?? 'holdfast')
+    const waiting = await readBlockedSessions(
+      session,
+      connection.settings['PGAPPNAME'] ?? 'holdfast',
+    )
     const keys = new Set(waiting.map(keyOf))
     for (const key of now.keys()) if (!keys.has(key)) now.delete(key)
     for (const each of waiting) {
@@ -98,7 +101,7 @@ export function watchWaiters(connection: Connection, work: Work): WaiterWatch {
       if (waited >= notable) note(each, seen)
     }
   }
-  const note = (each: Waiting, seen: Seen): void => {
+  const note = (each: BlockedSession, seen: Seen): void => {
     const { table, mode, behind } = each
     const kind = each.kind ?? (each.query ? statementKind(each.query) : undefined)
     const first = seen.waiter === undefined
@@ -198,6 +201,6 @@ function describe(waiter: Waiter, waited: number, behind: number): string {
   return `${who}${waiter.table ? ` on ${waiter.table}` : ''} has waited ${Math.round(waited / 1000)} s for locks of this backup${more}`
 }
 
-function keyOf({ pid, mode, table = '' }: Waiting): string {
+function keyOf({ pid, mode, table = '' }: BlockedSession): string {
   return `${pid} ${mode} ${table}`
 }

@@ -7,7 +7,7 @@ import { type Programs, program } from '../programs/find-programs.ts'
 import { type Connection, dumpEnvironment } from '../connection/connection.ts'
 import type { Archive } from './archive-plan.ts'
 import { encodingArguments } from '../fingerprint/schema.ts'
-import { whyClientBroken } from '../connection/session-errors.ts'
+import { clientError } from '../connection/session-errors.ts'
 import { Drift, lockWait } from './snapshot.ts'
 
 /** One pg_dump that holds its locks and waits to be read. */
@@ -178,7 +178,7 @@ function whyDumpFailed(
 ): Error {
   if (work.signal.aborted) return work.signal.reason as Error
   const text = stderr
-  const broken = whyClientBroken(connection, text)
+  const broken = clientError(connection, text)
   if (broken) return broken
   if (
     /canceling statement due to (lock|statement) timeout|relation .* does not exist|cache lookup failed|could not open relation with OID|schema .* does not exist|tuple concurrently|snapshot ".*" does not exist|invalid snapshot identifier/.test(

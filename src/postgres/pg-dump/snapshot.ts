@@ -59,7 +59,7 @@ export async function takeSnapshot(connection: Connection, work: Work): Promise<
     if (!row) throw new Error('pg_export_snapshot gave no row')
     await session.query(`SET LOCAL lock_timeout = ${lockWait}`)
     await session.query('SAVEPOINT sequences')
-    const sequences = await readSequences(session).catch(asDrift)
+    const sequences = await readSequences(session).catch(rethrowAsDrift)
     await session.query('ROLLBACK TO SAVEPOINT sequences')
     // a pooler or a firewall on the way may end what says nothing for minutes
     const ping = setInterval(() => void session.query('SELECT 1').catch(() => {}), 30_000).unref()
@@ -174,7 +174,7 @@ async function lock(session: Session, tables: readonly Table[]): Promise<void> {
         `Run on the server: GRANT pg_read_all_data TO ${quoteName(session.connection.user)};`,
         { cause: error },
       )
-    asDrift(error)
+    rethrowAsDrift(error)
   }
 }
 
@@ -182,7 +182,7 @@ async function lock(session: Session, tables: readonly Table[]): Promise<void> {
  * Rethrows, as Drift where somebody works on what was to be read: lock_not_available,
  * undefined_table, undefined_column, invalid_schema_name.
  */
-export function asDrift(error: unknown): never {
+export function rethrowAsDrift(error: unknown): never {
   if (isServerError(error, '55P03', '42P01', '42703', '3F000')) throw new Drift(error.message)
   throw error
 }

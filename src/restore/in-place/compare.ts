@@ -1,7 +1,7 @@
 import { measureParts } from '../../postgres/fingerprint/content.ts'
 import {
   type Fingerprint,
-  inOrder,
+  sortPrints,
   readSupplement,
 } from '../../postgres/fingerprint/fingerprint.ts'
 import { countLargeObjects, measureLargeObjects } from '../../postgres/fingerprint/large-objects.ts'
@@ -69,7 +69,7 @@ export async function compareInside(
   const supplement = await readSupplement(session)
   const measured: Partial<Fingerprint> = {}
   if (kind !== 'none') {
-    measured.tables = inOrder(
+    measured.tables = sortPrints(
       await measureParts(
         session,
         tables.map((table) => ({ table, bytes: table.bytes })),

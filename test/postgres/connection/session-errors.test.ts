@@ -9,8 +9,8 @@ import { type Connection, dumpEnvironment } from '../../../src/postgres/connecti
 import { connect, type Session } from '../../../src/postgres/connection/session.ts'
 import {
   StandbyConflict,
-  whyBroken,
-  whyClientBroken,
+  sessionError,
+  clientError,
 } from '../../../src/postgres/connection/session-errors.ts'
 import { majors, type OwnServer, startOwnServer } from '../../support/own-server.ts'
 import { quietWork } from '../../support/start-servers.ts'
@@ -61,7 +61,7 @@ function dumped(server: OwnServer, ...args: string[]): StandbyConflict | UserErr
     env: { ...process.env, ...dumpEnvironment(server.to('app'), server.major) },
   })
   assert.notEqual(status, 0)
-  return whyClientBroken(own(server), String(stderr))
+  return clientError(own(server), String(stderr))
 }
 
 for (const major of majors())
@@ -335,13 +335,13 @@ describe('what cannot be made to happen here is known by its code', () => {
     ['57P05', 'connection-lost', 'terminating connection due to idle-session timeout'],
   ] as const)
     test(`${code}: ${name}`, () => {
-      const error = whyBroken(connection, server(code, text)) as UserError
+      const error = sessionError(connection, server(code, text)) as UserError
       assert.deepEqual([error.code, error.message.includes('db.example:5432')], [name, true])
       assert.equal((error.cause as { code: string }).code, code)
       if (!['08006', '57P05'].includes(code))
         assert.equal(
           (
-            whyClientBroken(connection, `pg_dump: error: query failed: ERROR:  ${text}\n`) as
+            clientError(connection, `pg_dump: error: query failed: ERROR:  ${text}\n`) as
               UserError | undefined
           )?.code,
           name,
@@ -350,35 +350,35 @@ describe('what cannot be made to happen here is known by its code', () => {
 
   test('a conflict is known by the code and the place in a server that speaks another language; a serialization failure is none', () => {
     assert.ok(
-      whyBroken(
+      sessionError(
         connection,
         server('40001', 'breche Anfrage ab', 'ProcessRecoveryConflictInterrupt'),
       ) instanceof StandbyConflict,
     )
     assert.ok(
-      whyBroken(connection, server('40P01', 'breche Anfrage ab', 'ProcessInterrupts')) instanceof
+      sessionError(connection, server('40P01', 'breche Anfrage ab', 'ProcessInterrupts')) instanceof
         StandbyConflict,
     )
     assert.equal(
-      whyBroken(
+      sessionError(
         connection,
         server('40001', 'could not serialize access due to concurrent update', 'ExecUpdate'),
       ),
       undefined,
     )
     assert.equal(
-      whyBroken(connection, server('40P01', 'deadlock detected', 'DeadLockReport')),
+      sessionError(connection, server('40P01', 'deadlock detected', 'DeadLockReport')),
       undefined,
     )
     assert.equal(
-      whyBroken(
+      sessionError(
         connection,
         server('58P01', 'could not access file "$libdir/x": No such file or directory'),
       ),
       undefined,
     )
     assert.equal(
-      whyClientBroken(
+      clientError(
         connection,
         'pg_dump: error: query failed: ERROR:  permission denied for table t\n',
       ),

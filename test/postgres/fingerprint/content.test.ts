@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { joined, measureParts, type Part } from '../../../src/postgres/fingerprint/content.ts'
+import { mergePrints, measureParts, type Part } from '../../../src/postgres/fingerprint/content.ts'
 import { splitWork } from '../../../src/postgres/fingerprint/fingerprint.ts'
 import { listTables, type Table } from '../../../src/postgres/fingerprint/tables.ts'
 import { connect } from '../../../src/postgres/connection/session.ts'
@@ -18,7 +18,7 @@ const table = (oid: number, bytes: number, rest: Partial<Table> = {}): Table => 
 })
 
 test('a large table is dealt out in ranges of blocks, without gap or overlap, open at both ends; others are whole', () => {
-  const hands = splitWork(
+  const buckets = splitWork(
     [
       table(1, 5000 * MiB, { blocks: 640_000 }),
       table(2, 100 * MiB),
@@ -27,8 +27,8 @@ test('a large table is dealt out in ranges of blocks, without gap or overlap, op
     ],
     3,
   )
-  assert.equal(hands.length, 3)
-  const of = (oid: number): Part[] => hands.flat().filter((part) => part.table.oid === oid)
+  assert.equal(buckets.length, 3)
+  const of = (oid: number): Part[] => buckets.flat().filter((part) => part.table.oid === oid)
   const ranges = of(1).sort((a, b) => (a.from ?? 0) - (b.from ?? 0))
   assert.ok(ranges.length >= 10)
   assert.deepEqual([ranges[0]?.from, ranges.at(-1)?.to], [undefined, undefined])
@@ -38,8 +38,8 @@ test('a large table is dealt out in ranges of blocks, without gap or overlap, op
       of(oid).map(({ from, to }) => [from, to]),
       [[undefined, undefined]],
     )
-  const sums = hands.map((hand) => hand.reduce((sum, { bytes }) => sum + bytes, 0))
-  assert.ok(Math.max(...sums) < 1.4 * Math.min(...sums), 'each hand has about the same')
+  const sums = buckets.map((bucket) => bucket.reduce((sum, { bytes }) => sum + bytes, 0))
+  assert.ok(Math.max(...sums) < 1.4 * Math.min(...sums), 'each bucket has about the same')
 })
 
 for (const server of servers()) {
@@ -59,7 +59,7 @@ for (const server of servers()) {
       const blocks = size?.blocks ?? 0
       assert.ok(blocks > 300)
       const measure = async (parts: Part[]): Promise<unknown> =>
-        joined(await measureParts(session, parts, { inTransaction: false, depth: 'content' }))
+        mergePrints(await measureParts(session, parts, { inTransaction: false, depth: 'content' }))
       const expected = await measure([{ table: whole, bytes: 1 }])
       for (const cuts of [
         [1],

@@ -7,10 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { UserError } from '../../../src/errors.ts'
 import { dumpEnvironment } from '../../../src/postgres/connection/connection.ts'
 import { connect, type Session } from '../../../src/postgres/connection/session.ts'
-import {
-  StandbyConflict,
-  whyClientBroken,
-} from '../../../src/postgres/connection/session-errors.ts'
+import { StandbyConflict, clientError } from '../../../src/postgres/connection/session-errors.ts'
 import {
   withUniqueApplicationName,
   watchWaiters,
@@ -168,7 +165,7 @@ for (const major of majors())
           child.stdout?.resume()
           const { code, stderr } = await exit
           assert.equal(code, 1)
-          const why = whyClientBroken(standby.to('app'), stderr)
+          const why = clientError(standby.to('app'), stderr)
           assert.ok(why instanceof StandbyConflict, stderr)
           assert.match(why.message, what === 'VACUUM' ? /row versions/ : /relation lock/)
         }))
