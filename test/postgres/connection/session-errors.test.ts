@@ -193,7 +193,7 @@ for (const major of majors())
             'data-damaged',
             undefined,
             name,
-            /go over to a replica/,
+            /switch to a replica/,
           )
           assert.match((cause as { code: string }).code, /^XX00[12]$/)
         })
