@@ -8,7 +8,7 @@ import { countLargeObjects, measureLargeObjects } from '../../postgres/fingerpri
 import type { Psql } from '../../postgres/pg-restore/psql.ts'
 import { listTables } from '../../postgres/fingerprint/tables.ts'
 import { readSequences } from '../../postgres/fingerprint/sequences.ts'
-import { quoteText, settings } from '../../postgres/connection/session.ts'
+import { quoteText, sessionSettings } from '../../postgres/connection/session.ts'
 import type { FoundBackup } from '../../repository/listing.ts'
 import { compareFingerprints } from '../../load/compare.ts'
 import type { Difference } from '../../repository/level.ts'
@@ -18,7 +18,7 @@ import type { Difference } from '../../repository/level.ts'
  * against timeouts.
  */
 export async function pin(psql: Psql): Promise<void> {
-  const pairs = Object.entries(settings).map(
+  const pairs = Object.entries(sessionSettings).map(
     ([name, value]) => `(${quoteText(name)}, ${quoteText(value)})`,
   )
   await psql.run(

@@ -203,7 +203,7 @@ for (const major of majors())
       await restart(server)
       await read(
         'SELECT sum(length(b)) FROM "Odd"."hurt table" WHERE b || \'\' <> \'\'',
-        /invalid page.*That is in "Odd"\."hurt table"\.$/,
+        /invalid page.*The damage is in "Odd"\."hurt table"\.$/,
       )
       assert.equal((dumped(server) as UserError).code, 'data-damaged')
       await server.query('app', 'CHECKPOINT')
@@ -212,9 +212,12 @@ for (const major of majors())
       await restart(server)
       await read(
         'SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SELECT b FROM "Odd"."hurt table" WHERE a = 7',
-        /That is in "Odd"\."hurt table_pkey"\.$/,
+        /The damage is in "Odd"\."hurt table_pkey"\.$/,
       )
-      await read('SELECT count(*) FROM "Odd"."hurt table"', /That is in "Odd"\."hurt table"\.$/)
+      await read(
+        'SELECT count(*) FROM "Odd"."hurt table"',
+        /The damage is in "Odd"\."hurt table"\.$/,
+      )
       assert.match((dumped(server) as UserError).message, /^database-url: .*invalid page/)
       await server.query('app', 'DROP TABLE "Odd"."hurt table"')
     })
