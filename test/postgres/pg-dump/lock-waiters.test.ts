@@ -191,7 +191,7 @@ for (const major of majors())
       }
       for (let i = 0; i < 50 && said.length < 1; i++) await sleep(100)
       assert.deepEqual(await watch.stop(), [])
-      assert.match(said.join('\n'), /^debug: Nobody looks any more.*administrator command[^\n]*$/)
+      assert.match(said.join('\n'), /^debug: Stopped watching.*administrator command[^\n]*$/)
       const none = listening()
       assert.deepEqual(
         await (async () => {
@@ -201,7 +201,7 @@ for (const major of majors())
         })(),
         [],
       )
-      assert.match(none.said.join('\n'), /^debug: .*cannot be seen: .*no database "nothing"[^\n]*$/)
+      assert.match(none.said.join('\n'), /^debug: Cannot watch.*no database "nothing"[^\n]*$/)
     })
   })
 

@@ -218,7 +218,7 @@ for (const major of majors())
         assert.equal(await caughtUp, true)
         assert.match(
           why instanceof Error ? why.message : 'nothing was said',
-          /replay has waited for our lock on public\.t longer/,
+          /replay has waited for this run's lock on public\.t longer/,
         )
         assert.ok(still, 'it was held up until then')
         await closed
