@@ -1,7 +1,7 @@
 import { messageOf } from '../errors.ts'
 import type { Connection } from '../postgres/connection/connection.ts'
 import type { TablePrint } from '../postgres/fingerprint/content.ts'
-import { type Depth, type Fingerprint, inOrder } from '../postgres/fingerprint/fingerprint.ts'
+import { type Depth, type Fingerprint, sortPrints } from '../postgres/fingerprint/fingerprint.ts'
 import type { SchemaPrint } from '../postgres/fingerprint/schema.ts'
 import { readSequences } from '../postgres/fingerprint/sequences.ts'
 import { type Table, tableName } from '../postgres/fingerprint/tables.ts'
@@ -234,7 +234,7 @@ async function attemptBackup(
     const fingerprint: Fingerprint = {
       kind: options.fingerprint,
       ...measured,
-      tables: inOrder(measured.tables),
+      tables: sortPrints(measured.tables),
       schema: withoutDatabase(consistent.schema),
       sequences,
       supplement: consistent.supplement,

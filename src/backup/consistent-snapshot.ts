@@ -1,6 +1,6 @@
 import type { Programs } from '../postgres/programs/find-programs.ts'
 import type { Connection } from '../postgres/connection/connection.ts'
-import { emptyPrint, joined, type TablePrint } from '../postgres/fingerprint/content.ts'
+import { emptyPrint, mergePrints, type TablePrint } from '../postgres/fingerprint/content.ts'
 import { type Dump, startDump } from '../postgres/pg-dump/pg-dump.ts'
 import {
   splitWork,
@@ -14,7 +14,7 @@ import { countLargeObjects, measureLargeObjects } from '../postgres/fingerprint/
 import { listTables, type Table } from '../postgres/fingerprint/tables.ts'
 import { printSchema, type SchemaPrint } from '../postgres/fingerprint/schema.ts'
 import {
-  asDrift,
+  rethrowAsDrift,
   Drift,
   lockWait,
   openReader,
@@ -125,7 +125,7 @@ async function attempt(
     ])
   }
   try {
-    const all = await listTables(snapshot.session).catch(asDrift)
+    const all = await listTables(snapshot.session).catch(rethrowAsDrift)
     const tables = all.filter((table) => !table.unreadable)
     // pg_dump locks no table of an extension, and reads those that hold its configuration
     await snapshot.lock(tables.filter(({ condition }) => condition !== undefined))
@@ -236,7 +236,7 @@ async function read(
   ]
   for (const body of bodies as Promise<unknown>[]) body.catch(onFailure)
   await settled(bodies)
-  return { ...measured, tables: joined(tables) }
+  return { ...measured, tables: mergePrints(tables) }
 }
 
 /**

@@ -122,8 +122,12 @@ test('behind a lock that is held, the backup lets the holder go first, and never
   const holder = await connect(connection, quietWork())
   await holder.query('BEGIN')
   await holder.query('LOCK TABLE public.t IN ACCESS EXCLUSIVE MODE')
-  const running = store.backup(connection)
-  await sleep(1500)
+  const quiet = quietWork()
+  let retried = (): void => {}
+  const firstRetry = new Promise<void>((resolve) => (retried = resolve))
+  const info = (text: string): void => void (/attempt/i.test(text) && retried())
+  const running = store.backup(connection, {}, { ...quiet, log: { ...quiet.log, info } })
+  await Promise.race([firstRetry, running])
   const from = Date.now()
   await holder.query('ALTER TABLE public.u ADD COLUMN b int') // a table that the backup would have locked
   assert.ok(Date.now() - from < 2000)

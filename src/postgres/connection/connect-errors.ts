@@ -2,85 +2,123 @@ import { messageOf, UserError } from '../../errors.ts'
 import type { ErrorCode } from '../../errors/catalogue.ts'
 import { type Connection, describeConnection } from './connection.ts'
 
-/** Why a connection was refused, and what to do about it. */
-export function whyNotConnected(connection: Connection, cause: unknown): UserError {
+/** What is known about a refused connection. */
+interface Attempt {
+  connection: Connection
+  /** `host:port`. */
+  where: string
+  /** The SQLSTATE or Node's code; empty if there is none. */
+  code: string
+  /** What the server, the driver or the socket said. */
+  text: string
+}
+
+interface Refusal {
+  name: ErrorCode
+  message: (attempt: Attempt) => string
+  /** Left out where the catalogue's hint is as exact. */
+  hint?: (attempt: Attempt) => string
+}
+
+const hostUnknown: Refusal = {
+  name: 'host-unknown',
+  message: ({ connection, code }) => `there is no host named "${connection.host}" (${code}).`,
+}
+const nothingListens: Refusal = {
+  name: 'unreachable',
+  message: ({ where }) => `nothing listens at ${where} (connection refused).`,
+}
+const noWayThere: Refusal = {
+  name: 'unreachable',
+  message: ({ where, text }) => `${where} cannot be reached: ${text}.`,
+  hint: () =>
+    'A firewall or an allow-list probably blocks this runner. ' +
+    'Let the runner in, or use a runner inside that network.',
+}
+const wrongPassword: Refusal = {
+  name: 'wrong-password',
+  message: ({ connection, where }) =>
+    `the server at ${where} does not accept the password of "${connection.user}".`,
+}
+
+/** Refusals by SQLSTATE, or by Node's code for a socket's error. */
+const refusals: Record<string, Refusal> = {
+  ENOTFOUND: hostUnknown,
+  EAI_AGAIN: hostUnknown,
+  ECONNREFUSED: nothingListens,
+  ENOENT: nothingListens,
+  ETIMEDOUT: noWayThere,
+  EHOSTUNREACH: noWayThere,
+  ENETUNREACH: noWayThere,
+  ECONNRESET: noWayThere,
+  '28P01': wrongPassword,
+  '28000': {
+    name: 'login-refused',
+    message: ({ connection, where, text }) =>
+      `the server at ${where} refuses "${connection.user}": ${text}.`,
+  },
+  '3D000': {
+    name: 'database-missing',
+    message: ({ connection, where }) =>
+      `there is no database "${connection.database}" on ${where}.`,
+    hint: () => 'Check the name after the last slash of the URL. List all databases with: psql -l',
+  },
+  '42501': {
+    name: 'login-refused',
+    message: ({ connection: { user, database } }) => `"${user}" may not connect to "${database}".`,
+    hint: ({ connection: { user, database } }) =>
+      `Run on the server: GRANT CONNECT ON DATABASE "${database}" TO "${user}";`,
+  },
+  '53300': {
+    name: 'too-many-connections',
+    message: ({ where, text }) => `${where} has no free connection: ${text}.`,
+  },
+  '57P03': {
+    name: 'starting-up',
+    message: ({ where, text }) => `${where} is not ready: ${text}.`,
+  },
+}
+
+/** Refusals without a code of their own, by what the driver or OpenSSL says. */
+const refusalsByText: [words: RegExp, refusal: Refusal][] = [
+  [/timeout expired|terminated unexpectedly/, noWayThere],
+  [/SASL|password must be a string/, wrongPassword],
+  [
+    /does not support SSL/,
+    {
+      name: 'no-ssl',
+      message: ({ where }) => `${where} does not speak SSL, but sslmode requires it.`,
+    },
+  ],
+  [
+    /certificate|self.signed|altnames|SSL|TLS/i,
+    {
+      name: 'certificate',
+      message: ({ where, text }) => `the certificate of ${where} is not accepted: ${text}.`,
+    },
+  ],
+]
+
+const anyOther: Refusal = {
+  name: 'cannot-connect',
+  message: ({ connection, code, text }) =>
+    `cannot connect to ${describeConnection(connection)}: ${text || code}.`,
+}
+
+/** Returns the error for a connection that failed with `cause`: what happened, and what to do. */
+export function connectError(connection: Connection, cause: unknown): UserError {
   const { code = '' } = cause as { code?: string }
   const text = messageOf(cause) || messageOf((cause as AggregateError).errors?.[0])
+  const refusal =
+    (Object.hasOwn(refusals, code) ? refusals[code] : undefined) ??
+    refusalsByText.find(([words]) => words.test(text + code))?.[1] ??
+    anyOther
   const where = `${connection.host}:${connection.port}`
-  const say = (name: ErrorCode, message: string, hint: string): UserError =>
-    new UserError(name, `${connection.input}: ${message}`, hint, { cause })
-  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
-    return say(
-      'host-unknown',
-      `there is no host named "${connection.host}" (${code}).`,
-      'Check the name; a private name resolves only on a runner inside that network.',
-    )
-  if (code === 'ECONNREFUSED' || code === 'ENOENT')
-    return say(
-      'unreachable',
-      `nothing listens at ${where} (connection refused).`,
-      'Check host and port, that the server runs, and that it listens on that address (listen_addresses).',
-    )
-  if (
-    ['ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ECONNRESET'].includes(code) ||
-    /timeout expired|terminated unexpectedly/.test(text)
-  )
-    return say(
-      'unreachable',
-      `${where} cannot be reached: ${text}.`,
-      'A firewall or an allow-list usually stands between: let this runner in, or use a runner inside that network.',
-    )
-  if (code === '28P01' || /SASL|password must be a string/.test(text))
-    return say(
-      'wrong-password',
-      `the server at ${where} does not accept the password of "${connection.user}".`,
-      'Correct the password in the secret; in a URL, percent-encode its special characters (@ is %40, / is %2F, : is %3A).',
-    )
-  if (code === '28000')
-    return say(
-      'login-refused',
-      `the server at ${where} refuses "${connection.user}": ${text}.`,
-      'Check that the role exists with LOGIN, and that pg_hba.conf lets it in from here (with or without SSL: sslmode=require).',
-    )
-  if (code === '3D000')
-    return say(
-      'database-missing',
-      `there is no database "${connection.database}" on ${where}.`,
-      'Check the name after the last slash of the URL; list them with: psql -l',
-    )
-  if (code === '42501')
-    return say(
-      'login-refused',
-      `"${connection.user}" may not connect to "${connection.database}".`,
-      `Run on the server: GRANT CONNECT ON DATABASE "${connection.database}" TO "${connection.user}";`,
-    )
-  if (code === '53300')
-    return say(
-      'too-many-connections',
-      `${where} has no free connection: ${text}.`,
-      'Try at a quieter time, raise max_connections, or reserve some for this role.',
-    )
-  if (code === '57P03')
-    return say(
-      'starting-up',
-      `${where} is not ready: ${text}.`,
-      'Wait until pg_isready says so; for a service container, give it a health check.',
-    )
-  if (/does not support SSL/.test(text))
-    return say(
-      'no-ssl',
-      `${where} does not speak SSL, which sslmode asks for.`,
-      'Turn SSL on at the server, or set sslmode=disable inside a network that you trust.',
-    )
-  if (/certificate|self.signed|altnames|SSL|TLS/i.test(text + code))
-    return say(
-      'certificate',
-      `the certificate of ${where} is not accepted: ${text}.`,
-      'Give the authority that signed it as sslrootcert=FILE, or correct the host name.',
-    )
-  return say(
-    'cannot-connect',
-    `cannot connect to ${describeConnection(connection)}: ${text || code}.`,
-    'Try the same connection with psql from the same machine.',
+  const attempt: Attempt = { connection, where, code, text }
+  return new UserError(
+    refusal.name,
+    `${connection.input}: ${refusal.message(attempt)}`,
+    refusal.hint?.(attempt),
+    { cause },
   )
 }

@@ -1,26 +1,21 @@
 import { UserError } from '../../errors.ts'
 
-/**
- * Where a database is and how to get in: everything libpq would want, in one value.
- * `input` is the input it came from, for messages.
- */
+/** A database on a server, and how to log in: all that libpq needs. */
 export interface Connection {
-  /** A host's name or address, or the folder of a unix socket. */
+  /** A host name, an address, or the folder of a unix socket. */
   host: string
   port: number
   user: string
   password?: string
   database: string
-  /** Further libpq settings by their PG* variable, for example `PGSSLMODE`. */
+  /** Other libpq settings, by PG* variable, for example `PGSSLMODE`. */
   settings: Record<string, string>
+  /** The input that the connection came from, for messages. */
   input: string
 }
 
-/**
- * The parameters of a connection URI that we pass on, by their PG* variable (libpq, "Parameter Key
- * Words").
- */
-const passedOn: Record<string, string> = {
+/** URI parameters that are kept, with their PG* variable (libpq, "Parameter Key Words"). */
+const keptParameters: Record<string, string> = {
   sslmode: 'PGSSLMODE',
   sslrootcert: 'PGSSLROOTCERT',
   sslcert: 'PGSSLCERT',
@@ -36,42 +31,43 @@ const passedOn: Record<string, string> = {
 const sslModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full']
 
 /**
- * Reads `postgres://user:password@host:port/database?sslmode=…`. Parameters that libpq does not
- * know (frameworks add their own, such as `schema=`) are left out. Throws a UserError that names
- * `input` and never shows the text.
+ * Parses `postgres://user:password@host:port/database?sslmode=…`. Ignores parameters that libpq
+ * does not know (frameworks add their own, such as `schema=`). Throws a UserError `bad-url` that
+ * names `input` and never shows the text.
  */
 export function parseConnection(text: string, input: string): Connection {
   const wrong = (what: string): UserError =>
     new UserError(
       'bad-url',
       `${input} ${what}.`,
-      'Give one line such as postgres://user:password@host:5432/database, with special characters percent-encoded (@ is %40, / is %2F, : is %3A).',
+      'Write one line such as postgres://user:password@host:5432/database, with special ' +
+        'characters percent-encoded (@ is %40, / is %2F, : is %3A).',
     )
   const trimmed = text.trim()
   if (!/^postgres(ql)?:\/\//i.test(trimmed))
-    throw wrong('is not a PostgreSQL URL: it does not begin with postgres:// or postgresql://')
+    throw wrong('is not a PostgreSQL URL: it does not start with postgres:// or postgresql://')
   if (/^[^:]+:\/\/[^/?]*,/.test(trimmed.replace(/\/\/.*@/, '//')))
-    throw wrong('names several hosts; name one')
+    throw wrong('names several hosts; use one')
   if (/@/.test(trimmed.replace(/^[^:]+:\/\/[^/?#]*@/, '').replace(/[?#].*$/s, '')))
     throw wrong(
-      'has an @ after its host: a special character of the password is not percent-encoded',
+      'has an @ after its host: a special character in the password is not percent-encoded',
     )
-  // an empty host (a socket given by ?host=) is legal for libpq, and not for URL
-  const standIn = trimmed.replace(
+  // libpq allows an empty host (a socket in ?host=), URL does not
+  const withHost = trimmed.replace(
     /^(postgres(?:ql)?:\/\/(?:[^/?#]*@)?)(?=[/?]|$)/i,
     '$1socket.invalid',
   )
   let url: URL
   let parts: { user: string; password: string; database: string }
   try {
-    url = new URL(standIn)
+    url = new URL(withHost)
     parts = {
       user: decodeURIComponent(url.username),
       password: decodeURIComponent(url.password),
       database: decodeURIComponent(url.pathname.slice(1)),
     }
   } catch {
-    throw wrong('is not a URL that can be read')
+    throw wrong('is not a URL that can be parsed')
   }
   const parameters = url.searchParams
   const host =
@@ -83,12 +79,12 @@ export function parseConnection(text: string, input: string): Connection {
   const database = parameters.get('dbname') ?? (parts.database || user)
   const settings: Record<string, string> = {}
   for (const [key, value] of parameters) {
-    const variable = passedOn[key]
+    const variable = keptParameters[key]
     if (variable && value) settings[variable] = value
   }
   const mode = settings['PGSSLMODE']
   if (mode && !sslModes.includes(mode))
-    throw wrong(`has sslmode=${mode}, which is none of ${sslModes.join(', ')}`)
+    throw wrong(`has sslmode=${mode}; use one of ${sslModes.join(', ')}`)
   const port = Number(parameters.get('port') ?? (url.port || 5432))
   if (!Number.isInteger(port) || port < 1 || port > 65535)
     throw wrong('has a port that is not a number from 1 to 65535')
@@ -103,7 +99,7 @@ export function parseConnection(text: string, input: string): Connection {
   }
 }
 
-/** Reads libpq's PG* variables. Undefined when PGHOST, PGDATABASE and PGUSER are all unset. */
+/** Returns the connection of libpq's PG* variables; undefined without PGHOST, PGDATABASE, PGUSER. */
 export function connectionFromEnv(
   env: Record<string, string | undefined>,
   input: string,
@@ -111,7 +107,7 @@ export function connectionFromEnv(
   if (!env['PGHOST'] && !env['PGDATABASE'] && !env['PGUSER']) return undefined
   const user = env['PGUSER'] || env['USER'] || 'postgres'
   const settings: Record<string, string> = {}
-  for (const variable of Object.values(passedOn)) {
+  for (const variable of Object.values(keptParameters)) {
     const value = env[variable]
     if (value) settings[variable] = value
   }
@@ -127,14 +123,14 @@ export function connectionFromEnv(
   }
 }
 
-/** The same server and user, another database. */
+/** Returns the connection to another database with the same server and user. */
 export function withDatabase(connection: Connection, database: string): Connection {
   return { ...connection, database }
 }
 
 /**
- * What a child of ours (pg_dump, psql, a migration) needs in its environment to get in. libpq
- * expands no URI in PGDATABASE, so the parts.
+ * Returns the variables by which a child process (pg_dump, psql, a migration) connects. They are
+ * separate, because libpq does not expand a URI in PGDATABASE.
  */
 export function libpqEnvironment(connection: Connection): Record<string, string> {
   return {
@@ -149,10 +145,10 @@ export function libpqEnvironment(connection: Connection): Record<string, string>
 }
 
 /**
- * The environment of a pg_dump: libpq's, and settings that would otherwise come from the database
- * or the role and change what it writes (a database may well have `quote_all_identifiers`, or a
- * time zone that its defaults are shown in). A backend whose client is gone notices within a second
- * (PostgreSQL 14 and newer).
+ * Returns the environment of a pg_dump: libpq's variables, and settings that the database or the
+ * role could otherwise change, and pg_dump's text with them (`quote_all_identifiers`, or the time
+ * zone of defaults). On `major` 14 and newer, a backend notices within a second that its client is
+ * gone.
  */
 export function dumpEnvironment(connection: Connection, major: number): Record<string, string> {
   const pinned = [
@@ -172,28 +168,24 @@ export function dumpEnvironment(connection: Connection, major: number): Record<s
   }
 }
 
-/** The connection as one URL, password and all: for DATABASE_URL, never for a log. */
+/** Returns the connection as one URL with its password: for DATABASE_URL, never for a log. */
 export function connectionUrl(connection: Connection): string {
-  const secret =
-    connection.password === undefined ? '' : `:${encodeURIComponent(connection.password)}`
-  const socket = connection.host.startsWith('/')
-  const host = socket
-    ? ''
-    : connection.host.includes(':')
-      ? `[${connection.host}]`
-      : connection.host
-  const query = new URLSearchParams(
-    socket ? { host: connection.host, port: String(connection.port) } : {},
-  )
-  for (const [key, variable] of Object.entries(passedOn)) {
+  const { host, port, user, password } = connection
+  const login = [user, ...(password === undefined ? [] : [password])]
+  const socket = host.startsWith('/')
+  const address = socket ? '' : `${host.includes(':') ? `[${host}]` : host}:${port}`
+  const query = new URLSearchParams(socket ? { host, port: String(port) } : {})
+  for (const [key, variable] of Object.entries(keptParameters)) {
     const value = connection.settings[variable]
     if (value) query.set(key, value)
   }
-  const tail = query.size ? `?${query.toString().replaceAll('+', '%20')}` : ''
-  return `postgres://${encodeURIComponent(connection.user)}${secret}@${host}${socket ? '' : `:${connection.port}`}/${encodeURIComponent(connection.database)}${tail}`
+  const parameters = query.size ? `?${query.toString().replaceAll('+', '%20')}` : ''
+  const path = encodeURIComponent(connection.database) + parameters
+  return `postgres://${login.map(encodeURIComponent).join(':')}@${address}/${path}`
 }
 
-/** For messages: who, where, which database; never the password. */
+/** Returns database, server and user for messages; never the password. */
 export function describeConnection(connection: Connection): string {
-  return `database "${connection.database}" on ${connection.host}:${connection.port} as "${connection.user}"`
+  const { database, host, port, user } = connection
+  return `database "${database}" on ${host}:${port} as "${user}"`
 }

@@ -2,17 +2,14 @@ import { UserError } from '../../errors.ts'
 import type { Work } from '../../work.ts'
 import { connect, type Session } from './session.ts'
 
-/**
- * A pooler that is busy with other clients may hand out connections that look like ours for a
- * while: so often it is asked.
- */
+/** A pooler that is busy with other clients can look like a server for some rounds. */
 const rounds = 12
 
 /**
- * Refuses a transaction pooler: it hands each transaction to whichever server connection is free,
- * so that a snapshot, a lock and a setting are not where they were left. Seen by two sessions of
- * ours that, asked in turn, do not each keep a backend of its own. A pooler that keeps one server
- * connection a session passes.
+ * Refuses a transaction pooler. It runs each transaction on any free server connection, so a
+ * snapshot, a lock or a setting is lost after it. Compares two sessions: behind such a pooler, each
+ * does not keep a backend of its own. A pooler that keeps one server connection per session passes.
+ * Throws a UserError `transaction-pooler`.
  */
 export async function checkPooler(session: Session, work: Work): Promise<void> {
   if (!session.pooled) return
@@ -22,8 +19,8 @@ export async function checkPooler(session: Session, work: Work): Promise<void> {
     const others = await backendOf(other)
     let kept = own !== others
     for (let i = 0; kept && i < rounds; i++) {
-      // inside its transaction the other one keeps what it got, and the first must take something
-      // else if that was its own
+      // in a transaction, the other session keeps its backend; if that was the first session's,
+      // the first must get a different one
       await other.query('BEGIN')
       kept = (await backendOf(other)) === others && (await backendOf(session)) === own
       await other.query('COMMIT')
@@ -35,8 +32,8 @@ export async function checkPooler(session: Session, work: Work): Promise<void> {
   const { host, port, input } = session.connection
   throw new UserError(
     'transaction-pooler',
-    `${input}: a transaction pooler (such as PgBouncer) stands at ${host}:${port}; a consistent dump needs one connection kept for the whole time.`,
-    'Give the URL of the server itself (most providers name it the direct or session connection, often on port 5432).',
+    `${input}: ${host}:${port} is a transaction pooler (such as PgBouncer), ` +
+      'but a consistent dump needs one connection from start to end.',
   )
 }
 

@@ -2,8 +2,8 @@ import type { Connection } from './connection.ts'
 import type { Session } from './session.ts'
 
 /**
- * A connection on which a copy's event triggers do not act (17 and newer, superusers only): one may
- * fire at each login. And one that speaks English.
+ * Returns a connection with English messages, on which event triggers do not fire (17 and newer,
+ * superusers only). A copy can hold an event trigger that fires at each login.
  */
 export async function withEventTriggersOff(
   session: Session,
@@ -19,21 +19,21 @@ export async function withEventTriggersOff(
 }
 
 /**
- * A connection on which the server speaks English, where this role may choose: what pg_dump and
- * pg_restore say of it is known by its words, since they pass on no SQLSTATE.
+ * Returns a connection with English messages, if this role may set them. pg_dump and pg_restore
+ * print no SQLSTATE, so their errors are known by their words.
  */
 export async function withEnglishMessages(
   session: Session,
   connection: Connection,
 ): Promise<Connection> {
-  const may =
+  const maySet =
     session.major >= 15
       ? `pg_catalog.has_parameter_privilege('lc_messages', 'SET')`
       : '(SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)'
-  const [row] = await session.query<{ language: string; may: boolean }>(
-    `SELECT pg_catalog.current_setting('lc_messages') AS language, ${may} AS may`,
+  const [row] = await session.query<{ language: string; may_set: boolean }>(
+    `SELECT pg_catalog.current_setting('lc_messages') AS language, ${maySet} AS may_set`,
   )
-  return !row?.may || /^(C|POSIX|en)(?![a-z])/i.test(row.language)
+  return !row?.may_set || /^(C|POSIX|en)(?![a-z])/i.test(row.language)
     ? connection
     : withOption(connection, 'lc_messages=C')
 }

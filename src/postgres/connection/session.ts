@@ -1,57 +1,59 @@
-import { readFileSync } from 'node:fs'
-import pg from 'pg'
-import { messageOf, UserError } from '../../errors.ts'
+/**
+ * Connections to a server: how one is described, opened and set up, and what its errors mean. A
+ * `Session` is one open connection.
+ */
+import type pg from 'pg'
+import { UserError } from '../../errors.ts'
 import type { Work } from '../../work.ts'
-import { whyNotConnected } from './connect-errors.ts'
+import { applicationName, destroyClient, openClient } from './client.ts'
 import type { Connection } from './connection.ts'
 import { damagedRelation } from './damaged-relation.ts'
-import { StandbyConflict, whyBroken } from './session-errors.ts'
+import { isServerError } from './server-error.ts'
+import { StandbyConflict, sessionError } from './session-errors.ts'
 
-/** One connection to a server, in our hands until `end`. */
+/** One connection to a server, open until `end`. */
 export interface Session {
   readonly connection: Connection
   /** Major version of the server, for example 17. */
   readonly major: number
-  /** The server's version as it tells it, for example `17.11`. */
+  /** The server's version without its build, for example `17.11`. */
   readonly version: string
-  /**
-   * True when something stands between us and the server: the cancel key's process is not the
-   * backend's.
-   */
+  /** True if a pooler is in between: the cancel key's process is not the backend's. */
   readonly pooled: boolean
   /**
-   * Throws a StandbyConflict, or a UserError for what the server or the network may do to any of us
-   * in the middle of work (`session-errors.ts`; the server's own error is its cause). Every other
-   * error comes as it is, its SQLSTATE as `code`.
+   * Runs a query after all earlier ones, and returns its rows. Throws a StandbyConflict, or a
+   * UserError for what the server or the network can do to any session (see `session-errors.ts`;
+   * its cause is the server's error). Throws every other error as the driver does, with its
+   * SQLSTATE in `code`: see `isServerError`.
    */
   query<Row extends object = Record<string, unknown>>(
     text: string,
     values?: unknown[],
   ): Promise<Row[]>
   /**
-   * Settles when the server or the network ends this connection before `end` was called, with a
-   * StandbyConflict or a UserError `connection-lost`.
+   * Settles if the server or the network ends this connection before `end`, with a StandbyConflict
+   * or a UserError `connection-lost`.
    */
   readonly lost: Promise<Error>
   end(): Promise<void>
 }
 
-/** A session of the driver's own. */
+/** A session of the driver, and not of a client program. */
 export interface ClientSession extends Session {
   /**
-   * As `query`, for somebody else's text: one statement, and a second one is an error. Rows as
-   * lists of values, since two columns may have one name.
+   * Runs one statement that a user wrote; fails if the text holds two. Returns each row as a list
+   * of values, because two columns may have the same name.
    */
   single(text: string): Promise<{ columns: number; rows: unknown[][] }>
 }
 
 /**
- * Settings of every session of ours: no timeout of the server's configuration may end a backup in
- * the middle, and what is read is written the same way whatever the database's own settings are. A
- * backend whose client is gone (killed) notices within a second
- * (`client_connection_check_interval`, PostgreSQL 14 and newer on Linux).
+ * Settings of every session. No timeout of the server's configuration may end a backup, and values
+ * are written the same way whatever the database's own settings are. With
+ * `client_connection_check_interval` (PostgreSQL 14 and newer on Linux), a backend notices within a
+ * second that its client was killed.
  */
-export const settings: Record<string, string> = {
+export const sessionSettings: Record<string, string> = {
   bytea_output: 'hex',
   client_connection_check_interval: '1000',
   client_min_messages: 'warning',
@@ -63,7 +65,7 @@ export const settings: Record<string, string> = {
   jit: 'off',
   lc_monetary: 'C',
   lock_timeout: '0',
-  // the sessions of a fingerprint are as many as were asked for
+  // the caller decides how many sessions read at a time
   max_parallel_workers_per_gather: '0',
   quote_all_identifiers: 'off',
   row_security: 'off',
@@ -76,106 +78,125 @@ export const settings: Record<string, string> = {
   xmlbinary: 'base64',
 }
 
-/** Connects, and sets up the session. What a user can mend is a UserError that names the input. */
+/** Connects and applies `sessionSettings`. Throws a UserError that names the connection's input. */
 export async function connect(connection: Connection, work: Work): Promise<ClientSession> {
   work.signal.throwIfAborted()
-  const client = await open(connection, work.signal)
-  const ending: { why?: Error; byUs?: boolean } = {}
-  const understand = (error: unknown): unknown => {
-    const why = whyBroken(connection, error)
-    if (!(why instanceof StandbyConflict || why?.code === 'connection-lost')) return why ?? error
-    // what the server said as it ended the session says more than the broken socket that comes
-    // after it
-    if (ending.why === undefined || /^[0-9A-Z]{5}$/.test((error as { code?: string }).code ?? ''))
-      ending.why = why
-    return ending.why
-  }
-  // a server that crashes, or is stopped at once, says so by a warning: there is no time for more
-  client.on('notice', ({ code, message }) => {
-    if (code?.startsWith('57P')) understand(Object.assign(new Error(message), { code }))
-  })
-  const lost = new Promise<Error>((resolve) =>
-    client.on('error', (error) => resolve(understand(error) as Error)),
-  )
-  const onAbort = (): void => destroy(client)
-  work.signal.addEventListener('abort', onAbort, { once: true })
-  const end = async (): Promise<void> => {
-    ending.byUs = true
-    work.signal.removeEventListener('abort', onAbort)
-    await Promise.race([
-      client.end(),
-      lost,
-      new Promise((resolve) => setTimeout(resolve, 2000).unref()),
-    ])
-    destroy(client)
-  }
-  // one after the other: a ping or a look at progress may come while another query runs
-  let turn: Promise<unknown> = Promise.resolve()
-  const inTurn = <T>(asking: () => Promise<T>): Promise<T> => {
-    const asked = turn.then(() => ask(asking))
-    turn = asked.catch(() => {})
-    return asked
-  }
-  const query = <Row extends object>(text: string, values?: unknown[]): Promise<Row[]> =>
-    inTurn(async () => (await client.query<Row>(text, values)).rows)
-  // the extended protocol takes one statement at a time
-  const one = (text: string): pg.QueryArrayConfig =>
-    ({ text, rowMode: 'array', queryMode: 'extended' }) as pg.QueryArrayConfig
-  const single = (text: string): Promise<{ columns: number; rows: unknown[][] }> =>
-    inTurn(async () => {
-      const { fields, rows } = await client.query<unknown[]>(one(text))
-      return { columns: fields.length, rows }
-    })
-  const ask = async <T>(asking: () => Promise<T>): Promise<T> => {
-    try {
-      const answer = await asking()
-      delete ending.why
-      return answer
-    } catch (error) {
-      if (work.signal.aborted) throw work.signal.reason
-      if (ending.byUs) throw error
-      const why = understand(error)
-      throw why instanceof UserError && why.code === 'data-damaged'
-        ? await withRelation(why, connection, work)
-        : why
-    }
-  }
+  const session = new DriverSession(await openClient(connection, work.signal), connection, work)
   try {
-    await query(
-      'SELECT pg_catalog.set_config(name, value, false) FROM json_each_text($1) AS s(name, value) WHERE name IN (SELECT lower(name) FROM pg_catalog.pg_settings)',
-      [JSON.stringify({ ...settings, application_name: applicationName(connection) })],
-    )
-    const [about] = await query<{ number: string; version: string; pid: number }>(
-      "SELECT pg_catalog.current_setting('server_version_num') AS number, pg_catalog.current_setting('server_version') AS version, pg_catalog.pg_backend_pid() AS pid",
-    )
-    const own = (client as unknown as { processID: number | null }).processID
-    return {
-      connection,
-      major: Math.floor(Number(about?.number) / 10_000),
-      version: about?.version.split(' ')[0] ?? '',
-      pooled: own !== about?.pid,
-      query,
-      single,
-      lost,
-      end,
-    }
+    await session.setUp()
+    return session
   } catch (error) {
-    await end()
+    await session.end()
     throw error
   }
 }
 
-/**
- * What the server shows of our sessions: `holdfast`, or the name that this run has given itself, so
- * that its sessions and pg_dumps are known as its own.
- */
-function applicationName(connection: Connection): string {
-  return connection.settings['PGAPPNAME'] ?? 'holdfast'
+class DriverSession implements ClientSession {
+  readonly connection: Connection
+  readonly lost: Promise<Error>
+  major = 0
+  version = ''
+  pooled = false
+  readonly #client: pg.Client
+  readonly #work: Work
+  readonly #onAbort = (): void => destroyClient(this.#client)
+  /** Why the server or the network ended the connection, as far as it is known. */
+  #loss: Error | undefined
+  #ending = false
+  /** Settles when the queries so far have ended: pings and progress queries wait for others. */
+  #queue: Promise<unknown> = Promise.resolve()
+
+  constructor(client: pg.Client, connection: Connection, work: Work) {
+    this.#client = client
+    this.connection = connection
+    this.#work = work
+    // a server that crashes, or is stopped immediately, sends its reason as a warning only
+    client.on('notice', ({ code, message }) => {
+      if (code?.startsWith('57P')) this.#explain(Object.assign(new Error(message), { code }))
+    })
+    this.lost = new Promise((resolve) =>
+      client.on('error', (error) => resolve(this.#explain(error) as Error)),
+    )
+    work.signal.addEventListener('abort', this.#onAbort, { once: true })
+  }
+
+  async setUp(): Promise<void> {
+    const wanted = { ...sessionSettings, application_name: applicationName(this.connection) }
+    await this.query(
+      `SELECT pg_catalog.set_config(name, value, false) FROM json_each_text($1) AS s(name, value)
+       WHERE name IN (SELECT lower(name) FROM pg_catalog.pg_settings)`,
+      [JSON.stringify(wanted)],
+    )
+    const [server] = await this.query<{ number: string; version: string; pid: number }>(
+      `SELECT pg_catalog.current_setting('server_version_num') AS number,
+         pg_catalog.current_setting('server_version') AS version,
+         pg_catalog.pg_backend_pid() AS pid`,
+    )
+    this.major = Math.floor(Number(server?.number) / 10_000)
+    this.version = server?.version.split(' ')[0] ?? ''
+    const { processID } = this.#client as unknown as { processID: number | null }
+    this.pooled = processID !== server?.pid
+  }
+
+  query<Row extends object>(text: string, values?: unknown[]): Promise<Row[]> {
+    return this.#enqueue(async () => (await this.#client.query<Row>(text, values)).rows)
+  }
+
+  single(text: string): Promise<{ columns: number; rows: unknown[][] }> {
+    // the extended protocol takes one statement at a time
+    const query = { text, rowMode: 'array', queryMode: 'extended' } as pg.QueryArrayConfig
+    return this.#enqueue(async () => {
+      const { fields, rows } = await this.#client.query<unknown[]>(query)
+      return { columns: fields.length, rows }
+    })
+  }
+
+  async end(): Promise<void> {
+    this.#ending = true
+    this.#work.signal.removeEventListener('abort', this.#onAbort)
+    await Promise.race([
+      this.#client.end(),
+      this.lost,
+      new Promise((resolve) => setTimeout(resolve, 2000).unref()),
+    ])
+    destroyClient(this.#client)
+  }
+
+  #enqueue<T>(request: () => Promise<T>): Promise<T> {
+    const answer = this.#queue.then(() => this.#send(request))
+    this.#queue = answer.catch(() => {})
+    return answer
+  }
+
+  async #send<T>(request: () => Promise<T>): Promise<T> {
+    try {
+      const answer = await request()
+      this.#loss = undefined
+      return answer
+    } catch (error) {
+      if (this.#work.signal.aborted) throw this.#work.signal.reason
+      if (this.#ending) throw error
+      const explained = this.#explain(error)
+      throw explained instanceof UserError && explained.code === 'data-damaged'
+        ? await withRelation(explained, this.connection, this.#work)
+        : explained
+    }
+  }
+
+  /** Returns what the error means; the first reason for a lost connection stays the reason. */
+  #explain(error: unknown): unknown {
+    const explained = sessionError(this.connection, error)
+    const isLoss = explained instanceof StandbyConflict || explained?.code === 'connection-lost'
+    if (!isLoss) return explained ?? error
+    // the server's own last message says more than the broken socket that follows it
+    if (this.#loss === undefined || isServerError(error)) this.#loss = explained
+    return this.#loss
+  }
 }
 
 /**
- * Names what is damaged, asked on a connection of its own: the session's transaction is over.
- * Whatever goes wrong then, the first error is told.
+ * Adds the name of the damaged relation to the error. Asks on a new connection, because the
+ * session's transaction has failed; returns the error as it is if that does not work.
  */
 async function withRelation(
   damaged: UserError,
@@ -184,117 +205,27 @@ async function withRelation(
 ): Promise<UserError> {
   let client: pg.Client | undefined
   try {
-    const asking = (client = await open(connection, work.signal))
+    const opened = (client = await openClient(connection, work.signal))
     const name = await damagedRelation(
       damaged.message,
-      async (text, values) => (await asking.query<{ name: string }>(text, values)).rows,
+      async (text, values) => (await opened.query<{ name: string }>(text, values)).rows,
     )
-    return name
-      ? new UserError(damaged.code, `${damaged.message} That is in ${name}.`, damaged.hint, {
-          cause: damaged.cause,
-        })
-      : damaged
+    if (name === undefined) return damaged
+    const message = `${damaged.message} The damage is in ${name}.`
+    return new UserError(damaged.code, message, damaged.hint, { cause: damaged.cause })
   } catch {
     return damaged
   } finally {
-    if (client) destroy(client)
+    if (client) destroyClient(client)
   }
 }
 
-async function open(connection: Connection, signal: AbortSignal): Promise<pg.Client> {
-  const mode = connection.settings['PGSSLMODE'] ?? 'prefer'
-  const socket = connection.host.startsWith('/')
-  if (socket || mode === 'disable' || mode === 'allow') return attempt(connection, false, signal)
-  if (mode !== 'prefer') return attempt(connection, mode, signal)
-  try {
-    return await attempt(connection, mode, signal)
-  } catch (error) {
-    if (error instanceof UserError && /does not support SSL/.test(messageOf(error.cause)))
-      return attempt(connection, false, signal)
-    throw error
-  }
-}
-
-async function attempt(
-  connection: Connection,
-  sslMode: string | false,
-  signal: AbortSignal,
-): Promise<pg.Client> {
-  const client = new pg.Client({
-    host: connection.host,
-    port: connection.port,
-    user: connection.user,
-    database: connection.database,
-    ...(connection.password === undefined ? {} : { password: connection.password }),
-    ...(connection.settings['PGOPTIONS'] ? { options: connection.settings['PGOPTIONS'] } : {}),
-    ssl: sslMode ? tls(connection, sslMode) : false,
-    application_name: applicationName(connection),
-    keepAlive: true,
-    // a network address translation on the way forgets a connection after minutes of silence
-    keepAliveInitialDelayMillis: 10_000,
-    connectionTimeoutMillis: 1000 * Number(connection.settings['PGCONNECT_TIMEOUT'] ?? 15),
-  })
-  client.on('error', () => {})
-  const onAbort = (): void => destroy(client)
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    await client.connect()
-    signal.throwIfAborted()
-    return client
-  } catch (cause) {
-    destroy(client)
-    signal.throwIfAborted()
-    throw whyNotConnected(connection, cause)
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-  }
-}
-
-/**
- * libpq's sslmode in Node's words. `require` checks the certificate only if a root certificate is
- * given, as libpq does.
- */
-function tls(connection: Connection, mode: string): pg.ClientConfig['ssl'] {
-  const file = (variable: string): string | undefined => {
-    const path = connection.settings[variable]
-    if (!path || path === 'system') return undefined
-    try {
-      return readFileSync(path, 'utf8')
-    } catch (cause) {
-      throw new UserError(
-        'bad-url',
-        `${connection.input}: the file ${path} (${variable}) cannot be read.`,
-        'Correct the path, or write the file in a step before.',
-        { cause },
-      )
-    }
-  }
-  const root = connection.settings['PGSSLROOTCERT']
-  const ca = file('PGSSLROOTCERT')
-  const cert = file('PGSSLCERT')
-  const key = file('PGSSLKEY')
-  return {
-    rejectUnauthorized: mode.startsWith('verify') || (mode === 'require' && root !== undefined),
-    ...(mode === 'verify-full' || root === 'system'
-      ? {}
-      : { checkServerIdentity: () => undefined }),
-    ...(ca ? { ca } : {}),
-    ...(cert ? { cert } : {}),
-    ...(key ? { key } : {}),
-  }
-}
-
-function destroy(client: pg.Client): void {
-  const { connection } = client as unknown as { connection?: { stream?: { destroy(): void } } }
-  connection?.stream?.destroy()
-}
-
-/** An identifier, quoted for SQL. */
+/** Returns an identifier quoted for SQL. */
 export function quoteName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 
-/** A text, quoted for SQL where no parameter can stand. */
+/** Returns a text quoted for SQL, for statements that take no parameters. */
 export function quoteText(text: string): string {
   return text.includes('\\')
     ? ` E'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`

@@ -2,50 +2,47 @@ import { sumOfHashes } from './content.ts'
 import { type Column, listTables, type Table, tableName } from './tables.ts'
 import { quoteName, type Session } from '../connection/session.ts'
 
-/** What one column held, in a form that can be compared when its type has changed. */
+/** The content of one column, comparable after a change of its type. */
 export interface ColumnState {
   name: string
   type: string
   kind: 'number' | 'text' | 'other'
-  /** How many rows have a value in it. */
+  /** Rows in which it is not NULL. */
   values: number
-  /** Hash over all rows of the column's text. */
+  /** Hash of the column's text over all rows. */
   hash: string
   /** Bytes of that text. */
   bytes: number
-  /**
-   * For numbers: their sum, decimal; and a hash over all of them as numbers, however their type
-   * writes them.
-   */
+  /** For numbers: the sum, decimal, and a hash that does not depend on how the type prints them. */
   total?: string
   exact?: string
 }
 
-/** What one table held, column by column. */
+/** The content of one table, column by column. */
 export interface TableState {
   oid: number
   table: string
-  /** For a leaf: its partition tree's topmost table. */
+  /** For a leaf: the root of its partition tree. */
   partOf?: string
   rows: number
   /** Size on disk with indexes and TOAST, bytes. */
   bytes: number
-  /** The number of its file: another one means that it was written anew. */
+  /** The number of its file, which changes when the table is rewritten. */
   file: number
-  /** By the column's number, which a rename does not change. */
+  /** By column number, which a rename does not change. */
   columns: Map<number, ColumnState>
 }
 
 const numbers = new Set([20, 21, 23, 700, 701, 1700])
 const texts = new Set([25, 1042, 1043])
-/** char(n), whose padding means nothing. */
+/** char(n): its padding is not part of the value. */
 const padded = 1042
-/** A query gives at most 1,664 columns; each column of ours needs up to five. */
+/** A query returns at most 1,664 columns; each measured column needs up to five. */
 const columnsPerQuery = 300
 
 /**
- * Reads every table once, column by column: dearer than a fingerprint, and says where something
- * went. For copies that nobody else writes to.
+ * Measures every table column by column, by table oid. Costs more than a fingerprint, but shows what
+ * changed. The database must have no other writers.
  */
 export async function readStates(session: Session): Promise<Map<number, TableState>> {
   const states = new Map<number, TableState>()
@@ -56,14 +53,16 @@ export async function readStates(session: Session): Promise<Map<number, TableSta
 
 async function readState(session: Session, table: Table): Promise<TableState> {
   const from = `FROM ONLY ${quoteName(table.schema)}.${quoteName(table.name)}`
-  const [about] = await session.query<{ rows: string; bytes: string; file: string }>(
-    `SELECT (SELECT pg_catalog.count(*) ${from})::pg_catalog.text AS rows, pg_catalog.pg_total_relation_size($1::pg_catalog.oid)::pg_catalog.text AS bytes, pg_catalog.pg_relation_filenode($1::pg_catalog.oid)::pg_catalog.text AS file`,
+  const [size] = await session.query<{ rows: string; bytes: string; file: string }>(
+    `SELECT (SELECT pg_catalog.count(*) ${from})::pg_catalog.text AS rows,
+       pg_catalog.pg_total_relation_size($1::pg_catalog.oid)::pg_catalog.text AS bytes,
+       pg_catalog.pg_relation_filenode($1::pg_catalog.oid)::pg_catalog.text AS file`,
     [table.oid],
   )
   const columns = new Map<number, ColumnState>()
-  const held = table.columns.filter((column) => column.generated !== 'virtual')
-  for (let at = 0; at < held.length; at += columnsPerQuery) {
-    const some = held.slice(at, at + columnsPerQuery)
+  const stored = table.columns.filter((column) => column.generated !== 'virtual')
+  for (let at = 0; at < stored.length; at += columnsPerQuery) {
+    const some = stored.slice(at, at + columnsPerQuery)
     const [row] = await session.query<Record<string, string>>(
       `SELECT ${some.map(measuresOf).join(', ')} ${from}`,
     )
@@ -85,13 +84,14 @@ async function readState(session: Session, table: Table): Promise<TableState> {
     oid: table.oid,
     table: tableName(table),
     ...(table.partOf === undefined ? {} : { partOf: table.partOf }),
-    rows: Number(about?.rows),
-    bytes: Number(about?.bytes),
-    file: Number(about?.file),
+    rows: Number(size?.rows),
+    bytes: Number(size?.bytes),
+    file: Number(size?.file),
     columns,
   }
 }
 
+/** Returns the select list that measures one column, with aliases that end in `i`. */
 function measuresOf({ name, base }: Column, i: number): string {
   const column = quoteName(name)
   const text =

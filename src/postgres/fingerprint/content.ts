@@ -1,30 +1,25 @@
 import { UserError } from '../../errors.ts'
-import { type Column, large, type Table, tableName } from './tables.ts'
+import { type Column, splitThreshold, type Table, tableName } from './tables.ts'
+import { isServerError } from '../connection/server-error.ts'
 import { quoteName, type Session } from '../connection/session.ts'
 
-/**
- * What a table held: its rows, and a hash of them that does not depend on their order, nor on that
- * of its columns.
- */
+/** A table's content: its number of rows, and a hash that depends on no order of rows or columns. */
 export interface TablePrint {
   table: string
   rows: number
-  /**
-   * Sum of the rows' 64-bit hashes, decimal; all columns but generated ones. Left out where rows
-   * were only counted.
-   */
+  /** Sum of the rows' 64-bit hashes, decimal, without generated columns. Absent at depth `counts`. */
   hash?: string
-  /** The same over the stored generated columns, which a restore computes anew. */
+  /** The same over the stored generated columns, which a restore recomputes. */
   generated?: string
   comparedAt?: string
-  /** Size on the server, with TOAST and without indexes: no part of what is compared. */
+  /** Size on the server, with TOAST and without indexes. Not compared. */
   bytes: number
 }
 
-/** A table, or the blocks `from` to `to` (not included; undefined: to its end) of one. */
+/** A table, or its blocks from `from` (default: the first) up to and without `to` (default: all). */
 export interface Part {
   table: Table
-  /** Roughly; for dealing out. */
+  /** Estimated size, to split the work. */
   bytes: number
   from?: number
   to?: number
@@ -32,25 +27,25 @@ export interface Part {
 
 const textTypes = new Set([25, 1042, 1043])
 /**
- * Numbers, dates, bool, uuid, bytea, json: their text holds no separator of ours and is never
- * empty, so NULL stands apart.
+ * Numbers, dates, bool, uuid, bytea, json: their text never holds the separator and is never empty,
+ * so it differs from NULL's.
  */
 const bareTypes = new Set([
   16, 17, 20, 21, 23, 26, 114, 700, 701, 1082, 1083, 1114, 1184, 1186, 1266, 1700, 2950, 3802,
 ])
-/** A function takes at most 100 arguments; each column needs up to four. */
+/** A function takes at most 100 arguments; a column needs up to four. */
 const columnsPerCall = 24
-/**
- * Few enough that the locks a statement takes are few, many enough that 10,000 tables need 200
- * round trips.
- */
+/** Calls whose results one more call joins. */
+const callsPerCall = 90
+/** Keeps a statement's locks few, and 10,000 tables at 200 round trips. */
 const tablesPerQuery = 50
+const columnsPerQuery = 2000
 
 /**
- * Text of one row, so that two rows have the same text only if they have the same values: columns
- * by name in the order of bytes; text with its length before it; other types by their output
- * function, or as a record's text where that could be empty. Written by the types' output
- * functions, never by casts, which a user may have defined anew.
+ * Returns SQL for the text of one row. Two rows have the same text only if they have the same
+ * values. Columns are in the byte order of their names; text types have their length in front; other
+ * types use their output function, or a record's text where that could be empty. Uses no casts,
+ * because a user can redefine them.
  */
 export function rowText(columns: readonly Column[]): string {
   if (columns.length === 0) return "''"
@@ -67,37 +62,32 @@ export function rowText(columns: readonly Column[]): string {
   for (let level = calls; ;) {
     if (level.length === 1) return level[0] as string
     const next: string[] = []
-    for (let i = 0; i < level.length; i += 90)
-      next.push(`pg_catalog.concat(${level.slice(i, i + 90).join(', ')})`)
+    for (let i = 0; i < level.length; i += callsPerCall)
+      next.push(`pg_catalog.concat(${level.slice(i, i + callsPerCall).join(', ')})`)
     level = next
   }
 }
 
-/**
- * A sum over rows of the hash of a text: numeric, so that a row that is there twice does not cancel
- * out.
- */
+/** Returns SQL that sums a text's hash over all rows: numeric, so that duplicates do not cancel out. */
 export function sumOfHashes(text: string): string {
-  return `coalesce(pg_catalog.sum(pg_catalog.hashtextextended(${text} COLLATE "C", 0)), 0)::pg_catalog.text`
+  const hash = `pg_catalog.hashtextextended(${text} COLLATE "C", 0)`
+  return `coalesce(pg_catalog.sum(${hash}), 0)::pg_catalog.text`
 }
 
 export interface MeasureOptions {
-  /**
-   * Whether the session is in a transaction; then what a query locks besides (indexes) is let go
-   * after it.
-   */
+  /** In a transaction, each query's further locks (indexes) are released by a savepoint. */
   inTransaction: boolean
   depth: 'content' | 'counts'
-  /**
-   * Runs before each query, on its tables: for locks, and for looking whether they are still what
-   * the snapshot saw.
-   */
+  /** Called with the tables of each query before it: locks them, and checks that they are unchanged. */
   before?: (tables: readonly Table[]) => Promise<void>
-  /** Told after each query how many bytes of tables it went through. */
+  /** Called after each query with the size of the tables that it read, in bytes. */
   onRead?: (bytes: number) => void
 }
 
-/** Measures tables, or parts of them, by one session; small ones many to a query. */
+/**
+ * Measures tables or parts of them in one session, many small ones per query. Returns a print per
+ * part. Throws a UserError `table-unreadable` if a table cannot be read with an empty search_path.
+ */
 export async function measureParts(
   session: Session,
   parts: readonly Part[],
@@ -114,11 +104,8 @@ export async function measureParts(
   return prints
 }
 
-/**
- * One print a table, of those of its parts: rows and hashes are sums, so that it does not matter
- * who read what.
- */
-export function joined(prints: readonly TablePrint[]): TablePrint[] {
+/** Adds up the prints of each table's parts: rows and hashes are sums, in any order. */
+export function mergePrints(prints: readonly TablePrint[]): TablePrint[] {
   const tables = new Map<string, TablePrint>()
   for (const print of prints) {
     const sum = tables.get(print.table)
@@ -133,11 +120,12 @@ export function joined(prints: readonly TablePrint[]): TablePrint[] {
   return [...tables.values()]
 }
 
+/** Returns the sum of two decimal hashes. */
 export function addHashes(a = '0', b = '0'): string {
   return String(BigInt(a) + BigInt(b))
 }
 
-/** What a table without rows has. */
+/** Returns the print of a table without rows. */
 export function emptyPrint(table: Table, depth: 'content' | 'counts'): TablePrint {
   const hashes =
     depth === 'counts'
@@ -157,59 +145,80 @@ export function emptyPrint(table: Table, depth: 'content' | 'counts'): TablePrin
   }
 }
 
+interface MeasuredRow {
+  /** Index into the batch. */
+  i: number
+  rows: string
+  hash: string | null
+  generated: string | null
+}
+
 async function measureBatch(
   session: Session,
   batch: readonly Part[],
   options: MeasureOptions,
 ): Promise<TablePrint[]> {
-  const { inTransaction, depth } = options
-  const selects = batch.map(({ table, from, to }, i) => {
-    const plain = table.columns.filter((column) => column.generated === 'no')
-    const stored = table.columns.filter((column) => column.generated === 'stored')
-    const generated = stored.length && depth === 'content' ? sumOfHashes(rowText(stored)) : 'NULL'
-    const hash = depth === 'content' ? sumOfHashes(rowText(plain)) : 'NULL'
-    return `SELECT ${i} AS i, pg_catalog.count(*)::pg_catalog.text AS rows, ${hash} AS hash, ${generated} AS generated FROM ONLY ${quoteName(table.schema)}.${quoteName(table.name)} ${table.condition ?? ''} ${blockRange(from, to)}`
-  })
-  let rows: { i: number; rows: string; hash: string | null; generated: string | null }[]
+  const selects = batch.map((part, i) => `SELECT ${i} AS i, ${measureSelect(part, options.depth)}`)
+  let rows: MeasuredRow[]
   try {
     rows = await session.query(selects.join(' UNION ALL '))
   } catch (error) {
-    // class 42: something that the planner looked up (an index's function, say) is not to be found
-    const { code = '', message } = error as { code?: string; message: string }
-    if (!/^(42|3F)/.test(code) || code === '42501') throw error
-    if (inTransaction) await session.query('ROLLBACK TO SAVEPOINT measure')
-    const [first, ...others] = batch
-    if (others.length) {
-      const singles: TablePrint[] = []
-      for (const part of batch) {
-        await options.before?.([part.table]) // its lock went with the savepoint
-        singles.push(...(await measureBatch(session, [part], options)))
-      }
-      return singles
-    }
+    // class 42: the planner did not find something, for example in the function of an index
+    if (!isServerError(error) || !/^(42|3F)/.test(error.code) || error.code === '42501') throw error
+    if (options.inTransaction) await session.query('ROLLBACK TO SAVEPOINT measure')
+    return measureSingly(session, batch, options, error)
+  }
+  return rows.map((row) => toPrint(row, (batch[row.i] as Part).table))
+}
+
+/** Finds the one table of a failed batch that cannot be read. */
+async function measureSingly(
+  session: Session,
+  batch: readonly Part[],
+  options: MeasureOptions,
+  cause: Error,
+): Promise<TablePrint[]> {
+  const [first] = batch
+  if (first === undefined || batch.length === 1)
     throw new UserError(
       'table-unreadable',
-      `${first ? tableName(first.table) : 'A table'} cannot be read with an empty search_path: ${message}.`,
-      'An index, a check or a generated column of it calls a function that names something without its schema; a dump of it would not restore. Mend the function: ALTER FUNCTION … SET search_path = …',
-      { cause: error },
+      `${first ? tableName(first.table) : 'A table'} cannot be read with an empty search_path: ` +
+        `${cause.message}.`,
+      undefined,
+      { cause },
     )
+  const prints: TablePrint[] = []
+  for (const part of batch) {
+    await options.before?.([part.table]) // the rollback released its lock
+    prints.push(...(await measureBatch(session, [part], options)))
   }
-  return rows.map((row) => {
-    const { table } = batch[row.i] as Part
-    return {
-      table: tableName(table),
-      rows: Number(row.rows),
-      ...(row.hash === null ? {} : { hash: row.hash }),
-      bytes: table.bytes,
-      ...(row.generated === null ? {} : { generated: row.generated }),
-      ...(table.comparedAt === undefined ? {} : { comparedAt: table.comparedAt }),
-    }
-  })
+  return prints
+}
+
+function measureSelect({ table, from, to }: Part, depth: 'content' | 'counts'): string {
+  const plain = table.columns.filter((column) => column.generated === 'no')
+  const stored = table.columns.filter((column) => column.generated === 'stored')
+  const hash = depth === 'content' ? sumOfHashes(rowText(plain)) : 'NULL'
+  const generated = stored.length && depth === 'content' ? sumOfHashes(rowText(stored)) : 'NULL'
+  const name = `${quoteName(table.schema)}.${quoteName(table.name)}`
+  return `pg_catalog.count(*)::pg_catalog.text AS rows, ${hash} AS hash, ${generated} AS generated
+    FROM ONLY ${name} ${table.condition ?? ''} ${blockRange(from, to)}`
+}
+
+function toPrint({ rows, hash, generated }: MeasuredRow, table: Table): TablePrint {
+  return {
+    table: tableName(table),
+    rows: Number(rows),
+    ...(hash === null ? {} : { hash }),
+    bytes: table.bytes,
+    ...(generated === null ? {} : { generated }),
+    ...(table.comparedAt === undefined ? {} : { comparedAt: table.comparedAt }),
+  }
 }
 
 /**
- * By tuple identifiers: the server reads these blocks only. Extension tables under a condition are
- * never read in parts.
+ * Returns a condition on tuple identifiers, for which the server reads only these blocks. Never
+ * used with the condition of an extension's table: those are not split.
  */
 function blockRange(from: number | undefined, to: number | undefined): string {
   const bounds = [
@@ -225,9 +234,9 @@ function* batches(parts: readonly Part[]): Generator<Part[]> {
   for (const part of parts) {
     if (
       batch.length &&
-      (part.bytes > large ||
+      (part.bytes > splitThreshold ||
         batch.length === tablesPerQuery ||
-        columns + part.table.columns.length > 2000)
+        columns + part.table.columns.length > columnsPerQuery)
     ) {
       yield batch
       batch = []

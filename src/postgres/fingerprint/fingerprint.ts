@@ -1,23 +1,21 @@
+/**
+ * What a database holds, measured by its server: a hash per table and schema entry, sequences, large
+ * objects and extensions. Two databases with equal fingerprints hold the same.
+ */
 import type { Work } from '../../work.ts'
 import type { Programs } from '../programs/find-programs.ts'
 import type { Connection } from '../connection/connection.ts'
-import { joined, measureParts, type Part, type TablePrint } from './content.ts'
+import { mergePrints, measureParts, type Part, type TablePrint } from './content.ts'
 import { countLargeObjects, type LargeObjectsPrint, measureLargeObjects } from './large-objects.ts'
-import { large, listTables, ofUsers, type Table } from './tables.ts'
+import { listTables, splitThreshold, inUserSchema, type Table } from './tables.ts'
 import { printSchema, type SchemaPrint } from './schema.ts'
 import { readSequences, type SequenceValue } from './sequences.ts'
 import { connect, type Session } from '../connection/session.ts'
 import { mapConcurrent } from '../../stream/map-concurrent.ts'
 
-/**
- * What a database held: enough to tell whether a copy holds the same, without a row of it. Measured
- * by the server itself, not by the path the dump takes.
- */
+/** Shows whether a copy holds the same as its source, without holding a row of it. */
 export interface Fingerprint {
-  /**
-   * `counts`: rows were counted and not hashed. `none`: neither tables nor large objects were
-   * looked at, nor the schema.
-   */
+  /** `counts`: no hashes of rows. `none`: no tables, large objects or schema. */
   kind: Depth
   tables: TablePrint[]
   schema: SchemaPrint
@@ -27,60 +25,66 @@ export interface Fingerprint {
   supplement: Supplement
 }
 
-/** How closely a database is looked at. */
+/** How much of a database is measured. */
 export type Depth = 'content' | 'counts' | 'none'
 
-/** What pg_dump's text does not say. */
+/** Properties that pg_dump's text does not show. */
 export interface Supplement {
   /** Version and schema, by name. */
   extensions: Record<string, string>
-  /** Whether each materialized view is populated; its rows are computed anew at a restore. */
+  /** Whether each materialized view is populated; a restore recomputes its rows. */
   matviews: Record<string, boolean>
-  /**
-   * Indexes that are not valid: pg_dump leaves them out, or, of a partitioned table, writes them
-   * like valid ones.
-   */
+  /** Invalid indexes: pg_dump leaves them out, or writes those of partitioned tables as valid. */
   invalidIndexes: string[]
   /**
-   * Keys that are there and not kept to, since triggers of their own are disabled: pg_dump writes
-   * them like any other. Left out where there are none.
+   * Keys that are not enforced, because their own triggers are disabled; pg_dump writes them like
+   * all others. Absent if there are none.
    */
   idleKeys?: string[]
 }
 
-/** Reads what pg_dump's text does not say. */
+/** Reads the properties that pg_dump's text does not show. */
 export async function readSupplement(session: Session): Promise<Supplement> {
   const extensions = await session.query<{ name: string; text: string }>(
-    `SELECT e.extname AS name, e.extversion || ' in ' || n.nspname AS text FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace ORDER BY 1`,
+    `SELECT e.extname AS name, e.extversion || ' in ' || n.nspname AS text
+     FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
+     ORDER BY 1`,
   )
-  const relations = await session.query<{ name: string; kind: string; fine: boolean }>(`
-    SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS name, c.relkind AS kind, CASE c.relkind WHEN 'm' THEN c.relispopulated ELSE false END AS fine
-    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
-    WHERE ${ofUsers} AND (c.relkind = 'm' OR (c.relkind = 'i' AND NOT i.indisvalid)
-      -- with a foreign table among its partitions it is never valid after a restore, and no use is lost by it
-      OR (c.relkind = 'I' AND NOT i.indisvalid AND NOT EXISTS (SELECT FROM pg_catalog.pg_partition_tree(i.indrelid) p JOIN pg_catalog.pg_class f ON f.oid = p.relid WHERE f.relkind = 'f')))
+  const relations = await session.query<{ name: string; kind: string; populated: boolean }>(`
+    SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS name,
+      c.relkind AS kind, c.relkind = 'm' AND c.relispopulated AS populated
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
+    WHERE ${inUserSchema} AND (c.relkind = 'm' OR (c.relkind = 'i' AND NOT i.indisvalid)
+      -- with a foreign table among the partitions, no restore makes the index valid; that is harmless
+      OR (c.relkind = 'I' AND NOT i.indisvalid AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_partition_tree(i.indrelid) p
+          JOIN pg_catalog.pg_class f ON f.oid = p.relid
+        WHERE f.relkind = 'f')))
     ORDER BY 1`)
   const idle = await session.query<{ name: string }>(`
-    SELECT DISTINCT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) || ' ' || pg_catalog.quote_ident(k.conname) AS name
+    SELECT DISTINCT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)
+      || ' ' || pg_catalog.quote_ident(k.conname) AS name
     FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_constraint k ON k.oid = t.tgconstraint
       JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE ${ofUsers} AND t.tgisinternal AND t.tgenabled <> 'O' AND k.contype <> 't' ORDER BY 1`)
+    WHERE ${inUserSchema} AND t.tgisinternal AND t.tgenabled <> 'O' AND k.contype <> 't'
+    ORDER BY 1`)
   return {
     extensions: Object.fromEntries(extensions.map(({ name, text }) => [name, text])),
     matviews: Object.fromEntries(
-      relations.filter(({ kind }) => kind === 'm').map(({ name, fine }) => [name, fine]),
+      relations.filter(({ kind }) => kind === 'm').map(({ name, populated }) => [name, populated]),
     ),
     invalidIndexes: relations.filter(({ kind }) => kind !== 'm').map(({ name }) => name),
     ...(idle.length ? { idleKeys: idle.map(({ name }) => name) } : {}),
   }
 }
 
-/** The most that one query reads of a table, bytes: so that progress is seen. */
-const longest = 512 * 1024 * 1024
+/** Bytes of a table that one query reads at most, so that progress shows. */
+const maxPartBytes = 512 * 1024 * 1024
 
 /**
- * Deals tables out by size, large ones in ranges of blocks, so that each reader has about as much
- * to read.
+ * Splits the reading of tables among at most `readers` sessions of similar size. Large tables are
+ * split into ranges of blocks.
  */
 export function splitWork(tables: readonly Table[], readers: number): Part[][] {
   const parts = tables.flatMap((table) => partsOf(table, readers))
@@ -101,9 +105,9 @@ export function splitWork(tables: readonly Table[], readers: number): Part[][] {
 function partsOf(table: Table, readers: number): Part[] {
   const { blocks = 0, bytes } = table
   const count =
-    table.condition || bytes <= large
+    table.condition || bytes <= splitThreshold
       ? 1
-      : Math.min(blocks, Math.max(readers, Math.ceil(bytes / longest)))
+      : Math.min(blocks, Math.max(readers, Math.ceil(bytes / maxPartBytes)))
   if (count <= 1) return [{ table, bytes }]
   return Array.from({ length: count }, (_, i) => ({
     table,
@@ -113,7 +117,10 @@ function partsOf(table: Table, readers: number): Part[] {
   }))
 }
 
-/** Measures a database that nobody else writes to: a scratch copy, or one beside the target. */
+/**
+ * Measures a database without other writers: a scratch copy or a side database. `onRead` gets the
+ * bytes of each query, and the size of all tables.
+ */
 export async function measureCopy(
   programs: Programs,
   connection: Connection,
@@ -141,7 +148,7 @@ export async function measureCopy(
     const copy: Pick<Fingerprint, 'largeObjects' | 'schema'> = { schema: {} }
     const steps = [
       ...splitWork(tables, readers).map((bucket) => async (own: Work): Promise<void> => {
-        prints.push(...(await measureHand(bucket, connection, depth, onRead, own)))
+        prints.push(...(await measureBucket(bucket, connection, depth, onRead, own)))
       }),
       async (): Promise<unknown> =>
         (copy.largeObjects = await inTransaction(first, () =>
@@ -153,7 +160,7 @@ export async function measureCopy(
     await mapConcurrent(steps, steps.length, (step, own) => step(own), work)
     return {
       kind: depth,
-      tables: inOrder(joined(prints)),
+      tables: sortPrints(mergePrints(prints)),
       ...copy,
       sequences,
       supplement,
@@ -163,12 +170,12 @@ export async function measureCopy(
   }
 }
 
-/** Prints in the order of their tables' names, by code unit. */
-export function inOrder(prints: readonly TablePrint[]): TablePrint[] {
+/** Returns the prints by their tables' names, in the order of code units. */
+export function sortPrints(prints: readonly TablePrint[]): TablePrint[] {
   return [...prints].sort((a, b) => (a.table < b.table ? -1 : 1))
 }
 
-async function measureHand(
+async function measureBucket(
   parts: readonly Part[],
   connection: Connection,
   depth: 'content' | 'counts',

@@ -3,17 +3,17 @@ import { UserError } from '../../errors.ts'
 import { capture } from '../../stream/process.ts'
 import type { Work } from '../../work.ts'
 import { type Connection, dumpEnvironment } from '../connection/connection.ts'
-import { whyClientBroken } from '../connection/session-errors.ts'
+import { clientError } from '../connection/session-errors.ts'
 import { program, type Programs } from '../programs/find-programs.ts'
 
-/** A hash an entry of the schema, by `TYPE schema.name`: see `splitSchema`. */
+/** A hash per schema entry, by `TYPE schema.name`: see `splitSchema`. */
 export type SchemaPrint = Record<string, string>
 
 /**
- * The schema as `pg_dump -s -C` writes it, split at its own headers, a hash an entry. Hashes of
- * pg_dump's text find what catalogue queries of our own would miss; they are comparable only
- * between two texts of one client's major version. Takes the locks that pg_dump takes, each for at
- * most `lockWait` milliseconds.
+ * Runs `pg_dump -s -C` and returns a hash per entry of its text. The text shows more than catalogue
+ * queries would; two prints are comparable only if the client has the same major version. Takes
+ * pg_dump's locks and waits at most `lockWait` milliseconds for each. Throws a StandbyConflict, or a
+ * UserError for a lost connection and the like, or `dump-failed`.
  */
 export async function printSchema(
   programs: Programs,
@@ -32,27 +32,28 @@ export async function printSchema(
   )
   if (code !== 0)
     throw (
-      whyClientBroken(connection, stderr) ??
+      clientError(connection, stderr) ??
       new UserError(
         'dump-failed',
         `pg_dump could not read the schema: ${stderr.trim()}`,
-        'The message above is pg_dump’s own; try the same as the same user: pg_dump --schema-only',
+        'The message is pg_dump’s own. Try the same as the same user: pg_dump --schema-only',
       )
     )
   return splitSchema(stdout)
 }
 
-/** Text of another encoding is compared as UTF-8; SQL_ASCII knows no conversion. */
+/**
+ * Returns the arguments that make pg_dump write UTF-8, whatever the database's encoding is. None for
+ * SQL_ASCII, which has no conversion.
+ */
 export function encodingArguments(encoding: string): string[] {
   return encoding === 'UTF8' || encoding === 'SQL_ASCII' ? [] : ['--encoding=UTF8']
 }
 
-/**
- * An entry of pg_dump's text: what its header says, and the lines below it up to the next header.
- */
+/** An entry of pg_dump's text: its header, and the lines up to the next header. */
 export interface SchemaEntry {
   type: string
-  /** `-` for what is in no schema. */
+  /** `-` for objects without a schema. */
   schema: string
   name: string
   lines: string[]
@@ -78,35 +79,33 @@ export function entriesOf(text: string): SchemaEntry[] {
   return entries
 }
 
-/** A hash an entry: of its definition, and after a colon of who owns it, where the text says so. */
+/** Returns a hash per entry: of its definition, and after a colon of its owner if it has one. */
 export function splitSchema(text: string): SchemaPrint {
   const bodies = new Map<string, string[]>()
-  let method = 'heap'
+  let accessMethod = 'heap'
   for (const { type, schema, name, lines } of entriesOf(text)) {
     const key = keyOf(type, schema, name)
     const kept = withoutTail(lines)
     const { definition, owner } = withoutOwner(kept)
-    // partitioned tables say it themselves, where they have one
-    const stored =
+    // a partitioned table states its access method itself
+    const usesDefault =
       /^(TABLE|MATERIALIZED VIEW) /.test(key) &&
-      method !== 'heap' &&
+      accessMethod !== 'heap' &&
       !kept.some((line) => line.startsWith('PARTITION BY '))
-    const hash = sha256(normalise(key, definition) + (stored ? `\nUSING ${method}` : '')).slice(
-      0,
-      32,
-    )
+    const using = usesDefault ? `\nUSING ${accessMethod}` : ''
+    const hash = sha256(normalise(key, definition) + using).slice(0, 32)
     bodies.set(key, [
       ...(bodies.get(key) ?? []),
       owner === undefined ? hash : `${hash}:${sha256(owner).slice(0, 8)}`,
     ])
-    // what stands after an entry is the setting of those that follow
+    // settings after an entry apply to the next ones
     for (const line of lines.slice(kept.length))
-      method = /^SET default_table_access_method = (.*);$/.exec(line)?.[1] ?? method
+      accessMethod = /^SET default_table_access_method = (.*);$/.exec(line)?.[1] ?? accessMethod
   }
   return Object.fromEntries([...bodies].map(([entry, hashes]) => [entry, hashes.sort().join(',')]))
 }
 
-/** The part of a print's hash that is of the definition alone. */
+/** Returns an entry's hash without its owner. */
 export function definitionOf(hash: string): string {
   return hash
     .replace(/:[0-9a-f]+/g, '')
@@ -115,7 +114,7 @@ export function definitionOf(hash: string): string {
     .join(',')
 }
 
-/** The line by which pg_dump ends an entry that has an owner. */
+/** pg_dump's last line of an entry that has an owner. */
 export const ownerLine = /^(ALTER .* OWNER TO )("(?:[^"]|"")+"|[^\s";]+);$/
 
 function withoutOwner(lines: string[]): { definition: string[]; owner?: string } {
@@ -125,7 +124,7 @@ function withoutOwner(lines: string[]): { definition: string[]; owner?: string }
     : { definition: withoutTail(lines.slice(0, -1)), owner }
 }
 
-/** What pg_dump says between entries is no part of either. */
+/** Returns an entry's lines without pg_dump's comments and settings between entries. */
 export function withoutTail(lines: string[]): string[] {
   let kept = lines
   while (
@@ -142,7 +141,7 @@ function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex')
 }
 
-/** Entries of the database itself (owner, settings, grants) go by one name: a copy has another. */
+/** Entries of the database itself have the same key for every database name: copies are renamed. */
 function keyOf(type: string, schema: string, name: string): string {
   if (type.startsWith('DATABASE')) return type
   if (/^DATABASE /.test(name) && /^(ACL|COMMENT|SECURITY LABEL)$/.test(type))
@@ -157,34 +156,32 @@ function normalise(key: string, kept: string[]): string {
       .join('\n')
       .replace(/\bDATABASE ("(?:[^"]|"")+"|[^\s;]+)/g, 'DATABASE this')
   }
-  // secrets are not compared, not even by their hash
+  // secrets are not compared, not even as a hash
   if (/^(USER MAPPING|SUBSCRIPTION) /.test(key))
     return kept.join('\n').replace(/'(?:[^']|'')*'/g, "'…'")
-  // a child's columns come back in another order than they were added in
+  // a restore can change the order of an inheritance child's columns
   if (/^TABLE /.test(key) && kept.some((line) => line.startsWith('INHERITS (')))
     return kept
       .map((line) => line.replace(/,$/, ''))
       .sort()
       .join('\n')
-  if (/^POLICY /.test(key))
-    return kept.join('\n').replace(
-      policyRoles,
-      (_, before: string, roles: string) =>
-        before +
-        [...roles.matchAll(identifier)]
-          .map(([role]) => role)
-          .sort()
-          .join(', '),
-    )
+  if (/^POLICY /.test(key)) return kept.join('\n').replace(policyRoles, sortRoles)
   return kept.join('\n')
 }
 
 const identifier = /"(?:[^"]|"")+"|[^\s",;]+/g
-/** A policy's roles come in the order in which the server's roles were made. */
-const policyRoles =
-  /^(\s*CREATE POLICY .*? ON .*? TO )((?:"(?:[^"]|"")+"|[^\s",;]+)(?:, (?:"(?:[^"]|"")+"|[^\s",;]+))*)(?= USING \(| WITH CHECK \(|;)/s
+const identifiers = `(?:${identifier.source})(?:, (?:${identifier.source}))*`
+/** The roles of a policy, in the order in which they were created on the server. */
+const policyRoles = new RegExp(
+  `^(\\s*CREATE POLICY .*? ON .*? TO )(${identifiers})(?= USING \\(| WITH CHECK \\(|;)`,
+  's',
+)
 
-/** Schema entries that came, went and changed. */
+function sortRoles(_: string, before: string, roles: string): string {
+  return before + [...roles.matchAll(identifier)].flat().sort().join(', ')
+}
+
+/** Returns the schema entries that were added, removed and changed. */
 export function compareSchemaPrints(
   before: SchemaPrint,
   after: SchemaPrint,

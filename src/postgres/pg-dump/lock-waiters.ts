@@ -1,60 +1,59 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf } from '../../errors.ts'
 import type { Work } from '../../work.ts'
 import type { Connection } from '../connection/connection.ts'
 import { connect, type Session } from '../connection/session.ts'
 import { StandbyConflict } from '../connection/session-errors.ts'
+import { type BlockedSession, readBlockedSessions } from './lock-queue.ts'
 import { statementKind } from './statement-kind.ts'
-import { readLook, type Waiting } from './lock-queue.ts'
 
-/** Somebody who waited for a lock that a session or a pg_dump of ours held. */
+/** A session that waited for a lock held by a session or pg_dump of this run. */
 export interface Waiter {
   /**
-   * Kind of the statement, for example `ALTER TABLE`; `replay` where a standby waits with what its
-   * primary did; undefined where it cannot be seen.
+   * Kind of its statement, for example `ALTER TABLE`. `replay` if a standby waits to replay what its
+   * primary did. Undefined if this role may not see it.
    */
   kind?: string
-  /** `schema.table` as people write it; undefined where the lock is none of a table. */
+  /** `schema.table`; undefined if the lock is not on a table. */
   table?: string
-  /** The lock that it waits for, for example `ACCESS EXCLUSIVE`. */
+  /** The requested lock mode, for example `ACCESS EXCLUSIVE`. */
   mode: string
-  /** Milliseconds; the longest that was seen. */
+  /** The longest wait that was seen, milliseconds. */
   waited: number
-  /** The most that waited behind it at a time. */
+  /** The highest number of sessions behind it. */
   behind: number
 }
 
 export interface WaiterWatch {
   /**
-   * Settles when a standby has held back its replay for us longer than its own settings allow. A
-   * pg_dump that stands at a full pipe cannot be cancelled by its server (seen on 15 to 18), so it
-   * is us who must let go of it: end the moment and start over.
+   * Settles when a standby has held back its replay for longer than its settings allow. The caller
+   * must close the snapshot and retry: the server cannot cancel a pg_dump that waits at a full pipe
+   * (seen on 15 to 18).
    */
   readonly conflict: Promise<StandbyConflict>
-  /**
-   * Ends the watch. Gives who waited for more than three seconds, the longest first. Never fails.
-   */
+  /** Ends the watch. Returns who waited for more than three seconds, the longest first. */
   stop(): Promise<Waiter[]>
 }
 
-/** Milliseconds between two looks, and how long somebody may wait before it is told. */
+/** Milliseconds between two looks. */
 const interval = 2000
+/** Milliseconds of a wait that is worth a warning. */
 const notable = 3000
 
-/**
- * One wait, from look to look: since when, how long it was last, from when on it is told again, and
- * what is told of it.
- */
-interface Seen {
+/** A wait as the last look saw it; times in milliseconds. */
+interface ObservedWait {
   since: number
   waited: number
-  tell: number
+  /** The length of the wait at which it is logged again. */
+  logAt: number
+  /** Set when the wait became notable. */
   waiter?: Waiter
 }
 
 /**
- * The connection under a name of this run's own: all sessions and pg_dumps that are opened with it
- * are known by it on the server.
+ * Returns the connection with a unique application name, which identifies all sessions and pg_dumps
+ * of this run on the server.
  */
 export function withUniqueApplicationName(connection: Connection): Connection {
   return {
@@ -64,140 +63,165 @@ export function withUniqueApplicationName(connection: Connection): Connection {
 }
 
 /**
- * Looks every two seconds whether somebody waits behind locks of ours, and says so: our dump of a
- * table is no harm to anybody who reads or writes it, but an ALTER waits for it, and everybody else
- * waits for the ALTER. `connection` is one by `named`. It looks on a session of its own, and never
- * fails the work: where it cannot look, it says so at debug level.
+ * Looks every two seconds for sessions that wait for locks of this run, and logs them. A dump blocks
+ * no reads or writes of a table, but an ALTER waits for the dump, and all others wait for the ALTER.
+ *
+ * `connection` must come from `withUniqueApplicationName`. Uses a session of its own. Never fails the
+ * work: logs at debug level if it cannot look.
  */
 export function watchWaiters(connection: Connection, work: Work): WaiterWatch {
-  const all: Waiter[] = []
-  const now = new Map<string, Seen>()
-  let stopped = false
-  let wake = (): void => {}
-  let onConflict: (conflict: StandbyConflict) => void = () => {}
-  const conflict = new Promise<StandbyConflict>((resolve) => (onConflict = resolve))
+  return new Watch(connection, work)
+}
 
-  const look = async (session: Session, replayTimeout: number): Promise<void> => {
-    const waiting = await readLook(session, connection.settings['PGAPPNAME'] ?? 'holdfast')
-    const keys = new Set(waiting.map(keyOf))
-    for (const key of now.keys()) if (!keys.has(key)) now.delete(key)
-    for (const each of waiting) {
-      let seen = now.get(keyOf(each))
-      // a server before 14, and one in the first moments of a wait, does not tell since when
-      const waited = Math.round(each.waited ?? (seen ? Date.now() - seen.since : 0))
-      // the same backend that waits for a shorter time than before waits anew
-      if (!seen || waited < seen.waited)
-        now.set(keyOf(each), (seen = { since: Date.now() - waited, waited, tell: notable }))
-      seen.waited = waited
-      if (each.kind === 'replay' && waited > replayTimeout)
-        onConflict(
-          new StandbyConflict(
-            `the standby's replay has waited for our lock${each.table ? ` on ${each.table}` : ''} longer than its settings allow`,
-          ),
-        )
-      if (waited >= notable) note(each, seen)
-    }
+class Watch implements WaiterWatch {
+  readonly conflict: Promise<StandbyConflict>
+  #onConflict: (conflict: StandbyConflict) => void = () => {}
+  readonly #connection: Connection
+  readonly #work: Work
+  readonly #waiters: Waiter[] = []
+  /** The waits of the last look, by `keyOf`. */
+  readonly #waits = new Map<string, ObservedWait>()
+  readonly #stop = new AbortController()
+  readonly #onAbort = (): void => this.#stop.abort()
+  readonly #ended: Promise<void>
+
+  constructor(connection: Connection, work: Work) {
+    this.#connection = connection
+    this.#work = work
+    this.conflict = new Promise((resolve) => (this.#onConflict = resolve))
+    work.signal.addEventListener('abort', this.#onAbort, { once: true })
+    this.#ended = this.#run()
   }
-  const note = (each: Waiting, seen: Seen): void => {
-    const { table, mode, behind } = each
-    const kind = each.kind ?? (each.query ? statementKind(each.query) : undefined)
-    const first = seen.waiter === undefined
-    const waiter = (seen.waiter ??= {
-      mode,
-      waited: 0,
-      behind: 0,
-      ...(kind ? { kind } : {}),
-      ...(table ? { table } : {}),
-    })
-    if (first) all.push(waiter)
-    waiter.waited = Math.max(waiter.waited, seen.waited)
-    waiter.behind = Math.max(waiter.behind, behind)
-    if (seen.waited < seen.tell) return
-    seen.tell = 2 * seen.waited
-    work.log[first ? 'warning' : 'info'](describe(waiter, seen.waited, behind))
+
+  async stop(): Promise<Waiter[]> {
+    this.#work.signal.removeEventListener('abort', this.#onAbort)
+    this.#stop.abort()
+    await Promise.race([this.#ended, new Promise((resolve) => setTimeout(resolve, 1000).unref())])
+    return this.#waiters.sort((a, b) => b.waited - a.waited)
   }
-  const watch = async (): Promise<void> => {
+
+  async #run(): Promise<void> {
     let session: Session | undefined
     try {
-      const own = (session = await connect(connection, work))
-      let lost = false
-      void own.lost.then(() => (lost = true))
-      await own.query(
-        `SELECT pg_catalog.set_config('statement_timeout', '5s', false), pg_catalog.set_config('lock_timeout', '1s', false)`,
+      session = await connect(this.#connection, this.#work)
+      await session.query(
+        `SELECT pg_catalog.set_config('statement_timeout', '5s', false),
+           pg_catalog.set_config('lock_timeout', '1s', false)`,
       )
-      const replayTimeout = await readReplayTimeout(own)
-      for (let failed = false; !stopped && !lost;) {
-        const from = Date.now()
-        try {
-          await look(own, replayTimeout)
-        } catch (error) {
-          if (!failed && !lost)
-            work.log.debug(
-              `Who waits behind our locks could not be seen this time: ${messageOf(error)}`,
-            )
-          failed = true
-        }
-        // where a look takes long, because there are very many locks, there are fewer looks
-        const pause = Math.max(interval, 50 * (Date.now() - from))
-        await Promise.race([
-          own.lost,
-          new Promise<void>((resolve) => {
-            const timer = setTimeout(resolve, pause)
-            wake = () => {
-              clearTimeout(timer)
-              resolve()
-            }
-            if (stopped) wake()
-          }),
-        ])
-      }
-      if (lost && !stopped)
-        work.log.debug(
-          `Nobody looks any more who waits behind our locks: ${messageOf(await own.lost)}`,
-        )
+      await this.#lookUntilStopped(session, await readReplayTimeout(session))
     } catch (error) {
-      work.log.debug(`Who waits behind our locks cannot be seen: ${messageOf(error)}`)
+      this.#debug('Cannot watch for sessions', error)
     } finally {
       await session?.end()
     }
   }
-  const watching = watch()
-  const onAbort = (): void => {
-    stopped = true
-    wake()
+
+  async #lookUntilStopped(session: Session, replayTimeout: number): Promise<void> {
+    let lost: Error | undefined
+    void session.lost.then((reason) => (lost = reason))
+    let failed = false
+    while (!this.#stop.signal.aborted && !lost) {
+      const start = Date.now()
+      try {
+        await this.#look(session, replayTimeout)
+      } catch (error) {
+        if (!failed && !lost) this.#debug('Could not look this time for sessions', error)
+        failed = true
+      }
+      // with very many locks, a look takes long: then there are fewer looks
+      const pause = Math.max(interval, 50 * (Date.now() - start))
+      await Promise.race([
+        session.lost,
+        sleep(pause, undefined, { signal: this.#stop.signal }).catch(() => {}),
+      ])
+    }
+    if (lost && !this.#stop.signal.aborted) this.#debug('Stopped watching for sessions', lost)
   }
-  work.signal.addEventListener('abort', onAbort, { once: true })
+
+  async #look(session: Session, replayTimeout: number): Promise<void> {
+    const application = this.#connection.settings['PGAPPNAME'] ?? 'holdfast'
+    const blocked = await readBlockedSessions(session, application)
+    const keys = new Set(blocked.map(keyOf))
+    for (const key of this.#waits.keys()) if (!keys.has(key)) this.#waits.delete(key)
+    for (const each of blocked) {
+      const wait = this.#observe(each)
+      if (each.kind === 'replay' && wait.waited > replayTimeout)
+        this.#onConflict(replayConflict(each.table))
+      if (wait.waited >= notable) this.#note(each, wait)
+    }
+  }
+
+  #observe(blocked: BlockedSession): ObservedWait {
+    const key = keyOf(blocked)
+    let wait = this.#waits.get(key)
+    // servers before 14, and all servers at the start of a wait, do not report how long it is
+    const waited = Math.round(blocked.waited ?? (wait ? Date.now() - wait.since : 0))
+    // a shorter time than before: the same backend waits for something else
+    if (!wait || waited < wait.waited) {
+      wait = { since: Date.now() - waited, waited, logAt: notable }
+      this.#waits.set(key, wait)
+    }
+    wait.waited = waited
+    return wait
+  }
+
+  #note(blocked: BlockedSession, wait: ObservedWait): void {
+    const { behind } = blocked
+    const isNew = wait.waiter === undefined
+    const waiter = (wait.waiter ??= newWaiter(blocked))
+    if (isNew) this.#waiters.push(waiter)
+    waiter.waited = Math.max(waiter.waited, wait.waited)
+    waiter.behind = Math.max(waiter.behind, behind)
+    if (wait.waited < wait.logAt) return
+    wait.logAt = 2 * wait.waited
+    this.#work.log[isNew ? 'warning' : 'info'](describe({ ...waiter, waited: wait.waited, behind }))
+  }
+
+  #debug(what: string, reason: unknown): void {
+    this.#work.log.debug(`${what} that wait for locks of this backup: ${messageOf(reason)}`)
+  }
+}
+
+function newWaiter({ kind, query, table, mode }: BlockedSession): Waiter {
+  const shownKind = kind ?? (query ? statementKind(query) : undefined)
   return {
-    conflict,
-    async stop() {
-      work.signal.removeEventListener('abort', onAbort)
-      onAbort()
-      await Promise.race([watching, new Promise((resolve) => setTimeout(resolve, 1000).unref())])
-      return all.sort((one, other) => other.waited - one.waited)
-    },
+    mode,
+    waited: 0,
+    behind: 0,
+    ...(shownKind ? { kind: shownKind } : {}),
+    ...(table ? { table } : {}),
   }
 }
 
 /**
- * How long a standby's settings let its replay wait for us, milliseconds, and a second for the
- * cancel to be heard; on a primary nothing is replayed.
+ * Returns how long a standby's settings let its replay wait, in milliseconds, plus a second for the
+ * cancel to arrive. Infinity if they set no limit.
  */
 async function readReplayTimeout(session: Session): Promise<number> {
   const [row] = await session.query<{ least: number; most: number }>(
-    `SELECT min(setting::int8)::float8 AS least, max(setting::int8)::float8 AS most FROM pg_catalog.pg_settings WHERE name IN ('max_standby_streaming_delay', 'max_standby_archive_delay')`,
+    `SELECT min(setting::int8)::float8 AS least, max(setting::int8)::float8 AS most
+     FROM pg_catalog.pg_settings
+     WHERE name IN ('max_standby_streaming_delay', 'max_standby_archive_delay')`,
   )
   return !row || row.least < 0 ? Infinity : row.most + 1000
 }
 
-function describe(waiter: Waiter, waited: number, behind: number): string {
-  const who =
-    waiter.kind === 'replay'
-      ? 'The standby’s replay'
-      : (waiter.kind ?? `A statement that needs ${waiter.mode}`)
-  const more = behind === 0 ? '' : `, and ${behind} more wait${behind === 1 ? 's' : ''} behind it`
-  return `${who}${waiter.table ? ` on ${waiter.table}` : ''} has waited ${Math.round(waited / 1000)} s for locks of this backup${more}`
+function replayConflict(table: string | undefined): StandbyConflict {
+  const lock = `lock${table ? ` on ${table}` : ''}`
+  return new StandbyConflict(
+    `the standby's replay has waited for this run's ${lock} longer than its settings allow`,
+  )
 }
 
-function keyOf({ pid, mode, table = '' }: Waiting): string {
+function describe({ kind, table, mode, waited, behind }: Waiter): string {
+  const who =
+    kind === 'replay' ? 'The standby’s replay' : (kind ?? `A statement that needs ${mode}`)
+  const seconds = Math.round(waited / 1000)
+  const more = behind === 0 ? '' : `, and ${behind} more wait${behind === 1 ? 's' : ''} behind it`
+  const on = table ? ` on ${table}` : ''
+  return `${who}${on} has waited ${seconds} s for locks of this backup${more}`
+}
+
+function keyOf({ pid, mode, table = '' }: BlockedSession): string {
   return `${pid} ${mode} ${table}`
 }

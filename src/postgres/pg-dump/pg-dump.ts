@@ -1,28 +1,31 @@
+/**
+ * How pg_dump runs: the archives of a backup, the snapshot and locks that they share, their
+ * progress, and the sessions that wait for these locks.
+ */
 import { once } from 'node:events'
 import { Transform, type Readable } from 'node:stream'
 import { UserError } from '../../errors.ts'
+import type { ErrorCode } from '../../errors/catalogue.ts'
 import { start } from '../../stream/process.ts'
 import type { Work } from '../../work.ts'
 import { type Programs, program } from '../programs/find-programs.ts'
 import { type Connection, dumpEnvironment } from '../connection/connection.ts'
 import type { Archive } from './archive-plan.ts'
 import { encodingArguments } from '../fingerprint/schema.ts'
-import { whyClientBroken } from '../connection/session-errors.ts'
+import { clientError } from '../connection/session-errors.ts'
 import { Drift, lockWait } from './snapshot.ts'
 
-/** One pg_dump that holds its locks and waits to be read. */
+/** A pg_dump that holds its locks and waits for its archive to be read. */
 export interface Dump {
   readonly plan: Archive
-  /**
-   * True when pg_dump compresses by itself; otherwise the archive's data is to be compressed by us.
-   */
+  /** True if pg_dump compresses the archive itself; otherwise the caller must. */
   readonly compressed: boolean
   /**
-   * The archive. It ends only after pg_dump has exited with 0 and has read just the tables that it
-   * was to; otherwise it fails, so that whoever stores it never takes half a dump for a whole one.
+   * The archive. It ends only if pg_dump exits with 0 and has read exactly the planned tables.
+   * Otherwise it fails, so that a partial dump is never stored as a complete one.
    */
   readonly archive: Readable
-  /** What pg_dump warned of, once the archive has ended. */
+  /** Returns pg_dump's warnings; complete when the archive has ended. */
   warnings(): string[]
   stop(): Promise<void>
 }
@@ -31,14 +34,14 @@ export interface DumpOptions {
   snapshot: string
   encoding: string
   plan: Archive
-  /** Told when pg_dump begins to read a table: by then it has read the one before. */
+  /** Called when pg_dump starts to read a table; by then it has read the one before. */
   onTable?: (table: string) => void
 }
 
 /**
- * Starts `pg_dump -Fc` on a snapshot. Settles when the archive's first byte is there: pg_dump
- * writes none before it holds its locks (seen on 15 to 18), and from then on waits for us at its
- * full pipe. Throws Drift when a lock could not be had in time, or what it was to lock is gone.
+ * Starts `pg_dump -Fc` on a snapshot and waits for the archive's first byte. pg_dump writes none
+ * before it holds its locks (seen on 15 to 18), and then waits at its full pipe. Throws Drift if a
+ * lock was not available in time, or a table to lock is gone; a StandbyConflict; or a UserError.
  */
 export async function startDump(
   programs: Programs,
@@ -48,12 +51,12 @@ export async function startDump(
 ): Promise<Dump> {
   const { plan } = options
   const compressed = programs.major >= 16
-  const said = new PgDumpLog(options.onTable)
+  const log = new PgDumpLog(options.onTable)
   const child = start(
     program(programs, 'pg_dump'),
     [
       '-Fc',
-      // so that it names each table that it reads: a pattern that matched nothing would be silent
+      // names each table that it reads: a pattern without a match would be silent
       '--verbose',
       compressed ? '--compress=zstd:1' : '--compress=0',
       `--snapshot=${options.snapshot}`,
@@ -64,18 +67,18 @@ export async function startDump(
     {
       env: { ...work.env, ...dumpEnvironment(connection, programs.major) },
       stdout: 'pipe',
-      onLine: (line) => said.add(line),
+      onLine: (line) => log.add(line),
     },
     work,
   )
   const stdout = child.stdout as Readable
-  // a reader that ends early (an upload that failed) must not leave the child writing for nobody
+  // a reader that ends early (a failed upload) must not leave the child running
   stdout.on('close', () => {
     if (!stdout.readableEnded) void child.stop()
   })
   const failed = child.exit.then((exit) => {
-    if (exit.code !== 0) throw whyDumpFailed(connection, said.text(), exit.signal, work)
-    checkRead(plan, said.tables)
+    if (exit.code !== 0) throw dumpError(connection, log.text(), exit.signal, work)
+    checkRead(plan, log.tables)
   })
   failed.catch(() => {})
   try {
@@ -86,18 +89,19 @@ export async function startDump(
     throw error
   }
   const archive = stdout.compose(endingWith(failed)) as unknown as Readable
-  archive.on('error', () => {}) // whoever reads it sees the failure; stopped before anybody reads it, it is no crash
-  return { plan, compressed, archive, warnings: () => said.warnings(), stop: () => child.stop() }
+  // its reader sees the failure; without a reader, it must not crash the process
+  archive.on('error', () => {})
+  return { plan, compressed, archive, warnings: () => log.warnings(), stop: () => child.stop() }
 }
 
-/** What pg_dump said, without the steps that `--verbose` tells of. */
+/** pg_dump's stderr without the steps that `--verbose` adds. */
 class PgDumpLog {
   readonly tables: string[] = []
   readonly #lines: string[] = []
   readonly #onTable: ((table: string) => void) | undefined
-  /** Whether the lines that follow belong to one that matters. */
+  /** Whether further lines of a message are kept. */
   #kept = true
-  /** The beginning of a line about a table whose name has a line break in it. */
+  /** The start of a line about a table whose name has a line break. */
   #open = ''
 
   constructor(onTable?: (table: string) => void) {
@@ -113,13 +117,8 @@ class PgDumpLog {
       this.tables.push(table)
       this.#onTable?.(table)
     }
-    // what the server says comes without a word of pg_dump's before it, and its further lines
-    // without any
-    if (line.startsWith('pg_dump: '))
-      this.#kept =
-        /^pg_dump: (warning|error|detail|hint|server version|aborting|(FATAL|PANIC|ERROR):)/.test(
-          line,
-        )
+    // a message of the server, and further lines of any message, have no such prefix
+    if (line.startsWith('pg_dump: ')) this.#kept = message.test(line)
     if (this.#kept) this.#lines.push(line)
   }
 
@@ -129,30 +128,32 @@ class PgDumpLog {
 
   warnings(): string[] {
     return this.#lines.filter(
-      (line) => line.trim() && !expected.some((pattern) => pattern.test(line)),
+      (line) => line.trim() && !harmless.some((pattern) => pattern.test(line)),
     )
   }
 }
 
+const message = /^pg_dump: (warning|error|detail|hint|server version|aborting|(FATAL|PANIC|ERROR):)/
+
 /**
- * An archive holds the rows of just the tables that it was planned for: compared by what pg_dump
- * itself said it read. Names with line breaks are cut in what it says: then their number must do.
+ * Checks that pg_dump read exactly the planned tables, by its own messages. Names with line breaks
+ * are cut there: then only the number is compared.
  */
 function checkRead(plan: Archive, read: readonly string[]): void {
   const planned = plan.tables
     .filter(({ unreadable }) => !unreadable)
     .map(({ schema, name }) => `${schema}.${name}`)
-  const odd = [...planned, ...read].some((name) => /[\n\r\ufffd]/.test(name))
+  const cut = [...planned, ...read].some((name) => /[\n\r\ufffd]/.test(name))
   const missing = planned.filter((name) => !read.includes(name))
-  if (odd ? planned.length === read.length : missing.length === 0 && planned.length === read.length)
-    return
+  if (planned.length === read.length && (cut || missing.length === 0)) return
   const surplus = read.filter((name) => !planned.includes(name))
   throw new Error(
-    `pg_dump read other tables for ${plan.name} than planned; missing: ${missing.join(', ') || 'none'}; too many: ${surplus.join(', ') || 'none'}`,
+    `pg_dump read other tables for ${plan.name} than planned; ` +
+      `missing: ${missing.join(', ') || 'none'}; not planned: ${surplus.join(', ') || 'none'}`,
   )
 }
 
-/** Passes bytes on, and lets the stream end only when `done` has settled well. */
+/** Passes bytes on, and ends only if `done` is fulfilled. */
 function endingWith(done: Promise<void>): Transform {
   return new Transform({
     transform: (chunk, _encoding, next) => next(null, chunk),
@@ -160,54 +161,84 @@ function endingWith(done: Promise<void>): Transform {
   })
 }
 
-/**
- * Lines that need nobody's attention: they only say that data of these tables alone could not be
- * restored in order.
- */
-const expected = [
+/** Warnings about foreign keys in data-only archives: a restore creates the keys after the rows. */
+const harmless = [
   /^pg_dump: warning: there are circular foreign-key constraints/,
   /^pg_dump: detail: /,
   /^pg_dump: hint: (You might not be able to restore|Consider using a full dump)/,
 ]
 
-function whyDumpFailed(
+/** What pg_dump says if a table or its lock is not available. */
+const driftWords = [
+  /canceling statement due to (lock|statement) timeout/,
+  /relation .* does not exist|schema .* does not exist/,
+  /cache lookup failed|could not open relation with OID|tuple concurrently/,
+  /snapshot ".*" does not exist|invalid snapshot identifier/,
+]
+
+interface DumpFailure {
+  code: ErrorCode
+  message: string
+  /** How many of the last lines the message shows. */
+  lines: number
+  hint: string
+}
+
+/** Failures by pg_dump's words. */
+const failures: [words: RegExp, failure: DumpFailure][] = [
+  [
+    /permission denied/,
+    {
+      code: 'no-permission',
+      message: 'pg_dump may not read everything',
+      lines: 1,
+      hint:
+        'Grant the backup role pg_read_all_data. Large objects need their owner or a superuser ' +
+        'as well.',
+    },
+  ],
+  [
+    /row-level security/,
+    {
+      code: 'row-security',
+      message: 'pg_dump would read only some rows',
+      lines: 1,
+      hint:
+        'Give the backup role BYPASSRLS (ALTER ROLE … BYPASSRLS), or back up as the owner of ' +
+        'these tables.',
+    },
+  ],
+  [
+    /server version mismatch/,
+    {
+      code: 'client-missing',
+      message: 'pg_dump refuses this server',
+      lines: 2,
+      hint: 'Install the client programs of the server’s major version.',
+    },
+  ],
+]
+
+function dumpError(
   connection: Connection,
   stderr: string,
   signal: string | null,
   work: Work,
 ): Error {
   if (work.signal.aborted) return work.signal.reason as Error
-  const text = stderr
-  const broken = whyClientBroken(connection, text)
-  if (broken) return broken
-  if (
-    /canceling statement due to (lock|statement) timeout|relation .* does not exist|cache lookup failed|could not open relation with OID|schema .* does not exist|tuple concurrently|snapshot ".*" does not exist|invalid snapshot identifier/.test(
-      text,
-    )
-  )
-    return new Drift(lastLines(text, 2))
-  if (/permission denied/.test(text))
-    return new UserError(
-      'no-permission',
-      `pg_dump may not read everything: ${lastLines(text, 1)}`,
-      'Grant the backup role pg_read_all_data; large objects need a superuser or their owner besides.',
-    )
-  if (/row-level security/.test(text))
-    return new UserError(
-      'row-security',
-      `pg_dump would see only some rows: ${lastLines(text, 1)}`,
-      'Give the backup role BYPASSRLS (ALTER ROLE … BYPASSRLS), or back up as the owner of these tables.',
-    )
-  if (/server version mismatch/.test(text))
-    return new UserError(
-      'client-missing',
-      `pg_dump refuses this server: ${lastLines(text, 2)}`,
-      'Install the client of the server’s major version.',
-    )
+  const lost = clientError(connection, stderr)
+  if (lost) return lost
+  if (driftWords.some((words) => words.test(stderr))) return new Drift(lastLines(stderr, 2))
+  const failure = failures.find(([words]) => words.test(stderr))?.[1]
+  if (failure) {
+    const { code, message, lines, hint } = failure
+    return new UserError(code, `${message}: ${lastLines(stderr, lines)}`, hint)
+  }
+  const end = signal ? `was ended by ${signal}` : 'failed'
   return new UserError(
     'dump-failed',
-    `pg_dump ${signal ? `was ended by ${signal}` : 'failed'}${text ? `: ${lastLines(text, 3)}` : ' without a word.'}`,
-    'Nothing was stored. If the server is well (its log says so), run the backup again.',
+    `pg_dump ${end}${stderr ? `: ${lastLines(stderr, 3)}` : ' without a message.'}`,
+    'Nothing was stored. If the server works (see its log), run the backup again.',
   )
 }
 

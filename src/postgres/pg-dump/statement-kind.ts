@@ -1,8 +1,8 @@
 /**
- * Things that a statement may alter, drop or create, longest first: a match is told, and it is from
- * this list, never from the text.
+ * Kinds of objects that a statement alters, drops or creates, longest first. Only words of this list
+ * are shown, never words of a statement.
  */
-const things = [
+const objectKinds = [
   'MATERIALIZED VIEW',
   'FOREIGN TABLE',
   'EVENT TRIGGER',
@@ -25,15 +25,15 @@ const things = [
   'STATISTICS',
 ]
 
-/** Statements that lock much, first; in a text of several, they are what is waited for. */
+/** Statements with the strongest locks first: in a text of several, these are what waits. */
 const kinds: [begins: RegExp, kind: string][] = [
   [/^DROP INDEX CONCURRENTLY\b/, 'DROP INDEX CONCURRENTLY'],
   [/^CREATE (UNIQUE )?INDEX CONCURRENTLY\b/, 'CREATE INDEX CONCURRENTLY'],
   [/^CREATE (UNIQUE )?INDEX\b/, 'CREATE INDEX'],
   ...['ALTER', 'DROP', 'CREATE'].flatMap((verb) =>
-    things.map((thing): [RegExp, string] => [
-      new RegExp(`^${verb} (OR REPLACE )?(CONSTRAINT )?${thing}\\b`),
-      `${verb} ${thing}`,
+    objectKinds.map((object): [RegExp, string] => [
+      new RegExp(`^${verb} (OR REPLACE )?(CONSTRAINT )?${object}\\b`),
+      `${verb} ${object}`,
     ]),
   ),
   [/^TRUNCATE\b/, 'TRUNCATE'],
@@ -62,17 +62,25 @@ const kinds: [begins: RegExp, kind: string][] = [
   ].map((word): [RegExp, string] => [new RegExp(`^${word}\\b`), word]),
 ]
 
-/**
- * Comments, texts and quoted names, also such as are cut off at their end: nothing in them is a
- * statement's kind.
- */
-const quoted =
-  /--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|\bE'(?:[^'\\]|\\[\s\S]|'')*(?:'|$)|'(?:[^']|'')*(?:'|$)|"(?:[^"]|"")*(?:"|$)|(\$\w*\$)[\s\S]*?(?:\1|$)/gi
+/** Comments, strings and quoted names, also if the server cut them off. */
+const quoted = new RegExp(
+  [
+    /--[^\n]*/,
+    /\/\*[\s\S]*?(?:\*\/|$)/,
+    /\bE'(?:[^'\\]|\\[\s\S]|'')*(?:'|$)/,
+    /'(?:[^']|'')*(?:'|$)/,
+    /"(?:[^"]|"")*(?:"|$)/,
+    /(\$\w*\$)[\s\S]*?(?:\1|$)/,
+  ]
+    .map(({ source }) => source)
+    .join('|'),
+  'gi',
+)
 
 /**
- * What kind of statement a text is (`ALTER TABLE`, `TRUNCATE`), never a word of its own: it may
- * hold secrets. Of several in one text, the one that locks most. Undefined where it is none that we
- * know.
+ * Returns the kind of statement that a text is, for example `ALTER TABLE`, or of several statements
+ * the one with the strongest lock. Never returns a word of the text itself, which can hold secrets.
+ * Undefined for unknown statements.
  */
 export function statementKind(text: string): string | undefined {
   const statements = text

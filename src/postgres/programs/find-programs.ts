@@ -1,10 +1,15 @@
+/**
+ * Programs that run next to ours: PostgreSQL's own client and server programs, the packages of its
+ * extensions, and the commands of a user.
+ */
 import { accessSync, constants, readdirSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { UserError } from '../../errors.ts'
 import { capture } from '../../stream/process.ts'
+import { input, text, type Text } from '../../text.ts'
 import type { Work } from '../../work.ts'
 
-/** PostgreSQL's programs of one major version, all in one folder. */
+/** The folder with PostgreSQL's programs of one major version. */
 export interface Programs {
   directory: string
   major: number
@@ -13,10 +18,10 @@ export interface Programs {
 }
 
 /**
- * Where packages put PostgreSQL's programs: Debian and Ubuntu, PGDG's RPMs, builds under /opt,
+ * Where packages install PostgreSQL's programs: Debian and Ubuntu, PGDG's RPMs, builds under /opt,
  * Homebrew, a source build.
  */
-const usual = [
+const installFolders = [
   '/usr/lib/postgresql/*/bin',
   '/usr/pgsql-*/bin',
   '/opt/postgres/*/bin',
@@ -27,9 +32,9 @@ const usual = [
 ]
 
 /**
- * Finds the folder that holds `needed` programs of exactly this major. `bindirs` are looked into
- * first, then the usual places, then PATH (never Debian's wrapper, which picks a major by itself).
- * Throws a UserError `client-missing` that names what was found.
+ * Finds the folder that has all `needed` programs of exactly this major version. Searches `bindirs`
+ * first, then the usual folders, then PATH; never uses Debian's wrapper, which picks a major by
+ * itself. Throws a UserError `client-missing` that names what was found.
  */
 export async function findPrograms(
   major: number,
@@ -37,32 +42,47 @@ export async function findPrograms(
   bindirs: readonly string[],
   work: Work,
 ): Promise<Programs> {
-  const seen: string[] = []
-  for (const directory of new Set([
-    ...bindirs,
-    ...usual.flatMap(expand),
-    ...(work.env['PATH'] ?? '').split(':'),
-  ])) {
-    if (!directory || !isProgram(join(directory, needed[0] as string))) continue
-    const version = await versionOf(join(directory, needed[0] as string), work)
+  const path = (work.env['PATH'] ?? '').split(':')
+  const folders = new Set([...bindirs, ...installFolders.flatMap(expand), ...path])
+  const found = new Set<string>()
+  for (const directory of folders) {
+    const first = join(directory, needed[0] as string)
+    if (!directory || !isProgram(first)) continue
+    const version = await versionOf(first, work)
     if (!version) continue
-    seen.push(`${version} in ${directory}`)
-    if (
-      Number.parseInt(version, 10) === major &&
-      needed.every((name) => isProgram(join(directory, name)))
-    )
-      return { directory, major, version }
+    found.add(`${version} in ${directory}`)
+    const isComplete = needed.every((name) => isProgram(join(directory, name)))
+    if (Number.parseInt(version, 10) === major && isComplete) return { directory, major, version }
   }
+  throw programsMissing(major, needed, [...found])
+}
+
+function programsMissing(
+  major: number,
+  needed: readonly string[],
+  found: readonly string[],
+): UserError {
   const server = needed.includes('initdb')
-  throw new UserError(
+  const names = `${needed.join(', ')} ${needed.length > 1 ? 'are' : 'is'}`
+  const other: Text = server
+    ? text`, or set ${input('scratch-url', { secret: 'SCRATCH_URL' })} to a server of that major`
+    : ''
+  const install = installCommand(major, server)
+  const folder = input('postgres-bin')
+  return new UserError(
     'client-missing',
-    `PostgreSQL ${major}'s ${needed.join(', ')} ${needed.length > 1 ? 'are' : 'is'} not on this machine (found: ${[...new Set(seen)].join('; ') || 'none of any version'}).`,
-    `A dump is made and restored with the programs of its own major version. Install them in a step before: sudo /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y && sudo apt-get install -y postgresql-${server ? '' : 'client-'}${major}` +
-      ` ; or name their folder in postgres-bin${server ? '; or give scratch-url, a server of that major such as a service container' : ''}.`,
+    `PostgreSQL ${major}'s ${names} not on this machine (found: ${found.join('; ') || 'no version'}).`,
+    text`Install them in an earlier step: ${install} ; or name their folder in ${folder}${other}.`,
   )
 }
 
-/** The path of one program. */
+function installCommand(major: number, server: boolean): string {
+  const addRepository = '/usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y'
+  const packageName = `postgresql-${server ? '' : 'client-'}${major}`
+  return `sudo ${addRepository} && sudo apt-get install -y ${packageName}`
+}
+
+/** Returns the path of one program. */
 export function program(programs: Programs, name: string): string {
   return join(programs.directory, name)
 }
@@ -86,11 +106,13 @@ function isProgram(path: string): boolean {
   }
 }
 
+/** Returns the folders that a pattern with at most one `*` stands for, in order of their names. */
 function expand(pattern: string): string[] {
-  const [before, after] = pattern.split('*')
+  const [before = '', after] = pattern.split('*')
   if (after === undefined) return [pattern]
-  const parent = (before as string).slice(0, (before as string).lastIndexOf('/'))
-  const start = (before as string).slice(parent.length + 1)
+  const cut = before.lastIndexOf('/')
+  const parent = before.slice(0, cut)
+  const start = before.slice(cut + 1)
   try {
     return readdirSync(parent)
       .filter((name) => name.startsWith(start))

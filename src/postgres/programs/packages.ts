@@ -1,10 +1,11 @@
 import { UserError } from '../../errors.ts'
+import { text, type Text } from '../../text.ts'
 import type { Session } from '../connection/session.ts'
 
 /**
- * The package of Debian, Ubuntu and apt.postgresql.org (PGDG) that has an extension, with `$` for
- * the server's major version. PGDG's RPMs have nearly the same names (`pgvector_17`), and images of
- * vendors have them built in.
+ * The package of each extension on Debian, Ubuntu and apt.postgresql.org (PGDG), with `$` for the
+ * server's major version. PGDG's RPMs have similar names (`pgvector_17`); vendors' images have them
+ * built in.
  */
 const packages: Record<string, string> = {
   age: 'postgresql-$-age',
@@ -43,7 +44,7 @@ const packages: Record<string, string> = {
   timescaledb: 'timescaledb-2-postgresql-$',
   unit: 'postgresql-$-unit',
   vector: 'postgresql-$-pgvector',
-  // PostGIS and what it is made of
+  // PostGIS and its parts
   address_standardizer: 'postgresql-$-postgis-3',
   address_standardizer_data_us: 'postgresql-$-postgis-3',
   postgis: 'postgresql-$-postgis-3',
@@ -51,7 +52,7 @@ const packages: Record<string, string> = {
   postgis_sfcgal: 'postgresql-$-postgis-3',
   postgis_tiger_geocoder: 'postgresql-$-postgis-3',
   postgis_topology: 'postgresql-$-postgis-3',
-  // languages that PostgreSQL itself comes with
+  // languages in PostgreSQL's own source
   bool_plperl: 'postgresql-plperl-$',
   bool_plperlu: 'postgresql-plperl-$',
   hstore_plperl: 'postgresql-plperl-$',
@@ -68,8 +69,8 @@ const packages: Record<string, string> = {
 }
 
 /**
- * PostgreSQL's own (`contrib`): on Debian they come with the server, with RPMs and Alpine in a
- * package beside it.
+ * PostgreSQL's own extensions (`contrib`). On Debian they come with the server; RPMs and Alpine have
+ * a separate package.
  */
 const contrib = new Set([
   'adminpack',
@@ -122,8 +123,8 @@ const contrib = new Set([
 ])
 
 /**
- * Which package has an extension, as far as that is known. `major`: of the server that lacks it;
- * undefined where nobody knows.
+ * Returns the package that has an extension; undefined for unknown extensions. `major` is the
+ * version of the server that lacks it, undefined if unknown.
  */
 export function packageOf(extension: string, major: number | undefined): string | undefined {
   const version = major === undefined ? '<major>' : String(major)
@@ -131,53 +132,57 @@ export function packageOf(extension: string, major: number | undefined): string 
   return Object.hasOwn(packages, extension) ? packages[extension]?.replace('$', version) : undefined
 }
 
-/** How extensions are installed on the server that lacks them: one sentence or two. */
+/** Returns how to install extensions on the server that lacks them: one or two sentences. */
 export function howToInstall(extensions: readonly string[], major: number | undefined): string {
   const known = [...new Set(extensions.flatMap((name) => packageOf(name, major) ?? []))].sort()
   const unknown = extensions.filter((name) => packageOf(name, major) === undefined)
-  const own = extensions.some((name) => contrib.has(name))
-    ? ' (extensions of PostgreSQL itself: with other systems’ packages, postgresql-contrib)'
+  const contribNote = extensions.some((name) => contrib.has(name))
+    ? ' (on other systems: postgresql-contrib)'
     : ''
+  const searches = unknown.map((name) => `apt-cache search postgresql | grep ${name}`).join(' ; ')
   return [
     ...(known.length
       ? [
-          `Install on that server (Debian and Ubuntu, from apt.postgresql.org): sudo apt-get install -y ${known.join(' ')}${own}.`,
+          'Install on that server (Debian and Ubuntu, from apt.postgresql.org): ' +
+            `sudo apt-get install -y ${known.join(' ')}${contribNote}.`,
         ]
       : []),
     ...(unknown.length
       ? [
-          `Find the package that has ${unknown.join(', ')} (on Debian and Ubuntu: ${unknown.map((name) => `apt-cache search postgresql | grep ${name}`).join(' ; ')}), and install it on that server.`,
+          `Find the package that has ${unknown.join(', ')} (on Debian and Ubuntu: ${searches}), ` +
+            'and install it on that server.',
         ]
       : []),
   ].join(' ')
 }
 
-/** Those of these extensions that the server could not create. */
+/** Returns those of these extensions that the server cannot create, in order. */
 export async function lackingExtensions(
   session: Session,
   names: readonly string[],
 ): Promise<string[]> {
   const rows = await session.query<{ name: string }>(
-    'SELECT name FROM pg_catalog.unnest($1::pg_catalog.text[]) AS name WHERE name NOT IN (SELECT a.name FROM pg_catalog.pg_available_extensions a) ORDER BY 1',
+    `SELECT name FROM pg_catalog.unnest($1::pg_catalog.text[]) AS name
+     WHERE name NOT IN (SELECT a.name FROM pg_catalog.pg_available_extensions a) ORDER BY 1`,
     [names],
   )
   return rows.map(({ name }) => name)
 }
 
 /**
- * The server lacks what the backup needs, and the backup is not to blame. `server`: for example
- * `The target server`.
+ * Returns the error for a server that lacks extensions that the backup needs. `server` begins the
+ * sentence, for example `The target server`; `more` follows the hint.
  */
 export function extensionMissing(
   server: string,
   lacking: readonly string[],
   major: number | undefined,
-  more = '',
+  more: Text = '',
 ): UserError {
   const noun = lacking.length === 1 ? 'an extension' : 'extensions'
   return new UserError(
     'extension-missing',
     `${server} lacks ${noun} that the backup needs: ${lacking.join(', ')}.`,
-    `${howToInstall(lacking, major)}${more}`,
+    text`${howToInstall(lacking, major)}${more}`,
   )
 }

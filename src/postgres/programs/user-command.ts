@@ -1,68 +1,55 @@
 import { Cancelled } from '../../errors.ts'
 import type { Programs } from './find-programs.ts'
 import { type Connection, connectionUrl, libpqEnvironment } from '../connection/connection.ts'
-import { start } from '../../stream/process.ts'
+import { start as startProcess } from '../../stream/process.ts'
 import type { Work } from '../../work.ts'
 
-/** A command of the user's, and where it runs. */
+/** A command that a user wrote, and where it runs. */
 export interface Command {
-  /** Run by bash. */
+  /** A script for bash. */
   command: string
   workingDirectory: string
   /** Milliseconds. */
   timeout: number
-  /**
-   * What its environment starts from, before DATABASE_URL and PG* are set: already without our
-   * inputs and tokens.
-   */
+  /** Its environment without DATABASE_URL and PG*: holds none of the run's inputs and tokens. */
   environment: Record<string, string>
 }
 
 export interface CommandEnd {
-  /** Null when a signal ended it. */
+  /** Null if a signal ended it. */
   exitCode: number | null
   signal: NodeJS.Signals | null
   timedOut: boolean
   /** Milliseconds. */
   took: number
-  /** The last that it wrote, stdout and stderr as they came. */
+  /** The end of stdout and stderr together, at most 16 KiB. */
   output: string
 }
 
+/** Characters of the output that are logged and kept. */
 const shownOutput = 16 * 1024
 
 /**
- * Runs the command by bash (`-e -o pipefail`: a failure in the middle or in a pipe is a failure),
- * with a database's connection in its environment and PostgreSQL's programs of that server's major
- * first on its PATH. What it leaves running is ended with it. How it ended is a result, whatever it
- * is.
+ * Runs the command with bash (`-e -o pipefail`: a failure in the middle or in a pipe is a failure).
+ * Its environment has the database's connection, and PATH starts with `programs`. Kills processes
+ * that it leaves running. Returns how it ended, also if it failed.
  */
 export async function runCommand(
-  asked: Command,
+  command: Command,
   connection: Connection,
   programs: Pick<Programs, 'directory'>,
   work: Work,
 ): Promise<CommandEnd> {
-  // our own quieting of event triggers is not the command's: it meets them as on production
-  const settings = Object.fromEntries(
-    Object.entries(connection.settings).filter(([name]) => name !== 'PGOPTIONS'),
-  )
-  const reached = { ...connection, settings }
-  const env = {
-    ...asked.environment,
-    ...libpqEnvironment(reached),
-    DATABASE_URL: connectionUrl(reached),
-    PATH: [programs.directory, asked.environment['PATH'] ?? work.env['PATH'] ?? ''].join(':'),
-  }
+  const env = environmentOf(command, connection, programs, work)
   const deadline = new AbortController()
-  const timer = setTimeout(() => deadline.abort(new Cancelled('timeout')), asked.timeout)
-  const from = Date.now()
+  const timer = setTimeout(() => deadline.abort(new Cancelled('timeout')), command.timeout)
+  const start = Date.now()
   let output = ''
   try {
-    const child = start(
+    const child = startProcess(
       'bash',
-      ['--noprofile', '--norc', '-e', '-o', 'pipefail', '-c', `exec 2>&1\n${asked.command}`],
-      { env, cwd: asked.workingDirectory, stdout: 'pipe', endGroup: true },
+      ['--noprofile', '--norc', '-e', '-o', 'pipefail', '-c', `exec 2>&1\n${command.command}`],
+      { env, cwd: command.workingDirectory, stdout: 'pipe', endGroup: true },
       { ...work, signal: AbortSignal.any([work.signal, deadline.signal]) },
     )
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
@@ -76,7 +63,7 @@ export async function runCommand(
       exitCode: exit.code,
       signal: exit.signal,
       timedOut: deadline.signal.aborted,
-      took: Date.now() - from,
+      took: Date.now() - start,
       output: shown,
     }
   } finally {
@@ -84,19 +71,42 @@ export async function runCommand(
   }
 }
 
+function environmentOf(
+  { environment }: Command,
+  connection: Connection,
+  programs: Pick<Programs, 'directory'>,
+  work: Work,
+): Record<string, string> {
+  // PGOPTIONS may turn event triggers off: the command must meet them as in production
+  const settings = Object.fromEntries(
+    Object.entries(connection.settings).filter(([name]) => name !== 'PGOPTIONS'),
+  )
+  const database = { ...connection, settings }
+  return {
+    ...environment,
+    ...libpqEnvironment(database),
+    DATABASE_URL: connectionUrl(database),
+    PATH: [programs.directory, environment['PATH'] ?? work.env['PATH'] ?? ''].join(':'),
+  }
+}
+
 /**
- * How it ended, as the rest of a sentence that begins with what it was; and what it said last, if
- * it said anything of an error.
+ * Returns how a command ended, as the predicate of a sentence, for example `ended with exit code 3`.
+ * Includes the last line about an error, or else the last line of its output.
  */
 export function endOf(
   { exitCode, signal, timedOut, output }: CommandEnd,
   { timeout }: Command,
 ): string {
   if (timedOut)
-    return `was still running after its timeout of ${timeout / 1000} s, and was ended with all that it had started`
+    return (
+      `was still running after its timeout of ${timeout / 1000} s, ` +
+      'and was stopped with all its processes'
+    )
   const lines = output.split('\n')
   const said = lines.findLast((line) => /\bERROR\b|\berror:/i.test(line)) ?? lines.at(-1)
-  return `ended with ${exitCode === null ? `signal ${signal}` : `exit code ${exitCode}`}${said ? `; it said: ${said}` : ''}`
+  const end = exitCode === null ? `signal ${signal}` : `exit code ${exitCode}`
+  return `ended with ${end}${said ? `; it said: ${said}` : ''}`
 }
 
 function tail(text: string): string {

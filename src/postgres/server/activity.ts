@@ -2,7 +2,7 @@ import { statfs } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { statSync } from 'node:fs'
-import { ofUsers } from '../fingerprint/tables.ts'
+import { inUserSchema } from '../fingerprint/tables.ts'
 import type { Session } from '../connection/session.ts'
 
 /**
@@ -71,7 +71,7 @@ export async function aboutRows(session: Session): Promise<Map<string, number>> 
     `SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS name,
        CASE WHEN c.reltuples >= 0 THEN greatest(c.reltuples::float8, 0) ELSE pg_catalog.pg_stat_get_live_tuples(c.oid)::float8 END AS rows
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-     WHERE ${ofUsers} AND c.relkind = 'r' AND c.relpersistence <> 't' AND (c.reltuples >= 0 OR pg_catalog.pg_stat_get_live_tuples(c.oid) > 0)`,
+     WHERE ${inUserSchema} AND c.relkind = 'r' AND c.relpersistence <> 't' AND (c.reltuples >= 0 OR pg_catalog.pg_stat_get_live_tuples(c.oid) > 0)`,
   )
   return new Map(rows.map(({ name, rows }) => [name, rows]))
 }

@@ -1,5 +1,5 @@
 import { UserError } from '../../errors.ts'
-import { ofUsers } from '../fingerprint/tables.ts'
+import { inUserSchema } from '../fingerprint/tables.ts'
 import { quoteName, quoteText, type Session } from '../connection/session.ts'
 
 /**
@@ -251,7 +251,7 @@ export async function checkReadable(session: Session): Promise<{ warnings: strin
   const names = async (condition: string): Promise<string[]> => {
     const rows = await session.query<{ name: string }>(
       `SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-       WHERE ${ofUsers} AND c.relpersistence <> 't' AND (${condition}) ORDER BY 1`,
+       WHERE ${inUserSchema} AND c.relpersistence <> 't' AND (${condition}) ORDER BY 1`,
     )
     return rows.map((row) => row.name)
   }

@@ -1,4 +1,4 @@
-import { ofUsers, tableName } from '../fingerprint/tables.ts'
+import { inUserSchema, tableName } from '../fingerprint/tables.ts'
 import type { Session } from '../connection/session.ts'
 
 /** A table or the root of a partition tree, and where it stands in its tree. */
@@ -32,7 +32,7 @@ export async function listPartTables(session: Session): Promise<PartTable[]> {
       (SELECT e.extname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
         WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e') AS extension
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND ${ofUsers} ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`)
+    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND ${inUserSchema} ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`)
   return rows.map(({ oid, schema, name, root, partition, parents, extension }) => ({
     oid,
     schema,

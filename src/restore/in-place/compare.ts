@@ -1,14 +1,14 @@
 import { measureParts } from '../../postgres/fingerprint/content.ts'
 import {
   type Fingerprint,
-  inOrder,
+  sortPrints,
   readSupplement,
 } from '../../postgres/fingerprint/fingerprint.ts'
 import { countLargeObjects, measureLargeObjects } from '../../postgres/fingerprint/large-objects.ts'
 import type { Psql } from '../../postgres/pg-restore/psql.ts'
 import { listTables } from '../../postgres/fingerprint/tables.ts'
 import { readSequences } from '../../postgres/fingerprint/sequences.ts'
-import { quoteText, settings } from '../../postgres/connection/session.ts'
+import { quoteText, sessionSettings } from '../../postgres/connection/session.ts'
 import type { FoundBackup } from '../../repository/listing.ts'
 import { compareFingerprints } from '../../load/compare.ts'
 import type { Difference } from '../../repository/level.ts'
@@ -18,7 +18,7 @@ import type { Difference } from '../../repository/level.ts'
  * against timeouts.
  */
 export async function pin(psql: Psql): Promise<void> {
-  const pairs = Object.entries(settings).map(
+  const pairs = Object.entries(sessionSettings).map(
     ([name, value]) => `(${quoteText(name)}, ${quoteText(value)})`,
   )
   await psql.run(
@@ -69,7 +69,7 @@ export async function compareInside(
   const supplement = await readSupplement(session)
   const measured: Partial<Fingerprint> = {}
   if (kind !== 'none') {
-    measured.tables = inOrder(
+    measured.tables = sortPrints(
       await measureParts(
         session,
         tables.map((table) => ({ table, bytes: table.bytes })),

@@ -4,7 +4,7 @@ import { compareRows } from '../../load/compare.ts'
 import { expectNone } from '../../load/load-rows.ts'
 import type { Connection } from '../../postgres/connection/connection.ts'
 import { connect, type Session } from '../../postgres/connection/session.ts'
-import { joined, measureParts, type TablePrint } from '../../postgres/fingerprint/content.ts'
+import { mergePrints, measureParts, type TablePrint } from '../../postgres/fingerprint/content.ts'
 import { splitWork } from '../../postgres/fingerprint/fingerprint.ts'
 import { listTables, type Table, tableName } from '../../postgres/fingerprint/tables.ts'
 import type { Entry } from '../../postgres/pg-restore/errors.ts'
@@ -323,7 +323,7 @@ export async function measureTables(
     },
     work,
   )
-  return joined(prints.flat())
+  return mergePrints(prints.flat())
 }
 
 /**

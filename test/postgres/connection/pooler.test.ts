@@ -32,7 +32,7 @@ after(() => Promise.all(stops.map((stop) => stop())))
 const server = await startOwnServer()
 await server.create('app', 'CREATE TABLE t AS SELECT g AS a FROM generate_series(1, 100) g')
 
-/** A real PgBouncer before the server, which takes the same password. */
+/** Starts a real PgBouncer in front of the server, with the same password. */
 async function startPooler(mode: 'transaction' | 'session' | 'statement'): Promise<Connection> {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-pooler-'))
   chmodSync(folder, 0o755)
@@ -41,8 +41,22 @@ async function startPooler(mode: 'transaction' | 'session' | 'statement'): Promi
   writeFileSync(join(folder, 'users'), `"${to.user}" "${to.password}"\n`)
   writeFileSync(
     join(folder, 'pgbouncer.ini'),
-    `[databases]\n* = host=127.0.0.1 port=${to.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = ${port}\nunix_socket_dir =\nauth_type = scram-sha-256\nauth_file = ${folder}/users
-pool_mode = ${mode}\nmax_client_conn = 50\ndefault_pool_size = 10\nlogfile =\nignore_startup_parameters = extra_float_digits,options\n`,
+    [
+      '[databases]',
+      `* = host=127.0.0.1 port=${to.port}`,
+      '[pgbouncer]',
+      'listen_addr = 127.0.0.1',
+      `listen_port = ${port}`,
+      'unix_socket_dir =',
+      'auth_type = scram-sha-256',
+      `auth_file = ${folder}/users`,
+      `pool_mode = ${mode}`,
+      'max_client_conn = 50',
+      'default_pool_size = 10',
+      'logfile =',
+      'ignore_startup_parameters = extra_float_digits,options',
+      '',
+    ].join('\n'),
   )
   // as root it refuses to run
   const user =
@@ -84,7 +98,7 @@ async function check(connection: Connection): Promise<boolean> {
 
 describe('a pooler', { skip }, () => {
   for (const mode of ['transaction', 'statement'] as const)
-    test(`that hands out connections by ${mode} is refused, before anything is stored`, async () => {
+    test(`in ${mode} mode is refused, before anything is stored`, async () => {
       const connection = await startPooler(mode)
       const store = await newStore()
       await assert.rejects(store.backup(connection), (error: UserError) => {
@@ -102,7 +116,7 @@ describe('a pooler', { skip }, () => {
       )
     })
 
-  test('that is busy with other clients is seen all the same, every time', async () => {
+  test('that is busy with other clients is detected every time', async () => {
     const connection = await startPooler('transaction')
     let running = true
     const others = Array.from({ length: 4 }, async () => {
@@ -123,7 +137,7 @@ describe('a pooler', { skip }, () => {
     }
   })
 
-  test('that keeps one server connection a session passes, and the backup through it is whole', async () => {
+  test('in session mode passes, and a backup through it is complete', async () => {
     const connection = await startPooler('session')
     assert.equal(await check(connection), true)
     const store = await newStore()
@@ -131,6 +145,6 @@ describe('a pooler', { skip }, () => {
   })
 })
 
-test('the server itself is no pooler', async () => {
+test('a server is not taken for a pooler', async () => {
   assert.equal(await check(server.to('app')), false)
 })

@@ -9,8 +9,8 @@ import { type Connection, dumpEnvironment } from '../../../src/postgres/connecti
 import { connect, type Session } from '../../../src/postgres/connection/session.ts'
 import {
   StandbyConflict,
-  whyBroken,
-  whyClientBroken,
+  sessionError,
+  clientError,
 } from '../../../src/postgres/connection/session-errors.ts'
 import { majors, type OwnServer, startOwnServer } from '../../support/own-server.ts'
 import { quietWork } from '../../support/start-servers.ts'
@@ -20,7 +20,7 @@ const own = (server: OwnServer, database = 'app'): Connection => ({
   input: 'database-url',
 })
 
-async function told(
+async function failsWith(
   promise: Promise<unknown>,
   code: string,
   sqlstate: string | undefined,
@@ -29,7 +29,7 @@ async function told(
 ): Promise<UserError> {
   let thrown: unknown
   await promise.then(
-    () => assert.fail('it went through'),
+    () => assert.fail('it succeeded'),
     (error: unknown) => (thrown = error),
   )
   const error = thrown as UserError
@@ -55,17 +55,17 @@ async function inSession<T>(
   }
 }
 
-/** What pg_dump says of the same, and what we make of it. */
-function dumped(server: OwnServer, ...args: string[]): StandbyConflict | UserError | undefined {
+/** Returns the error for a pg_dump that fails. */
+function failedDump(server: OwnServer, ...args: string[]): StandbyConflict | UserError | undefined {
   const { status, stderr } = spawnSync(join(server.bindir, 'pg_dump'), ['-Fc', ...args], {
     env: { ...process.env, ...dumpEnvironment(server.to('app'), server.major) },
   })
   assert.notEqual(status, 0)
-  return whyClientBroken(own(server), String(stderr))
+  return clientError(own(server), String(stderr))
 }
 
 for (const major of majors())
-  describe(`PostgreSQL ${major}: what befalls a session in the middle of its work`, async () => {
+  describe(`PostgreSQL ${major}: a session in the middle of its work`, async () => {
     const server = await startOwnServer(major, {
       temp_file_limit: '1MB',
       max_locks_per_transaction: '10',
@@ -73,34 +73,38 @@ for (const major of majors())
     })
     await server.create(
       'app',
-      `CREATE TABLE plain AS SELECT g AS a FROM generate_series(1, 1000) g; CREATE SCHEMA "Odd"; CREATE TABLE "Odd"."hurt table" (a int PRIMARY KEY, b text);
-    ALTER TABLE "Odd"."hurt table" ALTER b SET STORAGE EXTERNAL; INSERT INTO "Odd"."hurt table" SELECT g, repeat('x', 5000) FROM generate_series(1, 50) g; CREATE ROLE one LOGIN CONNECTION LIMIT 1 PASSWORD 'one-password'`,
+      `CREATE TABLE plain AS SELECT g AS a FROM generate_series(1, 1000) g;
+       CREATE SCHEMA "Odd";
+       CREATE TABLE "Odd"."hurt table" (a int PRIMARY KEY, b text);
+       ALTER TABLE "Odd"."hurt table" ALTER b SET STORAGE EXTERNAL;
+       INSERT INTO "Odd"."hurt table" SELECT g, repeat('x', 5000) FROM generate_series(1, 50) g;
+       CREATE ROLE one LOGIN CONNECTION LIMIT 1 PASSWORD 'one-password'`,
     )
     after(() => server.stop())
     const where = new RegExp(`127\\.0\\.0\\.1:${server.to('app').port}`)
     const soon = (sql: string): void =>
       void setTimeout(() => void server.query('postgres', sql), 200)
 
-    test('it is ended by somebody, in a query and between two', async () => {
+    test('pg_terminate_backend ends it, in a query and between two', async () => {
       for (const idle of [false, true])
         await inSession(own(server), async (session, pid) => {
           soon(`SELECT pg_terminate_backend(${pid})`)
           if (!idle)
-            await told(
+            await failsWith(
               session.query('SELECT pg_catalog.pg_sleep(30)'),
               'connection-lost',
               '57P01',
               where,
               /pg_terminate_backend/,
             )
-          await told(
+          await failsWith(
             session.lost.then((error) => Promise.reject(error)),
             'connection-lost',
             '57P01',
             /administrator command/,
             /pg_terminate_backend/,
           )
-          await told(
+          await failsWith(
             session.query('SELECT 1'),
             'connection-lost',
             '57P01',
@@ -110,10 +114,10 @@ for (const major of majors())
         })
     })
 
-    test('its query is cancelled by somebody, and the session lives', () =>
+    test('pg_cancel_backend cancels its query, and the session survives', () =>
       inSession(own(server), async (session, pid) => {
         soon(`SELECT pg_cancel_backend(${pid})`)
-        await told(
+        await failsWith(
           session.query('SELECT pg_catalog.pg_sleep(30)'),
           'query-cancelled',
           '57014',
@@ -123,10 +127,10 @@ for (const major of majors())
         assert.equal((await session.query('SELECT 1 AS a')).length, 1)
       }))
 
-    test('temporary files and the lock table have an end', () =>
+    test('temp_file_limit and a full lock table fail its query', () =>
       inSession(own(server), async (session) => {
         await session.query(`SET work_mem = '64kB'`)
-        await told(
+        await failsWith(
           session.query(
             'SELECT count(*) FROM (SELECT g FROM generate_series(1, 1000000) g ORDER BY g DESC) AS s',
           ),
@@ -139,13 +143,20 @@ for (const major of majors())
         const many = async (): Promise<void> => {
           for (let i = 0; i < 60; i++)
             await session.query(
-              `SELECT pg_catalog.pg_advisory_xact_lock_shared(g) FROM generate_series(${i * 1000}, ${i * 1000 + 999}) AS g`,
+              `SELECT pg_catalog.pg_advisory_xact_lock_shared(g)
+               FROM generate_series(${i * 1000}, ${i * 1000 + 999}) AS g`,
             )
         }
-        await told(many(), 'lock-table-full', '53200', /shared memory/, /max_locks_per_transaction/)
+        await failsWith(
+          many(),
+          'lock-table-full',
+          '53200',
+          /shared memory/,
+          /max_locks_per_transaction/,
+        )
       }))
 
-    test('what whoever asks must judge comes as the server said it', () =>
+    test('errors that the caller must judge are passed on unchanged', () =>
       inSession(own(server), async (session) => {
         for (const [sql, code] of [
           ['SELECT * FROM public.nothing', '42P01'],
@@ -165,7 +176,7 @@ for (const major of majors())
         })
       }))
 
-    test('a damaged page of a table, of its TOAST and of an index: which relation it is', async () => {
+    test('damaged pages of a table, its TOAST and its index are reported with the relation', async () => {
       const file = async (what: string): Promise<string> => {
         const [row] = await server.query(
           'app',
@@ -179,7 +190,7 @@ for (const major of majors())
         await file(`(SELECT reltoastrelid::regclass FROM pg_class WHERE oid = ${data})`),
         await file(`(SELECT indexrelid::regclass FROM pg_index WHERE indrelid = ${data})`),
       ]
-      // a page header that cannot be one; read by a server that has nothing of it in memory
+      // an impossible page header, for a server that has the page not in memory
       const spoil = (path: string, at: number): void => {
         const handle = openSync(path, 'r+')
         writeSync(handle, Buffer.alloc(24, 0xff), 0, 24, at)
@@ -188,38 +199,43 @@ for (const major of majors())
       const read = (sql: string, name: RegExp): Promise<unknown> =>
         inSession(own(server), async (session) => {
           await session.query('BEGIN')
-          const { cause } = await told(
+          const { cause } = await failsWith(
             session.query(sql),
             'data-damaged',
             undefined,
             name,
-            /go over to a replica/,
+            /switch to a replica/,
           )
           assert.match((cause as { code: string }).code, /^XX00[12]$/)
         })
-      // what is in memory only must not be written over the damage
+      // flush the buffers, or they could overwrite the damage later
       await server.query('app', 'CHECKPOINT')
       spoil(toast, 8192)
       await restart(server)
       await read(
         'SELECT sum(length(b)) FROM "Odd"."hurt table" WHERE b || \'\' <> \'\'',
-        /invalid page.*That is in "Odd"\."hurt table"\.$/,
+        /invalid page.*The damage is in "Odd"\."hurt table"\.$/,
       )
-      assert.equal((dumped(server) as UserError).code, 'data-damaged')
+      assert.equal((failedDump(server) as UserError).code, 'data-damaged')
       await server.query('app', 'CHECKPOINT')
       spoil(index, 8192)
       spoil(table, 0)
       await restart(server)
       await read(
-        'SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SELECT b FROM "Odd"."hurt table" WHERE a = 7',
-        /That is in "Odd"\."hurt table_pkey"\.$/,
+        `SET LOCAL enable_seqscan = off;
+         SET LOCAL enable_bitmapscan = off;
+         SELECT b FROM "Odd"."hurt table" WHERE a = 7`,
+        /The damage is in "Odd"\."hurt table_pkey"\.$/,
       )
-      await read('SELECT count(*) FROM "Odd"."hurt table"', /That is in "Odd"\."hurt table"\.$/)
-      assert.match((dumped(server) as UserError).message, /^database-url: .*invalid page/)
+      await read(
+        'SELECT count(*) FROM "Odd"."hurt table"',
+        /The damage is in "Odd"\."hurt table"\.$/,
+      )
+      assert.match((failedDump(server) as UserError).message, /^database-url: .*invalid page/)
       await server.query('app', 'DROP TABLE "Odd"."hurt table"')
     })
 
-    test('the network breaks', async () => {
+    test('a broken network is a lost connection', async () => {
       const sockets = new Set<Socket>()
       const relay = createServer((socket) => {
         const onward = reach(own(server).port, '127.0.0.1')
@@ -233,7 +249,7 @@ for (const major of majors())
             { ...own(server), port: (relay.address() as { port: number }).port },
             async (session) => {
               setTimeout(() => [...sockets].forEach((socket) => socket[cut]()), 100)
-              await told(
+              await failsWith(
                 session.query('SELECT pg_catalog.pg_sleep(30)'),
                 'connection-lost',
                 undefined,
@@ -247,39 +263,39 @@ for (const major of majors())
       }
     })
 
-    test('the server crashes, in a query and between two, and stands up again', () =>
+    test('a crash of the server is a lost connection, in a query and between two', () =>
       inSession(own(server), (idle) =>
         inSession(own(server), async (session, pid) => {
           setTimeout(() => process.kill(pid, 'SIGKILL'), 100)
-          await told(
+          await failsWith(
             session.query('SELECT pg_catalog.pg_sleep(30)'),
             'connection-lost',
             undefined,
             /terminated unexpectedly/,
             /went down/,
           )
-          await told(
+          await failsWith(
             idle.lost.then((error) => Promise.reject(error)),
             'connection-lost',
             '57P02',
             /crash of another server process/,
             /its log says why/,
           )
-          await told(idle.query('SELECT 1'), 'connection-lost', '57P02', where, /crashed/)
-          await standing(server)
+          await failsWith(idle.query('SELECT 1'), 'connection-lost', '57P02', where, /crashed/)
+          await waitUntilUp(server)
         }),
       ))
 
-    test('a session that we ended ourselves is no lost connection', async () => {
+    test('a session that was ended by end() is not a lost connection', async () => {
       const session = await connect(own(server), quietWork())
       await session.end()
       await assert.rejects(session.query('SELECT 1'), (error: Error) => error.name !== 'UserError')
     })
 
-    test('the server is stopped at once', () =>
+    test('an immediate shutdown of the server is a lost connection', () =>
       inSession(own(server), async (session) => {
         setTimeout(() => void server.stop(), 100)
-        await told(
+        await failsWith(
           session.query('SELECT pg_catalog.pg_sleep(30)'),
           'connection-lost',
           '57P01',
@@ -289,19 +305,19 @@ for (const major of majors())
       }))
   })
 
-/** Makes the server forget its buffers: a crash, after which it stands up again by itself. */
+/** Crashes the server, which then recovers by itself with empty buffers. */
 async function restart(server: OwnServer): Promise<void> {
-  // the other one is ended by the server itself: it has noticed
+  // the server ends the other session when it has noticed the crash
   await inSession(server.to('postgres'), (other) =>
     inSession(server.to('postgres'), async (_session, pid) => {
       process.kill(pid, 'SIGKILL')
       await other.lost
     }),
   )
-  await standing(server)
+  await waitUntilUp(server)
 }
 
-async function standing(server: OwnServer): Promise<void> {
+async function waitUntilUp(server: OwnServer): Promise<void> {
   for (let i = 0; ; i++) {
     try {
       return void (await server.query('postgres', 'SELECT 1'))
@@ -312,7 +328,7 @@ async function standing(server: OwnServer): Promise<void> {
   }
 }
 
-describe('what cannot be made to happen here is known by its code', () => {
+describe('errors that a test cannot provoke are known by their code', () => {
   const connection: Connection = {
     host: 'db.example',
     port: 5432,
@@ -335,50 +351,50 @@ describe('what cannot be made to happen here is known by its code', () => {
     ['57P05', 'connection-lost', 'terminating connection due to idle-session timeout'],
   ] as const)
     test(`${code}: ${name}`, () => {
-      const error = whyBroken(connection, server(code, text)) as UserError
+      const error = sessionError(connection, server(code, text)) as UserError
       assert.deepEqual([error.code, error.message.includes('db.example:5432')], [name, true])
       assert.equal((error.cause as { code: string }).code, code)
       if (!['08006', '57P05'].includes(code))
         assert.equal(
           (
-            whyClientBroken(connection, `pg_dump: error: query failed: ERROR:  ${text}\n`) as
+            clientError(connection, `pg_dump: error: query failed: ERROR:  ${text}\n`) as
               UserError | undefined
           )?.code,
           name,
         )
     })
 
-  test('a conflict is known by the code and the place in a server that speaks another language; a serialization failure is none', () => {
+  test('a standby conflict is known in any language; a serialization failure is not one', () => {
     assert.ok(
-      whyBroken(
+      sessionError(
         connection,
         server('40001', 'breche Anfrage ab', 'ProcessRecoveryConflictInterrupt'),
       ) instanceof StandbyConflict,
     )
     assert.ok(
-      whyBroken(connection, server('40P01', 'breche Anfrage ab', 'ProcessInterrupts')) instanceof
+      sessionError(connection, server('40P01', 'breche Anfrage ab', 'ProcessInterrupts')) instanceof
         StandbyConflict,
     )
     assert.equal(
-      whyBroken(
+      sessionError(
         connection,
         server('40001', 'could not serialize access due to concurrent update', 'ExecUpdate'),
       ),
       undefined,
     )
     assert.equal(
-      whyBroken(connection, server('40P01', 'deadlock detected', 'DeadLockReport')),
+      sessionError(connection, server('40P01', 'deadlock detected', 'DeadLockReport')),
       undefined,
     )
     assert.equal(
-      whyBroken(
+      sessionError(
         connection,
         server('58P01', 'could not access file "$libdir/x": No such file or directory'),
       ),
       undefined,
     )
     assert.equal(
-      whyClientBroken(
+      clientError(
         connection,
         'pg_dump: error: query failed: ERROR:  permission denied for table t\n',
       ),

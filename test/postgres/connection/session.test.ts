@@ -35,7 +35,7 @@ async function refused(
   })
 }
 
-describe('a connection that does not come about says why, and what to do', () => {
+describe('a failed connection says why, and what to do:', () => {
   test('a wrong password', () =>
     refused(
       { ...good, password: 'not-the-password' },
@@ -76,14 +76,14 @@ describe('a connection that does not come about says why, and what to do', () =>
       /no host named "db\.invalid"/,
       /Check the name/,
     ))
-  test('no SSL where it is asked for', () =>
+  test('no SSL, but sslmode requires it', () =>
     refused(
       { ...good, settings: { PGSSLMODE: 'require' } },
       'no-ssl',
       /does not speak SSL/,
       /sslmode=disable/,
     ))
-  test('a server that takes the connection and never answers', async () => {
+  test('a server that accepts the connection and never answers', async () => {
     const silent = createServer(() => {})
     const sockets = new Set<{ destroy(): void }>()
     silent.on('connection', (socket) => sockets.add(socket))
@@ -103,7 +103,7 @@ describe('a connection that does not come about says why, and what to do', () =>
       silent.close()
     }
   })
-  test('a server that is none of PostgreSQL', async () => {
+  test('a server that is not PostgreSQL', async () => {
     const web = createServer((socket) =>
       socket.on('error', () => {}).end('HTTP/1.1 400 Bad Request\r\n\r\n'),
     )
@@ -124,10 +124,12 @@ describe('a connection that does not come about says why, and what to do', () =>
       web.close()
     }
   })
-  test('a role without the right to log in, one without the right to connect', async () => {
+  test('a role without LOGIN, and one without CONNECT', async () => {
     await server.query(
       'postgres',
-      `CREATE ROLE nologin PASSWORD 'nologin-password'; CREATE ROLE outsider LOGIN PASSWORD 'outsider-password'; REVOKE CONNECT ON DATABASE app FROM PUBLIC`,
+      `CREATE ROLE nologin PASSWORD 'nologin-password';
+       CREATE ROLE outsider LOGIN PASSWORD 'outsider-password';
+       REVOKE CONNECT ON DATABASE app FROM PUBLIC`,
     )
     await refused(
       { ...good, user: 'nologin', password: 'nologin-password' },
@@ -142,10 +144,11 @@ describe('a connection that does not come about says why, and what to do', () =>
       /GRANT CONNECT ON DATABASE "app" TO "outsider"/,
     )
   })
-  test('too many connections, for a role and for the server', async () => {
+  test('too many connections of a role, and of the server', async () => {
     await server.query(
       'postgres',
-      `CREATE ROLE one LOGIN CONNECTION LIMIT 1 PASSWORD 'one-password'; CREATE ROLE crowd LOGIN PASSWORD 'crowd-password'`,
+      `CREATE ROLE one LOGIN CONNECTION LIMIT 1 PASSWORD 'one-password';
+       CREATE ROLE crowd LOGIN PASSWORD 'crowd-password'`,
     )
     const one = { ...good, user: 'one', password: 'one-password', database: 'postgres' }
     const first = await connect(one, quietWork())
@@ -180,7 +183,7 @@ describe('SSL', () => {
   after(() => rmSync(folder, { recursive: true }))
   chmodSync(folder, 0o755)
 
-  test('is used where there is some; a certificate counts only where it is asked for', async (t) => {
+  test('is used if the server has it; certificates are checked only if sslmode says so', async (t) => {
     const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')]
     try {
       execFileSync(
@@ -205,8 +208,7 @@ describe('SSL', () => {
     } catch {
       return t.skip('NOT SHOWN: there is no openssl on this machine')
     }
-    // the server reads its files as its own user, and wants the key to be that user's alone: so it
-    // writes them itself
+    // the key must belong to the server's user, and no one else may read it
     const data = String(
       (await server.query('postgres', 'SHOW data_directory'))[0]?.['data_directory'],
     )
@@ -223,7 +225,8 @@ describe('SSL', () => {
       ])
     await server.query('postgres', 'ALTER SYSTEM SET ssl = on')
     await server.query('postgres', 'SELECT pg_reload_conf()')
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    for (let ssl: unknown = ''; ssl !== 'on';)
+      ssl = (await server.query('postgres', 'SHOW ssl'))[0]?.['ssl']
     const encrypted = async (settings: Record<string, string>): Promise<boolean> => {
       const session = await connect({ ...good, settings }, quietWork())
       try {
@@ -266,13 +269,18 @@ describe('SSL', () => {
 
 describe('a session', () => {
   for (const major of majors())
-    test(`PostgreSQL ${major}: knows its server, and reads the same whatever the database’s own settings are`, async () => {
+    test(`PostgreSQL ${major}: knows its server, and ignores the database’s own settings`, async () => {
       const each = await startOwnServer(major, { max_connections: '10' })
       await each.create(
         'odd',
-        `ALTER DATABASE odd SET datestyle = 'German'; ALTER DATABASE odd SET intervalstyle = 'iso_8601'; ALTER DATABASE odd SET extra_float_digits = -3;
-        ALTER DATABASE odd SET timezone = 'Asia/Tokyo'; ALTER DATABASE odd SET bytea_output = 'escape'; ALTER DATABASE odd SET statement_timeout = '300ms';
-        ALTER DATABASE odd SET search_path = 'x'; ALTER DATABASE odd SET standard_conforming_strings = off`,
+        `ALTER DATABASE odd SET datestyle = 'German';
+         ALTER DATABASE odd SET intervalstyle = 'iso_8601';
+         ALTER DATABASE odd SET extra_float_digits = -3;
+         ALTER DATABASE odd SET timezone = 'Asia/Tokyo';
+         ALTER DATABASE odd SET bytea_output = 'escape';
+         ALTER DATABASE odd SET statement_timeout = '300ms';
+         ALTER DATABASE odd SET search_path = 'x';
+         ALTER DATABASE odd SET standard_conforming_strings = off`,
       )
       const session = await connect(each.to('odd'), quietWork())
       try {
@@ -281,7 +289,10 @@ describe('a session', () => {
           [major, each.version, false],
         )
         const [row] = await session.query(
-          `SELECT pg_catalog.concat(timestamptz '2026-01-02 03:04+00') AS t, pg_catalog.concat(interval '1 day') AS i, pg_catalog.concat(0.1::float8 + 0.2) AS f, pg_catalog.concat('\\x00ff'::bytea) AS b, pg_catalog.current_setting('search_path') AS s, pg_catalog.pg_sleep(0.5)`,
+          `SELECT pg_catalog.concat(timestamptz '2026-01-02 03:04+00') AS t,
+             pg_catalog.concat(interval '1 day') AS i, pg_catalog.concat(0.1::float8 + 0.2) AS f,
+             pg_catalog.concat('\\x00ff'::bytea) AS b,
+             pg_catalog.current_setting('search_path') AS s, pg_catalog.pg_sleep(0.5)`,
         )
         assert.deepEqual(
           [row?.['t'], row?.['i'], row?.['f'], row?.['b'], row?.['s']],
@@ -293,7 +304,7 @@ describe('a session', () => {
       }
     })
 
-  test('tells that the server ended it', async () => {
+  test('reports that the server ended it', async () => {
     const session = await connect(good, quietWork())
     const [row] = await session.query<{ pid: number }>('SELECT pg_catalog.pg_backend_pid() AS pid')
     await server.query('postgres', `SELECT pg_terminate_backend(${row?.pid})`)
@@ -301,7 +312,7 @@ describe('a session', () => {
     await session.end()
   })
 
-  test('is cut when the work is cancelled, also in the middle of a query', async () => {
+  test('is cut off when the work is cancelled, also in the middle of a query', async () => {
     const stop = new AbortController()
     const session = await connect(good, quietWork(stop.signal))
     const running = session.query('SELECT pg_catalog.pg_sleep(60)')
@@ -325,7 +336,7 @@ describe('a session', () => {
     )
 })
 
-test('names and texts are quoted so that the server reads what was meant', async () => {
+test('quoted names and texts reach the server unchanged', async () => {
   const session = await connect(good, quietWork())
   try {
     for (const odd of ['plain', 'a"b', "it's", 'back\\slash', "\\'", 'ü 数据', '$1', 'a\nb', '']) {

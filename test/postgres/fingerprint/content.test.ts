@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { joined, measureParts, type Part } from '../../../src/postgres/fingerprint/content.ts'
+import { mergePrints, measureParts, type Part } from '../../../src/postgres/fingerprint/content.ts'
 import { splitWork } from '../../../src/postgres/fingerprint/fingerprint.ts'
 import { listTables, type Table } from '../../../src/postgres/fingerprint/tables.ts'
 import { connect } from '../../../src/postgres/connection/session.ts'
@@ -17,8 +17,8 @@ const table = (oid: number, bytes: number, rest: Partial<Table> = {}): Table => 
   ...rest,
 })
 
-test('a large table is dealt out in ranges of blocks, without gap or overlap, open at both ends; others are whole', () => {
-  const hands = splitWork(
+test('a large table is split into adjacent ranges of blocks; other tables are not split', () => {
+  const buckets = splitWork(
     [
       table(1, 5000 * MiB, { blocks: 640_000 }),
       table(2, 100 * MiB),
@@ -27,8 +27,8 @@ test('a large table is dealt out in ranges of blocks, without gap or overlap, op
     ],
     3,
   )
-  assert.equal(hands.length, 3)
-  const of = (oid: number): Part[] => hands.flat().filter((part) => part.table.oid === oid)
+  assert.equal(buckets.length, 3)
+  const of = (oid: number): Part[] => buckets.flat().filter((part) => part.table.oid === oid)
   const ranges = of(1).sort((a, b) => (a.from ?? 0) - (b.from ?? 0))
   assert.ok(ranges.length >= 10)
   assert.deepEqual([ranges[0]?.from, ranges.at(-1)?.to], [undefined, undefined])
@@ -38,14 +38,19 @@ test('a large table is dealt out in ranges of blocks, without gap or overlap, op
       of(oid).map(({ from, to }) => [from, to]),
       [[undefined, undefined]],
     )
-  const sums = hands.map((hand) => hand.reduce((sum, { bytes }) => sum + bytes, 0))
-  assert.ok(Math.max(...sums) < 1.4 * Math.min(...sums), 'each hand has about the same')
+  const sums = buckets.map((bucket) => bucket.reduce((sum, { bytes }) => sum + bytes, 0))
+  assert.ok(Math.max(...sums) < 1.4 * Math.min(...sums), 'each bucket has about the same')
 })
 
 for (const server of servers()) {
-  test(`PostgreSQL ${server.major}: a table measured in ranges of blocks is what it is measured whole, also with holes in it and rows in its last block`, async () => {
-    const sql = `CREATE TABLE t (a int, b text, c int GENERATED ALWAYS AS (a * 2) STORED); INSERT INTO t SELECT g, repeat(md5(g::text), 5) FROM generate_series(1, 20000) g;
-      DELETE FROM t WHERE a % 3 = 0 OR a BETWEEN 5000 AND 9000; UPDATE t SET b = b || 'x' WHERE a % 7 = 0; VACUUM t; INSERT INTO t VALUES (-1, 'last')`
+  test(`PostgreSQL ${server.major}: ranges of blocks add up to the print of the whole table`, async () => {
+    // with holes, and with rows in its last block
+    const sql = `CREATE TABLE t (a int, b text, c int GENERATED ALWAYS AS (a * 2) STORED);
+      INSERT INTO t SELECT g, repeat(md5(g::text), 5) FROM generate_series(1, 20000) g;
+      DELETE FROM t WHERE a % 3 = 0 OR a BETWEEN 5000 AND 9000;
+      UPDATE t SET b = b || 'x' WHERE a % 7 = 0;
+      VACUUM t;
+      INSERT INTO t VALUES (-1, 'last')`
     const { connection } = await freshDatabase(server)
     const session = await connect(connection, quietWork())
     try {
@@ -59,7 +64,7 @@ for (const server of servers()) {
       const blocks = size?.blocks ?? 0
       assert.ok(blocks > 300)
       const measure = async (parts: Part[]): Promise<unknown> =>
-        joined(await measureParts(session, parts, { inTransaction: false, depth: 'content' }))
+        mergePrints(await measureParts(session, parts, { inTransaction: false, depth: 'content' }))
       const expected = await measure([{ table: whole, bytes: 1 }])
       for (const cuts of [
         [1],
@@ -81,7 +86,7 @@ for (const server of servers()) {
         assert.deepEqual(await measure(parts), expected, cuts.join())
       }
       const most = await measure([{ table: whole, bytes: 1, from: 1 }])
-      assert.notDeepEqual(most, expected, 'a range that is missing is seen')
+      assert.notDeepEqual(most, expected, 'a missing range changes the print')
     } finally {
       await session.end()
     }

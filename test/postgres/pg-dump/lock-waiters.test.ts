@@ -13,8 +13,8 @@ import type { Work } from '../../../src/work.ts'
 import { majors, startOwnServer } from '../../support/own-server.ts'
 import { quietWork } from '../../support/start-servers.ts'
 
-/** Work that keeps what it was told, as `level: text`. */
-function listening(): { work: Work; said: string[] } {
+/** Work that records its log as `level: text`. */
+function recording(): { work: Work; said: string[] } {
   const said: string[] = []
   const say =
     (level: string) =>
@@ -34,8 +34,8 @@ function listening(): { work: Work; said: string[] } {
   }
 }
 
-/** What is told of waits, without the seconds, which the machine decides. */
-const told = (waiters: Waiter[]): unknown[] =>
+/** The waiters without their times, which depend on the machine. */
+const withoutTimes = (waiters: Waiter[]): unknown[] =>
   waiters
     .map(({ waited, ...rest }) => {
       assert.ok(waited >= 3000 && waited < 60_000 && Number.isInteger(waited), String(waited))
@@ -44,12 +44,14 @@ const told = (waiters: Waiter[]): unknown[] =>
     .sort((one, other) => String(one.table).localeCompare(String(other.table)))
 
 for (const major of majors())
-  describe(`PostgreSQL ${major}: who waits behind our locks`, async () => {
+  describe(`PostgreSQL ${major}: a session that waits for locks of this run`, async () => {
     const server = await startOwnServer(major)
     await server.create(
       'app',
-      `CREATE SCHEMA "My Shop"; CREATE TABLE "My Shop"."Or""ders" (a int); CREATE TABLE plain (a int); CREATE TABLE busy (a int); CREATE TABLE theirs (a int);
-    CREATE ROLE lesser LOGIN PASSWORD 'lesser-password'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO lesser`,
+      `CREATE SCHEMA "My Shop"; CREATE TABLE "My Shop"."Or""ders" (a int);
+       CREATE TABLE plain (a int); CREATE TABLE busy (a int); CREATE TABLE theirs (a int);
+       CREATE ROLE lesser LOGIN PASSWORD 'lesser-password';
+       GRANT SELECT ON ALL TABLES IN SCHEMA public TO lesser`,
     )
     after(() => server.stop())
     const to = (database = 'app'): Connection => ({ ...server.to(database), input: 'database-url' })
@@ -77,7 +79,7 @@ for (const major of majors())
     const endAll = async (): Promise<void> =>
       void (await Promise.all(open.splice(0).map((one) => one.end())))
 
-    test('is told with the kind of its statement, its table, how long it waits and how many wait behind it; by a role that sees it and by one that does not', async () => {
+    test('is logged with its statement’s kind, table and queue, also if the role may not see it', async () => {
       const ours = withUniqueApplicationName(to())
       const lesser = withUniqueApplicationName({
         ...to(),
@@ -106,7 +108,7 @@ for (const major of majors())
         'DROP TABLE public.theirs',
         'SELECT * FROM public.theirs',
       )
-      const [seeing, blind] = [listening(), listening()]
+      const [seeing, blind] = [recording(), recording()]
       const [watch, blindly] = [watchWaiters(ours, seeing.work), watchWaiters(lesser, blind.work)]
       try {
         for (let i = 0; i < 100 && (seeing.said.length < 2 || blind.said.length < 1); i++)
@@ -115,7 +117,7 @@ for (const major of majors())
         const [seen, unseen] = await Promise.all([watch.stop(), blindly.stop()])
         await endAll()
         await Promise.all(statements)
-        assert.deepEqual(told(seen), [
+        assert.deepEqual(withoutTimes(seen), [
           {
             kind: 'ALTER TABLE',
             table: '"My Shop"."Or""ders"',
@@ -123,20 +125,26 @@ for (const major of majors())
             behind: 3,
           },
         ])
-        assert.deepEqual(told(unseen), [
+        assert.deepEqual(withoutTimes(unseen), [
           { table: 'public.busy', mode: 'ACCESS EXCLUSIVE', behind: 1 },
         ])
         assert.match(
           seeing.said[0] ?? '',
-          /^warning: ALTER TABLE on "My Shop"\."Or""ders" has waited \d s for locks of this backup, and 3 more wait behind it$/,
+          new RegExp(
+            '^warning: ALTER TABLE on "My Shop"\\."Or""ders" has waited \\d s ' +
+              'for locks of this backup, and 3 more wait behind it$',
+          ),
         )
         assert.match(
           blind.said[0] ?? '',
-          /^warning: A statement that needs ACCESS EXCLUSIVE on public\.busy has waited \d s for locks of this backup, and 1 more waits behind it$/,
+          new RegExp(
+            '^warning: A statement that needs ACCESS EXCLUSIVE on public\\.busy has waited ' +
+              '\\d s for locks of this backup, and 1 more waits behind it$',
+          ),
         )
         for (const line of [...seeing.said, ...blind.said])
           assert.doesNotMatch(line, /hunter2|theirs|plain/)
-        // the first warning, and not one each look
+        // one warning, and not one per look
         for (const { said } of [seeing, blind])
           assert.ok(
             said.length <= 2 && said.slice(1).every((line) => line.startsWith('info: ')),
@@ -145,27 +153,27 @@ for (const major of majors())
       }
     })
 
-    test('an index that is built concurrently waits for our snapshot, not for a lock on its table', async () => {
+    test('and builds an index concurrently waits for the snapshot, not for a table', async () => {
       const ours = withUniqueApplicationName(to())
       const holder = await session(ours)
       await holder.query('BEGIN ISOLATION LEVEL REPEATABLE READ')
       await holder.query('SELECT 1')
       const statements = await waiting('CREATE INDEX CONCURRENTLY ON public.plain (a)')
-      const { work, said } = listening()
+      const { work, said } = recording()
       const watch = watchWaiters(ours, work)
       for (let i = 0; i < 100 && said.length < 1; i++) await sleep(100)
       const seen = await watch.stop()
       await endAll()
       await Promise.all(statements)
-      assert.deepEqual(told(seen), [
+      assert.deepEqual(withoutTimes(seen), [
         { kind: 'CREATE INDEX CONCURRENTLY', table: 'public.plain', mode: 'SHARE', behind: 0 },
       ])
     })
 
-    test('a wait that was short is not told', async () => {
+    test('for a short time is not logged', async () => {
       const ours = withUniqueApplicationName(to())
       const holder = await holding(ours, 'public.plain')
-      const { work, said } = listening()
+      const { work, said } = recording()
       const watch = watchWaiters(ours, work)
       const statements = await waiting('ALTER TABLE public.plain ADD COLUMN b int')
       await sleep(1000)
@@ -177,35 +185,37 @@ for (const major of majors())
       await endAll()
     })
 
-    test('whoever watches may lose its session, or get none: that is said once, for debugging, and nothing fails', async () => {
+    test('is not seen if the watch has no session: that is logged once at debug level', async () => {
       const ours = withUniqueApplicationName(to())
-      const { work, said } = listening()
+      const { work, said } = recording()
       const watch = watchWaiters(ours, work)
       for (let i = 0; i < 50; i++) {
         const [row] = await server.query(
           'app',
-          `SELECT count(pg_terminate_backend(pid))::int AS ended FROM pg_stat_activity WHERE application_name = '${ours.settings['PGAPPNAME']}' AND state = 'idle' AND query LIKE '%pg_has_role%'`,
+          `SELECT count(pg_terminate_backend(pid))::int AS ended FROM pg_stat_activity
+           WHERE application_name = '${ours.settings['PGAPPNAME']}'
+             AND state = 'idle' AND query LIKE '%pg_has_role%'`,
         )
         if (row?.['ended'] === 1) break
         await sleep(100)
       }
       for (let i = 0; i < 50 && said.length < 1; i++) await sleep(100)
       assert.deepEqual(await watch.stop(), [])
-      assert.match(said.join('\n'), /^debug: Nobody looks any more.*administrator command[^\n]*$/)
-      const none = listening()
+      assert.match(said.join('\n'), /^debug: Stopped watching.*administrator command[^\n]*$/)
+      const none = recording()
       assert.deepEqual(
         await (async () => {
           const nowhere = watchWaiters({ ...ours, database: 'nothing' }, none.work)
-          await sleep(500)
+          for (let i = 0; i < 50 && none.said.length < 1; i++) await sleep(100)
           return nowhere.stop()
         })(),
         [],
       )
-      assert.match(none.said.join('\n'), /^debug: .*cannot be seen: .*no database "nothing"[^\n]*$/)
+      assert.match(none.said.join('\n'), /^debug: Cannot watch.*no database "nothing"[^\n]*$/)
     })
   })
 
-describe('the kind of a statement is told, and no word of it', () => {
+describe('the kind of a statement is known, without any other word of it:', () => {
   for (const [text, kind] of [
     ['alter table only secret add x int', 'ALTER TABLE'],
     ['ALTER\n  TABLE t RENAME TO u', 'ALTER TABLE'],

@@ -7,10 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { UserError } from '../../../src/errors.ts'
 import { dumpEnvironment } from '../../../src/postgres/connection/connection.ts'
 import { connect, type Session } from '../../../src/postgres/connection/session.ts'
-import {
-  StandbyConflict,
-  whyClientBroken,
-} from '../../../src/postgres/connection/session-errors.ts'
+import { StandbyConflict, clientError } from '../../../src/postgres/connection/session-errors.ts'
 import {
   withUniqueApplicationName,
   watchWaiters,
@@ -20,13 +17,17 @@ import { primarySettings, startStandby } from '../../support/standby.ts'
 import { quietWork } from '../../support/start-servers.ts'
 
 for (const major of majors())
-  describe(`PostgreSQL ${major}: a hot standby, whose replay wins over us`, async () => {
+  describe(`PostgreSQL ${major}: on a hot standby`, async () => {
     const primary = await startOwnServer(major, { ...primarySettings, autovacuum: 'off' })
-    // small on disk, and more than all the buffers between a server and a pg_dump hold
+    // small on disk, but more than all buffers between a server and a pg_dump hold
     await primary.create(
       'app',
-      `CREATE TABLE a_big AS SELECT g AS a, repeat('x', 1000000) AS b FROM generate_series(1, 200) g; CREATE TABLE t AS SELECT g AS a FROM generate_series(1, 1000) g;
-    CREATE UNLOGGED TABLE unlogged AS SELECT 1 AS a; CREATE SEQUENCE counter; SELECT nextval('counter') FROM generate_series(1, 7)`,
+      `CREATE TABLE a_big AS
+         SELECT g AS a, repeat('x', 1000000) AS b FROM generate_series(1, 200) g;
+       CREATE TABLE t AS SELECT g AS a FROM generate_series(1, 1000) g;
+       CREATE UNLOGGED TABLE unlogged AS SELECT 1 AS a;
+       CREATE SEQUENCE counter;
+       SELECT nextval('counter') FROM generate_series(1, 7)`,
     )
     await primary.create('goes', 'SELECT 1')
     const standby = await startStandby(primary, {
@@ -39,7 +40,7 @@ for (const major of majors())
       await primary.stop()
     })
     const onPrimary = (sql: string): Promise<unknown> => primary.query('app', sql)
-    /** VACUUM takes away what our snapshot may still have to see. */
+    /** Removes row versions that the standby's snapshot may still need. */
     const vacuum = async (table: string): Promise<void> => {
       await onPrimary(`DELETE FROM ${table} WHERE ctid IN (SELECT ctid FROM ${table} LIMIT 300)`)
       await onPrimary(`VACUUM ${table}`)
@@ -97,12 +98,12 @@ for (const major of majors())
         assert.deepEqual(await exit, { code: 0, stderr: '' })
       }))
 
-    test('a session that holds a snapshot is ended by a VACUUM there, and says so at once and whenever it is asked', () =>
+    test('a VACUUM on the primary ends a session with a snapshot, and all its queries say so', () =>
       holding(async (session, snapshot) => {
         await vacuum('t')
         conflict(/row versions that must be removed/)(await session.lost)
         await assert.rejects(session.query('SELECT 1'), conflict(/conflict with recovery/))
-        // whoever comes with its snapshot now is told only that there is none
+        // a later importer of the snapshot learns only that there is none
         const { child, exit } = dump(snapshot)
         child.stdout?.resume()
         assert.match(
@@ -111,7 +112,7 @@ for (const major of majors())
         )
       }))
 
-    test('a query is cancelled; in a savepoint, the whole session', () =>
+    test('a conflict cancels a query; in a savepoint, it ends the session', () =>
       holding(async (session) => {
         const running = assert.rejects(
           session.query('SELECT count(*), pg_catalog.pg_sleep(20) FROM public.t'),
@@ -120,11 +121,7 @@ for (const major of majors())
         await sleep(200)
         await vacuum('t')
         await running
-        await assert.rejects(
-          session.query('SELECT 1'),
-          { code: '25P02' },
-          'the session itself lives',
-        )
+        await assert.rejects(session.query('SELECT 1'), { code: '25P02' }, 'the session survives')
         await session.query('ROLLBACK')
         await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
         await session.query('SAVEPOINT measure')
@@ -138,14 +135,14 @@ for (const major of majors())
         conflict(/relation lock/)(await session.lost)
       }))
 
-    test('a session that only holds a lock is ended by a TRUNCATE there', () =>
+    test('a TRUNCATE on the primary ends a session that only holds a lock', () =>
       holding(async (session) => {
         await session.query('LOCK TABLE ONLY public.t IN ACCESS SHARE MODE')
         await truncate()
         conflict(/relation lock for too long/)(await session.lost)
       }))
 
-    test('a database that is dropped there', async () => {
+    test('DROP DATABASE on the primary ends its sessions', async () => {
       const session = await connect(standby.to('goes'), quietWork())
       await session.query('BEGIN')
       await primary.query('postgres', 'DROP DATABASE goes')
@@ -159,7 +156,7 @@ for (const major of majors())
       ['VACUUM', () => vacuum('t')],
       ['TRUNCATE', truncate],
     ] as const)
-      test(`pg_dump is cancelled by a ${what} there, and its words are understood`, () =>
+      test(`a ${what} on the primary cancels pg_dump, whose message is a conflict`, () =>
         holding(async (_session, snapshot) => {
           const { child, exit } = dump(snapshot)
           await once(child.stdout as NodeJS.ReadableStream, 'readable')
@@ -168,12 +165,12 @@ for (const major of majors())
           child.stdout?.resume()
           const { code, stderr } = await exit
           assert.equal(code, 1)
-          const why = whyClientBroken(standby.to('app'), stderr)
+          const why = clientError(standby.to('app'), stderr)
           assert.ok(why instanceof StandbyConflict, stderr)
           assert.match(why.message, what === 'VACUUM' ? /row versions/ : /relation lock/)
         }))
 
-    test('a pg_dump that waits at its full pipe is cancelled by luck only: else it holds up the replay, and the watch says when it is to be let go', async () => {
+    test('the watch reports a pg_dump at a full pipe that delays the replay for too long', async () => {
       const connection = withUniqueApplicationName(standby.to('app'))
       const holder = await connect(connection, quietWork())
       await holder.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
@@ -189,13 +186,14 @@ for (const major of majors())
       const closed = once(child, 'close')
       await once(child.stdout, 'readable')
       const watcher = await connect(standby.to('app'), quietWork())
-      const full = `SELECT FROM pg_catalog.pg_stat_activity WHERE application_name = $1 AND wait_event = 'ClientWrite' AND query LIKE 'COPY%'`
+      const full = `SELECT FROM pg_catalog.pg_stat_activity
+        WHERE application_name = $1 AND wait_event = 'ClientWrite' AND query LIKE 'COPY%'`
       for (let i = 0, times = 0; times < 15; i++) {
         times =
           (await watcher.query(full, [connection.settings['PGAPPNAME']])).length === 0
             ? 0
             : times + 1
-        assert.ok(i < 400, 'the pipe gets full, and stays so')
+        assert.ok(i < 400, 'the pipe fills up, and stays full')
         await sleep(50)
       }
       await watcher.end()
@@ -212,7 +210,7 @@ for (const major of majors())
         sleep(15_000, undefined, { ref: false }),
       ])
       if (why === true) {
-        // the signal met it between two writes: then its own end says so
+        // by chance the cancel arrived between two writes: then pg_dump itself fails
         child.stdout.resume()
         assert.notEqual((await closed)[0], 0)
       } else {
@@ -221,9 +219,9 @@ for (const major of majors())
         assert.equal(await caughtUp, true)
         assert.match(
           why instanceof Error ? why.message : 'nothing was said',
-          /replay has waited for our lock on public\.t longer/,
+          /replay has waited for this run's lock on public\.t longer/,
         )
-        assert.ok(still, 'it was held up until then')
+        assert.ok(still, 'the replay was delayed until then')
         await closed
       }
       await holder.end()
@@ -234,7 +232,7 @@ for (const major of majors())
         )
     })
 
-    test('a standby that is stopped is a lost connection', () =>
+    test('a shutdown of the standby is a lost connection', () =>
       holding(async (session) => {
         setTimeout(() => void standby.stop(), 100)
         await assert.rejects(
