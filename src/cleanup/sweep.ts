@@ -4,7 +4,7 @@ import { type Connection, withDatabase } from '../postgres/connection/connection
 import { connect } from '../postgres/connection/session.ts'
 import { sweepCluster } from '../postgres/server/cluster.ts'
 import { dropRoles } from '../postgres/server/database.ts'
-import { dropDatabaseOf } from '../postgres/server/maintenance-session.ts'
+import { dropDatabaseOnServer } from '../postgres/server/maintenance-session.ts'
 import { dropSchema } from '../postgres/tables/staging.ts'
 import { folderOf } from '../repository/ids.ts'
 import { removeBackup } from '../repository/retention.ts'
@@ -27,12 +27,12 @@ export async function sweep(
   work: Work,
 ): Promise<string[]> {
   const said: string[] = []
-  for (const one of inSweepOrder(held)) {
+  for (const one of sortForSweep(held)) {
     try {
-      const sentence = await sweepOne(one, options, work)
+      const sentence = await sweepHeld(one, options, work)
       if (sentence) said.push(sentence)
     } catch (error) {
-      said.push(`Could not clean up ${nameOf(one)}: ${messageOf(error)}`)
+      said.push(`Could not clean up ${describeHeld(one)}: ${messageOf(error)}`)
     }
   }
   return said
@@ -42,12 +42,12 @@ export async function sweep(
  * Processes first, for they may be using the rest; roles last, when the databases that rest on them
  * are gone.
  */
-export function inSweepOrder(held: readonly Held[]): Held[] {
+export function sortForSweep(held: readonly Held[]): Held[] {
   const rank = ({ kind }: Held): number => (kind === 'process' ? 0 : kind === 'roles' ? 2 : 1)
   return [...held].sort((a, b) => rank(a) - rank(b))
 }
 
-async function sweepOne(
+async function sweepHeld(
   held: Held,
   options: Parameters<typeof sweep>[1],
   work: Work,
@@ -57,10 +57,10 @@ async function sweepOne(
       // the same pid with another start is somebody else's process
       if (!held.startTicks || startTicks(held.pid) !== held.startTicks) return undefined
       signalGroup(held.pid, 'SIGKILL')
-      return `Ended ${nameOf(held)}.`
+      return `Ended ${describeHeld(held)}.`
     }
     case 'cluster':
-      return (await sweepCluster(held.directory)) ? `Removed ${nameOf(held)}.` : undefined
+      return (await sweepCluster(held.directory)) ? `Removed ${describeHeld(held)}.` : undefined
     case 'folder':
       // no other folder is ever ours; the state is a text that a later step of the job might have
       // written
@@ -70,8 +70,8 @@ async function sweepOne(
     case 'database': {
       const server = options.servers[held.input]
       if (!server || !/^holdfast_(scratch|side)_[0-9a-f]{12}$/.test(held.name)) return undefined
-      await dropDatabaseOf(server, held.name, work)
-      return `Dropped ${nameOf(held)}.`
+      await dropDatabaseOnServer(server, held.name, work)
+      return `Dropped ${describeHeld(held)}.`
     }
     case 'roles': {
       const server = options.servers[held.input]
@@ -79,7 +79,7 @@ async function sweepOne(
       const session = await connect(server, work)
       try {
         const { dropped } = await dropRoles(session, held.names)
-        return dropped.length ? `Dropped ${nameOf({ ...held, names: dropped })}.` : undefined
+        return dropped.length ? `Dropped ${describeHeld({ ...held, names: dropped })}.` : undefined
       } finally {
         await session.end()
       }
@@ -88,7 +88,7 @@ async function sweepOne(
       const server = options.servers[held.input]
       if (!server || !/^holdfast_part_[0-9a-f]{12}$/.test(held.name)) return undefined
       await dropSchema(withDatabase(server, held.database), held.name, work)
-      return `Dropped ${nameOf(held)}.`
+      return `Dropped ${describeHeld(held)}.`
     }
     case 'backup': {
       const folder = folderOf(held.label, held.id)
@@ -102,13 +102,13 @@ async function sweepOne(
         swept.push(destination.url)
       }
       return swept.length
-        ? `Removed what ${nameOf(held)} had left in ${swept.join(' and ')}.`
+        ? `Removed what ${describeHeld(held)} had left in ${swept.join(' and ')}.`
         : undefined
     }
   }
 }
 
-function nameOf(held: Held): string {
+function describeHeld(held: Held): string {
   switch (held.kind) {
     case 'process':
       return `the process ${held.pid}`

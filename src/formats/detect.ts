@@ -184,7 +184,7 @@ async function headOf(stages: [Readable, ...Transform[]], name: string): Promise
     for await (const piece of last)
       if ((head = Buffer.concat([head, piece as Buffer])).length >= 4096) break
   } catch (error) {
-    throw whyUnreadable(error, name)
+    throw asDamagedFile(error, name)
   } finally {
     stages[0].destroy()
   }
@@ -192,7 +192,7 @@ async function headOf(stages: [Readable, ...Transform[]], name: string): Promise
 }
 
 /** Damage of a layer, as a UserError; what is none is given as it is. */
-export function whyUnreadable(error: unknown, name: string): unknown {
+export function asDamagedFile(error: unknown, name: string): unknown {
   const { code = '', message } = error as Error & { code?: string }
   const hint = 'It was cut or changed on its way. Fetch or make it again.'
   if (/^(Z_|ZSTD_)/.test(code))
@@ -263,7 +263,7 @@ async function unpack(
     await pipeline([...(await stages()), createWriteStream(path, { flags: 'wx', mode: 0o600 })], {
       signal: work.signal,
     }).catch((error: unknown) => {
-      throw whyUnreadable(error, name)
+      throw asDamagedFile(error, name)
     })
     const bad = (what: string): UserError =>
       new UserError(

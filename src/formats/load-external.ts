@@ -4,11 +4,11 @@ import { pipeline } from 'node:stream/promises'
 import { UserError } from '../errors.ts'
 import { findPrograms, type Programs, program } from '../postgres/programs/find-programs.ts'
 import { type Connection, libpqEnvironment } from '../postgres/connection/connection.ts'
-import { feeding } from '../postgres/pg-restore/pg-restore.ts'
-import { endedBy, whyRestoreFailed } from '../postgres/pg-restore/errors.ts'
+import { toStdin } from '../postgres/pg-restore/pg-restore.ts'
+import { exitMessage, restoreError } from '../postgres/pg-restore/errors.ts'
 import { type Child, start } from '../stream/process.ts'
 import type { Work } from '../work.ts'
-import { type ExternalDump, whyUnreadable } from './detect.ts'
+import { type ExternalDump, asDamagedFile } from './detect.ts'
 import { emptyDumpFacts, plainSqlReader, type DumpFacts } from './plain-sql.ts'
 
 /** Majors that programs are looked for of, newest first. */
@@ -17,7 +17,7 @@ const majors = [20, 19, 18, 17, 16, 15, 14, 13]
 /**
  * The newest programs at hand: they read the archives of all older ones. Throws `client-missing`.
  */
-export async function newestPrograms(
+export async function findNewestPrograms(
   needed: readonly string[],
   bindirs: readonly string[],
   work: Work,
@@ -51,7 +51,7 @@ export async function readExternalDump(
       signal: work.signal,
     })
     await flowing.catch((error: unknown) => {
-      throw whyUnreadable(error, file.name)
+      throw asDamagedFile(error, file.name)
     })
   } else {
     const [stdin, from] =
@@ -73,7 +73,7 @@ export async function readExternalDump(
       reading,
     ])
     work.signal.throwIfAborted()
-    if (fed.status === 'rejected') throw whyUnreadable(fed.reason, file.name)
+    if (fed.status === 'rejected') throw asDamagedFile(fed.reason, file.name)
     if (exit.status === 'rejected') throw exit.reason
     if (exit.value.code !== 0)
       throw new UserError(
@@ -114,7 +114,7 @@ export async function loadExternalDump(
   owner: 'keep' | 'drop' = 'keep',
 ): Promise<{ warnings: string[] }> {
   const sql = file.format === 'sql'
-  if (sql && !knowsRestrict(programs.version))
+  if (sql && !supportsRestrict(programs.version))
     throw new UserError(
       'client-missing',
       `psql ${programs.version} in ${programs.directory} knows no \\restrict, so a plain dump is not given to it.`,
@@ -147,17 +147,17 @@ export async function loadExternalDump(
   ])
   work.signal.throwIfAborted()
   if (exit.status === 'rejected') throw exit.reason
-  if (fed.status === 'rejected') throw whyUnreadable(fed.reason, file.name)
+  if (fed.status === 'rejected') throw asDamagedFile(fed.reason, file.name)
   const { code, stderr } = exit.value
   if (code !== 0)
-    throw whyRestoreFailed(
+    throw restoreError(
       undefined,
       stderr
         .trim()
         .split('\n')
         .filter((line) => /ERROR|FATAL|error:/.test(line))
         .slice(0, 2)
-        .join(' ') || endedBy(exit.value),
+        .join(' ') || exitMessage(exit.value),
       connection,
     )
   return { warnings: stderr.trim() ? [`${sql ? 'psql' : 'pg_restore'}: ${lastLine(stderr)}`] : [] }
@@ -167,7 +167,7 @@ export async function loadExternalDump(
  * Since August 2025 in every major: from then on, psql refuses all commands but the one that ends
  * it.
  */
-export function knowsRestrict(version: string): boolean {
+export function supportsRestrict(version: string): boolean {
   const [major = 0, minor = 0] = version.split('.').map((part) => Number.parseInt(part, 10))
   const since: Record<number, number> = { 13: 22, 14: 19, 15: 14, 16: 10, 17: 6 }
   return minor >= (since[major] ?? (major >= 18 ? 0 : Infinity))
@@ -185,7 +185,7 @@ async function feed(
 ): Promise<void> {
   if (file.path !== undefined) return
   try {
-    await pipeline([...(await file.stages()), ...more, feeding(child.stdin as Writable)], {
+    await pipeline([...(await file.stages()), ...more, toStdin(child.stdin as Writable)], {
       signal: work.signal,
     })
   } catch (error) {

@@ -4,7 +4,7 @@ import type { Connection } from '../connection/connection.ts'
 import { howToInstall } from '../programs/packages.ts'
 
 /** An entry of an archive's table of contents that did not restore. */
-export interface Entry {
+export interface FailedEntry {
   id: number
   /** For example `TABLE DATA public.orders`. */
   what: string
@@ -18,7 +18,7 @@ export interface Entry {
  * connection: with `-j`, the lines of its workers mix.
  */
 export class PgRestoreLog {
-  readonly failed: Entry[] = []
+  readonly failed: FailedEntry[] = []
   readonly warnings: string[] = []
   /** How many errors pg_restore itself counted: it says so at its end, and so has come there. */
   ignored = 0
@@ -36,7 +36,7 @@ export class PgRestoreLog {
     if (error === undefined) return true
     const entry = { ...this.#current, error }
     this.failed.push(entry)
-    return mayBeOrderOfRows(entry)
+    return mayPassOnRetry(entry)
   }
 }
 
@@ -51,7 +51,7 @@ const diskFull = /No space left on device|could not extend file/
  * another one. Rows are loaded whole or not at all, and a view is computed anew, so another pass
  * adds nothing twice.
  */
-export function mayBeOrderOfRows({ what, error }: Entry): boolean {
+export function mayPassOnRetry({ what, error }: FailedEntry): boolean {
   if (!/^TABLE DATA /.test(what) && !/^MATERIALIZED VIEW DATA /.test(what)) return false
   return (
     /\bERROR: /.test(error) &&
@@ -60,7 +60,7 @@ export function mayBeOrderOfRows({ what, error }: Entry): boolean {
 }
 
 /** What a pg_restore said last; or, when it was killed (by us, or for want of memory), by what. */
-export function endedBy({ signal, stderr }: Exit): string {
+export function exitMessage({ signal, stderr }: Exit): string {
   const said = stderr.trim().split('\n').slice(-3).join(' ')
   return signal === null
     ? said
@@ -71,23 +71,26 @@ export function endedBy({ signal, stderr }: Exit): string {
  * What the workers of a `pg_restore -j` (not verbose, stopped at its first error) said. The prefix
  * of a line may stand in the middle of another's; an error and its statement are written at once.
  */
-export function endedWorkers({ signal, stderr }: Exit): string {
+export function parallelExitMessage({ signal, stderr }: Exit): string {
   const [, error, command] =
     /could not execute query: (ERROR: [^\n]*)(?:\n(?!Command was)[^\n]*)*(?:\nCommand was: ([^\n]*(?:\n +[^\n]*)?))?/.exec(
       stderr,
     ) ?? []
-  if (error === undefined) return endedBy({ signal, stderr: stderr.trim(), code: null })
+  if (error === undefined) return exitMessage({ signal, stderr: stderr.trim(), code: null })
   const statement = command?.replace(/\s+/g, ' ').slice(0, 160)
   return `could not execute query: ${error}${statement ? ` (at ${statement})` : ''}`
 }
 
 /** Why entries still do not restore after all others have. */
-export function whyStillFailed(failed: readonly Entry[], connection: Connection): UserError {
-  return whyRestoreFailed(failed[0], failed.map(({ error }) => error).join('\n'), connection)
+export function failedEntriesError(
+  failed: readonly FailedEntry[],
+  connection: Connection,
+): UserError {
+  return restoreError(failed[0], failed.map(({ error }) => error).join('\n'), connection)
 }
 
-export function whyRestoreFailed(
-  entry: Entry | undefined,
+export function restoreError(
+  entry: FailedEntry | undefined,
   stderr: string,
   connection: Connection,
 ): UserError {

@@ -21,7 +21,7 @@ export type Roles = Readonly<Record<string, string>>
  * entry's owner as the last line of it, and each grant on a line of its own, so that only the role
  * at the line's end changes. A grant that another role than the owner made becomes the owner's.
  */
-export async function giveOwners(
+export async function applyOwners(
   programs: Programs,
   connection: Connection,
   archive: string,
@@ -43,7 +43,9 @@ export async function giveOwners(
   const session = await connect(connection, work)
   try {
     await session.query('BEGIN')
-    for (const statement of entriesOf(stdout).flatMap((entry) => ownershipOf(entry, roles))) {
+    for (const statement of entriesOf(stdout).flatMap((entry) =>
+      ownershipStatements(entry, roles),
+    )) {
       await session.query(statement).catch((cause: { code?: string; message: string }) => {
         if (cause.code === '42704')
           throw new UserError(
@@ -69,7 +71,7 @@ export async function giveOwners(
 }
 
 /** The statements that give one entry its owner or grants. */
-export function ownershipOf(
+export function ownershipStatements(
   { type, lines }: Pick<SchemaEntry, 'type' | 'lines'>,
   roles: Roles,
 ): string[] {

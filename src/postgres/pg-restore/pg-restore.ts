@@ -7,16 +7,16 @@ import { type Programs, program } from '../programs/find-programs.ts'
 import { type Connection, libpqEnvironment } from '../connection/connection.ts'
 import { writeList } from './use-list.ts'
 import {
-  endedBy,
-  endedWorkers,
-  type Entry,
-  mayBeOrderOfRows,
+  exitMessage,
+  parallelExitMessage,
+  type FailedEntry,
+  mayPassOnRetry,
   PgRestoreLog,
-  whyRestoreFailed,
+  restoreError,
 } from './errors.ts'
 
 /** What of an archive is restored, and how. */
-export interface Loading {
+export interface PgRestoreOptions {
   /** False: everything goes into the default tablespace. */
   tablespaces: boolean
   /**
@@ -43,13 +43,13 @@ export interface Loading {
  * only mean that the order was wrong; these entries are given back, for another pass. Anything else
  * throws.
  */
-export async function load(
+export async function runPgRestore(
   programs: Programs,
   connection: Connection,
   archive: Readable | string,
-  loading: Loading,
+  loading: PgRestoreOptions,
   work: Work,
-): Promise<Entry[]> {
+): Promise<FailedEntry[]> {
   const said = new PgRestoreLog()
   const stream = typeof archive === 'string' ? undefined : archive
   const child = start(
@@ -57,7 +57,7 @@ export async function load(
     // verbose: without it, pg_restore does not say which entry an error belongs to
     [
       '--verbose',
-      ...(await selecting(loading)),
+      ...(await optionFlags(loading)),
       '-d',
       connection.database,
       ...(typeof archive === 'string' ? [archive] : []),
@@ -75,17 +75,17 @@ export async function load(
   }
   const feed =
     stream &&
-    pipeline(stream, feeding(child.stdin as Writable), { signal: work.signal }).catch(stopped)
+    pipeline(stream, toStdin(child.stdin as Writable), { signal: work.signal }).catch(stopped)
   const [exit, fed] = await Promise.allSettled([child.exit, feed])
   work.signal.throwIfAborted()
   if (fed.status === 'rejected') throw fed.reason
   if (exit.status === 'rejected') throw exit.reason
   for (const warning of said.warnings) work.log.warning(`pg_restore: ${warning}`)
-  const other = said.failed.find((entry) => !mayBeOrderOfRows(entry))
+  const other = said.failed.find((entry) => !mayPassOnRetry(entry))
   // one that did not come to its end, whatever it had said by then, has not tried the rest
   const ended =
     exit.value.code === 0 || (exit.value.code === 1 && said.ignored > 0 && said.failed.length > 0)
-  if (other || !ended) throw whyRestoreFailed(other, endedBy(exit.value), connection)
+  if (other || !ended) throw restoreError(other, exitMessage(exit.value), connection)
   return [...new Map(said.failed.map((entry) => [entry.id, entry])).values()]
 }
 
@@ -94,11 +94,11 @@ export async function load(
  * it is: for what rests on nothing but what is there already. That there was one is known by the
  * exit code, and does not depend on how its lines came out.
  */
-export async function loadAtOnce(
+export async function runParallelPgRestore(
   programs: Programs,
   connection: Connection,
   file: string,
-  loading: Loading & { jobs: number },
+  loading: PgRestoreOptions & { jobs: number },
   work: Work,
 ): Promise<void> {
   const child = start(
@@ -106,7 +106,7 @@ export async function loadAtOnce(
     [
       '--exit-on-error',
       `--jobs=${loading.jobs}`,
-      ...(await selecting(loading)),
+      ...(await optionFlags(loading)),
       '-d',
       connection.database,
       file,
@@ -116,11 +116,11 @@ export async function loadAtOnce(
   )
   const exit = await child.exit
   work.signal.throwIfAborted()
-  if (exit.code !== 0) throw whyRestoreFailed(undefined, endedWorkers(exit), connection)
+  if (exit.code !== 0) throw restoreError(undefined, parallelExitMessage(exit), connection)
   if (exit.stderr.trim()) work.log.warning(exit.stderr.trim())
 }
 
-async function selecting(loading: Loading): Promise<string[]> {
+async function optionFlags(loading: PgRestoreOptions): Promise<string[]> {
   return [
     '--no-subscriptions',
     ...(loading.tablespaces ? [] : ['--no-tablespaces']),
@@ -139,7 +139,7 @@ async function selecting(loading: Loading): Promise<string[]> {
  * Passes everything on while the program reads, and the rest to nowhere: a program that has what it
  * wants may stop reading.
  */
-export function feeding(stdin: Writable): Writable {
+export function toStdin(stdin: Writable): Writable {
   return new Writable({
     write(chunk: Buffer, _encoding, done) {
       if (stdin.destroyed || stdin.writableEnded) {

@@ -5,7 +5,7 @@ import { start } from '../../stream/process.ts'
 import type { Work } from '../../work.ts'
 import { type Programs, program } from '../programs/find-programs.ts'
 import { type Connection, libpqEnvironment } from '../connection/connection.ts'
-import { feeding } from './pg-restore.ts'
+import { toStdin } from './pg-restore.ts'
 import { quoteText, type Session } from '../connection/session.ts'
 
 /**
@@ -64,7 +64,7 @@ export function startPsql(
     waiting?.()
   })
   const ended = child.exit.then((exit) => {
-    throw whyStopped(exit.stderr, exit.signal)
+    throw psqlError(exit.stderr, exit.signal)
   })
   ended.catch(() => {})
   /** Settles with what psql printed up to a mark that it prints when it has come there. */
@@ -125,12 +125,12 @@ export function startPsql(
 
 /** A writable that gives all to psql's input, and does not end it. */
 function keptOpen(input: Writable): Writable {
-  const inner = feeding(input)
+  const inner = toStdin(input)
   inner._final = (done) => done()
   return inner
 }
 
-function whyStopped(stderr: string, signal: NodeJS.Signals | null): PsqlError {
+function psqlError(stderr: string, signal: NodeJS.Signals | null): PsqlError {
   const [, severity, code = '', message = ''] =
     /(ERROR|FATAL|PANIC): {2}([0-9A-Z]{5}): ((?:.|\n(?!LOCATION|psql:|ERROR|FATAL))*)/.exec(
       stderr,

@@ -5,11 +5,11 @@ import type { Work } from '../../work.ts'
 import { type Programs, program } from '../programs/find-programs.ts'
 import type { Connection } from '../connection/connection.ts'
 import { writeList } from './use-list.ts'
-import { feeding } from './pg-restore.ts'
+import { toStdin } from './pg-restore.ts'
 import type { Psql } from './psql.ts'
-import { whyRestoreFailed } from './errors.ts'
+import { restoreError } from './errors.ts'
 
-export interface TextOptions {
+export interface ScriptOptions {
   folder: string
   /** Only these entries, in the archive's order. */
   only?: readonly number[]
@@ -26,11 +26,11 @@ export interface TextOptions {
  * in and is always read to its end. Large objects come framed in transactions of their own, which
  * would end ours: with `largeObjects`, those lines are left out, and nothing else is.
  */
-export async function restoreText(
+export async function restoreAsScript(
   programs: Programs,
   psql: Psql,
   archive: string | Readable,
-  options: TextOptions,
+  options: ScriptOptions,
   work: Work,
 ): Promise<void> {
   const { folder, only, owners } = options
@@ -56,14 +56,13 @@ export async function restoreText(
   const fed = psql.feed(text).catch(stopped)
   const read =
     stream &&
-    pipeline(stream, feeding(child.stdin as Writable), { signal: work.signal }).catch(stopped)
+    pipeline(stream, toStdin(child.stdin as Writable), { signal: work.signal }).catch(stopped)
   const [flowed, asked, exit, passed] = await Promise.allSettled([fed, read, child.exit, written])
   work.signal.throwIfAborted()
   if (asked.status === 'rejected') throw asked.reason
   if (flowed.status === 'rejected') throw flowed.reason
   if (exit.status === 'rejected') throw exit.reason
-  if (exit.value.code !== 0)
-    throw whyRestoreFailed(undefined, exit.value.stderr, options.connection)
+  if (exit.value.code !== 0) throw restoreError(undefined, exit.value.stderr, options.connection)
   if (passed.status === 'rejected') throw passed.reason
   for (const line of exit.value.stderr.split('\n')) if (line.trim()) work.log.warning(line)
 }

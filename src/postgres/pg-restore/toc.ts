@@ -11,7 +11,7 @@ import { writeList } from './use-list.ts'
  * pg_restore itself says which entries are in which section, since entries that belong to no
  * section (comments, grants) go with what they stand beside.
  */
-export interface Contents {
+export interface TableOfContents {
   /**
    * Indexes and keys, among those of `postData`, that rest on one table and on nothing that comes
    * after the rows.
@@ -45,11 +45,11 @@ export interface TableIndex {
   alone: boolean
 }
 
-export async function readContents(
+export async function readTableOfContents(
   programs: Programs,
   file: string,
   work: Work,
-): Promise<Contents> {
+): Promise<TableOfContents> {
   const [everything, all, withoutGrants, preData, data, postData] = await Promise.all([
     // verbose: what an entry rests on is told; and every entry, whatever else was asked for
     list(programs, file, ['--verbose'], work),
@@ -205,10 +205,10 @@ export async function entriesSql(
       `pg_restore cannot read the archive: ${stderr.trim()}`,
       'Use another backup.',
     )
-  return withoutFrame(stdout)
+  return withoutRestrict(stdout)
 }
 
-function withoutFrame(text: string): string {
+function withoutRestrict(text: string): string {
   const key = /^\\restrict (\w+)$/m.exec(text)?.[1]
   if (key === undefined) return text
   const end = text.lastIndexOf(`\\unrestrict ${key}`)
@@ -221,7 +221,7 @@ function withoutFrame(text: string): string {
  * pg_restore that restores nothing, since `pg_restore -l` reads only the head, and is content with
  * half an archive. Not `whole`: the stream is destroyed as soon as the list is there.
  */
-export async function readTables(
+export async function listDataTables(
   programs: Programs,
   archive: Readable,
   { whole }: { whole: boolean },
@@ -293,7 +293,7 @@ function feedingAll(inputs: readonly Writable[]): Writable {
  * As pg_restore lists it: schema and name with a space between, without quotes, line breaks as
  * spaces.
  */
-export function plainName(table: string): string {
+export function tocName(table: string): string {
   const parts = [...table.matchAll(/"((?:[^"]|"")*)"|([^".]+)/g)].map(([, quoted, bare]) =>
     quoted === undefined ? bare : quoted.replaceAll('""', '"'),
   )
@@ -304,7 +304,7 @@ export function plainName(table: string): string {
  * `table` ends with the owner, and any of the names may have spaces: the longest beginning that is
  * known counts.
  */
-export function ofTable<T>(known: ReadonlyMap<string, T>, table: string): T | undefined {
+export function findByTocName<T>(known: ReadonlyMap<string, T>, table: string): T | undefined {
   for (let end = table.lastIndexOf(' '); end > 0; end = table.lastIndexOf(' ', end - 1)) {
     const found = known.get(table.slice(0, end))
     if (found) return found

@@ -9,13 +9,13 @@ import type { Session } from '../connection/session.ts'
  * Who is connected to a database, the most numerous first. Another role's application is not told
  * to a lesser role.
  */
-export interface Connected {
+export interface ClientCount {
   user: string
   application: string
   count: number
 }
 
-export async function connectedTo(session: Session, database: string): Promise<Connected[]> {
+export async function listClients(session: Session, database: string): Promise<ClientCount[]> {
   return session.query<{ user: string; application: string; count: number }>(
     `SELECT coalesce(usename, '?') AS "user", coalesce(nullif(application_name, ''), 'no application name') AS application, pg_catalog.count(*)::int4 AS count
      FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND coalesce(backend_type, 'client backend') = 'client backend' AND pid <> pg_catalog.pg_backend_pid() GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2`,
@@ -27,7 +27,7 @@ export async function connectedTo(session: Session, database: string): Promise<C
  * Bytes of write-ahead log that the server has written since a position of its own; undefined where
  * it cannot be told (a standby).
  */
-export async function writtenSince(session: Session, lsn: string): Promise<number | undefined> {
+export async function walBytesSince(session: Session, lsn: string): Promise<number | undefined> {
   const [row] = await session.query<{ bytes: string }>(
     `SELECT pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), $1)::pg_catalog.text AS bytes WHERE NOT pg_catalog.pg_is_in_recovery()`,
     [lsn],
@@ -66,7 +66,7 @@ export async function freeSpace(session: Session): Promise<number | undefined> {
  * About how many rows each table has, by the server's statistics; tables of which it knows nothing
  * are left out.
  */
-export async function aboutRows(session: Session): Promise<Map<string, number>> {
+export async function estimateRows(session: Session): Promise<Map<string, number>> {
   const rows = await session.query<{ name: string; rows: number }>(
     `SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS name,
        CASE WHEN c.reltuples >= 0 THEN greatest(c.reltuples::float8, 0) ELSE pg_catalog.pg_stat_get_live_tuples(c.oid)::float8 END AS rows

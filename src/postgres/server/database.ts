@@ -143,7 +143,7 @@ export async function readTablespaces(session: Session): Promise<string[]> {
  * The number that initdb gave the cluster: the same on its standbys. Undefined where the role may
  * not ask.
  */
-export async function readSystem(session: Session): Promise<string | undefined> {
+export async function readSystemIdentifier(session: Session): Promise<string | undefined> {
   const [row] = await session
     .query<{ system: string }>(
       'SELECT system_identifier::pg_catalog.text AS system FROM pg_catalog.pg_control_system()',

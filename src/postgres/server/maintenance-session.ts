@@ -34,10 +34,14 @@ export async function connectToMaintenanceDatabase(
 }
 
 /** Drops a database of ours from whichever other database of the server can be reached. */
-export async function dropDatabaseOf(server: Connection, name: string, work: Work): Promise<void> {
+export async function dropDatabaseOnServer(
+  server: Connection,
+  name: string,
+  work: Work,
+): Promise<void> {
   const session = await connectToMaintenanceDatabase(server, name, work)
   try {
-    await endMaking(session, name)
+    await cancelCreateDatabase(session, name)
     await dropDatabase(session, name)
   } finally {
     await session.end()
@@ -48,7 +52,7 @@ export async function dropDatabaseOf(server: Connection, name: string, work: Wor
  * A CREATE DATABASE goes on for a moment when its client has gone: dropped before it is there, the
  * database would come after.
  */
-async function endMaking(session: Session, name: string): Promise<void> {
+async function cancelCreateDatabase(session: Session, name: string): Promise<void> {
   const making = `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE state = 'active' AND pid <> pg_catalog.pg_backend_pid() AND pg_catalog.strpos(query, $1) = 1`
   for (
     let tries = 0;
@@ -63,13 +67,13 @@ async function endMaking(session: Session, name: string): Promise<void> {
  * The same when the work may have been cancelled: then by a signal of its own, and within the
  * seconds that a runner leaves. What cannot be dropped stays held, and is warned of.
  */
-export async function dropHeld(
+export async function dropHeldDatabase(
   server: Connection,
   held: Extract<Held, { kind: 'database' }>,
   work: Work,
 ): Promise<void> {
   try {
-    await dropDatabaseOf(server, held.name, {
+    await dropDatabaseOnServer(server, held.name, {
       ...work,
       signal: AbortSignal.timeout(work.signal.aborted ? 6000 : 600_000),
     })

@@ -5,7 +5,7 @@ import type { Session } from '../connection/session.ts'
  * the last line of its comment: a setting of our own would need a superuser, a comment only the
  * owner. A name alone says nothing: anybody may call a database so.
  */
-export interface Mark {
+export interface PreviousMark {
   /** The name that it had. */
   database: string
   /** When it was replaced (ISO 8601, UTC, to the second): the time that its name ends with. */
@@ -16,7 +16,7 @@ export interface Mark {
 
 export interface PreviousDatabase {
   name: string
-  mark: Mark
+  mark: PreviousMark
   /** Its comment without the mark: what it was before. */
   comment: string | null
   owner: string
@@ -29,13 +29,16 @@ export interface PreviousDatabase {
 const beginning = 'Kept by Holdfast: this was "'
 
 /** The comment of a database that is kept. */
-export function withMark(comment: string | null, { database, until, by }: Mark): string {
+export function commentWithMark(
+  comment: string | null,
+  { database, until, by }: PreviousMark,
+): string {
   const line = `${beginning}${database.replaceAll('"', '""')}" until ${until}, when ${by}.`
   return comment === null ? line : `${comment}\n${line}`
 }
 
-/** Reads what `withMark` wrote; a comment that does not end with a mark is all comment. */
-export function readMark(comment: string | null): { mark?: Mark; comment: string | null } {
+/** Reads what `commentWithMark` wrote; a comment that does not end with a mark is all comment. */
+export function parseMark(comment: string | null): { mark?: PreviousMark; comment: string | null } {
   const at = comment?.lastIndexOf(beginning) ?? -1
   if (comment === null || at < 0 || (at > 0 && comment[at - 1] !== '\n')) return { comment }
   const [, database, until, by] =
@@ -50,12 +53,12 @@ export function readMark(comment: string | null): { mark?: Mark; comment: string
 }
 
 /** `<name>_before_<UTC time>`, within the 63 bytes that a name may have. */
-export function previousName(database: string, until: string): string {
-  return markedName(database, 'before', until)
+export function previousDatabaseName(database: string, until: string): string {
+  return timestampedName(database, 'before', until)
 }
 
 /** A name with a mark and a time (ISO 8601, UTC) behind it, cut likewise. */
-export function markedName(name: string, mark: string, at: string): string {
+export function timestampedName(name: string, mark: string, at: string): string {
   const suffix = `_${mark}_${at.replace(/[-:]/g, '').slice(0, 15)}`
   let base = name
   while (Buffer.byteLength(base + suffix) > 63) base = [...base].slice(0, -1).join('')
@@ -63,9 +66,9 @@ export function markedName(name: string, mark: string, at: string): string {
 }
 
 /** Whether it is called as we call the databases of this name that we keep, whatever the time. */
-export function isPreviousName(name: string, database: string): boolean {
+export function isPreviousDatabaseName(name: string, database: string): boolean {
   const [, base] = /^(.*)_before_\d{8}T\d{6}$/s.exec(name) ?? []
-  return base !== undefined && name === previousName(database, timeOf(name))
+  return base !== undefined && name === previousDatabaseName(database, timeOf(name))
 }
 
 function timeOf(name: string): string {
@@ -77,7 +80,7 @@ export async function nextFreeTimestamp(session: Session, database: string): Pro
   for (let time = Date.now(); ; time += 1000) {
     const until = `${new Date(time).toISOString().slice(0, 19)}Z`
     const taken = await session.query('SELECT FROM pg_catalog.pg_database WHERE datname = $1', [
-      previousName(database, until),
+      previousDatabaseName(database, until),
     ])
     if (taken.length === 0) return until
   }
@@ -102,7 +105,7 @@ export async function listPreviousDatabases(
   )
   return rows
     .flatMap(({ name, comment: whole, owner, bytes, sessions }) => {
-      const { mark, comment } = readMark(whole)
+      const { mark, comment } = parseMark(whole)
       return mark?.database === database
         ? [
             {
@@ -122,7 +125,7 @@ export async function listPreviousDatabases(
 }
 
 /** Size and sessions of one database; undefined if there is none. */
-export async function readMarks(
+export async function readSizeAndSessions(
   session: Session,
   database: string,
 ): Promise<{ bytes?: number; sessions: number } | undefined> {

@@ -102,7 +102,7 @@ export async function planDrops(
     "SELECT pg_catalog.count(*)::float8 AS relations FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid >= 16384 AND c.relpersistence <> 't'",
   )
   return {
-    sql: emptyingSql(
+    sql: dropSql(
       dropped.map(({ name }) => name),
       staying,
       stay,
@@ -114,7 +114,7 @@ export async function planDrops(
   }
 }
 
-function emptyingSql(extensions: readonly string[], staying: string, stay: string): string {
+function dropSql(extensions: readonly string[], staying: string, stay: string): string {
   const names = extensions.length
     ? `ARRAY[${extensions.map(quoteText).join(', ')}]::pg_catalog.text[]`
     : "'{}'::pg_catalog.text[]"

@@ -2,7 +2,7 @@ import { ofUsers, tableName } from '../fingerprint/tables.ts'
 import type { Session } from '../connection/session.ts'
 
 /** A table or the root of a partition tree, and where it stands in its tree. */
-export interface PartTable {
+export interface CatalogTable {
   oid: number
   schema: string
   name: string
@@ -17,7 +17,7 @@ export interface PartTable {
 }
 
 /** Every table of a database that users have, in the order of schema and name. */
-export async function listPartTables(session: Session): Promise<PartTable[]> {
+export async function listCatalogTables(session: Session): Promise<CatalogTable[]> {
   const rows = await session.query<{
     oid: number
     schema: string
@@ -46,9 +46,9 @@ export async function listPartTables(session: Session): Promise<PartTable[]> {
 
 /** The tables that `given` name, with all partitions below them. */
 export function withPartitions(
-  given: readonly PartTable[],
-  all: readonly PartTable[],
-): PartTable[] {
+  given: readonly CatalogTable[],
+  all: readonly CatalogTable[],
+): CatalogTable[] {
   const chosen = new Set(given.map(({ oid }) => oid))
   for (let before = -1; before !== chosen.size;) {
     before = chosen.size

@@ -14,7 +14,7 @@ export interface LiveTable {
 }
 
 /** A trigger of a key that does not act in the ordinary way: somebody has switched it. */
-interface Switched {
+interface KeyTrigger {
   relation: number
   does: number
   other: number
@@ -32,10 +32,10 @@ export interface ForeignKey {
   only: string
   definition: string
   comment: string | null
-  switched: Switched[]
+  triggers: KeyTrigger[]
 }
 
-export const sqlName = (table: { schema: string; name: string }): string =>
+export const qualifiedName = (table: { schema: string; name: string }): string =>
   `${quoteName(table.schema)}.${quoteName(table.name)}`
 
 /**
@@ -43,7 +43,7 @@ export const sqlName = (table: { schema: string; name: string }): string =>
  * with the names: for columns that only the backup has, and for those that are computed on one side
  * and stored on the other. Gives undefined for a table that is not there.
  */
-export async function matchLive(
+export async function matchLiveTables(
   live: Session,
   tables: readonly Table[],
 ): Promise<(LiveTable | undefined)[]> {
@@ -111,7 +111,7 @@ export async function foreignKeysOf(
      SELECT k.oid::int8::float8 AS oid, k.conname AS name, pg_catalog.pg_get_constraintdef(k.oid) AS definition, pg_catalog.obj_description(k.oid, 'pg_constraint') AS comment,
        pg_catalog.format('%I.%I', n.nspname, c.relname) AS table, CASE WHEN c.relkind = 'p' THEN '' ELSE 'ONLY ' END AS only,
        coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_object('relation', t.tgrelid::int8, 'does', t.tgfoid::int8, 'other', t.tgconstrrelid::int8, 'state', t.tgenabled))
-         FROM ${treeOf('k.oid')} JOIN pg_catalog.pg_trigger t ON t.tgconstraint = tree.oid WHERE t.tgenabled <> 'O'), '[]') AS switched
+         FROM ${treeOf('k.oid')} JOIN pg_catalog.pg_trigger t ON t.tgconstraint = tree.oid WHERE t.tgenabled <> 'O'), '[]') AS triggers
      FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      WHERE k.oid IN (SELECT up.oid FROM up WHERE up.parent = 0) ORDER BY k.oid`,
     [oids],
@@ -218,13 +218,13 @@ const states: Record<string, string> = {
  * A key that was made again acts in the ordinary way: switches its triggers as they were, which
  * only a superuser may. Gives false where the role may not; what else the server says is thrown.
  */
-export async function switchKey(
+export async function restoreKeyTriggers(
   session: Session,
-  { name, table, switched }: ForeignKey,
+  { name, table, triggers: switched }: ForeignKey,
 ): Promise<boolean> {
   if (switched.length === 0) return true
   const now = await session.query<
-    Switched & { table: string; trigger: string } & Record<string, unknown>
+    KeyTrigger & { table: string; trigger: string } & Record<string, unknown>
   >(
     `SELECT t.tgrelid::int8::float8 AS relation, t.tgfoid::int8::float8 AS does, t.tgconstrrelid::int8::float8 AS other, pg_catalog.format('%I.%I', n.nspname, c.relname) AS table, pg_catalog.quote_ident(t.tgname) AS trigger
      FROM pg_catalog.pg_constraint k CROSS JOIN LATERAL ${treeOf('k.oid')} JOIN pg_catalog.pg_trigger t ON t.tgconstraint = tree.oid JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -252,19 +252,19 @@ export async function switchKey(
 }
 
 /** Whether adding it checks the rows that are there. */
-export function checksRows(definition: string): boolean {
+export function validatesRows(definition: string): boolean {
   return !/ NOT (VALID|ENFORCED)\s*;?\s*$/.test(definition)
 }
 
 /** Partitions with rows below these tables, by `schema.name`. */
-export async function livePartitions(
+export async function listLivePartitions(
   session: Session,
   roots: readonly { schema: string; name: string }[],
 ): Promise<string[]> {
   const rows = await session.query<{ schema: string; name: string }>(
     `SELECT DISTINCT n.nspname AS schema, c.relname AS name FROM pg_catalog.unnest($1::pg_catalog.text[]) AS given(name), pg_catalog.pg_partition_tree(pg_catalog.to_regclass(given.name)) AS tree
        JOIN pg_catalog.pg_class c ON c.oid = tree.relid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' ORDER BY 1, 2`,
-    [roots.map(sqlName)],
+    [roots.map(qualifiedName)],
   )
   return rows.map(tableName)
 }
@@ -273,7 +273,10 @@ export async function livePartitions(
  * Switches off what would act on each row, and gives the statements that switch on again what was
  * on, each in its own way.
  */
-export async function switchOff(session: Session, oids: readonly number[]): Promise<string[]> {
+export async function disableTriggersAndRules(
+  session: Session,
+  oids: readonly number[],
+): Promise<string[]> {
   const rows = await session.query<{ table: string; name: string; what: string; state: string }>(
     `SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS table, pg_catalog.quote_ident(x.name) AS name, x.what, x.state
      FROM (SELECT tgrelid AS relation, tgname AS name, 'TRIGGER' AS what, tgenabled AS state FROM pg_catalog.pg_trigger WHERE NOT tgisinternal
@@ -313,7 +316,7 @@ export async function addForeignKey(
     } = error as { code?: string; table?: string; schema?: string }
     if (code !== '23503') throw error
     await session.query('ROLLBACK TO SAVEPOINT key')
-    const count = await breaking(session, name, { schema, name: table }, statement).catch(
+    const count = await countViolations(session, name, { schema, name: table }, statement).catch(
       () => undefined,
     )
     const rows =
@@ -334,7 +337,7 @@ export async function addForeignKey(
  * How many rows break a foreign key: it is added unchecked, and its columns are read from the
  * catalogue.
  */
-async function breaking(
+async function countViolations(
   session: Session,
   name: string,
   table: { schema: string; name: string },
@@ -356,7 +359,7 @@ async function breaking(
       (column, i) => `p.${quoteName(key.theirs[i] as string)} = r.${quoteName(column)}`,
     )
     const [row] = await session.query<{ count: number }>(
-      `SELECT pg_catalog.count(*)::float8 AS count FROM ${sqlName(table)} r WHERE ${filled.join(' AND ')} AND NOT EXISTS (SELECT FROM ${key.other} p WHERE ${equal.join(' AND ')})`,
+      `SELECT pg_catalog.count(*)::float8 AS count FROM ${qualifiedName(table)} r WHERE ${filled.join(' AND ')} AND NOT EXISTS (SELECT FROM ${key.other} p WHERE ${equal.join(' AND ')})`,
     )
     return row?.count
   } finally {
@@ -368,7 +371,7 @@ async function breaking(
  * What else should be known of tables whose rows were replaced: materialized views that read them,
  * publications that carry them.
  */
-export async function neighboursOf(
+export async function readDependents(
   session: Session,
   oids: readonly number[],
 ): Promise<{ views: string[]; publications: string[] }> {

@@ -5,9 +5,9 @@ import { start } from '../../stream/process.ts'
 import type { Work } from '../../work.ts'
 import { type Programs, program } from '../programs/find-programs.ts'
 import { type Connection, dumpEnvironment, libpqEnvironment } from '../connection/connection.ts'
-import { feeding } from '../pg-restore/pg-restore.ts'
+import { toStdin } from '../pg-restore/pg-restore.ts'
 import { type Table, tableName } from '../fingerprint/tables.ts'
-import { whyRestoreFailed } from '../pg-restore/errors.ts'
+import { restoreError } from '../pg-restore/errors.ts'
 import { connect, quoteName } from '../connection/session.ts'
 
 /** Drops a schema of ours with all that is in it; one that is not there is no error. */
@@ -74,12 +74,12 @@ export async function copyRows(
           'Nothing was changed. Look into the server’s log, and run this again.',
         )
     },
-    feeding(writing.stdin as Writable),
+    toStdin(writing.stdin as Writable),
   ).catch(stopped)
   const [flowed, written] = await Promise.allSettled([flow, writing.exit])
   work.signal.throwIfAborted()
   if (written.status === 'fulfilled' && written.value.code !== 0 && written.value.signal === null)
-    throw whyRestoreFailed(undefined, written.value.stderr, to.connection)
+    throw restoreError(undefined, written.value.stderr, to.connection)
   if (flowed.status === 'rejected') throw flowed.reason
   if (written.status === 'rejected') throw written.reason
 }
@@ -146,7 +146,7 @@ export async function copySchemas(
     await Promise.all([dump.stop(), restore.stop()])
     throw error
   }
-  const flow = pipeline(dump.stdout as Readable, feeding(restore.stdin as Writable)).catch(stopped)
+  const flow = pipeline(dump.stdout as Readable, toStdin(restore.stdin as Writable)).catch(stopped)
   const [flowed, restored, dumped] = await Promise.allSettled([flow, restore.exit, dump.exit])
   work.signal.throwIfAborted()
   if (
@@ -154,7 +154,7 @@ export async function copySchemas(
     restored.value.code !== 0 &&
     restored.value.signal === null
   )
-    throw whyRestoreFailed(undefined, restored.value.stderr, to)
+    throw restoreError(undefined, restored.value.stderr, to)
   if (dumped.status === 'fulfilled' && dumped.value.code !== 0)
     throw new UserError(
       'restore-failed',

@@ -4,14 +4,17 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { findPrograms } from '../../../src/postgres/programs/find-programs.ts'
 import { libpqEnvironment } from '../../../src/postgres/connection/connection.ts'
-import { giveOwners, ownershipOf } from '../../../src/postgres/pg-restore/owners.ts'
+import { applyOwners, ownershipStatements } from '../../../src/postgres/pg-restore/owners.ts'
 import type { UserError } from '../../../src/errors.ts'
 import { temporaryFolder } from '../../support/copies.ts'
 import { freshDatabase, query, servers } from '../../support/servers.ts'
 import { quietWork } from '../../support/start-servers.ts'
 
 const entry = (type: string, text: string): string[] =>
-  ownershipOf({ type, lines: text.split('\n') }, { app: 'staging app', 'odd "role"': 'other' })
+  ownershipStatements(
+    { type, lines: text.split('\n') },
+    { app: 'staging app', 'odd "role"': 'other' },
+  )
 
 test('only the role at the end of a line changes, whatever stands in a name or a body before it', () => {
   assert.deepEqual(
@@ -93,7 +96,7 @@ for (const server of servers())
     run('pg_dump', ['-Fc', '-f', file], source.name)
     const copy = await freshDatabase(server)
     run('pg_restore', ['--no-owner', '--no-privileges', '-d', copy.name, file], copy.name)
-    await giveOwners(programs, server.to(copy.name), file, { own_app: 'own_new' }, quietWork())
+    await applyOwners(programs, server.to(copy.name), file, { own_app: 'own_new' }, quietWork())
     const owned = `SELECT string_agg(what, E'\\n' ORDER BY what) AS what FROM (
       SELECT relname || ' ' || relowner::regrole || ' ' || coalesce(relacl::text, '') AS what FROM pg_class WHERE relnamespace = 's'::regnamespace AND relkind IN ('r', 'v', 'S')
       UNION ALL SELECT attname || ' ' || attacl::text FROM pg_attribute WHERE attacl IS NOT NULL AND attrelid = 's.t'::regclass
@@ -106,7 +109,7 @@ for (const server of servers())
     assert.equal(after, before.replaceAll('own_app', 'own_new'))
     assert.match(after, /own_reader/)
     await assert.rejects(
-      giveOwners(programs, server.to(copy.name), file, { own_app: 'nobody here' }, quietWork()),
+      applyOwners(programs, server.to(copy.name), file, { own_app: 'nobody here' }, quietWork()),
       (error: UserError) => error.code === 'role-missing' && error.message.includes('nobody here'),
     )
     for (const { name } of [source, copy])

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { parseConnection } from '../../../src/postgres/connection/connection.ts'
 import { preloadSettings } from '../../../src/postgres/server/preload.ts'
-import { whyRestoreFailed } from '../../../src/postgres/pg-restore/errors.ts'
+import { restoreError } from '../../../src/postgres/pg-restore/errors.ts'
 import { temporaryFolder } from '../../support/copies.ts'
 
 test('a cluster of our own loads what the backup’s extensions insist on, where it is there; and runs no job', () => {
@@ -33,7 +33,7 @@ test('a server that refuses such an extension says nothing against the backup', 
     'could not execute query: ERROR:  can only create extension in database postgres',
     'could not execute query: ERROR:  unrecognized configuration parameter "cron.database_name"',
   ]) {
-    const { code, hint } = whyRestoreFailed(
+    const { code, hint } = restoreError(
       { id: 2, what: 'EXTENSION pg_cron (no owner)', error },
       '',
       connection,
@@ -42,7 +42,7 @@ test('a server that refuses such an extension says nothing against the backup', 
     assert.match(hint, /nothing against the backup.*leave scratch-url out/)
   }
   assert.equal(
-    whyRestoreFailed(
+    restoreError(
       {
         id: 2,
         what: 'FUNCTION public f',
