@@ -17,7 +17,10 @@ export interface LexedLine {
    * dollar quote leave a space.
    */
   readonly code: string
-  /** A backslash outside comments and quotes: psql would read a command there. */
+  /**
+   * A backslash outside comments and quotes: psql would read a command there. Also true for a text
+   * that some versions of psql read as an E string and others not.
+   */
   readonly psqlCommand: boolean
 }
 
@@ -32,9 +35,19 @@ export function lexLine(line: string, state: LexerState): LexedLine {
   return new LineLexer(line, state).read()
 }
 
-const codeToken = /[^'"\\$/-]+|--|\/\*|\$(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?\$|[^]/y
+const name = String.raw`[A-Za-z_\x80-\xff][\w$\x80-\xff]*`
+const dollarMark = String.raw`\$(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?\$`
+/** A number or a parameter, with the name that may follow at once (an error for the server). */
+const number = String.raw`(?:\$?\d+(?:\.\d*)?|\.\d+)(?:${name})?`
+const other = String.raw`[^'"\\$/.\w\x80-\xff-]+`
+const codeToken = new RegExp(
+  `--|/\\*|(?<mark>${dollarMark})|${name}|(?<number>${number})|${other}|[^]`,
+  'y',
+)
 const commentMark = /\*\/|\/\*/g
 const escapeStringToken = /\\.|''|'/gs
+/** A string goes on in the next quote if a line break stands between; in a line, a lone `\r`. */
+const continuation = /(?:[ \t\f\v]|--[^\r]*(?=\r))*\r(?:[ \t\r\f\v]|--[^\r]*\r)*'/y
 
 class LineLexer {
   readonly #line: string
@@ -67,7 +80,10 @@ class LineLexer {
   }
 
   #readEscapeString(): void {
-    if (this.#seek(escapeStringToken) === "'") this.#state = inCode
+    if (this.#seek(escapeStringToken) !== "'") return
+    continuation.lastIndex = this.#at
+    if (continuation.test(this.#line)) this.#at = continuation.lastIndex
+    else this.#state = inCode
   }
 
   #readQuoted(until: string): void {
@@ -77,27 +93,27 @@ class LineLexer {
   }
 
   #readCode(): void {
-    const before = this.#line.slice(Math.max(0, this.#at - 2), this.#at)
     codeToken.lastIndex = this.#at
-    const [token = ''] = codeToken.exec(this.#line) ?? []
+    const found = codeToken.exec(this.#line)
+    const [token = ''] = found ?? []
+    const { mark, number } = found?.groups ?? {}
     this.#at += token.length
-    if (token === '--') return this.#skipLineComment()
-    if (token === '\\') {
-      this.#psqlCommand = true
-      return
-    }
-    if (token === '/*') this.#state = { kind: 'block-comment', depth: 1 }
-    else if (token === "'" && /(^|[^\w$\x80-\xff])[eE]$/.test(before))
-      this.#state = { kind: 'escape-string' }
-    else if (token === "'" || token === '"') this.#state = { kind: 'quoted', until: token }
-    else if (token.startsWith('$') && token.length > 1) this.#openDollarQuote(token, before)
-    this.#code += token.startsWith('$') || token === '/*' ? ' ' : token
+    const isE = /e$/i.test(token) && this.#line[this.#at] === "'"
+    if (token === '--') this.#skipLineComment()
+    // psql 14 and older end a number before the E, and read an E string
+    else if (token === '\\' || (number !== undefined && isE)) this.#psqlCommand = true
+    else if (token === '/*') this.#open({ kind: 'block-comment', depth: 1 }, ' ')
+    else if (mark !== undefined) this.#open({ kind: 'quoted', until: mark }, ' ')
+    else if (token === "'" || token === '"') this.#open({ kind: 'quoted', until: token }, token)
+    else if (token.length === 1 && isE) {
+      this.#at++
+      this.#open({ kind: 'escape-string' }, `${token}'`)
+    } else this.#code += token
   }
 
-  /** A dollar sign after a name's character is part of that name and opens nothing. */
-  #openDollarQuote(token: string, before: string): void {
-    if (/[\w$\x80-\xff]$/.test(before)) this.#at -= token.length - 1
-    else this.#state = { kind: 'quoted', until: token }
+  #open(state: LexerState, code: string): void {
+    this.#state = state
+    this.#code += code
   }
 
   /** A carriage return ends the comment, for psql as for the server. */

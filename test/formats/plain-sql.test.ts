@@ -90,12 +90,21 @@ const cases: Record<string, Case[]> = {
     ["E'a\\\nb' c", "E'\n c", 'code'],
     ["(E'\\'' )", "(E' )", 'code'],
     ["a=E'\\'' b", "a=E' b", 'code'],
+    ["$E'\\'' b", "$E' b", 'code'],
+    ["1.5,.5+E'\\'' b", "1.5,.5+E' b", 'code'],
+  ],
+  'an E string goes on in the next quote after a carriage return': [
+    ["E'a'\r'\\' ' b", "E' b", 'code'],
+    ["E'a' -- c\r'\\' ' b", "E' b", 'code'],
+    ["E'a' \r -- c\r\r '\\'", "E'", 'E string'],
+    ["E'a' '\\' b", "E' ' b", 'code'],
+    ["E'a'\n'\\' b", "E'\n' b", 'code'],
+    ["E'a' /* c */ \r '\\' b", "E'   \r ' b", 'code'],
+    ["'a'\r'\\' b", "'\r' b", 'code'],
   ],
   'a quote after a name that ends with e begins a plain string': [
     ["date'a\\' b", "date' b", 'code'],
     ["_e'a\\' b", "_e' b", 'code'],
-    ["1E'a\\' b", "1E' b", 'code'],
-    ["$e'a\\' b", " e' b", 'code'],
     ["ée'a\\' b", "\xc3\xa9e' b", 'code'],
     ["E 'a\\' b", "E ' b", 'code'],
   ],
@@ -116,16 +125,24 @@ const cases: Record<string, Case[]> = {
     ['$_1$ a $_1$ b', '  b', 'code'],
     ['$é$ a $é$ b', '  b', 'code'],
     ['$$a\nb$$ c', ' \n c', 'code'],
+    ["$$a$$$$ ' $$ b", '   b', 'code'],
+    ["1$$ ' $$ b", '1  b', 'code'],
+    ["$1$$ ' $$ b", '$1  b', 'code'],
+    ["1.5$$ ' $$ b", '1.5  b', 'code'],
+    ["'a'$$ ' $$ b", "'  b", 'code'],
   ],
   'a dollar sign that opens no quote is code': [
-    ['$1 $2', ' 1  2', 'code'],
-    ['$1$ a', ' 1  a', 'code'],
-    ['$', ' ', 'code'],
-    ['a$b$ c', 'a b  c', 'code'],
-    ['a$$ b', 'a   b', 'code'],
-    ['a1$$ b', 'a1   b', 'code'],
-    ['é$$ b', '\xc3\xa9   b', 'code'],
-    ['$-$ a', ' -  a', 'code'],
+    ['$1 $2', '$1 $2', 'code'],
+    ['$1$ a', '$1$ a', 'code'],
+    ['$1a$ b', '$1a$ b', 'code'],
+    ['$', '$', 'code'],
+    ['a$b$ c', 'a$b$ c', 'code'],
+    ['a$$ b', 'a$$ b', 'code'],
+    ['a1$$ b', 'a1$$ b', 'code'],
+    ['1a$$ b', '1a$$ b', 'code'],
+    ['1_0$$ b', '1_0$$ b', 'code'],
+    ['é$$ b', '\xc3\xa9$$ b', 'code'],
+    ['$-$ a', '$-$ a', 'code'],
   ],
 }
 
@@ -151,6 +168,13 @@ test('a backslash in code is a psql command, wherever a quote or comment ended b
     ['a$$ \\! $$', 1],
     ['$1$ \\! $1$', 1],
     ['-- a\r\\!', 1],
+    ["$$a$$$$ ' $$ \\! '", 1],
+    ["1$$ ' $$ \\! '", 1],
+    ["$1$$ ' $$ \\! '", 1],
+    ["$e'\\' ' \\! '", 1],
+    ["E'a'\r'\\' ' \\! '", 1],
+    ["E'a' -- c\r'\\' ' \\! '", 1],
+    ["E'a' \r -- c\r\r '\\' ' \\! '", 1],
     ["'a\n' \\!", 2],
     ['/* a\nb */ c\n\\!', 3],
     ['$a$\n$b$\n$a$ \\!', 3],
@@ -174,6 +198,22 @@ test('a backslash in a quote or a comment is no psql command', () => {
     '/*\n\\!\n*/',
   ]
   for (const sql of texts) assert.equal(lex(sql).command, undefined, sql)
+})
+
+test('a text that versions of psql read differently counts as a psql command', () => {
+  for (const sql of ["1e'\\'", "1.5E'a'", "$1e'a'", "1_ae'a'", ".5e'a'"])
+    assert.equal(lex(sql).command, 1, sql)
+  for (const sql of ["1e5 'a'", "1 e'a'", "1a'a'", "e1'a'"])
+    assert.equal(lex(sql).command, undefined, sql)
+})
+
+test('a long line is read in a time that grows with its length', () => {
+  const parts = ["E'a' -- ", "E'a' \r", '-- ', '$a', '/*', "e'", '1.', '$1a']
+  for (const part of parts) {
+    const started = performance.now()
+    lexLine(part.repeat(20_000), inCode)
+    assert.ok(performance.now() - started < 2000, part)
+  }
 })
 
 /** What the reader passes on of a dump, and what it noted. The text arrives in pieces of `size`. */
