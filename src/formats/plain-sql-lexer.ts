@@ -39,9 +39,11 @@ const name = String.raw`[A-Za-z_\x80-\xff][\w$\x80-\xff]*`
 const dollarMark = String.raw`\$(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?\$`
 /** A number or a parameter, with the name that may follow at once (an error for the server). */
 const number = String.raw`(?:\$?\d+(?:\.\d*)?|\.\d+)(?:${name})?`
-const other = String.raw`[^'"\\$/.\w\x80-\xff-]+`
+/** A psql variable; where it is not set, psql leaves its text as it is. */
+const variable = String.raw`:[\w\x80-\xff]+`
+const other = String.raw`[^'"\\$/.:\w\x80-\xff-]+`
 const codeToken = new RegExp(
-  `--|/\\*|(?<mark>${dollarMark})|${name}|(?<number>${number})|${other}|[^]`,
+  `--|/\\*|(?<mark>${dollarMark})|${name}|(?<number>${number})|::|${variable}|${other}|[^]`,
   'y',
 )
 const commentMark = /\*\/|\/\*/g

@@ -107,6 +107,7 @@ const cases: Record<string, Case[]> = {
     ["_e'a\\' b", "_e' b", 'code'],
     ["ée'a\\' b", "\xc3\xa9e' b", 'code'],
     ["E 'a\\' b", "E ' b", 'code'],
+    [":E'a\\' b", ":E' b", 'code'],
   ],
   'a quoted identifier ends at its next double quote': [
     ['a "b" c', 'a " c', 'code'],
@@ -130,6 +131,9 @@ const cases: Record<string, Case[]> = {
     ["$1$$ ' $$ b", '$1  b', 'code'],
     ["1.5$$ ' $$ b", '1.5  b', 'code'],
     ["'a'$$ ' $$ b", "'  b", 'code'],
+    [":a$$ ' $$ b", ':a  b', 'code'],
+    ["::a$$ ' b", "::a$$ '", "'"],
+    [":::a$$ ' $$ b", ':::a  b', 'code'],
   ],
   'a dollar sign that opens no quote is code': [
     ['$1 $2', '$1 $2', 'code'],
@@ -171,6 +175,8 @@ test('a backslash in code is a psql command, wherever a quote or comment ended b
     ["$$a$$$$ ' $$ \\! '", 1],
     ["1$$ ' $$ \\! '", 1],
     ["$1$$ ' $$ \\! '", 1],
+    [":a$$ ' $$ \\! '", 1],
+    [":e'\\' \\! '", 1],
     ["$e'\\' ' \\! '", 1],
     ["E'a'\r'\\' ' \\! '", 1],
     ["E'a' -- c\r'\\' ' \\! '", 1],
