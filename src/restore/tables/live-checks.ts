@@ -2,11 +2,8 @@ import { UserError } from '../../errors.ts'
 import type { Session } from '../../postgres/connection/session.ts'
 import { tableName } from '../../postgres/fingerprint/tables.ts'
 import type { CatalogTable } from '../../postgres/tables/partitions.ts'
-import {
-  listLivePartitions,
-  matchLiveTables,
-  qualifiedName,
-} from '../../postgres/tables/replace.ts'
+import { qualifiedName } from '../../postgres/tables/foreign-keys.ts'
+import { listLivePartitions, matchLiveTables } from '../../postgres/tables/replace.ts'
 import { readTableName } from './names.ts'
 import type { Task } from './options.ts'
 import type { PartSide } from './side-database.ts'

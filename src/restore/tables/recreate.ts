@@ -1,7 +1,7 @@
 import { UserError } from '../../errors.ts'
 import type { Session } from '../../postgres/connection/session.ts'
 import { type ArchiveEntry, entriesSql } from '../../postgres/pg-restore/toc.ts'
-import { addForeignKey, validatesRows } from '../../postgres/tables/replace.ts'
+import { addForeignKey, validatesRows } from '../../postgres/tables/foreign-keys.ts'
 import type { Work } from '../../work.ts'
 import type { Replaced, ReplaceOptions } from './options.ts'
 import type { RecreatePlan } from './recreate-plan.ts'

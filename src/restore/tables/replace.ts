@@ -9,13 +9,15 @@ import { advanceSequences } from '../../postgres/tables/advance-sequences.ts'
 import type { CatalogTable } from '../../postgres/tables/partitions.ts'
 import {
   addForeignKey,
-  validatesRows,
-  lockTables,
-  matchLiveTables,
-  readDependents,
   qualifiedName,
   restoreKeyTriggers,
+  validatesRows,
+} from '../../postgres/tables/foreign-keys.ts'
+import { lockTables } from '../../postgres/tables/lock-tables.ts'
+import {
   disableTriggersAndRules,
+  matchLiveTables,
+  readDependents,
 } from '../../postgres/tables/replace.ts'
 import { copyRows, dropSchema, storedColumns } from '../../postgres/tables/staging.ts'
 import { mapConcurrent } from '../../stream/map-concurrent.ts'
