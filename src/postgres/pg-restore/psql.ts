@@ -9,31 +9,30 @@ import { toStdin } from './pg-restore.ts'
 import { quoteText, type Session } from '../connection/session.ts'
 
 /**
- * One psql, fed through a pipe: the one way to run what pg_restore writes (SQL, and rows between
- * its lines) in a transaction that we also look into. It stops at the first error, and its
- * transaction is gone with it.
+ * One psql, fed through a pipe: the only way to run what pg_restore writes (SQL with rows between
+ * its lines) in a transaction that this process also queries. It stops at the first error, which
+ * rolls its transaction back.
  */
 export interface Psql {
-  /** Runs one statement, and waits until it is done. */
+  /** Runs one statement. Throws a PsqlError if it fails. */
   run(sql: string): Promise<void>
-  /** Passes on text as it comes, for psql to run; settles when psql has run it all. */
+  /** Runs a script as it streams in; resolves when psql has run all of it. */
   feed(text: Readable): Promise<void>
   /**
-   * The same connection for code that asks and measures: statements without results that matter,
-   * and queries, whose rows come as JSON.
+   * The same connection as a Session, for statements and for queries, whose rows arrive as JSON.
    */
   readonly session: Session
-  /** Ends it: nothing is committed that was not. */
+  /** Ends psql, which rolls back what is not committed. */
   stop(): Promise<void>
 }
 
-/** What the server said when psql stopped, with its SQLSTATE. */
+/** The server's error that stopped psql, with its SQLSTATE. */
 export class PsqlError extends Error {
   override name = 'PsqlError'
   readonly code: string
   /**
-   * Undefined where the server said nothing: it, or psql, is gone. Only after an `ERROR` was the
-   * connection still there.
+   * Undefined if the server sent no error, because it or psql is gone. Only after an `ERROR` is
+   * the connection still open.
    */
   readonly severity: string | undefined
   constructor(code: string, message: string, severity?: string) {
@@ -46,7 +45,7 @@ export class PsqlError extends Error {
 export function startPsql(
   programs: Programs,
   connection: Connection,
-  about: Pick<Session, 'major' | 'version'>,
+  server: Pick<Session, 'major' | 'version'>,
   work: Work,
 ): Psql {
   const env = { ...work.env, ...libpqEnvironment(connection), PGCLIENTENCODING: 'UTF8' }
@@ -57,26 +56,26 @@ export function startPsql(
     work,
   )
   const input = child.stdin as Writable
-  let said = ''
+  let output = ''
   let waiting: (() => void) | undefined
   ;(child.stdout as Readable).setEncoding('utf8').on('data', (text: string) => {
-    said += text
+    output += text
     waiting?.()
   })
   const ended = child.exit.then((exit) => {
     throw psqlError(exit.stderr, exit.signal)
   })
   ended.catch(() => {})
-  /** Settles with what psql printed up to a mark that it prints when it has come there. */
+  /** Resolves with psql's output up to here, which it marks by printing a random word. */
   const reached = async (): Promise<string> => {
     const mark = `holdfast-${randomBytes(12).toString('hex')}`
     input.write(`\n\\o\n\\echo ${mark}\n`)
     const arrived = new Promise<string>((resolve) => {
       waiting = () => {
-        const end = said.indexOf(`${mark}\n`)
+        const end = output.indexOf(`${mark}\n`)
         if (end < 0) return
-        const text = said.slice(0, end)
-        said = said.slice(end + mark.length + 1)
+        const text = output.slice(0, end)
+        output = output.slice(end + mark.length + 1)
         waiting = undefined
         resolve(text)
       }
@@ -97,7 +96,7 @@ export function startPsql(
     text: string,
     values: unknown[] = [],
   ): Promise<Row[]> => {
-    // only where there are values: a column may well be named "$1"
+    // only if there are values: a column may be named "$1"
     const sql =
       values.length === 0
         ? text
@@ -107,14 +106,15 @@ export function startPsql(
       return []
     }
     input.write(
-      `SELECT coalesce(pg_catalog.json_agg(pg_catalog.row_to_json(q)), '[]')::pg_catalog.text FROM (${sql}\n) AS q;\n`,
+      "SELECT coalesce(pg_catalog.json_agg(pg_catalog.row_to_json(q)), '[]')::pg_catalog.text " +
+        `FROM (${sql}\n) AS q;\n`,
     )
     return JSON.parse(await reached()) as Row[]
   }
   const session: Session = {
     connection,
-    major: about.major,
-    version: about.version,
+    major: server.major,
+    version: server.version,
     pooled: false,
     lost: ended,
     query,
@@ -123,7 +123,7 @@ export function startPsql(
   return { run, feed, session, stop: () => child.stop() }
 }
 
-/** A writable that gives all to psql's input, and does not end it. */
+/** A writable that passes everything to psql's input and does not end it. */
 function keptOpen(input: Writable): Writable {
   const inner = toStdin(input)
   inner._final = (done) => done()
