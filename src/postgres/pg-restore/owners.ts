@@ -70,7 +70,7 @@ function ownershipError(
     return new UserError(
       'role-missing',
       text`The server lacks a role of the backup or of ${input('owner')}: ${detail}`,
-      text`Create it (CREATE ROLE … NOLOGIN;), or map to another role in ${input('owner', 'old: new')}.`,
+      text`Create it (CREATE ROLE … NOLOGIN;), or map to another role in ${input('owner')}.`,
       { cause },
     )
   if (cause.code === '42501')
