@@ -1,3 +1,4 @@
+/** Removes what an earlier process of this run left when it died. */
 import { rmSync } from 'node:fs'
 import { messageOf } from '../errors.ts'
 import { type Connection, withDatabase } from '../postgres/connection/connection.ts'
@@ -13,10 +14,9 @@ import { signalGroup, startTicks } from '../stream/process.ts'
 import type { Held, Work } from '../work.ts'
 
 /**
- * Cleans up after a process that did not live to do it: ends the children it left, removes its
- * scratch clusters, databases and folders, and the objects of a backup that has no manifest. Only
- * what was noted as ours, and still is what was noted, is touched. Gives a sentence for each thing
- * done or not possible.
+ * Cleans up after a process that died: ends its children, removes its scratch clusters, databases,
+ * roles and folders, and the objects of a backup that has no manifest. Touches only what `held`
+ * lists and what still is what it lists. Returns a sentence for each thing done or not possible.
  */
 export async function sweep(
   held: Held[],
@@ -26,21 +26,21 @@ export async function sweep(
   },
   work: Work,
 ): Promise<string[]> {
-  const said: string[] = []
-  for (const one of sortForSweep(held)) {
+  const sentences: string[] = []
+  for (const each of sortForSweep(held)) {
     try {
-      const sentence = await sweepHeld(one, options, work)
-      if (sentence) said.push(sentence)
+      const sentence = await sweepHeld(each, options, work)
+      if (sentence) sentences.push(sentence)
     } catch (error) {
-      said.push(`Could not clean up ${describeHeld(one)}: ${messageOf(error)}`)
+      sentences.push(`Could not clean up ${describeHeld(each)}: ${messageOf(error)}`)
     }
   }
-  return said
+  return sentences
 }
 
 /**
- * Processes first, for they may be using the rest; roles last, when the databases that rest on them
- * are gone.
+ * Sorts processes first, because they may use the rest, and roles last, because databases depend on
+ * them.
  */
 export function sortForSweep(held: readonly Held[]): Held[] {
   const rank = ({ kind }: Held): number => (kind === 'process' ? 0 : kind === 'roles' ? 2 : 1)
@@ -54,7 +54,7 @@ async function sweepHeld(
 ): Promise<string | undefined> {
   switch (held.kind) {
     case 'process': {
-      // the same pid with another start is somebody else's process
+      // the same pid with another start time is another process
       if (!held.startTicks || startTicks(held.pid) !== held.startTicks) return undefined
       signalGroup(held.pid, 'SIGKILL')
       return `Ended ${describeHeld(held)}.`
@@ -62,8 +62,7 @@ async function sweepHeld(
     case 'cluster':
       return (await sweepCluster(held.directory)) ? `Removed ${describeHeld(held)}.` : undefined
     case 'folder':
-      // no other folder is ever ours; the state is a text that a later step of the job might have
-      // written
+      // another step of the job could have written the state, so remove only folders so named
       if (/\/holdfast-restore-[0-9a-f]{12}$/.test(held.directory))
         rmSync(held.directory, { recursive: true, force: true })
       return undefined
@@ -92,17 +91,17 @@ async function sweepHeld(
     }
     case 'backup': {
       const folder = folderOf(held.label, held.id)
-      const swept: string[] = []
+      const urls: string[] = []
       for (const destination of options.destinations) {
         if (
           (await destination.size(`${folder}manifest.json`, { signal: work.signal })) !== undefined
         )
           continue
         await removeBackup(destination, folder, work.signal)
-        swept.push(destination.url)
+        urls.push(destination.url)
       }
-      return swept.length
-        ? `Removed what ${describeHeld(held)} had left in ${swept.join(' and ')}.`
+      return urls.length
+        ? `Removed what ${describeHeld(held)} had left in ${urls.join(' and ')}.`
         : undefined
     }
   }
