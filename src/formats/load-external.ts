@@ -47,50 +47,12 @@ export async function readExternalDump(
   work: Work,
 ): Promise<DumpFacts> {
   const facts = emptyDumpFacts()
-  const nowhere = new Writable({ write: (_piece, _encoding, done) => done() })
   if (file.format === 'sql') {
-    const flowing = pipeline([...(await file.stages()), plainSqlReader(facts), nowhere], {
-      signal: work.signal,
-    })
-    await flowing.catch((error: unknown) => {
+    const stages = [...(await file.stages()), plainSqlReader(facts), discard()]
+    await pipeline(stages, { signal: work.signal }).catch((error: unknown) => {
       throw asDamagedFile(error, file.name)
     })
-  } else {
-    const [stdin, from] =
-      file.path === undefined ? (['pipe', []] as const) : (['ignore', [file.path]] as const)
-    const child = start(
-      program(programs, 'pg_restore'),
-      ['-f', '-', ...from],
-      { env: { ...work.env }, stdin, stdout: 'pipe' },
-      work,
-    )
-    // this SQL is only inspected, and never reaches a psql
-    const reading = pipeline(
-      [child.stdout as Readable, plainSqlReader(facts, { forPsql: false }), nowhere],
-      { signal: work.signal },
-    )
-    const [exit, fed, read] = await Promise.allSettled([
-      child.exit,
-      feed(file, child, work),
-      reading,
-    ])
-    work.signal.throwIfAborted()
-    if (fed.status === 'rejected') throw asDamagedFile(fed.reason, file.name)
-    if (exit.status === 'rejected') throw exit.reason
-    if (exit.value.code !== 0)
-      throw new UserError(
-        'file-damaged',
-        `${file.name}: pg_restore ${programs.version} cannot read it to its end: ${lastLine(exit.value.stderr)}`,
-        join(
-          [
-            'It was truncated or changed, or a newer pg_dump made it:',
-            text`name the folder of its programs in ${input('postgres-bin')}.`,
-          ],
-          ' ',
-        ),
-      )
-    if (read.status === 'rejected') throw read.reason
-  }
+  } else await inspectArchive(file, programs, facts, work)
   if (!facts.complete)
     throw new UserError(
       'file-damaged',
@@ -108,6 +70,48 @@ export async function readExternalDump(
         'archive (-Fc).',
     )
   return facts
+}
+
+/** Lets pg_restore read an archive to its end as SQL, which is only inspected. */
+async function inspectArchive(
+  file: ExternalDump,
+  programs: Programs,
+  facts: DumpFacts,
+  work: Work,
+): Promise<void> {
+  const child = start(
+    program(programs, 'pg_restore'),
+    ['-f', '-', ...(file.path === undefined ? [] : [file.path])],
+    { env: { ...work.env }, stdin: file.path === undefined ? 'pipe' : 'ignore', stdout: 'pipe' },
+    work,
+  )
+  const inspecting = pipeline(
+    [child.stdout as Readable, plainSqlReader(facts, { forPsql: false }), discard()],
+    { signal: work.signal },
+  )
+  const feeding = feed(file, child, work)
+  const [exit, fed, inspected] = await Promise.allSettled([child.exit, feeding, inspecting])
+  work.signal.throwIfAborted()
+  if (fed.status === 'rejected') throw asDamagedFile(fed.reason, file.name)
+  if (exit.status === 'rejected') throw exit.reason
+  if (exit.value.code !== 0)
+    throw new UserError(
+      'file-damaged',
+      `${file.name}: pg_restore ${programs.version} cannot read it to its end: ` +
+        lastLine(exit.value.stderr),
+      join(
+        [
+          'It was truncated or changed, or a newer pg_dump made it:',
+          text`name the folder of its programs in ${input('postgres-bin')}.`,
+        ],
+        ' ',
+      ),
+    )
+  if (inspected.status === 'rejected') throw inspected.reason
+}
+
+function discard(): Writable {
+  return new Writable({ write: (_piece, _encoding, done) => done() })
 }
 
 /**

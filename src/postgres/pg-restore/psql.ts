@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { pipeline } from 'node:stream/promises'
 import type { Readable, Writable } from 'node:stream'
-import { start } from '../../stream/process.ts'
+import { type Child, start } from '../../stream/process.ts'
 import type { Work } from '../../work.ts'
 import { type Programs, program } from '../programs/find-programs.ts'
 import { type Connection, libpqEnvironment } from '../connection/connection.ts'
@@ -42,6 +42,7 @@ export class PsqlError extends Error {
   }
 }
 
+/** Starts a psql on a connection. `server` has the server's version. */
 export function startPsql(
   programs: Programs,
   connection: Connection,
@@ -55,72 +56,97 @@ export function startPsql(
     { env, stdin: 'pipe', stdout: 'pipe' },
     work,
   )
-  const input = child.stdin as Writable
-  let output = ''
-  let waiting: (() => void) | undefined
-  ;(child.stdout as Readable).setEncoding('utf8').on('data', (text: string) => {
-    output += text
-    waiting?.()
-  })
-  const ended = child.exit.then((exit) => {
-    throw psqlError(exit.stderr, exit.signal)
-  })
-  ended.catch(() => {})
-  /** Resolves with psql's output up to here, which it marks by printing a random word. */
-  const reached = async (): Promise<string> => {
-    const mark = `holdfast-${randomBytes(12).toString('hex')}`
-    input.write(`\n\\o\n\\echo ${mark}\n`)
-    const arrived = new Promise<string>((resolve) => {
-      waiting = () => {
-        const end = output.indexOf(`${mark}\n`)
-        if (end < 0) return
-        const text = output.slice(0, end)
-        output = output.slice(end + mark.length + 1)
-        waiting = undefined
-        resolve(text)
-      }
-      waiting()
+  return new PipedPsql(child, connection, server, work.signal)
+}
+
+class PipedPsql implements Psql {
+  readonly session: Session
+  readonly #child: Child
+  readonly #input: Writable
+  readonly #signal: AbortSignal
+  /** Rejects with a PsqlError when psql ends, whether it stopped at an error or was stopped. */
+  readonly #ended: Promise<never>
+  #output = ''
+  #onOutput: (() => void) | undefined
+
+  constructor(
+    child: Child,
+    connection: Connection,
+    { major, version }: Pick<Session, 'major' | 'version'>,
+    signal: AbortSignal,
+  ) {
+    this.#child = child
+    this.#input = child.stdin as Writable
+    this.#signal = signal
+    ;(child.stdout as Readable).setEncoding('utf8').on('data', (text: string) => {
+      this.#output += text
+      this.#onOutput?.()
     })
-    return Promise.race([arrived, ended])
+    this.#ended = child.exit.then((exit) => {
+      throw psqlError(exit.stderr, exit.signal)
+    })
+    this.#ended.catch(() => {})
+    this.session = {
+      connection,
+      major,
+      version,
+      pooled: false,
+      lost: this.#ended,
+      query: (text, values) => this.#query(text, values),
+      end: async () => {},
+    }
   }
-  const run = async (sql: string): Promise<void> => {
-    input.write(`\\o /dev/null\n${sql};\n`)
-    await reached()
+
+  async run(sql: string): Promise<void> {
+    this.#input.write(`\\o /dev/null\n${sql};\n`)
+    await this.#outputSoFar()
   }
-  const feed = async (text: Readable): Promise<void> => {
-    input.write('\\o /dev/null\n')
-    await Promise.race([pipeline(text, keptOpen(input), { signal: work.signal }), ended])
-    await reached()
+
+  async feed(text: Readable): Promise<void> {
+    this.#input.write('\\o /dev/null\n')
+    const fed = pipeline(text, keptOpen(this.#input), { signal: this.#signal })
+    await Promise.race([fed, this.#ended])
+    await this.#outputSoFar()
   }
-  const query = async <Row extends object>(
-    text: string,
-    values: unknown[] = [],
-  ): Promise<Row[]> => {
+
+  stop(): Promise<void> {
+    return this.#child.stop()
+  }
+
+  async #query<Row extends object>(text: string, values: unknown[] = []): Promise<Row[]> {
     // only if there are values: a column may be named "$1"
     const sql =
       values.length === 0
         ? text
         : text.replace(/\$(\d+)/g, (_, n: string) => quoteText(String(values[Number(n) - 1])))
     if (!/^\s*(SELECT|WITH)\b/i.test(sql)) {
-      await run(sql)
+      await this.run(sql)
       return []
     }
-    input.write(
+    this.#input.write(
       "SELECT coalesce(pg_catalog.json_agg(pg_catalog.row_to_json(q)), '[]')::pg_catalog.text " +
         `FROM (${sql}\n) AS q;\n`,
     )
-    return JSON.parse(await reached()) as Row[]
+    return JSON.parse(await this.#outputSoFar()) as Row[]
   }
-  const session: Session = {
-    connection,
-    major: server.major,
-    version: server.version,
-    pooled: false,
-    lost: ended,
-    query,
-    end: async () => {},
+
+  /** Resolves with psql's output up to here, which it marks by printing a random word. */
+  async #outputSoFar(): Promise<string> {
+    const mark = `holdfast-${randomBytes(12).toString('hex')}`
+    this.#input.write(`\n\\o\n\\echo ${mark}\n`)
+    const arrived = new Promise<string>((resolve) => {
+      this.#onOutput = () => {
+        const end = this.#output.indexOf(`${mark}\n`)
+        if (end < 0) return
+        const text = this.#output.slice(0, end)
+        this.#output = this.#output.slice(end + mark.length + 1)
+        this.#onOutput = undefined
+        resolve(text)
+      }
+      this.#onOutput()
+    })
+    return Promise.race([arrived, this.#ended])
   }
-  return { run, feed, session, stop: () => child.stop() }
 }
 
 /** A writable that passes everything to psql's input and does not end it. */
