@@ -8,7 +8,7 @@ import {
   type Locale,
   readLocale,
   readRoles,
-  readSystem,
+  readSystemIdentifier,
   readTablespaces,
 } from '../postgres/server/database.ts'
 import type { Storage } from '../storage/storage.ts'
@@ -46,7 +46,7 @@ export async function preflight(
     const locale = await readLocale(session)
     const roles = await readRoles(session)
     const tablespaces = await readTablespaces(session)
-    const system = await readSystem(session)
+    const system = await readSystemIdentifier(session)
     const [size] = await session.query<{ bytes: string }>(
       'SELECT pg_catalog.pg_database_size(pg_catalog.current_database())::pg_catalog.text AS bytes',
     )

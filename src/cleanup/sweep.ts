@@ -1,10 +1,11 @@
+/** Removes what an earlier process of this run left when it died. */
 import { rmSync } from 'node:fs'
 import { messageOf } from '../errors.ts'
 import { type Connection, withDatabase } from '../postgres/connection/connection.ts'
 import { connect } from '../postgres/connection/session.ts'
 import { sweepCluster } from '../postgres/server/cluster.ts'
 import { dropRoles } from '../postgres/server/database.ts'
-import { dropDatabaseOf } from '../postgres/server/maintenance-session.ts'
+import { dropDatabaseOnServer } from '../postgres/server/maintenance-session.ts'
 import { dropSchema } from '../postgres/tables/staging.ts'
 import { folderOf } from '../repository/ids.ts'
 import { removeBackup } from '../repository/retention.ts'
@@ -13,10 +14,9 @@ import { signalGroup, startTicks } from '../stream/process.ts'
 import type { Held, Work } from '../work.ts'
 
 /**
- * Cleans up after a process that did not live to do it: ends the children it left, removes its
- * scratch clusters, databases and folders, and the objects of a backup that has no manifest. Only
- * what was noted as ours, and still is what was noted, is touched. Gives a sentence for each thing
- * done or not possible.
+ * Cleans up after a process that died: ends its children, removes its scratch clusters, databases,
+ * roles and folders, and the objects of a backup that has no manifest. Touches only what `held`
+ * lists and what still is what it lists. Returns a sentence for each thing done or not possible.
  */
 export async function sweep(
   held: Held[],
@@ -26,52 +26,51 @@ export async function sweep(
   },
   work: Work,
 ): Promise<string[]> {
-  const said: string[] = []
-  for (const one of inSweepOrder(held)) {
+  const sentences: string[] = []
+  for (const each of sortForSweep(held)) {
     try {
-      const sentence = await sweepOne(one, options, work)
-      if (sentence) said.push(sentence)
+      const sentence = await sweepHeld(each, options, work)
+      if (sentence) sentences.push(sentence)
     } catch (error) {
-      said.push(`Could not clean up ${nameOf(one)}: ${messageOf(error)}`)
+      sentences.push(`Could not clean up ${describeHeld(each)}: ${messageOf(error)}`)
     }
   }
-  return said
+  return sentences
 }
 
 /**
- * Processes first, for they may be using the rest; roles last, when the databases that rest on them
- * are gone.
+ * Sorts processes first, because they may use the rest, and roles last, because databases depend on
+ * them.
  */
-export function inSweepOrder(held: readonly Held[]): Held[] {
+export function sortForSweep(held: readonly Held[]): Held[] {
   const rank = ({ kind }: Held): number => (kind === 'process' ? 0 : kind === 'roles' ? 2 : 1)
   return [...held].sort((a, b) => rank(a) - rank(b))
 }
 
-async function sweepOne(
+async function sweepHeld(
   held: Held,
   options: Parameters<typeof sweep>[1],
   work: Work,
 ): Promise<string | undefined> {
   switch (held.kind) {
     case 'process': {
-      // the same pid with another start is somebody else's process
+      // the same pid with another start time is another process
       if (!held.startTicks || startTicks(held.pid) !== held.startTicks) return undefined
       signalGroup(held.pid, 'SIGKILL')
-      return `Ended ${nameOf(held)}.`
+      return `Ended ${describeHeld(held)}.`
     }
     case 'cluster':
-      return (await sweepCluster(held.directory)) ? `Removed ${nameOf(held)}.` : undefined
+      return (await sweepCluster(held.directory)) ? `Removed ${describeHeld(held)}.` : undefined
     case 'folder':
-      // no other folder is ever ours; the state is a text that a later step of the job might have
-      // written
+      // another step of the job could have written the state, so remove only folders so named
       if (/\/holdfast-restore-[0-9a-f]{12}$/.test(held.directory))
         rmSync(held.directory, { recursive: true, force: true })
       return undefined
     case 'database': {
       const server = options.servers[held.input]
       if (!server || !/^holdfast_(scratch|side)_[0-9a-f]{12}$/.test(held.name)) return undefined
-      await dropDatabaseOf(server, held.name, work)
-      return `Dropped ${nameOf(held)}.`
+      await dropDatabaseOnServer(server, held.name, work)
+      return `Dropped ${describeHeld(held)}.`
     }
     case 'roles': {
       const server = options.servers[held.input]
@@ -79,7 +78,7 @@ async function sweepOne(
       const session = await connect(server, work)
       try {
         const { dropped } = await dropRoles(session, held.names)
-        return dropped.length ? `Dropped ${nameOf({ ...held, names: dropped })}.` : undefined
+        return dropped.length ? `Dropped ${describeHeld({ ...held, names: dropped })}.` : undefined
       } finally {
         await session.end()
       }
@@ -88,27 +87,27 @@ async function sweepOne(
       const server = options.servers[held.input]
       if (!server || !/^holdfast_part_[0-9a-f]{12}$/.test(held.name)) return undefined
       await dropSchema(withDatabase(server, held.database), held.name, work)
-      return `Dropped ${nameOf(held)}.`
+      return `Dropped ${describeHeld(held)}.`
     }
     case 'backup': {
       const folder = folderOf(held.label, held.id)
-      const swept: string[] = []
+      const urls: string[] = []
       for (const destination of options.destinations) {
         if (
           (await destination.size(`${folder}manifest.json`, { signal: work.signal })) !== undefined
         )
           continue
         await removeBackup(destination, folder, work.signal)
-        swept.push(destination.url)
+        urls.push(destination.url)
       }
-      return swept.length
-        ? `Removed what ${nameOf(held)} had left in ${swept.join(' and ')}.`
+      return urls.length
+        ? `Removed what ${describeHeld(held)} had left in ${urls.join(' and ')}.`
         : undefined
     }
   }
 }
 
-function nameOf(held: Held): string {
+function describeHeld(held: Held): string {
   switch (held.kind) {
     case 'process':
       return `the process ${held.pid}`

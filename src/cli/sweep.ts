@@ -1,5 +1,5 @@
 import { withStorages } from '../actions/destinations.ts'
-import { inSweepOrder, sweep } from '../cleanup/sweep.ts'
+import { sortForSweep, sweep } from '../cleanup/sweep.ts'
 import { messageOf } from '../errors.ts'
 import { type Env, inputLines, inputText } from '../github/inputs/input.ts'
 import { type Connection, parseConnection } from '../postgres/connection/connection.ts'
@@ -39,7 +39,7 @@ async function sweepRun({ note, file }: DeadRun, env: Env, work: Work): Promise<
   const storage = inputLines(env, 'storage').filter((url) => note.storage.includes(url))
   const remaining: Held[] = []
   await withStorages(storage, env, async (destinations) => {
-    for (const held of inSweepOrder(note.held)) {
+    for (const held of sortForSweep(note.held)) {
       const needed = neededFor(
         held,
         note.servers,

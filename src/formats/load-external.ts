@@ -4,20 +4,22 @@ import { pipeline } from 'node:stream/promises'
 import { UserError } from '../errors.ts'
 import { findPrograms, type Programs, program } from '../postgres/programs/find-programs.ts'
 import { type Connection, libpqEnvironment } from '../postgres/connection/connection.ts'
-import { feeding } from '../postgres/pg-restore/pg-restore.ts'
-import { endedBy, whyRestoreFailed } from '../postgres/pg-restore/errors.ts'
+import { toStdin } from '../postgres/pg-restore/pg-restore.ts'
+import { exitMessage, restoreError } from '../postgres/pg-restore/errors.ts'
 import { type Child, start } from '../stream/process.ts'
+import { input, join, text } from '../text.ts'
 import type { Work } from '../work.ts'
-import { type ExternalDump, whyUnreadable } from './detect.ts'
+import { type ExternalDump, asDamagedFile } from './detect.ts'
 import { emptyDumpFacts, plainSqlReader, type DumpFacts } from './plain-sql.ts'
 
-/** Majors that programs are looked for of, newest first. */
+/** Major versions to look for, newest first. */
 const majors = [20, 19, 18, 17, 16, 15, 14, 13]
 
 /**
- * The newest programs at hand: they read the archives of all older ones. Throws `client-missing`.
+ * Finds the newest programs on this machine, of major version `from` or newer: they read the archives
+ * of all older versions. Throws `client-missing`.
  */
-export async function newestPrograms(
+export async function findNewestPrograms(
   needed: readonly string[],
   bindirs: readonly string[],
   work: Work,
@@ -35,76 +37,89 @@ export async function newestPrograms(
 }
 
 /**
- * Reads a dump to its end without restoring it (an archive through pg_restore, as SQL), and tells
- * what it is and needs. Throws `file-damaged` when it is cut, and `file-refused` when it is not
- * safe to be given to psql.
+ * Reads a dump to its end without restoring it (an archive through pg_restore, as SQL). Returns what
+ * it is and needs. Throws `file-damaged` if it is truncated, and `file-refused` if psql must not
+ * run it.
  */
 export async function readExternalDump(
   file: ExternalDump,
   programs: Programs,
   work: Work,
 ): Promise<DumpFacts> {
-  const seen = emptyDumpFacts()
-  const nowhere = new Writable({ write: (_piece, _encoding, done) => done() })
+  const facts = emptyDumpFacts()
   if (file.format === 'sql') {
-    const flowing = pipeline([...(await file.stages()), plainSqlReader(seen), nowhere], {
-      signal: work.signal,
+    const stages = [...(await file.stages()), plainSqlReader(facts), discard()]
+    await pipeline(stages, { signal: work.signal }).catch((error: unknown) => {
+      throw asDamagedFile(error, file.name)
     })
-    await flowing.catch((error: unknown) => {
-      throw whyUnreadable(error, file.name)
-    })
-  } else {
-    const [stdin, from] =
-      file.path === undefined ? (['pipe', []] as const) : (['ignore', [file.path]] as const)
-    const child = start(
-      program(programs, 'pg_restore'),
-      ['-f', '-', ...from],
-      { env: { ...work.env }, stdin, stdout: 'pipe' },
-      work,
-    )
-    // what pg_restore writes is only looked at: it passes through no psql
-    const reading = pipeline(
-      [child.stdout as Readable, plainSqlReader(seen, { forPsql: false }), nowhere],
-      { signal: work.signal },
-    )
-    const [exit, fed, read] = await Promise.allSettled([
-      child.exit,
-      feed(file, child, work),
-      reading,
-    ])
-    work.signal.throwIfAborted()
-    if (fed.status === 'rejected') throw whyUnreadable(fed.reason, file.name)
-    if (exit.status === 'rejected') throw exit.reason
-    if (exit.value.code !== 0)
-      throw new UserError(
-        'file-damaged',
-        `${file.name}: pg_restore ${programs.version} cannot read it to its end: ${lastLine(exit.value.stderr)}`,
-        'It was cut or changed on its way, or a newer pg_dump made it: name the folder of its own programs in postgres-bin.',
-      )
-    if (read.status === 'rejected') throw read.reason
-  }
-  if (!seen.complete)
+  } else await inspectArchive(file, programs, facts, work)
+  if (!facts.complete)
     throw new UserError(
       'file-damaged',
-      `${file.name} is half a dump: pg_dump’s last line ("PostgreSQL database dump complete") is missing.`,
-      'pg_dump was ended, or the file was cut. Make it again, and look at pg_dump’s exit code: set -o pipefail.',
+      `${file.name} is half a dump: pg_dump’s last line ("PostgreSQL database dump complete") is ` +
+        'missing.',
+      'pg_dump was interrupted, or the file was truncated. Make it again, and check pg_dump’s exit ' +
+        'code: set -o pipefail.',
     )
-  // pg_restore is told to leave them out; psql cannot be, and a database with one cannot be dropped
-  if (file.format === 'sql' && seen.subscriptions)
+  // pg_restore can leave subscriptions out, psql cannot; and a database with one cannot be dropped
+  if (file.format === 'sql' && facts.subscriptions)
     throw new UserError(
       'file-refused',
-      `${file.name} makes a subscription to another server.`,
-      'A copy must not reach out there. Dump again with pg_dump --no-subscriptions, or as a custom archive (-Fc).',
+      `${file.name} creates a subscription to another server.`,
+      'A copy must not connect to it. Dump again with pg_dump --no-subscriptions, or as a custom ' +
+        'archive (-Fc).',
     )
-  return seen
+  return facts
+}
+
+/** Lets pg_restore read an archive to its end as SQL, which is only inspected. */
+async function inspectArchive(
+  file: ExternalDump,
+  programs: Programs,
+  facts: DumpFacts,
+  work: Work,
+): Promise<void> {
+  const child = start(
+    program(programs, 'pg_restore'),
+    ['-f', '-', ...(file.path === undefined ? [] : [file.path])],
+    { env: { ...work.env }, stdin: file.path === undefined ? 'pipe' : 'ignore', stdout: 'pipe' },
+    work,
+  )
+  const inspecting = pipeline(
+    [child.stdout as Readable, plainSqlReader(facts, { forPsql: false }), discard()],
+    { signal: work.signal },
+  )
+  const feeding = feed(file, child, work)
+  const [exit, fed, inspected] = await Promise.allSettled([child.exit, feeding, inspecting])
+  work.signal.throwIfAborted()
+  if (fed.status === 'rejected') throw asDamagedFile(fed.reason, file.name)
+  if (exit.status === 'rejected') throw exit.reason
+  if (exit.value.code !== 0)
+    throw new UserError(
+      'file-damaged',
+      `${file.name}: pg_restore ${programs.version} cannot read it to its end: ` +
+        lastLine(exit.value.stderr),
+      join(
+        [
+          'It was truncated or changed, or a newer pg_dump made it:',
+          text`name the folder of its programs in ${input('postgres-bin')}.`,
+        ],
+        ' ',
+      ),
+    )
+  if (inspected.status === 'rejected') throw inspected.reason
+}
+
+function discard(): Writable {
+  return new Writable({ write: (_piece, _encoding, done) => done() })
 }
 
 /**
- * Restores a dump into an empty database: an archive by pg_restore, SQL by psql in one transaction;
- * all or an error. The roles that it names have to be there; `owner: drop`, for archives, leaves
- * owners and grants out. psql is given no line with a command for itself, and is told to refuse
- * them, too. Throws `restore-failed` and the like, and `client-missing` where psql cannot be told
- * so.
+ * Restores a dump into an empty database: an archive with pg_restore, SQL with psql in one
+ * transaction; all of it or an error. The roles it names must exist. `owner` `drop` leaves out
+ * owners and grants, for archives. psql gets no line with a psql command, and `\restrict` makes it
+ * refuse such commands too. Throws `restore-failed` and the like, and `client-missing` if psql does
+ * not know `\restrict`.
  */
 export async function loadExternalDump(
   file: ExternalDump,
@@ -114,11 +129,14 @@ export async function loadExternalDump(
   owner: 'keep' | 'drop' = 'keep',
 ): Promise<{ warnings: string[] }> {
   const sql = file.format === 'sql'
-  if (sql && !knowsRestrict(programs.version))
+  if (sql && !supportsRestrict(programs.version))
     throw new UserError(
       'client-missing',
-      `psql ${programs.version} in ${programs.directory} knows no \\restrict, so a plain dump is not given to it.`,
-      'Since August 2025 (13.22, 14.19, 15.14, 16.10, 17.6 and 18) psql can be told to run no command that hides in a dump. Update the client package to its newest minor version.',
+      `psql ${programs.version} in ${programs.directory} does not know \\restrict, so it may not run ` +
+        'a plain dump.',
+      '\\restrict (since August 2025: 13.22, 14.19, 15.14, 16.10, 17.6 and 18) keeps psql from ' +
+        'running commands that hide in a dump. Update the client package to its newest minor ' +
+        'version.',
     )
   const key = randomBytes(16).toString('hex')
   const args = sql
@@ -139,42 +157,42 @@ export async function loadExternalDump(
     { env, stdin: file.path === undefined ? 'pipe' : 'ignore' },
     work,
   )
-  const seen = emptyDumpFacts()
-  const restricted = sql ? [beginningWith(`\\restrict ${key}\n`)] : []
+  const facts = emptyDumpFacts()
+  const restricted = sql ? [withPrefix(`\\restrict ${key}\n`)] : []
   const [exit, fed] = await Promise.allSettled([
     child.exit,
-    feed(file, child, work, sql ? [plainSqlReader(seen), ...restricted] : []),
+    feed(file, child, work, sql ? [plainSqlReader(facts), ...restricted] : []),
   ])
   work.signal.throwIfAborted()
   if (exit.status === 'rejected') throw exit.reason
-  if (fed.status === 'rejected') throw whyUnreadable(fed.reason, file.name)
+  if (fed.status === 'rejected') throw asDamagedFile(fed.reason, file.name)
   const { code, stderr } = exit.value
   if (code !== 0)
-    throw whyRestoreFailed(
+    throw restoreError(
       undefined,
       stderr
         .trim()
         .split('\n')
         .filter((line) => /ERROR|FATAL|error:/.test(line))
         .slice(0, 2)
-        .join(' ') || endedBy(exit.value),
+        .join(' ') || exitMessage(exit.value),
       connection,
     )
   return { warnings: stderr.trim() ? [`${sql ? 'psql' : 'pg_restore'}: ${lastLine(stderr)}`] : [] }
 }
 
 /**
- * Since August 2025 in every major: from then on, psql refuses all commands but the one that ends
- * it.
+ * Whether psql knows `\restrict`: since August 2025, in every major version. After it, psql refuses
+ * every backslash command but `\unrestrict`.
  */
-export function knowsRestrict(version: string): boolean {
+export function supportsRestrict(version: string): boolean {
   const [major = 0, minor = 0] = version.split('.').map((part) => Number.parseInt(part, 10))
   const since: Record<number, number> = { 13: 22, 14: 19, 15: 14, 16: 10, 17: 6 }
   return minor >= (since[major] ?? (major >= 18 ? 0 : Infinity))
 }
 
 /**
- * Sends a dump to a program, if it does not read it from a file itself; ends the program when that
+ * Streams a dump to a program, unless the program reads it from a file. Ends the program if that
  * fails, so that it commits nothing.
  */
 async function feed(
@@ -185,7 +203,7 @@ async function feed(
 ): Promise<void> {
   if (file.path !== undefined) return
   try {
-    await pipeline([...(await file.stages()), ...more, feeding(child.stdin as Writable)], {
+    await pipeline([...(await file.stages()), ...more, toStdin(child.stdin as Writable)], {
       signal: work.signal,
     })
   } catch (error) {
@@ -194,7 +212,8 @@ async function feed(
   }
 }
 
-function beginningWith(text: string): Transform {
+/** Returns a stage that writes `text` before what passes through. */
+function withPrefix(text: string): Transform {
   const stage = new Transform({ transform: (piece, _encoding, done) => done(null, piece) })
   stage.push(text)
   return stage

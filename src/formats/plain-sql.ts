@@ -1,17 +1,19 @@
 import { Transform } from 'node:stream'
 import { UserError } from '../errors.ts'
+import { inCode, lexLine, type LexerState } from './plain-sql-lexer.ts'
 
-/** What is to be known of a plain dump before a server sees it, gathered line by line. */
+/** What a plain dump says of itself: its versions, and what a server needs to take it. */
 export interface DumpFacts {
-  /** Versions as pg_dump wrote them: of the server, and its own. */
+  /** The server's version, as pg_dump wrote it. */
   server?: string
+  /** The version of pg_dump. */
   client?: string
-  /** Owners, grantees and the like, but for those that every server has. */
+  /** Owners, grantees and roles of policies, without those that every server has. */
   roles: Set<string>
   extensions: Set<string>
-  /** It makes some: copies of them would reach out to where the originals do. */
+  /** Whether it creates subscriptions, which would connect to the original's publishers. */
   subscriptions: boolean
-  /** pg_dump's last line is there. */
+  /** Whether pg_dump's last line is there. */
   complete: boolean
 }
 
@@ -20,63 +22,23 @@ export function emptyDumpFacts(): DumpFacts {
 }
 
 /**
- * A stage that reads a plain dump and passes it on with all lines taken out that concern the
- * database itself (CREATE DATABASE, \\connect: it goes into another one) or psql (\\restrict).
- * Fails with a UserError `file-refused` at any other backslash command outside of COPY's rows,
- * strings, comments and function bodies: psql would run it on this machine. No line is passed on
- * before it was looked at. `forPsql`: it is psql that will read it, so what would change how psql
- * tells strings from commands is refused, too.
+ * Returns a stage that inspects a plain dump and passes it on, line by line, each line after its
+ * inspection. It fills `facts` and leaves out lines about the database itself (CREATE DATABASE,
+ * `\connect`: the dump goes into another one) and `\restrict`.
+ *
+ * Fails with `file-refused` at any other backslash command outside COPY rows, strings, comments and
+ * function bodies, because psql would run it on this machine. With `forPsql`, it also refuses
+ * statements that change how psql tells strings from commands.
  */
-export function plainSqlReader(seen: DumpFacts, { forPsql = true } = {}): Transform {
+export function plainSqlReader(facts: DumpFacts, { forPsql = true } = {}): Transform {
+  const inspector = new LineInspector(facts, forPsql)
   let rest: Buffer[] = []
-  let copying = false
-  let inside: Inside = undefined
-  let statement = ''
-  const take = (line: Buffer): Buffer | undefined => {
-    if (copying) {
-      if (line.length <= 4 && line.toString('latin1').trim() === '\\.') copying = false
-      return line
-    }
-    const text = line.toString('latin1').replace(/\r?\n$/, '')
-    if (inside === undefined && statement.trim() === '') {
-      if (
-        /^\\(connect|restrict|unrestrict)\b/.test(text) ||
-        /^(CREATE|DROP|ALTER) DATABASE .*;$|^COMMENT ON DATABASE .*;$|^(GRANT|REVOKE) .* ON DATABASE .*;$/.test(
-          text,
-        )
-      )
-        return undefined
-      if (text.startsWith('--')) noteComment(text, seen)
-    }
-    if (forPsql && changesStrings(text))
-      throw new UserError(
-        'file-refused',
-        `The dump names standard_conforming_strings: ${text.slice(0, 60)}`,
-        'With it off, strings cannot be told from commands for psql, so only pg_dump’s own line, which puts it on, is taken. Dump that database as a custom archive (pg_dump -Fc).',
-      )
-    const end = scan(text, inside)
-    if (end.backslash)
-      throw new UserError(
-        'file-refused',
-        `The dump has a command for psql itself: ${text.slice(0, 60)}`,
-        'psql would run it on this machine, so it is not given to psql. Such lines are none of pg_dump’s: ask whoever made the file.',
-      )
-    inside = end.inside
-    statement += `${end.code} `
-    if (inside === undefined && /;\s*$/.test(end.code)) {
-      noteStatement(statement.trim(), line.toString('utf8'), seen)
-      // one statement alone: after two in a line, psql may read no rows where we would
-      copying = /^COPY [^;]* FROM stdin( WITH [^;]*| \([^;]*)?;$/i.test(statement.trim())
-      statement = ''
-    }
-    return line
-  }
   return new Transform({
     transform(piece: Buffer, _encoding, done) {
       try {
         let from = 0
         for (let at = piece.indexOf(10); at >= 0; at = piece.indexOf(10, from)) {
-          const line = take(Buffer.concat([...rest, piece.subarray(from, at + 1)]))
+          const line = inspector.inspect(Buffer.concat([...rest, piece.subarray(from, at + 1)]))
           if (line) this.push(line)
           rest = []
           from = at + 1
@@ -89,7 +51,7 @@ export function plainSqlReader(seen: DumpFacts, { forPsql = true } = {}): Transf
     },
     flush(done) {
       try {
-        const line = rest.length ? take(Buffer.concat(rest)) : undefined
+        const line = rest.length ? inspector.inspect(Buffer.concat(rest)) : undefined
         done(null, line)
       } catch (error) {
         done(error as Error)
@@ -98,65 +60,74 @@ export function plainSqlReader(seen: DumpFacts, { forPsql = true } = {}): Transf
   })
 }
 
-/** What a line begins in: a quoted thing by its closing mark, or comments by their depth. */
-type Inside = { until: string; escapes: boolean } | { comment: number } | undefined
+const aboutDatabase = new RegExp(
+  [
+    '^\\\\(connect|restrict|unrestrict)\\b',
+    '^(CREATE|DROP|ALTER) DATABASE .*;$',
+    '^COMMENT ON DATABASE .*;$',
+    '^(GRANT|REVOKE) .* ON DATABASE .*;$',
+  ].join('|'),
+)
 
-/**
- * Goes through one line as psql's own reader would. `code`: what stands outside of quotes and
- * comments.
- */
-function scan(line: string, begin: Inside): { inside: Inside; code: string; backslash: boolean } {
-  let inside = begin
-  let code = ''
-  let at = 0
-  const next = (pattern: RegExp): string | undefined => {
-    pattern.lastIndex = at
-    const found = pattern.exec(line)
-    at = found ? pattern.lastIndex : line.length
-    return found?.[0]
+/** Follows a dump's statements and COPY rows from line to line. */
+class LineInspector {
+  readonly #facts: DumpFacts
+  readonly #forPsql: boolean
+  #inCopyRows = false
+  #state: LexerState = inCode
+  #statement = ''
+
+  constructor(facts: DumpFacts, forPsql: boolean) {
+    this.#facts = facts
+    this.#forPsql = forPsql
   }
-  while (at < line.length) {
-    if (inside && 'comment' in inside) {
-      const mark = next(/\*\/|\/\*/g)
-      if (mark === '/*') inside = { comment: inside.comment + 1 }
-      else if (mark === '*/')
-        inside = inside.comment > 1 ? { comment: inside.comment - 1 } : undefined
-    } else if (inside?.escapes) {
-      if (next(/\\.|''|'/gs) === "'") inside = undefined
-    } else if (inside) {
-      const end = line.indexOf(inside.until, at)
-      at = end < 0 ? line.length : end + inside.until.length
-      if (end >= 0) inside = undefined
-    } else {
-      const [found = ''] = token.exec(((token.lastIndex = at), line)) ?? []
-      const before = line.slice(Math.max(0, at - 2), at)
-      at += found.length
-      if (found === '--') {
-        // a carriage return ends a comment, for psql as for the server
-        const end = line.indexOf('\r', at)
-        at = end < 0 ? line.length : end
-        continue
-      }
-      if (found === '\\') return { inside, code, backslash: true }
-      if (found === '/*') inside = { comment: 1 }
-      else if (found === "'" || found === '"')
-        inside = { until: found, escapes: found === "'" && /(^|[^\w$\x80-\xff])[eE]$/.test(before) }
-      else if (found.length > 1 && found.startsWith('$') && !/[\w$\x80-\xff]$/.test(before))
-        inside = { until: found, escapes: false }
-      else if (found.length > 1 && found.startsWith('$')) at -= found.length - 1 // no quote within a name
-      code += found.startsWith('$') || found === '/*' ? ' ' : found
+
+  /** Returns the line if it may be passed on. Throws `file-refused`. */
+  inspect(line: Buffer): Buffer | undefined {
+    if (this.#inCopyRows) {
+      if (line.length <= 4 && line.toString('latin1').trim() === '\\.') this.#inCopyRows = false
+      return line
     }
+    const text = line.toString('latin1').replace(/\r?\n$/, '')
+    if (this.#state.kind === 'code' && this.#statement.trim() === '') {
+      if (aboutDatabase.test(text)) return undefined
+      if (text.startsWith('--')) noteComment(text, this.#facts)
+    }
+    if (this.#forPsql && changesStringSyntax(text))
+      throw new UserError(
+        'file-refused',
+        `The dump names standard_conforming_strings: ${text.slice(0, 60)}`,
+        'If it is off, psql cannot tell strings from commands. Only pg_dump’s own line, which ' +
+          'turns it on, is accepted. Dump that database as a custom archive (pg_dump -Fc).',
+      )
+    const { state, code, psqlCommand } = lexLine(text, this.#state)
+    if (psqlCommand)
+      throw new UserError(
+        'file-refused',
+        `The dump has a command for psql itself: ${text.slice(0, 60)}`,
+        'psql would run it on this machine. pg_dump writes no such lines: ask the person who ' +
+          'made the file.',
+      )
+    this.#state = state
+    this.#statement += `${code} `
+    if (state.kind === 'code' && /;\s*$/.test(code)) this.#endStatement(line)
+    return line
   }
-  return { inside, code, backslash: false }
+
+  #endStatement(line: Buffer): void {
+    const statement = this.#statement.trim()
+    noteStatement(statement, line.toString('utf8'), this.#facts)
+    // only for a statement alone on its line: after two, psql might not read rows where we would
+    this.#inCopyRows = /^COPY [^;]* FROM stdin( WITH [^;]*| \([^;]*)?;$/i.test(statement)
+    this.#statement = ''
+  }
 }
 
-const token = /[^'"\\$/-]+|--|\/\*|\$(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?\$|[^]/y
-
 /**
- * Names the setting that says what a backslash in a string is, in whatever way, but for pg_dump's
- * own line and in a comment.
+ * Whether a line names the setting that decides what a backslash in a string means. pg_dump's own
+ * line and comments do not count.
  */
-function changesStrings(line: string): boolean {
+function changesStringSyntax(line: string): boolean {
   return (
     /standard_conforming_strings/i.test(line) &&
     line !== 'SET standard_conforming_strings = on;' &&
@@ -164,44 +135,41 @@ function changesStrings(line: string): boolean {
   )
 }
 
-function noteComment(text: string, seen: DumpFacts): void {
+function noteComment(text: string, facts: DumpFacts): void {
   const server = /^-- Dumped from database version (\d+(?:\.\d+)?)/.exec(text)?.[1]
   const client = /^-- Dumped by pg_dump version (\d+(?:\.\d+)?)/.exec(text)?.[1]
-  if (server !== undefined) seen.server ??= server
-  if (client !== undefined) seen.client ??= client
-  if (text === '-- PostgreSQL database dump complete') seen.complete = true
+  if (server !== undefined) facts.server ??= server
+  if (client !== undefined) facts.client ??= client
+  if (text === '-- PostgreSQL database dump complete') facts.complete = true
 }
 
-const one = '(?:"(?:[^"]|"")+"|[\\w$\\x80-\\uffff]+)'
-const name = `(${one})`
-const named = [
-  new RegExp(` OWNER TO ${name};`),
-  new RegExp(
-    `^(?:GRANT|REVOKE|ALTER DEFAULT PRIVILEGES) .* (?:TO|FROM) ${name}(?: WITH GRANT OPTION)?(?: GRANTED BY .*)?;`,
-  ),
-  new RegExp(`^ALTER DEFAULT PRIVILEGES FOR ROLE ${name}`),
-  new RegExp(`^CREATE POLICY .* TO (${one}(?:, ${one})*)`),
-  new RegExp(`^CREATE USER MAPPING FOR ${name}`),
-]
+const identifier = '(?:"(?:[^"]|"")+"|[\\w$\\x80-\\uffff]+)'
+const roleClauses = [
+  ` OWNER TO (${identifier});`,
+  '^(?:GRANT|REVOKE|ALTER DEFAULT PRIVILEGES) .* (?:TO|FROM) ' +
+    `(${identifier})(?: WITH GRANT OPTION)?(?: GRANTED BY .*)?;`,
+  `^ALTER DEFAULT PRIVILEGES FOR ROLE (${identifier})`,
+  `^CREATE POLICY .* TO (${identifier}(?:, ${identifier})*)`,
+  `^CREATE USER MAPPING FOR (${identifier})`,
+].map((pattern) => new RegExp(pattern))
+const createExtension = new RegExp(`^CREATE EXTENSION (?:IF NOT EXISTS )?(${identifier})`)
 
-const extended = new RegExp(`^CREATE EXTENSION (?:IF NOT EXISTS )?${name}`)
-
-function bareName(written: string): string {
-  return written.startsWith('"') ? written.slice(1, -1).replaceAll('""', '"') : written
+function unquote(name: string): string {
+  return name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name
 }
 
 /**
- * `code` is the whole statement without what is quoted, `last` its last line as it stands. pg_dump
- * writes those that name roles on one line.
+ * Notes the roles and extensions that a statement names. `code` is the statement without what is
+ * quoted, `lastLine` its last line as it stands. pg_dump writes those that name roles on one line.
  */
-function noteStatement(code: string, last: string, seen: DumpFacts): void {
-  if (code.startsWith('CREATE SUBSCRIPTION ')) seen.subscriptions = true
-  const extension = extended.exec(last)?.[1]
-  if (extension !== undefined && extension !== 'plpgsql') seen.extensions.add(bareName(extension))
-  for (const pattern of named) {
-    for (const [role] of (pattern.exec(last)?.[1] ?? '').matchAll(new RegExp(one, 'g'))) {
-      const bare = bareName(role)
-      if (!/^(pg_.*|PUBLIC|CURRENT_USER|SESSION_USER)$/.test(bare)) seen.roles.add(bare)
+function noteStatement(code: string, lastLine: string, facts: DumpFacts): void {
+  if (code.startsWith('CREATE SUBSCRIPTION ')) facts.subscriptions = true
+  const extension = createExtension.exec(lastLine)?.[1]
+  if (extension !== undefined && extension !== 'plpgsql') facts.extensions.add(unquote(extension))
+  for (const clause of roleClauses) {
+    for (const [name] of (clause.exec(lastLine)?.[1] ?? '').matchAll(new RegExp(identifier, 'g'))) {
+      const role = unquote(name)
+      if (!/^(pg_.*|PUBLIC|CURRENT_USER|SESSION_USER)$/.test(role)) facts.roles.add(role)
     }
   }
 }

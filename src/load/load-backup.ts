@@ -2,12 +2,12 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { UserError } from '../errors.ts'
-import { readContents } from '../postgres/pg-restore/toc.ts'
+import { readTableOfContents } from '../postgres/pg-restore/toc.ts'
 import type { Programs } from '../postgres/programs/find-programs.ts'
 import type { Connection } from '../postgres/connection/connection.ts'
-import { load, loadAtOnce } from '../postgres/pg-restore/pg-restore.ts'
-import { giveOwners } from '../postgres/pg-restore/owners.ts'
-import { whyStillFailed } from '../postgres/pg-restore/errors.ts'
+import { runPgRestore, runParallelPgRestore } from '../postgres/pg-restore/pg-restore.ts'
+import { applyOwners } from '../postgres/pg-restore/owners.ts'
+import { failedEntriesError } from '../postgres/pg-restore/errors.ts'
 import type { Held, Work } from '../work.ts'
 import { type Counter, tellProgress } from '../stream/progress.ts'
 import type { FoundBackup } from '../repository/listing.ts'
@@ -51,12 +51,15 @@ export async function restoreInto(
       base,
       loaded,
     }
-    const contents = await readContents(programs, base, work)
+    const contents = await readTableOfContents(programs, base, work)
     const { otherData, postData, grants, views } = contents
     const { jobs, owner = 'keep', rows: withRows = true } = options
     const how = rowOptions(options)
     work.log.info('Restoring types, tables and functions')
-    expectNone(await load(programs, connection, base, { ...how, preData: true }, work), connection)
+    expectNone(
+      await runPgRestore(programs, connection, base, { ...how, preData: true }, work),
+      connection,
+    )
     const nothing: Awaited<ReturnType<typeof loadRows>> = { late: [], indexes: new Set() }
     const rows = !withRows
       ? nothing
@@ -70,13 +73,19 @@ export async function restoreInto(
     // archives of rows may have values of sequences too, read at another time
     if (withRows && otherData.length)
       expectNone(
-        await load(programs, connection, base, { ...how, only: { ids: otherData, folder } }, work),
+        await runPgRestore(
+          programs,
+          connection,
+          base,
+          { ...how, only: { ids: otherData, folder } },
+          work,
+        ),
         connection,
       )
     work.log.info('Restoring indexes, constraints and grants')
     const rest = postData.filter((id) => !rows.indexes.has(id))
     if (rest.length)
-      await loadAtOnce(
+      await runParallelPgRestore(
         programs,
         connection,
         base,
@@ -85,11 +94,17 @@ export async function restoreInto(
       )
     if (grants.length)
       expectNone(
-        await load(programs, connection, base, { ...how, only: { ids: grants, folder } }, work),
+        await runPgRestore(
+          programs,
+          connection,
+          base,
+          { ...how, only: { ids: grants, folder } },
+          work,
+        ),
         connection,
       )
     if (owner !== 'keep' && owner !== 'drop')
-      await giveOwners(programs, connection, base, owner, work)
+      await applyOwners(programs, connection, base, owner, work)
     if (withRows) await computeViews(target, views, work)
     if (rows.late.length === 0) return []
     return [
@@ -121,7 +136,7 @@ async function computeViews(target: Target, views: readonly number[], work: Work
   const how = rowOptions(target)
   if (jobs > 1 && views.length > 1) {
     try {
-      return await loadAtOnce(
+      return await runParallelPgRestore(
         programs,
         connection,
         base,
@@ -136,8 +151,14 @@ async function computeViews(target: Target, views: readonly number[], work: Work
     }
   }
   for (let ids = views; ids.length;) {
-    const failed = await load(programs, connection, base, { ...how, only: { ids, folder } }, work)
-    if (failed.length >= ids.length) throw whyStillFailed(failed, connection)
+    const failed = await runPgRestore(
+      programs,
+      connection,
+      base,
+      { ...how, only: { ids, folder } },
+      work,
+    )
+    if (failed.length >= ids.length) throw failedEntriesError(failed, connection)
     ids = failed.map(({ id }) => id)
   }
 }

@@ -1,8 +1,13 @@
 import type { Connection } from '../postgres/connection/connection.ts'
-import { type Entry, whyStillFailed } from '../postgres/pg-restore/errors.ts'
+import { type FailedEntry, failedEntriesError } from '../postgres/pg-restore/errors.ts'
 import type { OwnerChoice } from '../postgres/pg-restore/owners.ts'
-import { load, type Loading } from '../postgres/pg-restore/pg-restore.ts'
-import { type Contents, ofTable, plainName, type TableIndex } from '../postgres/pg-restore/toc.ts'
+import { runPgRestore, type PgRestoreOptions } from '../postgres/pg-restore/pg-restore.ts'
+import {
+  type TableOfContents,
+  findByTocName,
+  tocName,
+  type TableIndex,
+} from '../postgres/pg-restore/toc.ts'
 import type { Programs } from '../postgres/programs/find-programs.ts'
 import type { FoundBackup } from '../repository/listing.ts'
 import type { StoredArchive } from '../repository/manifest.ts'
@@ -63,7 +68,7 @@ type Step = { bytes: number } & (
  */
 export async function loadRows(
   target: Target,
-  contents: Contents,
+  contents: TableOfContents,
   work: Work,
 ): Promise<{ late: string[]; indexes: ReadonlySet<number> }> {
   const { backup, connection, jobs } = target
@@ -77,7 +82,7 @@ export async function loadRows(
   const loaded = new Set<string>()
   const tried = new Set<string>()
   const indexes = new Set<number>()
-  const take = async ({ part, index, bytes }: Step, own: Work): Promise<Entry[]> => {
+  const take = async ({ part, index, bytes }: Step, own: Work): Promise<FailedEntry[]> => {
     if (index) {
       if (!loaded.has(index.rowsIn)) return [] // rows were refused: it is made with all others, after they are in
       await makeIndex(target, index, own)
@@ -113,7 +118,7 @@ export async function loadRows(
         : [],
     )
     failed = await mapConcurrent(parts, jobs, take, work)
-    if (failed.flat().length >= entries.length) throw whyStillFailed(failed.flat(), connection)
+    if (failed.flat().length >= entries.length) throw failedEntriesError(failed.flat(), connection)
   }
 }
 
@@ -128,7 +133,7 @@ function inOrder(a: Step, b: Step): number {
  * since with several workers in one it could not be told which table an error belongs to. A small
  * base archive is one part.
  */
-function baseParts(target: Target, { rows }: Contents): Step[] {
+function baseParts(target: Target, { rows }: TableOfContents): Step[] {
   const { bytes } = baseOf(target.backup)
   const count = Math.max(
     1,
@@ -146,19 +151,19 @@ function baseParts(target: Target, { rows }: Contents): Step[] {
     .map((only) => ({ part: { archive: 'base', only }, bytes: bytes / count }))
 }
 
-async function loadPart(target: Target, part: Part, work: Work): Promise<Entry[]> {
+async function loadPart(target: Target, part: Part, work: Work): Promise<FailedEntry[]> {
   const { backup, identities, programs, connection, folder, base } = target
   const loading = {
     ...rowOptions(target),
     ...(part.only ? { only: { ids: part.only, folder } } : {}),
   }
-  if (part.archive === 'base') return load(programs, connection, base, loading, work)
+  if (part.archive === 'base') return runPgRestore(programs, connection, base, loading, work)
   const count = (bytes: number): void => void (target.loaded.done += bytes)
   return withArchive(
     backup,
     part.archive,
     identities,
-    (archive) => load(programs, connection, archive, loading, work),
+    (archive) => runPgRestore(programs, connection, archive, loading, work),
     work,
     count,
   )
@@ -167,7 +172,7 @@ async function loadPart(target: Target, part: Part, work: Work): Promise<Entry[]
 async function makeIndex(target: Target, { id }: LargeIndex, work: Work): Promise<void> {
   const { programs, connection, base, folder } = target
   expectNone(
-    await load(
+    await runPgRestore(
       programs,
       connection,
       base,
@@ -182,24 +187,24 @@ async function makeIndex(target: Target, { id }: LargeIndex, work: Work): Promis
 export function rowOptions({
   tablespaces,
   owner = 'keep',
-}: RestoreInto): Pick<Loading, 'tablespaces' | 'owners'> {
+}: RestoreInto): Pick<PgRestoreOptions, 'tablespaces' | 'owners'> {
   return { tablespaces, owners: owner === 'keep' }
 }
 
-export function expectNone(failed: readonly Entry[], connection: Connection): void {
-  if (failed.length) throw whyStillFailed(failed, connection)
+export function expectNone(failed: readonly FailedEntry[], connection: Connection): void {
+  if (failed.length) throw failedEntriesError(failed, connection)
 }
 
 /**
  * Indexes of tables that are at least a hundredth of what archives of rows hold: so of at most a
  * hundred tables.
  */
-function largeIndexes({ manifest }: FoundBackup, { indexes }: Contents): Step[] {
+function largeIndexes({ manifest }: FoundBackup, { indexes }: TableOfContents): Step[] {
   const archives = manifest.objects.filter(({ tables }) => tables?.length)
   const total = archives.reduce((sum, { bytes }) => sum + bytes, 0)
   const all = archives.flatMap(({ name, bytes, tables = [] }) =>
     tables.map((table) => ({
-      table: plainName(table),
+      table: tocName(table),
       rowsIn: name,
       bytes: bytes / tables.length,
     })),
@@ -208,7 +213,7 @@ function largeIndexes({ manifest }: FoundBackup, { indexes }: Contents): Step[] 
     all.filter(({ bytes }) => bytes * 100 >= total).map((one) => [one.table, one]),
   )
   return indexes.flatMap((index) => {
-    const found = ofTable(large, index.table)
+    const found = findByTocName(large, index.table)
     return found ? [{ index: { ...index, rowsIn: found.rowsIn }, bytes: found.bytes }] : []
   })
 }

@@ -7,7 +7,7 @@ import { findPrograms, type Programs } from '../postgres/programs/find-programs.
 import { extensionMissing, lackingExtensions } from '../postgres/programs/packages.ts'
 import { startCluster } from '../postgres/server/cluster.ts'
 import { createDatabase, missingRoles, pinRoles } from '../postgres/server/database.ts'
-import { dropHeld, dropHeldRoles } from '../postgres/server/maintenance-session.ts'
+import { dropHeldDatabase, dropHeldRoles } from '../postgres/server/maintenance-session.ts'
 import { preloadSettings } from '../postgres/server/preload.ts'
 import type { Manifest } from '../repository/manifest.ts'
 import type { Held, Work } from '../work.ts'
@@ -90,7 +90,7 @@ async function openDatabase(
   const held = { kind: 'database', name, input: 'scratch-url' } as const
   let roles: Extract<Held, { kind: 'roles' }> | undefined
   const close = async (): Promise<void> => {
-    await dropHeld(server, held, work)
+    await dropHeldDatabase(server, held, work)
     if (roles) await dropHeldRoles(server, roles, work)
   }
   try {

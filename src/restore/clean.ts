@@ -2,7 +2,7 @@ import { messageOf, UserError } from '../errors.ts'
 import { quoteName, type Session } from '../postgres/connection/session.ts'
 import { connectToMaintenanceDatabase } from '../postgres/server/maintenance-session.ts'
 import {
-  isPreviousName,
+  isPreviousDatabaseName,
   type PreviousDatabase,
   listPreviousDatabases,
 } from '../postgres/server/previous-databases.ts'
@@ -116,7 +116,7 @@ async function whyLeft(
   target: string,
   { name, sessions }: PreviousDatabase,
 ): Promise<string | undefined> {
-  if (!isPreviousName(name, target)) return 'it was renamed, so somebody wants to keep it'
+  if (!isPreviousDatabaseName(name, target)) return 'it was renamed, so somebody wants to keep it'
   if (sessions > 0)
     return `${sessions} ${sessions === 1 ? 'session is' : 'sessions are'} connected to it`
   const [first] = await swapObstacles(session, undefined, name)

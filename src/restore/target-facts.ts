@@ -5,13 +5,13 @@ import { connect } from '../postgres/connection/session.ts'
 import { compareSchemaPrints, printSchema } from '../postgres/fingerprint/schema.ts'
 import type { Programs } from '../postgres/programs/find-programs.ts'
 import {
-  aboutRows,
-  type Connected,
-  connectedTo,
+  estimateRows,
+  type ClientCount,
+  listClients,
   freeSpace,
-  writtenSince,
+  walBytesSince,
 } from '../postgres/server/activity.ts'
-import { readSystem } from '../postgres/server/database.ts'
+import { readSystemIdentifier } from '../postgres/server/database.ts'
 import { type FoundBackup, openBackupIndex } from '../repository/listing.ts'
 import { newestProof } from '../repository/newest-proof.ts'
 import type { Work } from '../work.ts'
@@ -34,7 +34,7 @@ export interface TargetFacts {
   needed?: number
   /** Free bytes where the server keeps its data, if that can be known from here. */
   free?: number
-  connected: Connected[]
+  connected: ClientCount[]
   /**
    * How long it is likely to take, by what a verification measured (milliseconds), and of which
    * backup that was.
@@ -80,7 +80,7 @@ export async function lookAtTarget(
   const facts: TargetFacts = {
     ...(needed === undefined ? {} : { needed }),
     ...(free === undefined ? {} : { free }),
-    connected: exists ? await connectedTo(session, target.database) : [],
+    connected: exists ? await listClients(session, target.database) : [],
     obstacles: obstacles.map(({ code, message, hint }) => ({ code, message, hint })),
     rows: [],
     notes: [],
@@ -114,9 +114,9 @@ export async function describeTarget(
   if (
     manifest.source.database === target.database &&
     manifest.source.system !== undefined &&
-    manifest.source.system === (await readSystem(session))
+    manifest.source.system === (await readSystemIdentifier(session))
   ) {
-    const written = await writtenSince(session, manifest.snapshot.lsn)
+    const written = await walBytesSince(session, manifest.snapshot.lsn)
     facts.source = written === undefined ? {} : { written }
   }
   if (session.major > manifest.source.major)
@@ -143,7 +143,7 @@ async function compareInside(
   const connection = await withEventTriggersOff(session, target)
   const inside = await connect(connection, work)
   try {
-    const now = await aboutRows(inside)
+    const now = await estimateRows(inside)
     const then = new Map(fingerprint.tables.map(({ table, rows }) => [table, rows]))
     const rows =
       fingerprint.kind === 'none'

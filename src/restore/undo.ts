@@ -7,13 +7,13 @@ import { readDatabaseSettings } from '../postgres/server/database-settings.ts'
 import { connectToMaintenanceDatabase } from '../postgres/server/maintenance-session.ts'
 import {
   nextFreeTimestamp,
-  isPreviousName,
+  isPreviousDatabaseName,
   type PreviousDatabase,
   listPreviousDatabases,
-  readMarks,
-  previousName,
-  readMark,
-  withMark,
+  readSizeAndSessions,
+  previousDatabaseName,
+  parseMark,
+  commentWithMark,
 } from '../postgres/server/previous-databases.ts'
 import { swapDatabases, swapObstacles } from '../postgres/server/swap.ts'
 import type { Work } from '../work.ts'
@@ -65,7 +65,7 @@ export async function undo(options: Omit<RestoreOptions, 'task'>, work: Work): P
     const marked = await listPreviousDatabases(session, target)
     // a swap keeps the owner; whoever owns another database may write what he likes into its
     // comment
-    const named = marked.filter(({ name }) => isPreviousName(name, target))
+    const named = marked.filter(({ name }) => isPreviousDatabaseName(name, target))
     const ours = named.filter(({ owner }) => there === undefined || owner === there.owner)
     const strange = marked.filter((one) => !ours.includes(one))
     const [kept, ...older] = ours
@@ -75,9 +75,9 @@ export async function undo(options: Omit<RestoreOptions, 'task'>, work: Work): P
         target,
         strange.filter((one) => named.includes(one)),
       )
-    const inUse = await readMarks(session, target)
+    const inUse = await readSizeAndSessions(session, target)
     const until = await nextFreeTimestamp(session, target)
-    const previous = there ? previousName(target, until) : undefined
+    const previous = there ? previousDatabaseName(target, until) : undefined
     await guardUndo(session, options, [...(there ? [target] : []), kept.name], work)
     const step: PlanStep = {
       step:
@@ -119,7 +119,7 @@ export async function undo(options: Omit<RestoreOptions, 'task'>, work: Work): P
       const from = Date.now()
       const mark =
         there &&
-        withMark(readMark(there.comment).comment, {
+        commentWithMark(parseMark(there.comment).comment, {
           database: target,
           until,
           by: `"${kept.name.replaceAll('\n', ' ')}" was put back`,

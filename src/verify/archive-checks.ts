@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { messageOf, UserError } from '../errors.ts'
-import { ofTable, plainName, readTables } from '../postgres/pg-restore/toc.ts'
+import { findByTocName, tocName, listDataTables } from '../postgres/pg-restore/toc.ts'
 import type { Programs } from '../postgres/programs/find-programs.ts'
 import type { Level } from '../repository/level.ts'
 import type { FoundBackup } from '../repository/listing.ts'
@@ -82,7 +82,7 @@ export async function checkReadable(
       const done = tellProgress(work.log, [read])
       const look = async (object: StoredArchive, own: Work): Promise<void> => {
         const use = (archive: Readable): Promise<string[]> =>
-          readTables(programs, archive, { whole: true }, own)
+          listDataTables(programs, archive, { whole: true }, own)
         const listed = await withArchive(
           backup,
           object,
@@ -112,7 +112,7 @@ export async function checkContents(
     jobs,
     async (object, own) => {
       const use = (archive: Readable): Promise<string[]> =>
-        readTables(programs, archive, { whole: false }, own)
+        listDataTables(programs, archive, { whole: false }, own)
       expectContents(
         backup,
         object,
@@ -174,11 +174,11 @@ function whatDiffers(
   // of a text without an encoding, nobody knows how a name beyond ASCII comes out
   const known = (name: string): string =>
     encoding === 'SQL_ASCII' ? name.replace(/[^ -~]+/g, '?') : name
-  const missing = new Map(expected.map((table) => [known(plainName(table)), table]))
+  const missing = new Map(expected.map((table) => [known(tocName(table)), table]))
   const all = new Map(missing)
   const others = listed.map(known).filter((entry) => {
-    const table = ofTable(all, entry)
-    if (table !== undefined) missing.delete(known(plainName(table)))
+    const table = findByTocName(all, entry)
+    if (table !== undefined) missing.delete(known(tocName(table)))
     return table === undefined
   })
   const [lacks] = missing.values()

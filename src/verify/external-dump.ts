@@ -5,7 +5,7 @@ import {
   type ExternalDumpOptions,
   openExternalDump,
 } from '../formats/detect.ts'
-import { newestPrograms, readExternalDump, loadExternalDump } from '../formats/load-external.ts'
+import { findNewestPrograms, readExternalDump, loadExternalDump } from '../formats/load-external.ts'
 import type { CopyOptions } from '../load/options.ts'
 import { openScratch } from '../load/scratch.ts'
 import { measureCopy } from '../postgres/fingerprint/fingerprint.ts'
@@ -87,7 +87,7 @@ async function runLevels(
   result: ExternalDumpResult,
   work: Work,
 ): Promise<void> {
-  const reader = await newestPrograms(['pg_restore', 'psql'], options.bindirs, work)
+  const reader = await findNewestPrograms(['pg_restore', 'psql'], options.bindirs, work)
   work.log.info(`Reading ${file.name} to its end (${[...file.layers, file.format].join(', ')})`)
   const seen = await readExternalDump(file, reader, work)
   const { server, client } = seen
@@ -104,7 +104,7 @@ async function runLevels(
     ? ['pg_restore', 'psql', 'pg_dump']
     : ['postgres', 'initdb', 'pg_restore', 'psql', 'pg_dump']
   const programs = await findPrograms(major, own, options.bindirs, work).catch(() =>
-    newestPrograms(own, options.bindirs, work, major),
+    findNewestPrograms(own, options.bindirs, work, major),
   )
   const locale = {
     encoding: 'UTF8',

@@ -23,8 +23,8 @@ import { startOwnServer } from '../support/own-server.ts'
 import { quietWork } from '../support/start-servers.ts'
 
 /**
- * The clean-up after a process that did not live to do it: each kind of thing is removed, and
- * nothing that only looks like it.
+ * The clean-up after a process that died: it removes each kind of thing, and nothing that only looks
+ * like it.
  */
 const server = await startOwnServer()
 const none = { destinations: [], servers: {} }
@@ -64,7 +64,7 @@ describe('a process', { skip: linux ? false : 'NOT SHOWN: processes are known by
       await new Promise((resolve) => setTimeout(resolve, 25))
     assert.deepEqual(groupOf(pid), [])
   })
-  test('of the same id that started at another time is somebody else’s, and lives on', async () => {
+  test('with the same id that started at another time is another process, and is left alone', async () => {
     const { pid, gone } = sleeper()
     for (const ticks of [String(Number(startTicks(pid)) - 1), '', 'x'])
       assert.deepEqual(
@@ -75,7 +75,7 @@ describe('a process', { skip: linux ? false : 'NOT SHOWN: processes are known by
     process.kill(-pid, 'SIGKILL')
     await gone
   })
-  test('that is gone is nothing to say', async () => {
+  test('that is gone is not reported', async () => {
     const { pid, gone } = sleeper('exit 0')
     const ticks = startTicks(pid)
     await gone
@@ -112,7 +112,7 @@ describe('a scratch cluster', () => {
       'twice is no error',
     )
   })
-  test('of which only files are left, is removed; a pid in them that is another process now is not ended', async () => {
+  test('of which only files remain is removed, without ending a process that has its pid now', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'holdfast-cluster-'))
     const { pid, gone } = sleeper()
     mkdirSync(join(directory, 'data'))
@@ -124,7 +124,7 @@ describe('a scratch cluster', () => {
     process.kill(-pid, 'SIGKILL')
     await gone
   })
-  test('in a folder that no cluster of ours can be in, is left alone', async () => {
+  test('in a folder of another name is left alone', async () => {
     for (const name of [
       'data',
       'holdfast-abcdef',
@@ -140,7 +140,7 @@ describe('a scratch cluster', () => {
   })
 })
 
-test('a folder that a restore made is removed, and one that is gone is no error; any other is left alone', async () => {
+test('a restore’s folder is removed; a missing one is no error; any other is left alone', async () => {
   const parent = temporaryFolder()
   const make = (name: string): string => {
     const directory = join(parent, name)
@@ -180,7 +180,7 @@ describe('a database', () => {
     'scratch-url': { ...server.to('postgres'), input: 'scratch-url' },
     'target-url': { ...server.to('no_longer_there'), input: 'target-url' },
   }
-  test('is dropped on its own server, also with somebody connected, and when the target itself is gone', async () => {
+  test('is dropped on its server, even if it is in use, or if the target is gone', async () => {
     for (const one of [name, side]) await server.create(one, 'CREATE TABLE t (a int)')
     const busy = server.query(name, 'SELECT pg_sleep(60)').catch(() => {})
     const held: Held[] = [
@@ -194,7 +194,7 @@ describe('a database', () => {
     await busy
     assert.deepEqual(await server.databases(), ['postgres'])
   })
-  test('with a name that is not one of ours is never dropped', async () => {
+  test('with any other name is never dropped', async () => {
     const names = [
       'app',
       'holdfast_scratch_app',
@@ -213,7 +213,7 @@ describe('a database', () => {
     assert.deepEqual(await server.databases(), [...names, 'postgres'].sort())
     for (const one of names) await server.query('postgres', `DROP DATABASE ${one}`)
   })
-  test('goes before the roles that were made for it; one that may log in, or that something rests on, stays', async () => {
+  test('is dropped before its roles; roles that can log in or are in use stay', async () => {
     await server.query(
       'postgres',
       'CREATE ROLE made NOLOGIN; CREATE ROLE used NOLOGIN; CREATE ROLE person LOGIN',
@@ -232,7 +232,7 @@ describe('a database', () => {
     await server.query('postgres', 'DROP ROLE used')
     await server.query('postgres', 'DROP ROLE person')
   })
-  test('that cannot be reached is told, and the rest is cleaned up all the same', async () => {
+  test('on an unreachable server is reported, and the rest is cleaned up', async () => {
     await server.create(name, 'SELECT 1')
     const wrong = {
       ...servers,
@@ -261,7 +261,7 @@ describe('an unfinished backup', () => {
       .filter((entry) => entry.isFile())
       .map((entry) => entry.name)
       .sort()
-  test('is removed where it has no manifest, and left where it has one', async () => {
+  test('is removed where it has no manifest, and kept where it has one', async () => {
     const store = await newStore()
     await server.create('app', 'CREATE TABLE t (a int)')
     const made = await store.backup(server.to('app'))
@@ -282,7 +282,7 @@ describe('an unfinished backup', () => {
     ])
     assert.deepEqual([files(store.folder), files(other)], [whole, []])
   })
-  test('another one beside it is not touched', async () => {
+  test('is removed alone; a backup with a similar id stays', async () => {
     const folder = temporaryFolder()
     for (const id of ['20260101T000000Z-aaaaaa', '20260101T000000Z-aaaaaab']) {
       mkdirSync(join(folder, 'test', id), { recursive: true })
@@ -300,8 +300,8 @@ describe('an unfinished backup', () => {
   })
 })
 
-describe('a schema in a database that lives on', () => {
-  test('is dropped with all that is in it, if its name is one of ours', async () => {
+describe('a schema in a live database', () => {
+  test('is dropped with its contents, if a restore made its name', async () => {
     await server.create('lived', 'CREATE SCHEMA holdfast_part_0123456789ab')
     await server.query(
       'lived',

@@ -4,10 +4,10 @@ import type { UserError } from '../../src/errors.ts'
 import type { Connection } from '../../src/postgres/connection/connection.ts'
 import { connect, type Session } from '../../src/postgres/connection/session.ts'
 import {
-  isPreviousName,
-  previousName,
-  readMark,
-  withMark,
+  isPreviousDatabaseName,
+  previousDatabaseName,
+  parseMark,
+  commentWithMark,
 } from '../../src/postgres/server/previous-databases.ts'
 import { dropPreviousDatabases } from '../../src/restore/clean.ts'
 import type { RestoreOptions } from '../../src/restore/options.ts'
@@ -86,13 +86,13 @@ async function keptSince(
   marked = true,
 ): Promise<string> {
   const until = `${new Date(Date.now() - age).toISOString().slice(0, 19)}Z`
-  const kept = previousName(name, until)
+  const kept = previousDatabaseName(name, until)
   await query(on, 'postgres', `CREATE DATABASE "${kept}" TEMPLATE template0`)
   if (marked)
     await query(
       on,
       'postgres',
-      `COMMENT ON DATABASE "${kept}" IS '${withMark(null, { database: name, until, by: 'backup 1 took its place' })}'`,
+      `COMMENT ON DATABASE "${kept}" IS '${commentWithMark(null, { database: name, until, by: 'backup 1 took its place' })}'`,
     )
   return kept
 }
@@ -109,16 +109,16 @@ describe('the mark', () => {
       null,
       'it’s\nthe shop\n',
       'Kept by Holdfast: this was "x" until then',
-      withMark('first', mark),
+      commentWithMark('first', mark),
     ])
-      assert.deepEqual(readMark(withMark(comment, mark)), { mark, comment })
+      assert.deepEqual(parseMark(commentWithMark(comment, mark)), { mark, comment })
     assert.equal(
-      withMark('of ours', { ...mark, database: 'shop' }),
+      commentWithMark('of ours', { ...mark, database: 'shop' }),
       'of ours\nKept by Holdfast: this was "shop" until 2026-11-21T10:00:00Z, when backup 20261121T031500Z-7gk823 took its place.',
     )
   })
   test('is nothing that only looks like it', () => {
-    const whole = withMark(null, mark)
+    const whole = commentWithMark(null, mark)
     for (const comment of [
       null,
       '',
@@ -128,19 +128,19 @@ describe('the mark', () => {
       `${whole}\n`,
       whole.replace('2026-11-21T', '21 Nov '),
     ])
-      assert.deepEqual(readMark(comment), { comment })
+      assert.deepEqual(parseMark(comment), { comment })
   })
   test('and the name go together, also where the name was cut', () => {
     const long = 'é'.repeat(31)
     for (const name of ['shop', long, 'x_before_20261121T031500'])
-      assert.ok(isPreviousName(previousName(name, mark.until), name))
-    assert.equal(Buffer.byteLength(previousName(long, mark.until)) <= 63, true)
+      assert.ok(isPreviousDatabaseName(previousDatabaseName(name, mark.until), name))
+    assert.equal(Buffer.byteLength(previousDatabaseName(long, mark.until)) <= 63, true)
     for (const [name, of] of [
       ['shop_before_20261121T100000', 'sho'],
       ['shop_kept', 'shop'],
       ['shop_before_20261121T100000x', 'shop'],
     ] as const)
-      assert.equal(isPreviousName(name, of), false)
+      assert.equal(isPreviousDatabaseName(name, of), false)
   })
 })
 
@@ -163,7 +163,7 @@ for (const each of servers())
       ),
     )
     assert.equal(
-      previousName(name, readMark(String(old?.['comment'])).mark?.until as string),
+      previousDatabaseName(name, parseMark(String(old?.['comment'])).mark?.until as string),
       kept,
       'name and mark have one time',
     )

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { Encrypter, generateX25519Identity, identityToRecipient } from 'age-encryption'
-import { knowsRestrict } from '../../src/formats/load-external.ts'
+import { supportsRestrict } from '../../src/formats/load-external.ts'
 import { verifyExternalDump } from '../../src/verify/external-dump.ts'
 import type { UserError } from '../../src/errors.ts'
 import { libpqEnvironment } from '../../src/postgres/connection/connection.ts'
@@ -311,7 +311,7 @@ test('what psql reads otherwise than a plain reader would is refused; what no re
 })
 
 test('a psql that cannot be told to refuse commands is known by its version', () => {
-  const known = (version: string): boolean => knowsRestrict(version)
+  const known = (version: string): boolean => supportsRestrict(version)
   assert.deepEqual(
     ['13.22', '15.14', '17.6', '18.0', '18rc1', '19.1'].filter((each) => !known(each)),
     [],

@@ -1,30 +1,32 @@
+import type { ErrorCode } from '../../errors/catalogue.ts'
 import { UserError } from '../../errors.ts'
 import type { Exit } from '../../stream/process.ts'
+import { input, join, type Text, text } from '../../text.ts'
 import type { Connection } from '../connection/connection.ts'
 import { howToInstall } from '../programs/packages.ts'
 
 /** An entry of an archive's table of contents that did not restore. */
-export interface Entry {
+export interface FailedEntry {
   id: number
   /** For example `TABLE DATA public.orders`. */
   what: string
-  /** What the server said of it. */
+  /** The server's message. */
   error: string
 }
 
 /**
- * What one pg_restore said that matters, line by line: run verbosely, it names the entry first,
- * once for all errors of it that follow each other. Only for a pg_restore that works on one
- * connection: with `-j`, the lines of its workers mix.
+ * Collects the errors and warnings of one `pg_restore --verbose`, line by line. It names an entry
+ * once, before all errors of that entry. Only for a pg_restore on one connection: with `-j`, the
+ * lines of its workers mix.
  */
 export class PgRestoreLog {
-  readonly failed: Entry[] = []
+  readonly failed: FailedEntry[] = []
   readonly warnings: string[] = []
-  /** How many errors pg_restore itself counted: it says so at its end, and so has come there. */
+  /** The number of errors that pg_restore counted. It prints it last, so 0 may mean "not ended". */
   ignored = 0
   #current = { id: -1, what: 'the archive' }
 
-  /** False when the line is an error that no other pass would mend: no use in going on. */
+  /** Returns false if the line is an error that another pass cannot fix. */
   add(line: string): boolean {
     const named = /^pg_restore: from TOC entry (\d+); \d+ \d+ (.*)$/.exec(line)
     if (named) this.#current = { id: Number(named[1]), what: named[2] ?? '' }
@@ -36,22 +38,43 @@ export class PgRestoreLog {
     if (error === undefined) return true
     const entry = { ...this.#current, error }
     this.failed.push(entry)
-    return mayBeOrderOfRows(entry)
+    return mayPassOnRetry(entry)
   }
 }
 
-const serverFailed =
-  /FATAL:|server closed the connection|terminating connection|connection to server .* failed|too many clients|out of shared memory|out of memory|shared_preload_libraries|SSL connection has been closed|deadlock detected/i
+const serverFailed = new RegExp(
+  [
+    'FATAL:',
+    '^pg_restore was ended by SIG',
+    'server closed the connection',
+    'terminating connection',
+    'connection to server .* failed',
+    'too many clients',
+    'out of shared memory',
+    'out of memory',
+    'shared_preload_libraries',
+    'SSL connection has been closed',
+    'deadlock detected',
+  ].join('|'),
+  'i',
+)
 const notAllowed = /permission denied|must be (owner|superuser|able|member)/
 const diskFull = /No space left on device|could not extend file/
+const localeMissing = new RegExp(
+  [
+    'invalid locale name',
+    'could not create locale',
+    'collation ".*" for encoding ".*" does not exist',
+    'could not open collator',
+  ].join('|'),
+)
 
 /**
- * Whether an entry may have failed only because others were not there yet: rows that a CHECK or a
- * domain refuses since its function reads another table; a materialized view whose function reads
- * another one. Rows are loaded whole or not at all, and a view is computed anew, so another pass
- * adds nothing twice.
+ * Whether an entry may have failed only because others were not restored yet: rows that a CHECK or
+ * a domain refuses because its function reads another table, or a materialized view whose function
+ * does. Rows load all or none, and a view is recomputed, so another pass adds nothing twice.
  */
-export function mayBeOrderOfRows({ what, error }: Entry): boolean {
+export function mayPassOnRetry({ what, error }: FailedEntry): boolean {
   if (!/^TABLE DATA /.test(what) && !/^MATERIALIZED VIEW DATA /.test(what)) return false
   return (
     /\bERROR: /.test(error) &&
@@ -59,101 +82,152 @@ export function mayBeOrderOfRows({ what, error }: Entry): boolean {
   )
 }
 
-/** What a pg_restore said last; or, when it was killed (by us, or for want of memory), by what. */
-export function endedBy({ signal, stderr }: Exit): string {
-  const said = stderr.trim().split('\n').slice(-3).join(' ')
-  return signal === null
-    ? said
-    : `terminating connection: pg_restore was ended by ${signal}. ${said}`
+/** Returns the last lines of a pg_restore, with the signal if one ended it. */
+export function exitMessage({ signal, stderr }: Exit): string {
+  const lines = stderr.trim().split('\n').slice(-3).join(' ')
+  return signal === null ? lines : `pg_restore was ended by ${signal}. ${lines}`
 }
 
+const workerError = new RegExp(
+  'could not execute query: (ERROR: [^\\n]*)(?:\\n(?!Command was)[^\\n]*)*' +
+    '(?:\\nCommand was: ([^\\n]*(?:\\n +[^\\n]*)?))?',
+)
+
 /**
- * What the workers of a `pg_restore -j` (not verbose, stopped at its first error) said. The prefix
- * of a line may stand in the middle of another's; an error and its statement are written at once.
+ * Returns the error of a `pg_restore -j` that stopped at its first one (not verbose). A line's
+ * prefix may be in the middle of another line, but an error and its statement are written at once.
  */
-export function endedWorkers({ signal, stderr }: Exit): string {
-  const [, error, command] =
-    /could not execute query: (ERROR: [^\n]*)(?:\n(?!Command was)[^\n]*)*(?:\nCommand was: ([^\n]*(?:\n +[^\n]*)?))?/.exec(
-      stderr,
-    ) ?? []
-  if (error === undefined) return endedBy({ signal, stderr: stderr.trim(), code: null })
+export function parallelExitMessage({ signal, stderr }: Exit): string {
+  const [, error, command] = workerError.exec(stderr) ?? []
+  if (error === undefined) return exitMessage({ signal, stderr: stderr.trim(), code: null })
   const statement = command?.replace(/\s+/g, ' ').slice(0, 160)
   return `could not execute query: ${error}${statement ? ` (at ${statement})` : ''}`
 }
 
-/** Why entries still do not restore after all others have. */
-export function whyStillFailed(failed: readonly Entry[], connection: Connection): UserError {
-  return whyRestoreFailed(failed[0], failed.map(({ error }) => error).join('\n'), connection)
+/** The error if entries still fail after all others were restored. */
+export function failedEntriesError(
+  failed: readonly FailedEntry[],
+  connection: Connection,
+): UserError {
+  return restoreError(failed[0], failed.map(({ error }) => error).join('\n'), connection)
 }
 
-export function whyRestoreFailed(
-  entry: Entry | undefined,
+/** The error if pg_restore cannot read an archive. `detail` is its message. */
+export function unreadableArchiveError(detail: string): UserError {
+  return new UserError(
+    'restore-failed',
+    `pg_restore cannot read the archive: ${detail}`,
+    'Use another backup.',
+  )
+}
+
+/** A failed pg_restore: its message, and for the report the message with the entry's name. */
+interface Failure {
+  message: string
+  described: string
+  entry: FailedEntry | undefined
+  connection: Connection
+}
+
+interface Cause {
+  code: ErrorCode
+  pattern: RegExp
+  /** Only for entries of this kind; its first group is the entry's name. */
+  entry?: RegExp
+  message(failure: Failure, name: string): string
+  hint(failure: Failure, name: string): Text
+}
+
+/** The causes that pg_restore's messages show. The first one that matches counts. */
+const causes: readonly Cause[] = [
+  {
+    code: 'server-failed',
+    pattern: serverFailed,
+    message: ({ described }) => `The server that was restored into failed: ${described}`,
+    hint: () =>
+      'The backup is not at fault. Check that server’s log (memory, connections, ' +
+      'shared_preload_libraries), and run this again.',
+  },
+  {
+    code: 'extension-missing',
+    pattern: /extension "([^"]+)" is not available|extension\/([\w-]+)\.control/,
+    message: ({ described }, name) =>
+      `The server lacks the extension "${name}", which the backup needs: ${described}`,
+    hint: ({ message }, name) => {
+      const major = /\/(\d\d)\/extension\//.exec(message)?.[1]
+      const install = howToInstall([name], major === undefined ? undefined : Number(major))
+      return `The backup is not at fault. ${install} ` + 'Or use a server whose image includes it.'
+    },
+  },
+  {
+    code: 'extension-refused',
+    pattern: /can only create extension in database|unrecognized configuration parameter/,
+    entry: /^EXTENSION (\S+)/,
+    message: ({ described }, name) =>
+      `The server refuses the extension "${name}" in this database: ${described}`,
+    hint: () =>
+      join(
+        [
+          'The backup is not at fault. The extension must be loaded when the server',
+          'starts (shared_preload_libraries); one like pg_cron can be in one database only.',
+          text`Leave out ${input('scratch-url')}, so that this run starts a server for it,`,
+          text`or restore with ${input('mode', 'in-place')}.`,
+        ],
+        ' ',
+      ),
+  },
+  {
+    code: 'role-missing',
+    pattern: /role "([^"]+)" does not exist/,
+    message: ({ described }, name) =>
+      `The server lacks the role "${name}", which the backup names: ${described}`,
+    hint: (_, name) => `Create it first: CREATE ROLE "${name}" NOLOGIN;`,
+  },
+  {
+    code: 'no-permission',
+    pattern: notAllowed,
+    message: ({ described, connection }) =>
+      `"${connection.user}" may not restore this: ${described}`,
+    hint: () => 'Restore as a superuser, or as the role that your provider names for restores.',
+  },
+  {
+    code: 'disk-full',
+    pattern: diskFull,
+    message: ({ described }) => `The server's disk is full: ${described}`,
+    hint: () => 'Give it more space. Nothing was replaced.',
+  },
+  {
+    code: 'locale-missing',
+    pattern: localeMissing,
+    message: ({ described }) => `The server lacks a locale: ${described}`,
+    hint: () => 'Generate it (locale-gen), or restore on a server that has it.',
+  },
+]
+
+/**
+ * Returns the UserError for a failed pg_restore: for one entry, or from all it printed (`stderr`).
+ */
+export function restoreError(
+  entry: FailedEntry | undefined,
   stderr: string,
   connection: Connection,
 ): UserError {
-  const text = entry?.error ?? stderr.trim()
-  const what = entry
+  const message = entry?.error ?? stderr.trim()
+  const described = entry
     ? `${entry.error} (at ${entry.what})`
-    : text.replace(/^pg_restore: error: /, '')
-  if (serverFailed.test(text))
-    return new UserError(
-      'server-failed',
-      `The server that was restored into failed: ${what}`,
-      'This says nothing against the backup. Look into that server’s log (memory, connections, shared_preload_libraries), and run this again.',
-    )
-  const extension =
-    /extension "([^"]+)" is not available/.exec(text)?.[1] ??
-    /extension\/([\w-]+)\.control/.exec(text)?.[1]
-  if (extension) {
-    const major = /\/(\d\d)\/extension\//.exec(text)?.[1]
-    return new UserError(
-      'extension-missing',
-      `The server lacks the extension "${extension}", which the backup needs: ${what}`,
-      `This says nothing against the backup. ${howToInstall([extension], major === undefined ? undefined : Number(major))} Or give a server whose image has it.`,
-    )
+    : message.replace(/^pg_restore: error: /, '')
+  const failure = { message, described, entry, connection }
+  for (const cause of causes) {
+    const named = cause.pattern.exec(message)
+    const kind = cause.entry?.exec(entry?.what ?? '')
+    if (!named || (cause.entry && !kind)) continue
+    const name = kind?.[1] ?? named[1] ?? named[2] ?? ''
+    return new UserError(cause.code, cause.message(failure, name), cause.hint(failure, name))
   }
-  const refused = /^EXTENSION (\S+)/.exec(entry?.what ?? '')?.[1]
-  if (
-    refused !== undefined &&
-    /can only create extension in database|unrecognized configuration parameter/.test(text)
-  )
-    return new UserError(
-      'extension-refused',
-      `The server does not take the extension "${refused}" into this database: ${what}`,
-      'This says nothing against the backup. The extension must be loaded at the start of the server (shared_preload_libraries), and one like pg_cron can be in one database only: leave scratch-url out, so that a server of our own is started for it; or restore with mode: in-place.',
-    )
-  const role = /role "([^"]+)" does not exist/.exec(text)?.[1]
-  if (role)
-    return new UserError(
-      'role-missing',
-      `The server lacks the role "${role}", which the backup names: ${what}`,
-      `Create it first: CREATE ROLE "${role}" NOLOGIN;`,
-    )
-  if (notAllowed.test(text))
-    return new UserError(
-      'no-permission',
-      `"${connection.user}" may not restore this: ${what}`,
-      'Restore as a superuser, or as the role that the provider gives for it.',
-    )
-  if (diskFull.test(text))
-    return new UserError(
-      'disk-full',
-      `The server's disk is full: ${what}`,
-      'Give it more space; nothing was replaced.',
-    )
-  if (
-    /invalid locale name|could not create locale|collation ".*" for encoding ".*" does not exist|could not open collator/.test(
-      text,
-    )
-  )
-    return new UserError(
-      'locale-missing',
-      `The server lacks a locale: ${what}`,
-      'Generate it (locale-gen), or restore on a server that has it.',
-    )
   return new UserError(
     'restore-failed',
-    `pg_restore failed: ${what}`,
-    'The backup does not restore as it is, into an empty database by its own pg_restore; the line above names what stands in the way.',
+    `pg_restore failed: ${described}`,
+    'The backup does not restore into an empty database with its own pg_restore. The message ' +
+      'names the statement that failed.',
   )
 }

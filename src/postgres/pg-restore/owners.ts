@@ -1,27 +1,29 @@
 import { UserError } from '../../errors.ts'
+import { input, text } from '../../text.ts'
 import { capture } from '../../stream/process.ts'
 import type { Work } from '../../work.ts'
 import { type Programs, program } from '../programs/find-programs.ts'
 import type { Connection } from '../connection/connection.ts'
+import { unreadableArchiveError } from './errors.ts'
 import { entriesOf, ownerLine, type SchemaEntry, withoutTail } from '../fingerprint/schema.ts'
 import { connect, quoteName } from '../connection/session.ts'
 
 /**
- * Whose the restored things are, and who may use them: as in the backup (`keep`); all of the role
- * that restores, without grants (`drop`); or as in the backup with other roles in the place of
- * those named.
+ * The owners and grants of restored objects: as in the backup (`keep`), all owned by the restoring
+ * role without grants (`drop`), or as in the backup with some roles replaced.
  */
 export type OwnerChoice = 'keep' | 'drop' | Roles
-/** The new role of each old one. */
+/** The new role by the old role. */
 export type Roles = Readonly<Record<string, string>>
 
 /**
- * Gives what was restored without owners and grants those of the archive, with other roles in the
- * place of the named ones, in one transaction. pg_restore knows no such thing; but it writes an
- * entry's owner as the last line of it, and each grant on a line of its own, so that only the role
- * at the line's end changes. A grant that another role than the owner made becomes the owner's.
+ * Applies the archive's owners and grants to objects restored without them, with some roles
+ * replaced, in one transaction. pg_restore cannot do this, but it writes an entry's owner on its
+ * last line and each grant on its own line, so only the role at the line's end changes. A grant
+ * made by a role other than the owner becomes the owner's. Throws `role-missing` and
+ * `no-permission`.
  */
-export async function giveOwners(
+export async function applyOwners(
   programs: Programs,
   connection: Connection,
   archive: string,
@@ -34,32 +36,15 @@ export async function giveOwners(
     { env: { ...work.env } },
     work,
   )
-  if (code !== 0)
-    throw new UserError(
-      'restore-failed',
-      `pg_restore cannot read the archive: ${stderr.trim()}`,
-      'Use another backup.',
-    )
+  if (code !== 0) throw unreadableArchiveError(stderr.trim())
   const session = await connect(connection, work)
   try {
     await session.query('BEGIN')
-    for (const statement of entriesOf(stdout).flatMap((entry) => ownershipOf(entry, roles))) {
-      await session.query(statement).catch((cause: { code?: string; message: string }) => {
-        if (cause.code === '42704')
-          throw new UserError(
-            'role-missing',
-            `The server lacks a role that the backup names, or that owner maps to: ${cause.message} (at ${statement})`,
-            'Create it first (CREATE ROLE … NOLOGIN;), or name another one in owner, as old: new.',
-            { cause },
-          )
-        if (cause.code === '42501')
-          throw new UserError(
-            'no-permission',
-            `"${connection.user}" may not give what was restored to others: ${cause.message} (at ${statement})`,
-            'Restore as a superuser or a member of all these roles, or write owner: drop.',
-            { cause },
-          )
-        throw cause as unknown as Error
+    for (const statement of entriesOf(stdout).flatMap((entry) =>
+      ownershipStatements(entry, roles),
+    )) {
+      await session.query(statement).catch((cause: Error & { code?: string }) => {
+        throw ownershipError(cause, statement, connection)
       })
     }
     await session.query('COMMIT')
@@ -68,8 +53,38 @@ export async function giveOwners(
   }
 }
 
-/** The statements that give one entry its owner or grants. */
-export function ownershipOf(
+const roleName = '"(?:[^"]|"")+"|[^\\s";]+'
+const grantLine = new RegExp(
+  '^((?:GRANT|REVOKE|ALTER DEFAULT PRIVILEGES) .* (?:TO|FROM) )' +
+    `(${roleName})( WITH GRANT OPTION)?;$`,
+)
+const defaultPrivilegesOf = new RegExp(`^(ALTER DEFAULT PRIVILEGES FOR ROLE )(${roleName})`)
+
+function ownershipError(
+  cause: Error & { code?: string },
+  statement: string,
+  { user }: Connection,
+): Error {
+  const detail = `${cause.message} (at ${statement})`
+  if (cause.code === '42704')
+    return new UserError(
+      'role-missing',
+      text`The server lacks a role of the backup or of ${input('owner')}: ${detail}`,
+      text`Create it (CREATE ROLE … NOLOGIN;), or map to another role in ${input('owner')}.`,
+      { cause },
+    )
+  if (cause.code === '42501')
+    return new UserError(
+      'no-permission',
+      `"${user}" may not give restored objects to other roles: ${detail}`,
+      text`Restore as a superuser or a member of these roles, or write ${input('owner', 'drop')}.`,
+      { cause },
+    )
+  return cause
+}
+
+/** Returns the statements that set the owner or the grants of one entry. */
+export function ownershipStatements(
   { type, lines }: Pick<SchemaEntry, 'type' | 'lines'>,
   roles: Roles,
 ): string[] {
@@ -83,13 +98,10 @@ export function ownershipOf(
     return what === undefined || role === undefined ? [] : [what + mapped(role)]
   }
   return kept.flatMap((line) => {
-    const [, what = '', role = '', rest = ''] =
-      /^((?:GRANT|REVOKE|ALTER DEFAULT PRIVILEGES) .* (?:TO|FROM) )("(?:[^"]|"")+"|[^\s";]+)( WITH GRANT OPTION)?;$/.exec(
-        line,
-      ) ?? []
+    const [, what = '', role = '', rest = ''] = grantLine.exec(line) ?? []
     if (what === '') return []
     const by = what.replace(
-      /^(ALTER DEFAULT PRIVILEGES FOR ROLE )("(?:[^"]|"")+"|[^\s";]+)/,
+      defaultPrivilegesOf,
       (_, before: string, owner: string) => before + mapped(owner),
     )
     return [by + (role === 'PUBLIC' ? role : mapped(role)) + rest]

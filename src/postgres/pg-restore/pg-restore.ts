@@ -1,3 +1,4 @@
+/** Runs pg_restore on an archive, and reads its table of contents and its errors. */
 import { type Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { giveBack } from '../../stream/pieces.ts'
@@ -7,139 +8,127 @@ import { type Programs, program } from '../programs/find-programs.ts'
 import { type Connection, libpqEnvironment } from '../connection/connection.ts'
 import { writeList } from './use-list.ts'
 import {
-  endedBy,
-  endedWorkers,
-  type Entry,
-  mayBeOrderOfRows,
+  exitMessage,
+  parallelExitMessage,
+  type FailedEntry,
+  mayPassOnRetry,
   PgRestoreLog,
-  whyRestoreFailed,
+  restoreError,
 } from './errors.ts'
 
 /** What of an archive is restored, and how. */
-export interface Loading {
+export interface PgRestoreOptions {
   /** False: everything goes into the default tablespace. */
   tablespaces: boolean
   /**
-   * False: everything belongs to the connecting role, and there are no grants: the server need not
-   * have the roles.
+   * False: the connecting role owns everything, and there are no grants. The server then does not
+   * need the roles.
    */
   owners?: boolean
-  /** Only these entries, given in the archive's order: written as a list into `folder`. */
+  /** Only these entries, in the archive's order. The list for pg_restore is written to `folder`. */
   only?: { ids: readonly number[]; folder: string }
-  /** Types, tables and functions, without data, indexes, constraints and grants. */
+  /** Only types, tables and functions: no rows, indexes, constraints or grants. */
   preData?: boolean
   /**
-   * Of rows: only those of tables with such a name in such a schema; a few more may come with them.
+   * Only the rows of tables with one of these names in one of these schemas, which may include a
+   * few more tables than meant.
    */
   tables?: { schemas: readonly string[]; names: readonly string[] }
 }
 
 /**
- * Runs one pg_restore on one connection, from an archive as it streams in or from a file.
- * Subscriptions are left out, since a copy of one would take the changes meant for the original. A
- * stream is always read to its end, so that its digests can be checked.
+ * Runs one pg_restore on one connection, from a stream or a file. It leaves out subscriptions,
+ * because a copy of one would take the changes meant for the original. It reads a stream to its
+ * end, so that the caller can check its digests.
  *
- * pg_restore's own counting of "errors ignored" is not used: every error is looked at. Some may
- * only mean that the order was wrong; these entries are given back, for another pass. Anything else
- * throws.
+ * It accounts for every error instead of trusting pg_restore's count of ignored errors. Returns the
+ * entries that may have failed only because of the order, for another pass. Throws a UserError for
+ * any other failure.
  */
-export async function load(
+export async function runPgRestore(
   programs: Programs,
   connection: Connection,
   archive: Readable | string,
-  loading: Loading,
+  options: PgRestoreOptions,
   work: Work,
-): Promise<Entry[]> {
-  const said = new PgRestoreLog()
-  const stream = typeof archive === 'string' ? undefined : archive
+): Promise<FailedEntry[]> {
+  const log = new PgRestoreLog()
+  const [stream, files] = typeof archive === 'string' ? [undefined, [archive]] : [archive, []]
+  const flags = await optionFlags(options)
   const child = start(
     program(programs, 'pg_restore'),
-    // verbose: without it, pg_restore does not say which entry an error belongs to
-    [
-      '--verbose',
-      ...(await selecting(loading)),
-      '-d',
-      connection.database,
-      ...(typeof archive === 'string' ? [archive] : []),
-    ],
+    // without --verbose, pg_restore does not name the entry that an error belongs to
+    ['--verbose', ...flags, '-d', connection.database, ...files],
     {
       env: { ...work.env, ...libpqEnvironment(connection) },
       stdin: stream ? 'pipe' : 'ignore',
-      onLine: (line) => said.add(line) || void child.stop(),
+      onLine: (line) => log.add(line) || void child.stop(),
     },
     work,
   )
-  const stopped = async (error: Error): Promise<never> => {
+  const stopChild = async (error: Error): Promise<never> => {
     await child.stop()
     throw error
   }
   const feed =
     stream &&
-    pipeline(stream, feeding(child.stdin as Writable), { signal: work.signal }).catch(stopped)
+    pipeline(stream, toStdin(child.stdin as Writable), { signal: work.signal }).catch(stopChild)
   const [exit, fed] = await Promise.allSettled([child.exit, feed])
   work.signal.throwIfAborted()
   if (fed.status === 'rejected') throw fed.reason
   if (exit.status === 'rejected') throw exit.reason
-  for (const warning of said.warnings) work.log.warning(`pg_restore: ${warning}`)
-  const other = said.failed.find((entry) => !mayBeOrderOfRows(entry))
-  // one that did not come to its end, whatever it had said by then, has not tried the rest
+  for (const warning of log.warnings) work.log.warning(`pg_restore: ${warning}`)
+  const fatal = log.failed.find((entry) => !mayPassOnRetry(entry))
+  // without its count of errors, pg_restore stopped early and did not try the remaining entries
   const ended =
-    exit.value.code === 0 || (exit.value.code === 1 && said.ignored > 0 && said.failed.length > 0)
-  if (other || !ended) throw whyRestoreFailed(other, endedBy(exit.value), connection)
-  return [...new Map(said.failed.map((entry) => [entry.id, entry])).values()]
+    exit.value.code === 0 || (exit.value.code === 1 && log.ignored > 0 && log.failed.length > 0)
+  if (fatal || !ended) throw restoreError(fatal, exitMessage(exit.value), connection)
+  return [...new Map(log.failed.map((entry) => [entry.id, entry])).values()]
 }
 
 /**
- * Restores entries of a file on several connections at once, and stops at the first error, whatever
- * it is: for what rests on nothing but what is there already. That there was one is known by the
- * exit code, and does not depend on how its lines came out.
+ * Restores entries of a file on several connections, and throws a UserError at the first error.
+ * Only for entries whose dependencies are all restored. The exit code tells whether there was an
+ * error, so mixed lines of the workers do not matter.
  */
-export async function loadAtOnce(
+export async function runParallelPgRestore(
   programs: Programs,
   connection: Connection,
   file: string,
-  loading: Loading & { jobs: number },
+  options: PgRestoreOptions & { jobs: number },
   work: Work,
 ): Promise<void> {
+  const flags = ['--exit-on-error', `--jobs=${options.jobs}`, ...(await optionFlags(options))]
   const child = start(
     program(programs, 'pg_restore'),
-    [
-      '--exit-on-error',
-      `--jobs=${loading.jobs}`,
-      ...(await selecting(loading)),
-      '-d',
-      connection.database,
-      file,
-    ],
+    [...flags, '-d', connection.database, file],
     { env: { ...work.env, ...libpqEnvironment(connection) } },
     work,
   )
   const exit = await child.exit
   work.signal.throwIfAborted()
-  if (exit.code !== 0) throw whyRestoreFailed(undefined, endedWorkers(exit), connection)
+  if (exit.code !== 0) throw restoreError(undefined, parallelExitMessage(exit), connection)
   if (exit.stderr.trim()) work.log.warning(exit.stderr.trim())
 }
 
-async function selecting(loading: Loading): Promise<string[]> {
+async function optionFlags(options: PgRestoreOptions): Promise<string[]> {
+  const { tablespaces, owners, preData, tables, only } = options
   return [
     '--no-subscriptions',
-    ...(loading.tablespaces ? [] : ['--no-tablespaces']),
-    ...(loading.owners === false ? ['--no-owner', '--no-privileges'] : []),
-    ...(loading.preData ? ['--section=pre-data', '--no-privileges'] : []),
-    ...(loading.tables
-      ? [...new Set(loading.tables.schemas)]
-          .map((name) => `--schema=${name}`)
-          .concat([...new Set(loading.tables.names)].map((name) => `--table=${name}`))
-      : []),
-    ...(loading.only ? ['-L', await writeList(loading.only)] : []),
+    ...(tablespaces ? [] : ['--no-tablespaces']),
+    ...(owners === false ? ['--no-owner', '--no-privileges'] : []),
+    ...(preData ? ['--section=pre-data', '--no-privileges'] : []),
+    ...[...new Set(tables?.schemas)].map((name) => `--schema=${name}`),
+    ...[...new Set(tables?.names)].map((name) => `--table=${name}`),
+    ...(only ? ['-L', await writeList(only)] : []),
   ]
 }
 
 /**
- * Passes everything on while the program reads, and the rest to nowhere: a program that has what it
- * wants may stop reading.
+ * Returns a writable that passes everything to a program's input, and discards the rest once the
+ * program stops reading: it may already have all it needs.
  */
-export function feeding(stdin: Writable): Writable {
+export function toStdin(stdin: Writable): Writable {
   return new Writable({
     write(chunk: Buffer, _encoding, done) {
       if (stdin.destroyed || stdin.writableEnded) {

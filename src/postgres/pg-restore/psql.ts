@@ -1,39 +1,38 @@
 import { randomBytes } from 'node:crypto'
 import { pipeline } from 'node:stream/promises'
 import type { Readable, Writable } from 'node:stream'
-import { start } from '../../stream/process.ts'
+import { type Child, start } from '../../stream/process.ts'
 import type { Work } from '../../work.ts'
 import { type Programs, program } from '../programs/find-programs.ts'
 import { type Connection, libpqEnvironment } from '../connection/connection.ts'
-import { feeding } from './pg-restore.ts'
+import { toStdin } from './pg-restore.ts'
 import { quoteText, type Session } from '../connection/session.ts'
 
 /**
- * One psql, fed through a pipe: the one way to run what pg_restore writes (SQL, and rows between
- * its lines) in a transaction that we also look into. It stops at the first error, and its
- * transaction is gone with it.
+ * One psql, fed through a pipe: the only way to run what pg_restore writes (SQL with rows between
+ * its lines) in a transaction that this process also queries. It stops at the first error, which
+ * rolls its transaction back.
  */
 export interface Psql {
-  /** Runs one statement, and waits until it is done. */
+  /** Runs one statement. Throws a PsqlError if it fails. */
   run(sql: string): Promise<void>
-  /** Passes on text as it comes, for psql to run; settles when psql has run it all. */
+  /** Runs a script as it streams in; resolves when psql has run all of it. */
   feed(text: Readable): Promise<void>
   /**
-   * The same connection for code that asks and measures: statements without results that matter,
-   * and queries, whose rows come as JSON.
+   * The same connection as a Session, for statements and for queries, whose rows arrive as JSON.
    */
   readonly session: Session
-  /** Ends it: nothing is committed that was not. */
+  /** Ends psql, which rolls back what is not committed. */
   stop(): Promise<void>
 }
 
-/** What the server said when psql stopped, with its SQLSTATE. */
+/** The server's error that stopped psql, with its SQLSTATE. */
 export class PsqlError extends Error {
   override name = 'PsqlError'
   readonly code: string
   /**
-   * Undefined where the server said nothing: it, or psql, is gone. Only after an `ERROR` was the
-   * connection still there.
+   * Undefined if the server sent no error, because it or psql is gone. Only after an `ERROR` is
+   * the connection still open.
    */
   readonly severity: string | undefined
   constructor(code: string, message: string, severity?: string) {
@@ -43,10 +42,11 @@ export class PsqlError extends Error {
   }
 }
 
+/** Starts a psql on a connection. `server` has the server's version. */
 export function startPsql(
   programs: Programs,
   connection: Connection,
-  about: Pick<Session, 'major' | 'version'>,
+  server: Pick<Session, 'major' | 'version'>,
   work: Work,
 ): Psql {
   const env = { ...work.env, ...libpqEnvironment(connection), PGCLIENTENCODING: 'UTF8' }
@@ -56,81 +56,107 @@ export function startPsql(
     { env, stdin: 'pipe', stdout: 'pipe' },
     work,
   )
-  const input = child.stdin as Writable
-  let said = ''
-  let waiting: (() => void) | undefined
-  ;(child.stdout as Readable).setEncoding('utf8').on('data', (text: string) => {
-    said += text
-    waiting?.()
-  })
-  const ended = child.exit.then((exit) => {
-    throw whyStopped(exit.stderr, exit.signal)
-  })
-  ended.catch(() => {})
-  /** Settles with what psql printed up to a mark that it prints when it has come there. */
-  const reached = async (): Promise<string> => {
-    const mark = `holdfast-${randomBytes(12).toString('hex')}`
-    input.write(`\n\\o\n\\echo ${mark}\n`)
-    const arrived = new Promise<string>((resolve) => {
-      waiting = () => {
-        const end = said.indexOf(`${mark}\n`)
-        if (end < 0) return
-        const text = said.slice(0, end)
-        said = said.slice(end + mark.length + 1)
-        waiting = undefined
-        resolve(text)
-      }
-      waiting()
+  return new PipedPsql(child, connection, server, work.signal)
+}
+
+class PipedPsql implements Psql {
+  readonly session: Session
+  readonly #child: Child
+  readonly #input: Writable
+  readonly #signal: AbortSignal
+  /** Rejects with a PsqlError when psql ends, whether it stopped at an error or was stopped. */
+  readonly #ended: Promise<never>
+  #output = ''
+  #onOutput: (() => void) | undefined
+
+  constructor(
+    child: Child,
+    connection: Connection,
+    { major, version }: Pick<Session, 'major' | 'version'>,
+    signal: AbortSignal,
+  ) {
+    this.#child = child
+    this.#input = child.stdin as Writable
+    this.#signal = signal
+    ;(child.stdout as Readable).setEncoding('utf8').on('data', (text: string) => {
+      this.#output += text
+      this.#onOutput?.()
     })
-    return Promise.race([arrived, ended])
+    this.#ended = child.exit.then((exit) => {
+      throw psqlError(exit.stderr, exit.signal)
+    })
+    this.#ended.catch(() => {})
+    this.session = {
+      connection,
+      major,
+      version,
+      pooled: false,
+      lost: this.#ended,
+      query: (text, values) => this.#query(text, values),
+      end: async () => {},
+    }
   }
-  const run = async (sql: string): Promise<void> => {
-    input.write(`\\o /dev/null\n${sql};\n`)
-    await reached()
+
+  async run(sql: string): Promise<void> {
+    this.#input.write(`\\o /dev/null\n${sql};\n`)
+    await this.#outputSoFar()
   }
-  const feed = async (text: Readable): Promise<void> => {
-    input.write('\\o /dev/null\n')
-    await Promise.race([pipeline(text, keptOpen(input), { signal: work.signal }), ended])
-    await reached()
+
+  async feed(text: Readable): Promise<void> {
+    this.#input.write('\\o /dev/null\n')
+    const fed = pipeline(text, keptOpen(this.#input), { signal: this.#signal })
+    await Promise.race([fed, this.#ended])
+    await this.#outputSoFar()
   }
-  const query = async <Row extends object>(
-    text: string,
-    values: unknown[] = [],
-  ): Promise<Row[]> => {
-    // only where there are values: a column may well be named "$1"
+
+  stop(): Promise<void> {
+    return this.#child.stop()
+  }
+
+  async #query<Row extends object>(text: string, values: unknown[] = []): Promise<Row[]> {
+    // only if there are values: a column may be named "$1"
     const sql =
       values.length === 0
         ? text
         : text.replace(/\$(\d+)/g, (_, n: string) => quoteText(String(values[Number(n) - 1])))
     if (!/^\s*(SELECT|WITH)\b/i.test(sql)) {
-      await run(sql)
+      await this.run(sql)
       return []
     }
-    input.write(
-      `SELECT coalesce(pg_catalog.json_agg(pg_catalog.row_to_json(q)), '[]')::pg_catalog.text FROM (${sql}\n) AS q;\n`,
+    this.#input.write(
+      "SELECT coalesce(pg_catalog.json_agg(pg_catalog.row_to_json(q)), '[]')::pg_catalog.text " +
+        `FROM (${sql}\n) AS q;\n`,
     )
-    return JSON.parse(await reached()) as Row[]
+    return JSON.parse(await this.#outputSoFar()) as Row[]
   }
-  const session: Session = {
-    connection,
-    major: about.major,
-    version: about.version,
-    pooled: false,
-    lost: ended,
-    query,
-    end: async () => {},
+
+  /** Resolves with psql's output up to here, which it marks by printing a random word. */
+  async #outputSoFar(): Promise<string> {
+    const mark = `holdfast-${randomBytes(12).toString('hex')}`
+    this.#input.write(`\n\\o\n\\echo ${mark}\n`)
+    const arrived = new Promise<string>((resolve) => {
+      this.#onOutput = () => {
+        const end = this.#output.indexOf(`${mark}\n`)
+        if (end < 0) return
+        const text = this.#output.slice(0, end)
+        this.#output = this.#output.slice(end + mark.length + 1)
+        this.#onOutput = undefined
+        resolve(text)
+      }
+      this.#onOutput()
+    })
+    return Promise.race([arrived, this.#ended])
   }
-  return { run, feed, session, stop: () => child.stop() }
 }
 
-/** A writable that gives all to psql's input, and does not end it. */
+/** A writable that passes everything to psql's input and does not end it. */
 function keptOpen(input: Writable): Writable {
-  const inner = feeding(input)
+  const inner = toStdin(input)
   inner._final = (done) => done()
   return inner
 }
 
-function whyStopped(stderr: string, signal: NodeJS.Signals | null): PsqlError {
+function psqlError(stderr: string, signal: NodeJS.Signals | null): PsqlError {
   const [, severity, code = '', message = ''] =
     /(ERROR|FATAL|PANIC): {2}([0-9A-Z]{5}): ((?:.|\n(?!LOCATION|psql:|ERROR|FATAL))*)/.exec(
       stderr,

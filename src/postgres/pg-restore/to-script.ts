@@ -5,16 +5,16 @@ import type { Work } from '../../work.ts'
 import { type Programs, program } from '../programs/find-programs.ts'
 import type { Connection } from '../connection/connection.ts'
 import { writeList } from './use-list.ts'
-import { feeding } from './pg-restore.ts'
+import { toStdin } from './pg-restore.ts'
 import type { Psql } from './psql.ts'
-import { whyRestoreFailed } from './errors.ts'
+import { restoreError } from './errors.ts'
 
-export interface TextOptions {
+export interface ScriptOptions {
   folder: string
   /** Only these entries, in the archive's order. */
   only?: readonly number[]
   /**
-   * Whether large objects' content is among it, which pg_restore frames in transactions of its own.
+   * Whether it includes the content of large objects, which pg_restore wraps in transactions.
    */
   largeObjects?: boolean
   owners: boolean
@@ -22,15 +22,16 @@ export interface TextOptions {
 }
 
 /**
- * What pg_restore makes of an archive, as SQL into a psql: an archive's file, or one that streams
- * in and is always read to its end. Large objects come framed in transactions of their own, which
- * would end ours: with `largeObjects`, those lines are left out, and nothing else is.
+ * Restores an archive (a file, or a stream that is read to its end) as SQL through a psql, inside
+ * its transaction. pg_restore wraps large objects in transactions, which would end that one: with
+ * `largeObjects`, exactly those lines are left out. Throws a UserError if pg_restore fails, and a
+ * PsqlError if the server refuses a statement.
  */
-export async function restoreText(
+export async function restoreAsScript(
   programs: Programs,
   psql: Psql,
   archive: string | Readable,
-  options: TextOptions,
+  options: ScriptOptions,
   work: Work,
 ): Promise<void> {
   const { folder, only, owners } = options
@@ -47,34 +48,33 @@ export async function restoreText(
     { env: { ...work.env }, stdin: stream ? 'pipe' : 'ignore', stdout: 'pipe' },
     work,
   )
-  const stopped = async (error: unknown): Promise<never> => {
+  const stopChild = async (error: unknown): Promise<never> => {
     await child.stop()
     throw error
   }
-  const text = options.largeObjects ? withoutFrames() : new PassThrough()
-  const written = pipeline(child.stdout as Readable, text).catch(stopped)
-  const fed = psql.feed(text).catch(stopped)
+  const script = options.largeObjects ? withoutTransactions() : new PassThrough()
+  const written = pipeline(child.stdout as Readable, script).catch(stopChild)
+  const run = psql.feed(script).catch(stopChild)
   const read =
     stream &&
-    pipeline(stream, feeding(child.stdin as Writable), { signal: work.signal }).catch(stopped)
-  const [flowed, asked, exit, passed] = await Promise.allSettled([fed, read, child.exit, written])
+    pipeline(stream, toStdin(child.stdin as Writable), { signal: work.signal }).catch(stopChild)
+  const [ran, fed, exit, passed] = await Promise.allSettled([run, read, child.exit, written])
   work.signal.throwIfAborted()
-  if (asked.status === 'rejected') throw asked.reason
-  if (flowed.status === 'rejected') throw flowed.reason
+  if (fed.status === 'rejected') throw fed.reason
+  if (ran.status === 'rejected') throw ran.reason
   if (exit.status === 'rejected') throw exit.reason
-  if (exit.value.code !== 0)
-    throw whyRestoreFailed(undefined, exit.value.stderr, options.connection)
+  if (exit.value.code !== 0) throw restoreError(undefined, exit.value.stderr, options.connection)
   if (passed.status === 'rejected') throw passed.reason
   for (const line of exit.value.stderr.split('\n')) if (line.trim()) work.log.warning(line)
 }
 
 /**
  * Leaves out the lines `BEGIN;` and `COMMIT;` around large objects: pg_restore writes `BEGIN;`
- * between two empty lines, then only calls of lo_open, lowrite and lo_close. Only for text of large
- * objects: a function's may have such lines. What else there is, a comment on one, cannot have the
- * mark: within quotes, its quote would be doubled.
+ * between two empty lines, then only calls of lo_open, lowrite and lo_close. Only for a script of
+ * large objects, because a function's body may have such lines. A comment on a large object cannot:
+ * its quotes are doubled.
  */
-function withoutFrames(): Transform {
+function withoutTransactions(): Transform {
   let rest: Buffer = Buffer.alloc(0)
   let inside = false
   const begin = Buffer.from(`\nBEGIN;\n\nSELECT pg_catalog.lo_open('`)

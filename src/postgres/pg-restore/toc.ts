@@ -1,20 +1,19 @@
 import { type Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { UserError } from '../../errors.ts'
 import { capture, start } from '../../stream/process.ts'
 import type { Work } from '../../work.ts'
 import { program, type Programs } from '../programs/find-programs.ts'
+import { unreadableArchiveError } from './errors.ts'
 import { writeList } from './use-list.ts'
 
 /**
- * A whole archive's table of contents, by what is restored when: ids in the archive's order.
- * pg_restore itself says which entries are in which section, since entries that belong to no
- * section (comments, grants) go with what they stand beside.
+ * An archive's table of contents, grouped by when entries are restored: ids in the archive's order.
+ * pg_restore tells which entry is in which section, because entries of no section (comments,
+ * grants) go with their neighbours.
  */
-export interface Contents {
+export interface TableOfContents {
   /**
-   * Indexes and keys, among those of `postData`, that rest on one table and on nothing that comes
-   * after the rows.
+   * The indexes and keys of `postData` that depend on one table and on nothing else in `postData`.
    */
   indexes: TableIndex[]
   /** Types, tables, functions. */
@@ -22,18 +21,17 @@ export interface Contents {
   /** Rows, one entry a table. */
   rows: number[]
   /**
-   * The rest of the data section: sequences' values, and large objects where they have no archive
-   * of their own.
+   * The rest of the data section: sequence values, and large objects unless they have an archive.
    */
   otherData: number[]
-  /** Indexes, constraints, triggers, policies: what pg_restore can make on several connections. */
+  /** Indexes, constraints, triggers, policies: pg_restore can create them in parallel. */
   postData: number[]
   /**
-   * Grants, which may rest on each other without saying so, since a role can pass on what it was
-   * given; and event triggers, which act from then on.
+   * Grants, which may depend on each other unseen, because a role can pass on its privileges; and
+   * event triggers, which fire from then on.
    */
   grants: number[]
-  /** Materialized views, to be computed when all else is there. */
+  /** Materialized views, to be computed last. */
   views: number[]
 }
 
@@ -41,17 +39,18 @@ export interface TableIndex {
   id: number
   /** Schema, name and owner of its table, with spaces between. */
   table: string
-  /** A key: while it is made, nothing else can happen to the table. */
+  /** Whether it is a key, which locks the table against everything else while it is created. */
   alone: boolean
 }
 
-export async function readContents(
+/** Reads the table of contents of an archive file. */
+export async function readTableOfContents(
   programs: Programs,
   file: string,
   work: Work,
-): Promise<Contents> {
+): Promise<TableOfContents> {
   const [everything, all, withoutGrants, preData, data, postData] = await Promise.all([
-    // verbose: what an entry rests on is told; and every entry, whatever else was asked for
+    // --verbose also lists dependencies, and all entries whatever the selection
     list(programs, file, ['--verbose'], work),
     list(programs, file, [], work),
     list(programs, file, ['--no-privileges'], work),
@@ -66,7 +65,7 @@ export async function readContents(
   const ids = (entries: Iterable<[number, Listed]>): number[] => [...entries].map(([id]) => id)
   const rows = ids([...data].filter(is('TABLE DATA')))
   const views = ids([...postData].filter(is('MATERIALIZED VIEW DATA')))
-  // pg_restore keeps these back as well, with what is said of them
+  // pg_restore holds these back as well, with their comments and labels
   const eventTriggers = ids(
     [...postData].filter(([, { what }]) =>
       /^(EVENT TRIGGER |(COMMENT|SECURITY LABEL) - EVENT TRIGGER )/.test(what),
@@ -103,16 +102,16 @@ function without(ids: readonly number[], others: readonly number[]): number[] {
 }
 
 interface Listed {
-  /** Begins with the entry's kind. */
+  /** Kind, schema, name and owner. */
   what: string
-  /** The oid of the catalogue that it stands in, or 0. */
+  /** The oid of the system catalogue that holds it, or 0. */
   catalogue: number
   restsOn: number[]
 }
 
 /**
- * Entries by id. pg_restore writes each on one line, whatever its name holds, and on the next what
- * it rests on.
+ * Lists entries by id. pg_restore writes each on one line, whatever characters its name has, and
+ * its dependencies on the next.
  */
 async function list(
   programs: Programs,
@@ -126,12 +125,7 @@ async function list(
     { env: { ...work.env } },
     work,
   )
-  if (listed.code !== 0)
-    throw new UserError(
-      'restore-failed',
-      `pg_restore cannot list the archive: ${listed.stderr.trim()}`,
-      'Use another backup.',
-    )
+  if (listed.code !== 0) throw unreadableArchiveError(listed.stderr.trim())
   const entries = listed.stdout.matchAll(/^(\d+); (\d+) \d+ (.*)\n(?:;\tdepends on: ([\d ]+))?/gm)
   return new Map(
     [...entries].map(([, id, catalogue, what = '', restsOn]) => [
@@ -147,22 +141,24 @@ export interface ArchiveEntry {
   /** For example `TABLE DATA`. */
   kind: string
   /**
-   * What stands after it: schema, name and owner, with spaces between and line breaks as spaces.
+   * Schema, name and owner, separated by spaces, with line breaks as spaces.
    */
   named: string
   restsOn: number[]
 }
 
-/** Kinds of several words, and those that such a kind begins with. */
+/** Kinds of several words, each before its own beginning, then kinds of one word. */
 const longKinds = new RegExp(
   `^(${[
-    'TABLE DATA|TABLE ATTACH|SEQUENCE OWNED BY|SEQUENCE SET|CHECK CONSTRAINT|FK CONSTRAINT|INDEX ATTACH|STATISTICS DATA|ROW SECURITY|SECURITY LABEL',
-    'PUBLICATION TABLES IN SCHEMA|PUBLICATION TABLE|MATERIALIZED VIEW DATA|MATERIALIZED VIEW|FOREIGN TABLE|FOREIGN SERVER|FOREIGN DATA WRAPPER',
-    'USER MAPPING|DEFAULT ACL|EVENT TRIGGER|SHELL TYPE|OPERATOR CLASS|OPERATOR FAMILY|BLOB METADATA|[A-Z]+',
+    'TABLE DATA|TABLE ATTACH|SEQUENCE OWNED BY|SEQUENCE SET|CHECK CONSTRAINT|FK CONSTRAINT',
+    'INDEX ATTACH|STATISTICS DATA|ROW SECURITY|SECURITY LABEL',
+    'PUBLICATION TABLES IN SCHEMA|PUBLICATION TABLE|MATERIALIZED VIEW DATA|MATERIALIZED VIEW',
+    'FOREIGN TABLE|FOREIGN SERVER|FOREIGN DATA WRAPPER|USER MAPPING|DEFAULT ACL|EVENT TRIGGER',
+    'SHELL TYPE|OPERATOR CLASS|OPERATOR FAMILY|BLOB METADATA|[A-Z]+',
   ].join('|')}) `,
 )
 
-/** All entries of an archive, in its order: what each is, and what it rests on. */
+/** Returns all entries of an archive, in its order, with their dependencies. */
 export async function listEntries(
   programs: Programs,
   file: string,
@@ -170,8 +166,7 @@ export async function listEntries(
 ): Promise<ArchiveEntry[]> {
   const listed = await list(programs, file, ['--verbose'], work)
   return [...listed].map(([id, { what, restsOn, catalogue }]) => {
-    // a table in a schema of the name "DATA" is told from a table's rows by the catalogue that it
-    // stands in
+    // a table in a schema named "DATA" looks like rows of a table, but is in pg_class (1259)
     const kind =
       catalogue === 1259 && /^TABLE /.test(what) ? 'TABLE' : (longKinds.exec(what)?.[1] ?? '')
     return { id, kind, named: what.slice(kind.length + 1), restsOn }
@@ -179,9 +174,8 @@ export async function listEntries(
 }
 
 /**
- * The SQL of some entries, given in the archive's order, as pg_restore writes it: whole names,
- * nothing of psql's own commands (pg_restore frames its text with a pair of them, which name a
- * random key).
+ * Returns the SQL of entries, in the archive's order, as pg_restore writes it, with qualified
+ * names. Leaves out the psql commands around it (`\restrict` with a random key).
  */
 export async function entriesSql(
   programs: Programs,
@@ -199,16 +193,11 @@ export async function entriesSql(
     { env: { ...work.env } },
     work,
   )
-  if (code !== 0)
-    throw new UserError(
-      'restore-failed',
-      `pg_restore cannot read the archive: ${stderr.trim()}`,
-      'Use another backup.',
-    )
-  return withoutFrame(stdout)
+  if (code !== 0) throw unreadableArchiveError(stderr.trim())
+  return withoutRestrict(stdout)
 }
 
-function withoutFrame(text: string): string {
+function withoutRestrict(text: string): string {
   const key = /^\\restrict (\w+)$/m.exec(text)?.[1]
   if (key === undefined) return text
   const end = text.lastIndexOf(`\\unrestrict ${key}`)
@@ -216,12 +205,12 @@ function withoutFrame(text: string): string {
 }
 
 /**
- * The tables whose rows an archive has, by its table of contents: schema, name and owner with
- * spaces between, as pg_restore lists them. `whole`: the archive is read to its end, by a
- * pg_restore that restores nothing, since `pg_restore -l` reads only the head, and is content with
- * half an archive. Not `whole`: the stream is destroyed as soon as the list is there.
+ * Returns the tables whose rows an archive has, as its table of contents lists them: schema, name
+ * and owner, separated by spaces. With `whole`, a second pg_restore reads the archive to its end
+ * without restoring anything, because `pg_restore -l` reads only the head and accepts half an
+ * archive. Without it, the stream is destroyed as soon as the list is complete.
  */
-export async function readTables(
+export async function listDataTables(
   programs: Programs,
   archive: Readable,
   { whole }: { whole: boolean },
@@ -241,7 +230,7 @@ export async function readTables(
   const children = whole ? [listing, run(['-f', '/dev/null'])] : [listing]
   const pieces: Buffer[] = []
   listing.stdout?.on('data', (piece: Buffer) => pieces.push(piece))
-  const fed = pipeline(archive, feedingAll(children.flatMap(({ stdin }) => stdin ?? [])), {
+  const fed = pipeline(archive, toEach(children.flatMap(({ stdin }) => stdin ?? [])), {
     signal: work.signal,
   })
   if (!whole) void listing.exit.finally(() => archive.destroy()).catch(() => {})
@@ -250,12 +239,7 @@ export async function readTables(
   for (const exit of exits) {
     if (exit.status === 'rejected') throw exit.reason
     const { code, signal, stderr } = exit.value
-    if (code !== 0)
-      throw new UserError(
-        'restore-failed',
-        `pg_restore cannot read the archive: ${stderr.trim() || `it was ended by ${signal}`}`,
-        'Use another backup.',
-      )
+    if (code !== 0) throw unreadableArchiveError(stderr.trim() || `it was ended by ${signal}`)
   }
   if (whole && flowed.status === 'rejected') throw flowed.reason
   return [
@@ -266,10 +250,10 @@ export async function readTables(
 }
 
 /**
- * Passes everything on to each of some programs, at the pace of the slowest; one that has what it
- * wants is fed no more.
+ * Passes everything to each program's input, at the pace of the slowest. A program that stopped
+ * reading gets no more.
  */
-function feedingAll(inputs: readonly Writable[]): Writable {
+function toEach(inputs: readonly Writable[]): Writable {
   const pass = (stdin: Writable, chunk: Buffer): Promise<void> =>
     new Promise((resolve) =>
       stdin.destroyed || stdin.writableEnded ? resolve() : void stdin.write(chunk, () => resolve()),
@@ -290,10 +274,10 @@ function feedingAll(inputs: readonly Writable[]): Writable {
 }
 
 /**
- * As pg_restore lists it: schema and name with a space between, without quotes, line breaks as
- * spaces.
+ * Returns a quoted `schema.name` as pg_restore lists it: separated by a space, without quotes, line
+ * breaks as spaces.
  */
-export function plainName(table: string): string {
+export function tocName(table: string): string {
   const parts = [...table.matchAll(/"((?:[^"]|"")*)"|([^".]+)/g)].map(([, quoted, bare]) =>
     quoted === undefined ? bare : quoted.replaceAll('""', '"'),
   )
@@ -301,10 +285,10 @@ export function plainName(table: string): string {
 }
 
 /**
- * `table` ends with the owner, and any of the names may have spaces: the longest beginning that is
- * known counts.
+ * Finds a table by the name in an archive's list. `table` ends with the owner, and each name may
+ * have spaces, so the longest known beginning counts.
  */
-export function ofTable<T>(known: ReadonlyMap<string, T>, table: string): T | undefined {
+export function findByTocName<T>(known: ReadonlyMap<string, T>, table: string): T | undefined {
   for (let end = table.lastIndexOf(' '); end > 0; end = table.lastIndexOf(' ', end - 1)) {
     const found = known.get(table.slice(0, end))
     if (found) return found

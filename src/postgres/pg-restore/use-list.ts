@@ -4,8 +4,8 @@ import { join } from 'node:path'
 let lists = 0
 
 /**
- * Writes ids, in the order in which they are to be restored, as a list for `pg_restore -L`. Gives
- * its path.
+ * Writes entry ids as a list for `pg_restore -L`, which restores them in this order. Returns the
+ * list's path.
  */
 export async function writeList({
   ids,

@@ -1,3 +1,7 @@
+/**
+ * Starts and stops scratch clusters, and creates, swaps, describes and drops databases on any
+ * server.
+ */
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import {
@@ -14,28 +18,31 @@ import {
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf, UserError } from '../../errors.ts'
-import { capture, signalGroup, start, startTicks } from '../../stream/process.ts'
+import { capture, type Child, signalGroup, start, startTicks } from '../../stream/process.ts'
+import { input, text } from '../../text.ts'
 import type { Held, Work } from '../../work.ts'
 import { type Programs, program } from '../programs/find-programs.ts'
 import { type Connection, withDatabase } from '../connection/connection.ts'
 import { connect } from '../connection/session.ts'
 
-/** A PostgreSQL server of our own, for as long as we need it. */
+/** A scratch PostgreSQL server of this run. */
 export interface Cluster {
-  /** As its superuser, to the database `postgres`. Reached by 127.0.0.1 with a random password. */
+  /** To the database `postgres` as superuser, by 127.0.0.1 with a random password. */
   readonly connection: Connection
   readonly programs: Programs
+  /** Stops the server and removes its folder. */
   stop(): Promise<void>
 }
 
 /**
- * Nothing in a scratch cluster has to survive a crash, so nothing waits for the disk. Memory is
- * kept small on purpose: measured on 2 cores with 1.4 GB, COPY took 15 % more CPU with 2 GB of
- * shared buffers than with 256 MB, and index builds 20 % more with 512 MB of working memory than
- * with 64 MB, since what fits the processor's caches is faster than what does not. Write-ahead log
- * is kept to 1 GB: without fsync its checkpoints cost nearly nothing, and a runner's disk is small.
- * The lock table holds a whole restore of some ten thousand tables.
+ * A scratch cluster need not survive a crash, so it does not wait for the disk. Memory is small on
+ * purpose: measured on 2 cores with 1.4 GB, COPY took 15 % more CPU with 2 GB of shared buffers
+ * than with 256 MB, and index builds 20 % more with 512 MB of working memory than with 64 MB, which
+ * fits the processor's caches. Write-ahead log is limited to 1 GB: without fsync, checkpoints cost
+ * nearly nothing, and a runner's disk is small. The lock table is large enough for a restore of ten
+ * thousand tables.
  */
 const configuration: Record<string, string> = {
   fsync: 'off',
@@ -48,7 +55,7 @@ const configuration: Record<string, string> = {
   autovacuum: 'off',
   shared_buffers: '256MB',
   maintenance_work_mem: '64MB',
-  max_connections: '100', // of jobs there may be 64
+  max_connections: '100', // `jobs` may be 64
   max_locks_per_transaction: '1024',
   max_prepared_transactions: '0',
   logging_collector: 'off',
@@ -56,175 +63,191 @@ const configuration: Record<string, string> = {
 }
 
 /**
- * Makes and starts a cluster with the given programs. `superuser` is the bootstrap superuser's
- * name: the source's own, so that what belonged to it belongs to it here too. As root, the server
- * runs as an unprivileged user, since PostgreSQL refuses root. Data, socket and log are in one
- * private folder, which `stop` removes.
+ * Creates and starts a cluster with the given programs. `superuser` names the bootstrap superuser:
+ * the source's, so that it owns the same objects here. If this process runs as root, the server
+ * runs as an unprivileged user, because PostgreSQL refuses root. Data, socket and log are in one
+ * private folder. Throws `scratch-failed`.
  */
 export async function startCluster(
   programs: Programs,
   options: { superuser?: string; settings?: Record<string, string> },
   work: Work,
 ): Promise<Cluster> {
-  const superuser =
+  const name =
     options.superuser && !options.superuser.startsWith('pg_') ? options.superuser : 'postgres'
   const user = unprivilegedUser()
-  // not under the runner's temporary folder: a socket's path may have 107 bytes, and the server's
-  // user must be able to walk there
+  // not in the runner's temporary folder: a socket's path may have at most 107 bytes, and the
+  // server's user must be able to reach it
   const directory = mkdtempSync(join(tmpdir(), 'holdfast-cluster-'))
   const held: Held = { kind: 'cluster', directory }
   work.hold(held)
-  const own = (path: string, mode: number): void => {
-    chmodSync(path, mode)
-    if (user) chownSync(path, user.uid, user.gid)
-  }
   const remove = (): void => {
     rmSync(directory, { recursive: true, force: true })
     work.release(held)
   }
   try {
-    own(directory, 0o700)
-    const password = randomBytes(18).toString('hex')
-    const passwordFile = join(directory, 'password')
-    writeFileSync(passwordFile, `${password}\n`)
-    own(passwordFile, 0o600)
-    const data = join(directory, 'data')
-    const env = { ...work.env, LC_ALL: 'C' }
-    const made = await capture(
-      program(programs, 'initdb'),
-      [
-        '-D',
-        data,
-        '-U',
-        superuser,
-        '-A',
-        'scram-sha-256',
-        `--pwfile=${passwordFile}`,
-        '-E',
-        'UTF8',
-        '--locale=C',
-        '--no-sync',
-        '--no-instructions',
-      ],
-      { env, cwd: '/', ...(user ? { user } : {}) },
-      work,
-    )
-    if (made.code !== 0)
-      throw new UserError(
-        'scratch-failed',
-        `initdb of PostgreSQL ${programs.version} failed: ${lastLine(made.stderr)}`,
-        `Run ${program(programs, 'initdb')} by hand to see why, or give scratch-url.`,
-      )
-    rmSync(passwordFile)
-    const lines = Object.entries({
-      ...configuration,
-      ...options.settings,
-      listen_addresses: '127.0.0.1',
-      unix_socket_directories: directory,
-    })
-    appendFileSync(
-      join(data, 'postgresql.conf'),
-      `\n${lines.map(([name, value]) => `${name} = '${value}'`).join('\n')}\n`,
-    )
-    return await serve(
-      programs,
-      directory,
-      { superuser, password, ...(user ? { user } : {}) },
-      remove,
-      work,
-    )
+    const superuser = { name, password: randomBytes(18).toString('hex') }
+    await initCluster(programs, directory, superuser, user, work)
+    configure(directory, { ...configuration, ...options.settings })
+    const { connection, server } = await startServer(programs, directory, superuser, user, work)
+    const stop = async (): Promise<void> => {
+      signalGroup(server.pid, 'SIGQUIT') // immediate shutdown: nothing here is worth keeping
+      await Promise.race([server.exit, sleep(3000, undefined, { ref: false })])
+      await server.stop()
+      remove()
+    }
+    return { connection, programs, stop }
   } catch (error) {
     remove()
     throw error
   }
 }
 
-interface Serving {
-  superuser: string
-  password: string
-  user?: { uid: number; gid: number }
-}
-
-async function serve(
+/** Runs initdb in a private folder that belongs to the server's user. */
+async function initCluster(
   programs: Programs,
   directory: string,
-  how: Serving,
-  remove: () => void,
+  superuser: Superuser,
+  user: SystemUser | undefined,
   work: Work,
-): Promise<Cluster> {
-  const { superuser, password, user } = how
+): Promise<void> {
+  const own = (path: string, mode: number): void => {
+    chmodSync(path, mode)
+    if (user) chownSync(path, user.uid, user.gid)
+  }
+  own(directory, 0o700)
+  const passwordFile = join(directory, 'password')
+  writeFileSync(passwordFile, `${superuser.password}\n`)
+  own(passwordFile, 0o600)
+  const flags = [
+    ['-D', join(directory, 'data')],
+    ['-U', superuser.name],
+    ['-A', 'scram-sha-256'],
+    [`--pwfile=${passwordFile}`],
+    ['-E', 'UTF8'],
+    ['--locale=C', '--no-sync', '--no-instructions'],
+  ]
+  const { code, stderr } = await capture(
+    program(programs, 'initdb'),
+    flags.flat(),
+    { env: { ...work.env, LC_ALL: 'C' }, cwd: '/', ...(user ? { user } : {}) },
+    work,
+  )
+  if (code !== 0)
+    throw new UserError(
+      'scratch-failed',
+      `initdb of PostgreSQL ${programs.version} failed: ${lastLine(stderr)}`,
+      text`Run ${program(programs, 'initdb')} by hand to see why, or give a ${input('scratch-url')}.`,
+    )
+  rmSync(passwordFile)
+}
+
+function configure(directory: string, settings: Record<string, string>): void {
+  const lines = Object.entries({
+    ...settings,
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: directory,
+  })
+  appendFileSync(
+    join(directory, 'data/postgresql.conf'),
+    `\n${lines.map(([name, value]) => `${name} = '${value}'`).join('\n')}\n`,
+  )
+}
+
+interface SystemUser {
+  uid: number
+  gid: number
+}
+
+interface Superuser {
+  name: string
+  password: string
+}
+
+/** Starts the server, with another port if the chosen one is taken. */
+async function startServer(
+  programs: Programs,
+  directory: string,
+  superuser: Superuser,
+  user: SystemUser | undefined,
+  work: Work,
+): Promise<{ connection: Connection; server: Child }> {
   for (let attempt = 1; ; attempt++) {
     const port = await freePort()
-    // stdio to a file: a server that holds our own stdout would keep the step open
-    const log = openSync(join(directory, 'log'), 'a')
-    const server = start(
-      program(programs, 'postgres'),
-      ['-D', join(directory, 'data'), '-p', String(port)],
-      {
-        env: { ...work.env, LC_ALL: 'C' },
-        cwd: '/',
-        stdout: log,
-        stderr: log,
-        ...(user ? { user } : {}),
-      },
-      work,
-    )
-    closeSync(log)
-    const stop = async (): Promise<void> => {
-      signalGroup(server.pid, 'SIGQUIT') // immediate shutdown: nothing here is to be kept
-      await Promise.race([server.exit, new Promise((resolve) => setTimeout(resolve, 3000))])
-      await server.stop()
-      remove()
-    }
+    const server = spawnServer(programs, directory, port, user, work)
     const connection: Connection = {
       host: '127.0.0.1',
       port,
-      user: superuser,
-      password,
+      user: superuser.name,
+      password: superuser.password,
       database: 'postgres',
       settings: { PGSSLMODE: 'disable' },
       input: 'scratch cluster',
     }
-    let ended = false
-    server.exit.then(
-      () => (ended = true),
-      () => (ended = true),
-    )
     try {
-      for (const deadline = Date.now() + 60_000; ;) {
-        try {
-          const session = await connect(withDatabase(connection, 'template1'), work)
-          await session.end()
-          return { connection, programs, stop }
-        } catch (error) {
-          work.signal.throwIfAborted()
-          if (
-            ended ||
-            Date.now() > deadline ||
-            !(error instanceof UserError && ['unreachable', 'starting-up'].includes(error.code))
-          )
-            throw error
-          await new Promise((resolve) => setTimeout(resolve, 50))
-        }
-      }
+      await waitUntilReady(connection, server, work)
+      return { connection, server }
     } catch (error) {
-      const said = readFileSync(join(directory, 'log'), 'utf8')
+      const log = readFileSync(join(directory, 'log'), 'utf8')
       await server.stop()
       work.signal.throwIfAborted()
-      if (attempt < 5 && /could not bind|Address already in use/.test(said)) continue
+      if (attempt < 5 && /could not bind|Address already in use/.test(log)) continue
       throw new UserError(
         'scratch-failed',
-        `A scratch PostgreSQL ${programs.version} did not start: ${lastLine(said) || messageOf(error)}`,
-        'Free memory or disk on this runner, or give scratch-url, a server such as a service container.',
+        `A scratch PostgreSQL ${programs.version} did not start: ` +
+          `${lastLine(log) || messageOf(error)}`,
+        text`Free memory or disk on this runner, or give a ${input('scratch-url')}, such as a service container's.`,
         { cause: error },
       )
     }
   }
 }
 
+function spawnServer(
+  programs: Programs,
+  directory: string,
+  port: number,
+  user: SystemUser | undefined,
+  work: Work,
+): Child {
+  // a server that holds this process's stdout would keep the step open
+  const log = openSync(join(directory, 'log'), 'a')
+  const server = start(
+    program(programs, 'postgres'),
+    ['-D', join(directory, 'data'), '-p', String(port)],
+    {
+      env: { ...work.env, LC_ALL: 'C' },
+      cwd: '/',
+      stdout: log,
+      stderr: log,
+      ...(user ? { user } : {}),
+    },
+    work,
+  )
+  closeSync(log)
+  return server
+}
+
+/** Waits until the server accepts connections, for at most a minute or until it ends. */
+async function waitUntilReady(connection: Connection, server: Child, work: Work): Promise<void> {
+  let ended = false
+  const noteEnd = (): void => void (ended = true)
+  server.exit.then(noteEnd, noteEnd)
+  for (const deadline = Date.now() + 60_000; ; await sleep(50)) {
+    try {
+      const session = await connect(withDatabase(connection, 'template1'), work)
+      return await session.end()
+    } catch (error) {
+      work.signal.throwIfAborted()
+      const starting =
+        error instanceof UserError && ['unreachable', 'starting-up'].includes(error.code)
+      if (!starting || ended || Date.now() > deadline) throw error
+    }
+  }
+}
+
 /**
- * Ends a cluster that a process which is gone has left, by its folder, and removes it. True if
- * there was one.
+ * Ends a cluster that a dead process left and removes its folder. Returns whether there was one.
  */
 export async function sweepCluster(directory: string): Promise<boolean> {
   if (!/\/holdfast-cluster-\w{6}$/.test(directory)) return false
@@ -234,11 +257,10 @@ export async function sweepCluster(directory: string): Promise<boolean> {
     if (running.includes(directory)) {
       const ticks = startTicks(Number(pid))
       process.kill(Number(pid), 'SIGQUIT')
-      for (let i = 0; i < 60 && startTicks(Number(pid)) === ticks; i++)
-        await new Promise((resolve) => setTimeout(resolve, 50))
+      for (let i = 0; i < 60 && startTicks(Number(pid)) === ticks; i++) await sleep(50)
     }
   } catch {
-    // no pid file, or no such process: only files are left
+    // no pid file or no such process: only files remain
   }
   try {
     readFileSync(join(directory, 'data/PG_VERSION'))
@@ -251,10 +273,10 @@ export async function sweepCluster(directory: string): Promise<boolean> {
 }
 
 /**
- * As root: the ids of `postgres` where there is such a user, else of `nobody`. Otherwise undefined:
- * we run as who we are.
+ * Returns the ids of the user `postgres`, or else of `nobody`, if this process runs as root;
+ * undefined if it does not.
  */
-function unprivilegedUser(): { uid: number; gid: number } | undefined {
+function unprivilegedUser(): SystemUser | undefined {
   if (process.getuid?.() !== 0) return undefined
   const id = (flag: string, name: string): number =>
     Number(execFileSync('id', [flag, name], { stdio: ['ignore', 'pipe', 'ignore'] }).toString())
@@ -267,8 +289,8 @@ function unprivilegedUser(): { uid: number; gid: number } | undefined {
   }
   throw new UserError(
     'scratch-failed',
-    'This step runs as root, PostgreSQL refuses to, and there is neither a user postgres nor nobody.',
-    'Add a user (useradd postgres), or give scratch-url.',
+    'PostgreSQL refuses to run as root, as this step does, and there is no user postgres or nobody.',
+    text`Add a user (useradd postgres), or give a ${input('scratch-url')}.`,
   )
 }
 

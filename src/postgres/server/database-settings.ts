@@ -2,7 +2,7 @@ import { UserError } from '../../errors.ts'
 import { quoteName, quoteText, type Session } from '../connection/session.ts'
 
 /**
- * What belongs to a database and stands in no dump of it: owner, grants, limits, comment, settings.
+ * What belongs to a database but is in no dump of it: owner, grants, limits, comment, settings.
  */
 export interface DatabaseSettings {
   owner: string
@@ -10,11 +10,11 @@ export interface DatabaseSettings {
   comment: string | null
   /** Null: the default grants. */
   grants: { grantee: string | null; privilege: string; grantable: boolean }[] | null
-  /** `role` null: of the database; otherwise of that role in it. */
+  /** `role` is null for a setting of the database, or names the role it holds for in it. */
   settings: { role: string | null; name: string; value: string }[]
 }
 
-/** Reads them from another database of the same server. Undefined if there is no such database. */
+/** Reads the settings of any database of the server; undefined if it does not exist. */
 export async function readDatabaseSettings(
   session: Session,
   database: string,
@@ -26,8 +26,11 @@ export async function readDatabaseSettings(
     comment: string | null
     acl: boolean
   }>(
-    `SELECT d.oid::int8::float8 AS oid, pg_catalog.pg_get_userbyid(d.datdba) AS owner, d.datconnlimit AS limit, pg_catalog.shobj_description(d.oid, 'pg_database') AS comment, d.datacl IS NOT NULL AS acl
-     FROM pg_catalog.pg_database d WHERE d.datname = $1`,
+    `SELECT d.oid::int8::float8 AS oid, pg_catalog.pg_get_userbyid(d.datdba) AS owner,
+       d.datconnlimit AS limit,
+       pg_catalog.shobj_description(d.oid, 'pg_database') AS comment, d.datacl IS NOT NULL AS acl
+     FROM pg_catalog.pg_database d
+     WHERE d.datname = $1`,
     [database],
   )
   if (!row) return undefined
@@ -36,12 +39,18 @@ export async function readDatabaseSettings(
     privilege: string
     grantable: boolean
   }>(
-    `SELECT CASE WHEN a.grantee = 0 THEN NULL ELSE pg_catalog.pg_get_userbyid(a.grantee) END AS grantee, a.privilege_type AS privilege, a.is_grantable AS grantable
-     FROM pg_catalog.pg_database d, pg_catalog.aclexplode(d.datacl) AS a WHERE d.datname = $1`,
+    `SELECT CASE WHEN a.grantee = 0 THEN NULL ELSE pg_catalog.pg_get_userbyid(a.grantee) END
+         AS grantee,
+       a.privilege_type AS privilege, a.is_grantable AS grantable
+     FROM pg_catalog.pg_database d, pg_catalog.aclexplode(d.datacl) AS a
+     WHERE d.datname = $1`,
     [database],
   )
   const settings = await session.query<{ role: string | null; setting: string }>(
-    `SELECT CASE WHEN s.setrole = 0 THEN NULL ELSE pg_catalog.pg_get_userbyid(s.setrole) END AS role, pg_catalog.unnest(s.setconfig) AS setting FROM pg_catalog.pg_db_role_setting s WHERE s.setdatabase = $1::pg_catalog.oid`,
+    `SELECT CASE WHEN s.setrole = 0 THEN NULL ELSE pg_catalog.pg_get_userbyid(s.setrole) END AS role,
+       pg_catalog.unnest(s.setconfig) AS setting
+     FROM pg_catalog.pg_db_role_setting s
+     WHERE s.setdatabase = $1::pg_catalog.oid`,
     [row.oid],
   )
   return {
@@ -57,7 +66,7 @@ export async function readDatabaseSettings(
   }
 }
 
-/** The names in a stored list, such as `"$user", public`; an empty list holds one empty name. */
+/** Splits a stored list, such as `"$user", public`; an empty list holds one empty name. */
 function namesIn(list: string): string[] {
   return [...list.matchAll(/"((?:[^"]|"")*)"|([^\s,"]+)/g)].map(([, quoted, bare]) =>
     quoted === undefined ? (bare ?? '') : quoted.replaceAll('""', '"'),
@@ -65,8 +74,7 @@ function namesIn(list: string): string[] {
 }
 
 /**
- * Settings that are lists of names, each to be quoted by itself (GUC_LIST_QUOTE in the server's
- * source).
+ * Settings that are lists of names, each quoted by itself (GUC_LIST_QUOTE in the server's source).
  */
 const listSettings = [
   'local_preload_libraries',
@@ -77,36 +85,41 @@ const listSettings = [
   'unix_socket_directories',
 ]
 
-/** Gives them to another database, in one transaction. */
+/** Returns the statement that sets a database's comment; null removes it. */
+export function commentOn(database: string, comment: string | null): string {
+  return `COMMENT ON DATABASE ${quoteName(database)} IS ${comment === null ? 'NULL' : quoteText(comment)}`
+}
+
+/** Applies settings to a database, in one transaction. Throws `no-permission`. */
 export async function writeDatabaseSettings(
   session: Session,
   database: string,
-  properties: DatabaseSettings,
+  settings: DatabaseSettings,
 ): Promise<void> {
   const name = quoteName(database)
   const statements = [
-    `ALTER DATABASE ${name} CONNECTION LIMIT ${properties.connectionLimit}`,
-    `COMMENT ON DATABASE ${name} IS ${properties.comment === null ? 'NULL' : quoteText(properties.comment)}`,
+    `ALTER DATABASE ${name} CONNECTION LIMIT ${settings.connectionLimit}`,
+    commentOn(database, settings.comment),
   ]
-  for (const { role, name: setting, value } of properties.settings) {
+  for (const { role, name: setting, value } of settings.settings) {
     const target =
       role === null ? `DATABASE ${name}` : `ROLE ${quoteName(role)} IN DATABASE ${name}`
-    // an extension's setting has a dot in its name, which is no part of an identifier
+    // the dot in the name of an extension's setting separates two identifiers
     const quoted = setting.split('.').map(quoteName).join('.')
-    statements.push(
-      `ALTER ${target} SET ${quoted} TO ${listSettings.includes(setting.toLowerCase()) ? namesIn(value).map(quoteText).join(', ') : quoteText(value)}`,
-    )
+    const values = listSettings.includes(setting.toLowerCase()) ? namesIn(value) : [value]
+    statements.push(`ALTER ${target} SET ${quoted} TO ${values.map(quoteText).join(', ')}`)
   }
-  if (properties.grants) {
-    statements.push(`REVOKE ALL ON DATABASE ${name} FROM PUBLIC, ${quoteName(properties.owner)}`)
-    for (const { grantee, privilege, grantable } of properties.grants)
-      statements.push(
-        `GRANT ${privilege} ON DATABASE ${name} TO ${grantee === null ? 'PUBLIC' : quoteName(grantee)}${grantable ? ' WITH GRANT OPTION' : ''}`,
-      )
+  if (settings.grants) {
+    statements.push(`REVOKE ALL ON DATABASE ${name} FROM PUBLIC, ${quoteName(settings.owner)}`)
+    for (const { grantee, privilege, grantable } of settings.grants) {
+      const role = grantee === null ? 'PUBLIC' : quoteName(grantee)
+      const option = grantable ? ' WITH GRANT OPTION' : ''
+      statements.push(`GRANT ${privilege} ON DATABASE ${name} TO ${role}${option}`)
+    }
   }
   await session.query('BEGIN')
   try {
-    await session.query(`ALTER DATABASE ${name} OWNER TO ${quoteName(properties.owner)}`)
+    await session.query(`ALTER DATABASE ${name} OWNER TO ${quoteName(settings.owner)}`)
     for (const statement of statements) await session.query(statement)
     await session.query('COMMIT')
   } catch (error) {
@@ -115,8 +128,9 @@ export async function writeDatabaseSettings(
     if (code !== '42501') throw error
     throw new UserError(
       'no-permission',
-      `"${session.connection.user}" may not give the restored database the owner, grants and settings that it had: ${message}.`,
-      'Restore as the owner of the database or a superuser; nothing was replaced.',
+      `"${session.connection.user}" may not set the owner, grants and settings of the restored ` +
+        `database: ${message}.`,
+      'Restore as the owner of the database or a superuser. Nothing was replaced.',
       { cause: error },
     )
   }

@@ -1,24 +1,24 @@
 import { UserError } from '../../errors.ts'
+import { input, join, text } from '../../text.ts'
+import type { Connection } from '../connection/connection.ts'
 import { inUserSchema } from '../fingerprint/tables.ts'
 import { quoteName, quoteText, type Session } from '../connection/session.ts'
 
 /**
- * How a database writes and orders text: what its copy must have too, since content is hashed by
- * the server.
+ * How a database encodes and sorts text. A copy needs the same, because the server hashes content.
  */
 export interface Locale {
   encoding: string
   provider: 'libc' | 'icu' | 'builtin'
   collate: string
   ctype: string
-  /** Of ICU or the builtin provider. */
+  /** The locale of ICU or of the builtin provider. */
   locale?: string
   icuRules?: string
 }
 
 /**
- * Of the session's own database, or another one of the server. Undefined if there is none of that
- * name.
+ * Reads the locale of the session's own database or of another one; undefined if it does not exist.
  */
 export async function readLocale(session: Session): Promise<Locale>
 export async function readLocale(session: Session, database: string): Promise<Locale | undefined>
@@ -39,8 +39,11 @@ export async function readLocale(session: Session, database?: string): Promise<L
     locale: string | null
     rules: string | null
   }>(
-    `SELECT pg_catalog.pg_encoding_to_char(encoding) AS encoding, ${provider}::pg_catalog.text AS provider, datcollate AS collate, datctype AS ctype, ${locale} AS locale, ${rules} AS rules
-     FROM pg_catalog.pg_database WHERE datname = coalesce($1, pg_catalog.current_database())`,
+    `SELECT pg_catalog.pg_encoding_to_char(encoding) AS encoding,
+       ${provider}::pg_catalog.text AS provider, datcollate AS collate, datctype AS ctype,
+       ${locale} AS locale, ${rules} AS rules
+     FROM pg_catalog.pg_database
+     WHERE datname = coalesce($1, pg_catalog.current_database())`,
     [database ?? null],
   )
   if (!row && database !== undefined) return undefined
@@ -57,7 +60,7 @@ export async function readLocale(session: Session, database?: string): Promise<L
 
 /**
  * Creates an empty database with the given locale. `session` is on another database of the server,
- * outside any transaction.
+ * outside any transaction. Throws `no-permission`, `locale-missing` and `disk-full`.
  */
 export async function createDatabase(
   session: Session,
@@ -80,50 +83,71 @@ export async function createDatabase(
   try {
     await session.query(`CREATE DATABASE ${quoteName(name)} ${parts.join(' ')}`)
   } catch (error) {
-    const { code, message } = error as { code?: string; message: string }
-    const { input, user } = session.connection
-    if (code === '42501')
-      throw new UserError(
-        'no-permission',
-        `${input}: "${user}" may not create databases.`,
-        `Run on the server: ALTER ROLE ${quoteName(user)} CREATEDB;`,
-        { cause: error },
-      )
-    if (/locale|encoding|collation/i.test(message))
-      throw new UserError(
-        'locale-missing',
-        `${input}: the server cannot make a database with the backup's locale: ${message}.`,
-        `The backup has ${locale.collate} (${locale.provider}). Generate it on that machine (sudo locale-gen ${locale.collate}), or give a scratch-url whose image has it.`,
-        { cause: error },
-      )
-    if (code === '53100')
-      throw new UserError(
-        'disk-full',
-        `${input}: the server's disk is full.`,
-        'Give it more space; nothing was replaced.',
-        { cause: error },
-      )
-    throw error
+    throw createDatabaseError(error as Error & { code?: string }, session.connection, locale)
   }
 }
 
-/** Drops a database of ours with whoever is connected to it; one that is not there is no error. */
+function createDatabaseError(
+  cause: Error & { code?: string },
+  { input: source, user }: Connection,
+  { collate, provider }: Locale,
+): Error {
+  if (cause.code === '42501')
+    return new UserError(
+      'no-permission',
+      `${source}: "${user}" may not create databases.`,
+      `Run on the server: ALTER ROLE ${quoteName(user)} CREATEDB;`,
+      { cause },
+    )
+  if (/locale|encoding|collation/i.test(cause.message))
+    return new UserError(
+      'locale-missing',
+      `${source}: the server cannot create a database with the backup's locale: ${cause.message}.`,
+      join(
+        [
+          `The backup has ${collate} (${provider}).`,
+          `Generate it on that machine (sudo locale-gen ${collate}),`,
+          text`or give a ${input('scratch-url')} of a server that has it.`,
+        ],
+        ' ',
+      ),
+      { cause },
+    )
+  if (cause.code === '53100')
+    return new UserError(
+      'disk-full',
+      `${source}: the server's disk is full.`,
+      'Give it more space. Nothing was replaced.',
+      { cause },
+    )
+  return cause
+}
+
+/** Drops a database, if it exists, and ends its sessions. */
 export async function dropDatabase(session: Session, name: string): Promise<void> {
   await session.query(`DROP DATABASE IF EXISTS ${quoteName(name)} WITH (FORCE)`)
 }
 
 /**
- * The roles that a dump of this database names: owners, grantees, grantors, roles of policies. The
- * bootstrap superuser is always among them, since the server keeps no list of what it owns;
- * predefined roles (`pg_…`) never.
+ * Returns the roles that a dump of this database names: owners, grantees, grantors, roles of
+ * policies. Includes the bootstrap superuser, because the server does not record what it owns;
+ * excludes predefined roles (`pg_…`).
  */
 export async function readRoles(session: Session): Promise<{ superuser: string; names: string[] }> {
   const rows = await session.query<{ name: string; bootstrap: boolean }>(`
-    SELECT r.rolname AS name, r.oid = 10 AS bootstrap FROM pg_catalog.pg_roles r
+    SELECT r.rolname AS name, r.oid = 10 AS bootstrap
+    FROM pg_catalog.pg_roles r
     WHERE r.oid = 10
-      OR r.oid IN (SELECT datdba FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-      OR (r.rolname NOT LIKE 'pg\\_%' AND r.oid IN (SELECT d.refobjid FROM pg_catalog.pg_shdepend d
-        WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())))
+      OR r.oid IN (
+        SELECT datdba FROM pg_catalog.pg_database
+        WHERE datname = pg_catalog.current_database())
+      OR (r.rolname NOT LIKE 'pg\\_%' AND r.oid IN (
+        SELECT d.refobjid
+        FROM pg_catalog.pg_shdepend d
+        WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
+          AND d.dbid = (
+            SELECT oid FROM pg_catalog.pg_database
+            WHERE datname = pg_catalog.current_database())))
     ORDER BY r.rolname COLLATE "C"`)
   return {
     superuser: rows.find((row) => row.bootstrap)?.name ?? 'postgres',
@@ -131,19 +155,23 @@ export async function readRoles(session: Session): Promise<{ superuser: string; 
   }
 }
 
-/** The tablespaces that this database's tables and indexes are in, but for its default one. */
+/** Returns the tablespaces of this database's tables and indexes, without its default one. */
 export async function readTablespaces(session: Session): Promise<string[]> {
   const rows = await session.query<{ name: string }>(
-    'SELECT t.spcname AS name FROM pg_catalog.pg_tablespace t WHERE t.oid IN (SELECT c.reltablespace FROM pg_catalog.pg_class c WHERE NOT c.relisshared) ORDER BY 1',
+    `SELECT t.spcname AS name
+     FROM pg_catalog.pg_tablespace t
+     WHERE t.oid IN (
+       SELECT c.reltablespace FROM pg_catalog.pg_class c WHERE NOT c.relisshared)
+     ORDER BY 1`,
   )
   return rows.map((row) => row.name)
 }
 
 /**
- * The number that initdb gave the cluster: the same on its standbys. Undefined where the role may
- * not ask.
+ * Returns the cluster's system identifier, which its standbys share; undefined if the role may not
+ * read it.
  */
-export async function readSystem(session: Session): Promise<string | undefined> {
+export async function readSystemIdentifier(session: Session): Promise<string | undefined> {
   const [row] = await session
     .query<{ system: string }>(
       'SELECT system_identifier::pg_catalog.text AS system FROM pg_catalog.pg_control_system()',
@@ -155,20 +183,24 @@ export async function readSystem(session: Session): Promise<string | undefined> 
   return row?.system
 }
 
-/** Which of these roles the server does not have. */
+/** Returns the roles that the server does not have. */
 export async function missingRoles(session: Session, names: readonly string[]): Promise<string[]> {
   const rows = await session.query<{ name: string }>(
-    'SELECT name FROM pg_catalog.unnest($1::pg_catalog.text[]) AS name WHERE name NOT IN (SELECT rolname FROM pg_catalog.pg_roles) ORDER BY 1',
+    `SELECT name
+     FROM pg_catalog.unnest($1::pg_catalog.text[]) AS name
+     WHERE name NOT IN (SELECT rolname FROM pg_catalog.pg_roles)
+     ORDER BY 1`,
     [names],
   )
   return rows.map((row) => row.name)
 }
 
 /**
- * Creates roles that cannot log in, for a scratch server; one that somebody else created meanwhile
- * is as good.
+ * Creates the missing roles on a scratch server, without LOGIN. A role that another run creates at
+ * the same time is used. Throws `no-permission`.
  */
 export async function createRoles(session: Session, names: readonly string[]): Promise<void> {
+  const { input: source, user } = session.connection
   for (const name of await missingRoles(session, names)) {
     try {
       await session.query(`CREATE ROLE ${quoteName(name)} NOLOGIN`)
@@ -177,8 +209,8 @@ export async function createRoles(session: Session, names: readonly string[]): P
       if (code === '42501')
         throw new UserError(
           'no-permission',
-          `${session.connection.input}: "${session.connection.user}" may not create the role "${name}", which the backup names: ${message}.`,
-          'Give the URL of a superuser of a disposable server.',
+          `${source}: "${user}" may not create the role "${name}", which the backup names: ${message}.`,
+          'Use the URL of a superuser of a disposable server.',
           { cause: error },
         )
       if (code !== '42710' && code !== '23505') throw error
@@ -187,9 +219,9 @@ export async function createRoles(session: Session, names: readonly string[]): P
 }
 
 /**
- * Keeps roles there for as long as a database of ours is: as grantees of it they cannot be dropped
- * by another run, which made them, and for which its own work is done. Those that were dropped a
- * moment ago are made again.
+ * Creates roles and grants them CONNECT on a database of this run. As its grantees they cannot be
+ * dropped until the database is gone, even by the run that created them. Retries if another run
+ * drops a role in between.
  */
 export async function pinRoles(
   session: Session,
@@ -212,19 +244,21 @@ export async function pinRoles(
 }
 
 /**
- * Drops roles that we made (so they can't log in), unless something else rests on them by now, such
- * as another run's copy.
+ * Drops roles that this run created. Keeps those that can log in or are superusers, because this
+ * run creates none, and those that other objects depend on, such as another run's copy.
  */
 export async function dropRoles(
   session: Session,
   names: readonly string[],
 ): Promise<{ dropped: string[]; stay: string[] }> {
-  const left = await session.query<{ name: string; ours: boolean }>(
-    'SELECT rolname AS name, NOT rolcanlogin AND NOT rolsuper AS ours FROM pg_catalog.pg_roles WHERE rolname = ANY ($1)',
+  const existing = await session.query<{ name: string; ours: boolean }>(
+    `SELECT rolname AS name, NOT rolcanlogin AND NOT rolsuper AS ours
+     FROM pg_catalog.pg_roles
+     WHERE rolname = ANY ($1)`,
     [names],
   )
   const [dropped, stay]: [string[], string[]] = [[], []]
-  for (const { name, ours } of left) {
+  for (const { name, ours } of existing) {
     if (!ours) {
       stay.push(name)
       continue
@@ -233,7 +267,7 @@ export async function dropRoles(
       await session.query(`DROP ROLE IF EXISTS ${quoteName(name)}`)
       dropped.push(name)
     } catch (error) {
-      // dependent_objects_still_exist; not ours to drop; two at once
+      // dependent_objects_still_exist; insufficient_privilege; two at once
       if (!['2BP01', '42501', 'XX000'].includes((error as { code?: string }).code ?? ''))
         throw error
       stay.push(name)
@@ -242,24 +276,35 @@ export async function dropRoles(
   return { dropped, stay }
 }
 
+/** A table whose rows a dump leaves out because an extension owns it. */
+const extensionOwned = `EXISTS (
+  SELECT FROM pg_catalog.pg_depend d
+  JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+  WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid
+    AND d.deptype = 'e' AND c.oid <> ALL (coalesce(e.extconfig, '{}')))`
+
 /**
- * What a backup's reader must be able to do, found out before any work. Throws UserErrors that name
- * the tables.
+ * Checks that the role may read every table, before a backup starts. Returns warnings about rows
+ * that a dump leaves out. Throws `no-permission` and `row-security`, which name the tables.
  */
 export async function checkReadable(session: Session): Promise<{ warnings: string[] }> {
   const user = session.connection.user
   const names = async (condition: string): Promise<string[]> => {
     const rows = await session.query<{ name: string }>(
-      `SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-       WHERE ${inUserSchema} AND c.relpersistence <> 't' AND (${condition}) ORDER BY 1`,
+      `SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS name
+       FROM pg_catalog.pg_class c
+       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+       WHERE ${inUserSchema} AND c.relpersistence <> 't' AND (${condition})
+       ORDER BY 1`,
     )
     return rows.map((row) => row.name)
   }
   const list = (all: string[]): string =>
     `${all.slice(0, 5).join(', ')}${all.length > 5 ? ` and ${all.length - 5} more` : ''}`
-  const extensionOwned = `EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e' AND c.oid <> ALL (coalesce(e.extconfig, '{}')))`
   const closed = await names(
-    `c.relkind IN ('r', 'S') AND NOT ${extensionOwned} AND NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'))`,
+    `c.relkind IN ('r', 'S') AND NOT ${extensionOwned}
+       AND NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+         AND pg_catalog.has_table_privilege(c.oid, 'SELECT'))`,
   )
   if (closed.length)
     throw new UserError(
@@ -271,7 +316,8 @@ export async function checkReadable(session: Session): Promise<{ warnings: strin
   if (filtered.length)
     throw new UserError(
       'row-security',
-      `Row-level security would hide rows of ${list(filtered)} from "${user}": such a backup would lack them in silence.`,
+      `Row-level security hides rows of ${list(filtered)} from "${user}", so the backup would ` +
+        'lack them.',
       `Run on the server: ALTER ROLE ${quoteName(user)} BYPASSRLS;`,
     )
   const warnings: string[] = []
@@ -280,12 +326,14 @@ export async function checkReadable(session: Session): Promise<{ warnings: strin
   )
   if (unlogged.length)
     warnings.push(
-      `This is a standby: the rows of the unlogged ${unlogged.length === 1 ? 'table' : 'tables'} ${list(unlogged)} are not in the backup.`,
+      `This is a standby: the rows of the unlogged ` +
+        `${unlogged.length === 1 ? 'table' : 'tables'} ${list(unlogged)} are not in the backup.`,
     )
   const left = await names(`c.relkind = 'r' AND c.relpages > 0 AND ${extensionOwned}`)
   if (left.length)
     warnings.push(
-      `Rows of ${list(left)} are not in the backup: they belong to an extension, which pg_dump only names.`,
+      `Rows of ${list(left)} are not in the backup: they belong to an extension, whose tables ` +
+        'pg_dump leaves out.',
     )
   return { warnings }
 }

@@ -1,16 +1,19 @@
 import type { Session } from '../connection/session.ts'
 
 /**
- * Cuts a copy's ties to the outside: foreign servers came with passwords, so that whatever runs on
- * the copy could write to the original's neighbours. Gives what was cut.
+ * Drops a copy's user mappings: they hold passwords of foreign servers, so code that runs on the
+ * copy could write to the servers that the original uses. Returns what was dropped, as phrases.
  */
 export async function dropUserMappings(session: Session): Promise<string[]> {
   const mappings = await session.query<{ role: string; server: string; name: string }>(
-    `SELECT CASE WHEN umuser = 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(usename) END AS role, pg_catalog.quote_ident(srvname) AS server, srvname AS name FROM pg_catalog.pg_user_mappings ORDER BY 2, 1`,
+    `SELECT CASE WHEN umuser = 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(usename) END AS role,
+       pg_catalog.quote_ident(srvname) AS server, srvname AS name
+     FROM pg_catalog.pg_user_mappings
+     ORDER BY 2, 1`,
   )
   if (mappings.length === 0) return []
-  // the copy's own event triggers may refuse it (before 17 nothing else turns them off); only a
-  // superuser may do this, and may need to
+  // the copy's event triggers may refuse it, and before 17 nothing else turns them off; only a
+  // superuser may set this
   await session
     .query('SET session_replication_role = replica')
     .catch((error: { code?: string }) => {

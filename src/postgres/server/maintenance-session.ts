@@ -6,8 +6,8 @@ import { dropDatabase, dropRoles } from './database.ts'
 import { connect, quoteName, type Session } from '../connection/session.ts'
 
 /**
- * A session on a server, on another database than `avoided`: one that is there by custom and lets
- * this user in, or else the connection's own.
+ * Connects to a database other than `avoided`: the first default database that exists and admits
+ * this user, or else the connection's own. Throws the first refusal if none does.
  */
 export async function connectToMaintenanceDatabase(
   connection: Connection,
@@ -33,11 +33,15 @@ export async function connectToMaintenanceDatabase(
   throw first
 }
 
-/** Drops a database of ours from whichever other database of the server can be reached. */
-export async function dropDatabaseOf(server: Connection, name: string, work: Work): Promise<void> {
+/** Drops a database of this run, connected to another database of the server. */
+export async function dropDatabaseOnServer(
+  server: Connection,
+  name: string,
+  work: Work,
+): Promise<void> {
   const session = await connectToMaintenanceDatabase(server, name, work)
   try {
-    await endMaking(session, name)
+    await cancelCreateDatabase(session, name)
     await dropDatabase(session, name)
   } finally {
     await session.end()
@@ -45,45 +49,50 @@ export async function dropDatabaseOf(server: Connection, name: string, work: Wor
 }
 
 /**
- * A CREATE DATABASE goes on for a moment when its client has gone: dropped before it is there, the
- * database would come after.
+ * Ends a running CREATE DATABASE of this name. It goes on for a moment after its client is gone, so
+ * a DROP DATABASE before its end would be too early.
  */
-async function endMaking(session: Session, name: string): Promise<void> {
-  const making = `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE state = 'active' AND pid <> pg_catalog.pg_backend_pid() AND pg_catalog.strpos(query, $1) = 1`
+async function cancelCreateDatabase(session: Session, name: string): Promise<void> {
+  const terminate = `
+    SELECT pg_catalog.pg_terminate_backend(pid)
+    FROM pg_catalog.pg_stat_activity
+    WHERE state = 'active' AND pid <> pg_catalog.pg_backend_pid()
+      AND pg_catalog.strpos(query, $1) = 1`
   for (
     let tries = 0;
     tries < 100 &&
-    (await session.query(making, [`CREATE DATABASE ${quoteName(name)} `])).length > 0;
+    (await session.query(terminate, [`CREATE DATABASE ${quoteName(name)} `])).length > 0;
     tries++
   )
     await sleep(50)
 }
 
 /**
- * The same when the work may have been cancelled: then by a signal of its own, and within the
- * seconds that a runner leaves. What cannot be dropped stays held, and is warned of.
+ * Drops a held database and releases it, also after the work was cancelled: then within six
+ * seconds, because a runner kills a cancelled job after ten. If that fails, it warns and the
+ * database stays held.
  */
-export async function dropHeld(
+export async function dropHeldDatabase(
   server: Connection,
   held: Extract<Held, { kind: 'database' }>,
   work: Work,
 ): Promise<void> {
   try {
-    await dropDatabaseOf(server, held.name, {
+    await dropDatabaseOnServer(server, held.name, {
       ...work,
       signal: AbortSignal.timeout(work.signal.aborted ? 6000 : 600_000),
     })
     work.release(held)
   } catch (error) {
     work.log.warning(
-      `The database "${held.name}", which this run made, could not be dropped: ${messageOf(error)}`,
+      `Could not drop the database "${held.name}", which this run created: ${messageOf(error)}`,
     )
   }
 }
 
 /**
- * Drops roles that this run made, once its database is gone. Those that something else rests on
- * stay, and are said; what cannot be found out stays held.
+ * Drops the roles that this run created, after its database. Roles that other objects depend on
+ * stay, which it logs. If the server cannot be asked, it warns and the roles stay held.
  */
 export async function dropHeldRoles(
   server: Connection,
@@ -99,7 +108,8 @@ export async function dropHeldRoles(
       const { stay } = await dropRoles(session, held.names)
       if (stay.length)
         work.log.info(
-          `Roles that this run made on the scratch server stay there, since something else rests on them: ${stay.join(', ')}`,
+          `Kept roles that this run created on the scratch server, because other objects depend on ` +
+            `them: ${stay.join(', ')}`,
         )
     } finally {
       await session.end()
@@ -107,7 +117,7 @@ export async function dropHeldRoles(
     work.release(held)
   } catch (error) {
     work.log.warning(
-      `The roles ${held.names.join(', ')}, which this run made, could not be dropped: ${messageOf(error)}`,
+      `Could not drop the roles ${held.names.join(', ')}, which this run created: ${messageOf(error)}`,
     )
   }
 }

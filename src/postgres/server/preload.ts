@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 
 /**
- * Settings with which a cluster of our own takes extensions that insist on being loaded at its
- * start. `database` is the one that will hold them. A library that is not on this machine is left
- * out: that its extension is missing is found, and said, later.
+ * Returns the settings a scratch cluster needs for extensions that must be loaded when it starts.
+ * `directory` has the server's programs; `database` will hold the extensions. Leaves out a library
+ * that is not on this machine: a later check reports its extension as missing.
  */
 export function preloadSettings(
   directory: string,
@@ -21,16 +21,16 @@ export function preloadSettings(
   ) as Record<string, string>
 }
 
-/** By the extension's name, which is the library's too: what else it wants to be told. */
+/** Further settings by extension; the library has the same name. */
 const preloaded: Record<string, (database: string) => Record<string, string>> = {
   pgaudit: () => ({}),
-  // its table of jobs can be in one database only; and no job of a copy is ever run
+  // its table of jobs can be in one database only; a copy never runs its jobs
   pg_cron: (database) => ({ 'cron.database_name': database, 'cron.launch_active_jobs': 'off' }),
 }
 
 /**
- * Where packages put libraries: Debian's and PGDG's beside the programs, in `lib`; others below
- * that.
+ * Whether a package put the library next to the programs: Debian's and PGDG's packages use `lib`,
+ * others a folder below it.
  */
 function hasLibrary(directory: string, name: string): boolean {
   return ['lib', 'lib/postgresql', 'lib64', 'lib64/pgsql'].some((folder) =>

@@ -1,46 +1,49 @@
 import type { Session } from '../connection/session.ts'
 
 /**
- * Databases that a restore replaced and kept. What makes one ours to put back or to drop is a mark,
- * the last line of its comment: a setting of our own would need a superuser, a comment only the
- * owner. A name alone says nothing: anybody may call a database so.
+ * The mark of a database that a restore replaced and kept: the last line of its comment. Only a
+ * marked database may be put back or dropped, because anyone can create one with such a name. A
+ * comment needs only the owner; a custom setting would need a superuser.
  */
-export interface Mark {
-  /** The name that it had. */
+export interface PreviousMark {
+  /** The name it had. */
   database: string
-  /** When it was replaced (ISO 8601, UTC, to the second): the time that its name ends with. */
+  /** When it was replaced (ISO 8601, UTC, to the second); its name ends with this time. */
   until: string
-  /** What took its place, as the rest of a sentence. */
+  /** What replaced it, as the end of a sentence. */
   by: string
 }
 
 export interface PreviousDatabase {
   name: string
-  mark: Mark
-  /** Its comment without the mark: what it was before. */
+  mark: PreviousMark
+  /** Its comment without the mark. */
   comment: string | null
   owner: string
-  /** Undefined where we may not look. */
+  /** Undefined if the role may not read its size. */
   bytes?: number
-  /** How many are connected to it. */
+  /** Number of client sessions. */
   sessions: number
 }
 
-const beginning = 'Kept by Holdfast: this was "'
+const markPrefix = 'Kept by Holdfast: this was "'
 
-/** The comment of a database that is kept. */
-export function withMark(comment: string | null, { database, until, by }: Mark): string {
-  const line = `${beginning}${database.replaceAll('"', '""')}" until ${until}, when ${by}.`
+/** Returns a comment with the mark as its last line. */
+export function commentWithMark(
+  comment: string | null,
+  { database, until, by }: PreviousMark,
+): string {
+  const line = `${markPrefix}${database.replaceAll('"', '""')}" until ${until}, when ${by}.`
   return comment === null ? line : `${comment}\n${line}`
 }
 
-/** Reads what `withMark` wrote; a comment that does not end with a mark is all comment. */
-export function readMark(comment: string | null): { mark?: Mark; comment: string | null } {
-  const at = comment?.lastIndexOf(beginning) ?? -1
+/** Splits what `commentWithMark` wrote; without a mark at its end, all of it is comment. */
+export function parseMark(comment: string | null): { mark?: PreviousMark; comment: string | null } {
+  const at = comment?.lastIndexOf(markPrefix) ?? -1
   if (comment === null || at < 0 || (at > 0 && comment[at - 1] !== '\n')) return { comment }
   const [, database, until, by] =
     /^((?:[^"]|"")*)" until (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ), when ([^\n]*)\.$/.exec(
-      comment.slice(at + beginning.length),
+      comment.slice(at + markPrefix.length),
     ) ?? []
   if (database === undefined || until === undefined || by === undefined) return { comment }
   return {
@@ -49,41 +52,41 @@ export function readMark(comment: string | null): { mark?: Mark; comment: string
   }
 }
 
-/** `<name>_before_<UTC time>`, within the 63 bytes that a name may have. */
-export function previousName(database: string, until: string): string {
-  return markedName(database, 'before', until)
+/** Returns `<name>_before_<UTC time>`, with the name cut to fit the 63 bytes of an identifier. */
+export function previousDatabaseName(database: string, until: string): string {
+  return timestampedName(database, 'before', until)
 }
 
-/** A name with a mark and a time (ISO 8601, UTC) behind it, cut likewise. */
-export function markedName(name: string, mark: string, at: string): string {
+/** Returns `<name>_<mark>_<UTC time>`, cut likewise. `at` is an ISO 8601 time in UTC. */
+export function timestampedName(name: string, mark: string, at: string): string {
   const suffix = `_${mark}_${at.replace(/[-:]/g, '').slice(0, 15)}`
   let base = name
   while (Buffer.byteLength(base + suffix) > 63) base = [...base].slice(0, -1).join('')
   return base + suffix
 }
 
-/** Whether it is called as we call the databases of this name that we keep, whatever the time. */
-export function isPreviousName(name: string, database: string): boolean {
+/** Whether `name` is what `previousDatabaseName` returns for `database` at some time. */
+export function isPreviousDatabaseName(name: string, database: string): boolean {
   const [, base] = /^(.*)_before_\d{8}T\d{6}$/s.exec(name) ?? []
-  return base !== undefined && name === previousName(database, timeOf(name))
+  return base !== undefined && name === previousDatabaseName(database, timeOf(name))
 }
 
 function timeOf(name: string): string {
   return name.slice(-15).replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)$/, '$1-$2-$3T$4:$5:$6Z')
 }
 
-/** Now, or the next second whose name is free: two swaps may be within one. */
+/** Returns the current second or the next whose name is free: a second may see two swaps. */
 export async function nextFreeTimestamp(session: Session, database: string): Promise<string> {
   for (let time = Date.now(); ; time += 1000) {
     const until = `${new Date(time).toISOString().slice(0, 19)}Z`
     const taken = await session.query('SELECT FROM pg_catalog.pg_database WHERE datname = $1', [
-      previousName(database, until),
+      previousDatabaseName(database, until),
     ])
     if (taken.length === 0) return until
   }
 }
 
-/** The databases that were replaced under this name and are marked as kept, the newest first. */
+/** Returns the marked databases that had this name, the newest first. */
 export async function listPreviousDatabases(
   session: Session,
   database: string,
@@ -95,14 +98,17 @@ export async function listPreviousDatabases(
     bytes: string | null
     sessions: number
   }>(
-    `SELECT d.datname AS name, pg_catalog.shobj_description(d.oid, 'pg_database') AS comment, pg_catalog.pg_get_userbyid(d.datdba) AS owner,
+    `SELECT d.datname AS name, pg_catalog.shobj_description(d.oid, 'pg_database') AS comment,
+       pg_catalog.pg_get_userbyid(d.datdba) AS owner,
        ${sizeOf('d')} AS bytes, ${sessionsOf('d')} AS sessions
-     FROM pg_catalog.pg_database d WHERE d.datname <> $1 AND pg_catalog.strpos(pg_catalog.shobj_description(d.oid, 'pg_database'), $2) > 0`,
-    [database, beginning],
+     FROM pg_catalog.pg_database d
+     WHERE d.datname <> $1
+       AND pg_catalog.strpos(pg_catalog.shobj_description(d.oid, 'pg_database'), $2) > 0`,
+    [database, markPrefix],
   )
   return rows
-    .flatMap(({ name, comment: whole, owner, bytes, sessions }) => {
-      const { mark, comment } = readMark(whole)
+    .flatMap(({ name, comment: markedComment, owner, bytes, sessions }) => {
+      const { mark, comment } = parseMark(markedComment)
       return mark?.database === database
         ? [
             {
@@ -121,13 +127,15 @@ export async function listPreviousDatabases(
     )
 }
 
-/** Size and sessions of one database; undefined if there is none. */
-export async function readMarks(
+/** Returns the size in bytes and the sessions of a database; undefined if it does not exist. */
+export async function readSizeAndSessions(
   session: Session,
   database: string,
 ): Promise<{ bytes?: number; sessions: number } | undefined> {
   const [row] = await session.query<{ bytes: string | null; sessions: number }>(
-    `SELECT ${sizeOf('d')} AS bytes, ${sessionsOf('d')} AS sessions FROM pg_catalog.pg_database d WHERE d.datname = $1`,
+    `SELECT ${sizeOf('d')} AS bytes, ${sessionsOf('d')} AS sessions
+     FROM pg_catalog.pg_database d
+     WHERE d.datname = $1`,
     [database],
   )
   return (
@@ -136,7 +144,12 @@ export async function readMarks(
 }
 
 const sizeOf = (d: string): string =>
-  `CASE WHEN pg_catalog.has_database_privilege(${d}.oid, 'CONNECT') THEN pg_catalog.pg_database_size(${d}.oid)::pg_catalog.text END`
-// another role's session shows no backend_type to a lesser one
+  `CASE
+     WHEN pg_catalog.has_database_privilege(${d}.oid, 'CONNECT')
+     THEN pg_catalog.pg_database_size(${d}.oid)::pg_catalog.text
+   END`
+// the server hides backend_type of other roles' sessions from a role without pg_read_all_stats
 const sessionsOf = (d: string): string =>
-  `(SELECT pg_catalog.count(*)::pg_catalog.int4 FROM pg_catalog.pg_stat_activity a WHERE a.datid = ${d}.oid AND coalesce(a.backend_type, 'client backend') = 'client backend')`
+  `(SELECT pg_catalog.count(*)::pg_catalog.int4
+    FROM pg_catalog.pg_stat_activity a
+    WHERE a.datid = ${d}.oid AND coalesce(a.backend_type, 'client backend') = 'client backend')`

@@ -1,30 +1,36 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ErrorCode } from '../../errors/catalogue.ts'
 import { messageOf, UserError } from '../../errors.ts'
+import { input, type Text, text } from '../../text.ts'
 import type { Work } from '../../work.ts'
-import { connect, quoteName, quoteText, type Session } from '../connection/session.ts'
+import { connect, quoteName, type Session } from '../connection/session.ts'
+import { commentOn } from './database-settings.ts'
 
-const attempts = 6
+const maxAttempts = 6
 
 export interface Swap {
   target: string
   side: string
-  /** The name under which the target is kept; undefined where there is no target. */
+  /** The name under which the target is kept; undefined if there is no target. */
   previous: string | undefined
   /**
-   * New comments, given in the same transaction: of the database that is kept, and of the one that
-   * takes its place.
+   * New comments, set in the same transaction: of the database that is kept, and of the one that
+   * replaces it.
    */
   comments?: { previous?: string; target?: string | null }
 }
 
 /**
- * Puts `side` in the place of `target`, which is kept as `previous`: both renames in one
- * transaction, so that at no moment there is none, or another. Where there is no target, `previous`
- * is undefined and `side` just takes the name.
+ * Renames `target` to `previous` and `side` to `target` in one transaction, so that there is always
+ * exactly one `target`. If `previous` is undefined, there is no target and `side` takes its name.
  *
- * Busy clients come back within milliseconds. The rename is issued first: its lock stops new
- * logins, and it waits up to five seconds for the sessions that are there, which a second
- * connection ends meanwhile, in both databases. (Ending them first loses against clients that
- * reconnect.) `session` is on another database of the server. Gives how many sessions were ended.
+ * Clients may reconnect within milliseconds, so the rename comes first: its lock stops new logins,
+ * and it waits up to five seconds for existing sessions, which a second connection ends meanwhile
+ * in both databases. (Ending them first loses against clients that reconnect.) `session` is on
+ * another database of the server.
+ *
+ * Returns how many sessions were ended. Throws `commit-unknown`, `target-busy`, `target-exists` and
+ * `no-permission`.
  */
 export async function swapDatabases(
   session: Session,
@@ -62,49 +68,74 @@ export async function swapDatabases(
       if (committing && !/^[0-9A-Z]{5}$/.test(code ?? ''))
         throw new UserError(
           'commit-unknown',
-          `The connection was lost while the names changed (${message}): they have changed, both, or neither.`,
-          `Look which databases there are. If there is "${previous ?? side}"${previous === undefined ? ', the new one has not got its name' : ', the new one is in its place, and undo: true takes it back'}.`,
+          `The connection was lost while the names changed (${message}). Either both names ` +
+            'changed, or neither.',
+          hintAfterLostCommit(side, previous),
           { cause: error },
         )
-      if (code === '55006' && attempt < attempts) continue
-      const who = session.connection.user
-      if (code === '55006')
-        throw new UserError(
-          'target-busy',
-          `"${target}" could not be renamed in ${attempts} attempts: ${message}.`,
-          `Somebody is connected whom "${who}" may not end: stop the application, or GRANT pg_signal_backend TO ${quoteName(who)} (a superuser's session only a superuser may end). Nothing was replaced.`,
-          { cause: error },
-        )
-      if (code === '42P04')
-        throw new UserError(
-          'target-exists',
-          `Somebody has made a database of the name meanwhile: ${message}.`,
-          'Look what it is, and run this again; nothing was replaced.',
-          { cause: error },
-        )
-      if (code === '42501')
-        throw new UserError(
-          'no-permission',
-          `"${who}" may not swap the databases: ${message}.`,
-          `It must own both and have CREATEDB, and may end other sessions: GRANT pg_signal_backend TO ${quoteName(who)}; nothing was replaced.`,
-          { cause: error },
-        )
-      throw error
+      if (code === '55006' && attempt < maxAttempts) continue
+      const refusal = refusals[code ?? '']
+      if (!refusal) throw error
+      const details = { target, message, user: session.connection.user }
+      throw new UserError(
+        refusal.code,
+        refusal.message(details),
+        `${refusal.hint(details)} Nothing was replaced.`,
+        { cause: error },
+      )
     }
   }
+}
+
+function hintAfterLostCommit(side: string, previous: string | undefined): Text {
+  const list = 'List the databases (psql -l).'
+  if (previous === undefined)
+    return `${list} If "${side}" is still there, it did not get the new name.`
+  const undo = text`and ${input('undo', true)} takes it back`
+  return text`${list} If "${previous}" is there, the new database is in its place, ${undo}.`
+}
+
+interface Refusal {
+  code: ErrorCode
+  message(details: { target: string; message: string; user: string }): string
+  hint(details: { user: string }): string
+}
+
+/** What the server may answer to the renames, by SQLSTATE. */
+const refusals: Readonly<Record<string, Refusal>> = {
+  // object_in_use
+  55006: {
+    code: 'target-busy',
+    message: ({ target, message }) =>
+      `"${target}" could not be renamed in ${maxAttempts} attempts: ${message}.`,
+    hint: ({ user }) =>
+      `"${user}" may not end some sessions of the database: stop the application, or run GRANT ` +
+      `pg_signal_backend TO ${quoteName(user)} (only a superuser may end a superuser's session).`,
+  },
+  // duplicate_database
+  '42P04': {
+    code: 'target-exists',
+    message: ({ message }) =>
+      `Another client created a database of this name in the meantime: ${message}.`,
+    hint: () => 'Check what it is, and run this again.',
+  },
+  // insufficient_privilege
+  42501: {
+    code: 'no-permission',
+    message: ({ user, message }) => `"${user}" may not swap the databases: ${message}.`,
+    hint: ({ user }) =>
+      'It must own both and have CREATEDB; to end other sessions, it needs GRANT ' +
+      `pg_signal_backend TO ${quoteName(user)}.`,
+  },
 }
 
 function rename(from: string, to: string): string {
   return `ALTER DATABASE ${quoteName(from)} RENAME TO ${quoteName(to)}`
 }
 
-function commentOn(database: string, comment: string | null): string {
-  return `COMMENT ON DATABASE ${quoteName(database)} IS ${comment === null ? 'NULL' : quoteText(comment)}`
-}
-
 /**
- * Ends whoever is connected to the databases, again and again until told to stop, and notes whom.
- * Whom it may not end (a superuser's session, seen from a lesser role) it leaves.
+ * Ends the sessions of the databases, repeatedly until `done`, and adds their pids to `ended`. Skips
+ * sessions that it may not end, such as a superuser's.
  */
 async function endSessions(
   outside: Session,
@@ -117,9 +148,12 @@ async function endSessions(
   try {
     killer = await connect(outside.connection, work)
     while (!done.aborted && !work.signal.aborted) {
-      // another role's session shows no backend_type to a lesser one
+      // the server hides backend_type of other roles' sessions
       const others = await killer.query<{ pid: number }>(
-        "SELECT pid FROM pg_catalog.pg_stat_activity WHERE datname = ANY ($1) AND coalesce(backend_type, 'client backend') = 'client backend'",
+        `SELECT pid
+         FROM pg_catalog.pg_stat_activity
+         WHERE datname = ANY ($1)
+           AND coalesce(backend_type, 'client backend') = 'client backend'`,
         [databases],
       )
       for (const { pid } of others) {
@@ -131,19 +165,19 @@ async function endSessions(
           })
         if (row?.done) ended.add(pid)
       }
-      await new Promise((resolve) => setTimeout(resolve, 50))
+      await sleep(50)
     }
   } catch (error) {
-    // the rename itself tells whether it was needed
-    work.log.debug(`could not end the sessions of ${databases.join(' and ')}: ${messageOf(error)}`)
+    // the rename fails if it was needed
+    work.log.debug(`Could not end the sessions of ${databases.join(' and ')}: ${messageOf(error)}`)
   } finally {
     await killer?.end()
   }
 }
 
 /**
- * What would break when the database is renamed, or be left behind with the old one; each as a
- * sentence.
+ * Returns what prevents the rename of a database, or what the swap would leave with the old one; as
+ * phrases with names.
  */
 export async function swapObstacles(
   session: Session,
@@ -168,7 +202,10 @@ export async function swapObstacles(
       `logical replication ${plural(slots, 'slot')} ${slots.join(', ')}, which would stay with the old database`,
     )
   const subscriptions = await list(
-    'SELECT s.subname AS name FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE d.datname = $1',
+    `SELECT s.subname AS name
+     FROM pg_catalog.pg_subscription s
+     JOIN pg_catalog.pg_database d ON d.oid = s.subdbid
+     WHERE d.datname = $1`,
   )
   if (subscriptions.length)
     found.push(
@@ -177,7 +214,7 @@ export async function swapObstacles(
   const cron = await onTarget?.query(
     "SELECT FROM pg_catalog.pg_extension WHERE extname = 'pg_cron'",
   )
-  if (cron?.length) found.push('pg_cron, whose jobs would stop in silence')
+  if (cron?.length) found.push('pg_cron, whose jobs would stop without an error')
   return found
 }
 

@@ -5,12 +5,12 @@ import { start } from '../../stream/process.ts'
 import type { Work } from '../../work.ts'
 import { type Programs, program } from '../programs/find-programs.ts'
 import { type Connection, dumpEnvironment, libpqEnvironment } from '../connection/connection.ts'
-import { feeding } from '../pg-restore/pg-restore.ts'
+import { toStdin } from '../pg-restore/pg-restore.ts'
 import { type Table, tableName } from '../fingerprint/tables.ts'
-import { whyRestoreFailed } from '../pg-restore/errors.ts'
+import { restoreError } from '../pg-restore/errors.ts'
 import { connect, quoteName } from '../connection/session.ts'
 
-/** Drops a schema of ours with all that is in it; one that is not there is no error. */
+/** Drops a schema and all objects in it, if it exists. */
 export async function dropSchema(connection: Connection, name: string, work: Work): Promise<void> {
   const session = await connect(connection, work)
   try {
@@ -20,14 +20,14 @@ export async function dropSchema(connection: Connection, name: string, work: Wor
   }
 }
 
-/** The columns whose values an archive holds: generated ones are computed anew. */
+/** Returns the columns whose values an archive holds. The server recomputes generated columns. */
 export function storedColumns(table: Table): string[] {
   return table.columns.filter(({ generated }) => generated === 'no').map(({ name }) => name)
 }
 
 /**
- * Copies one table's rows from database to database, COPY to COPY, by two psql of the server's own
- * major. Throws what either of them said.
+ * Copies one table's rows between databases, COPY to COPY, with two psql of the server's own major
+ * version. Throws a UserError if either fails.
  */
 export async function copyRows(
   programs: Programs,
@@ -56,12 +56,12 @@ export async function copyRows(
     { stdin: 'pipe' },
     work,
   )
-  const stopped = async (error: Error): Promise<never> => {
+  const stopBoth = async (error: Error): Promise<never> => {
     await Promise.all([reading.stop(), writing.stop()])
     throw error
   }
-  // what is read is whole only if its psql ended well: the writer's input ends after that, so that
-  // half a table is never committed
+  // the writer's input ends only after the reader's psql exited with 0: half a table is never
+  // committed
   const flow = pipeline(
     reading.stdout as Readable,
     async function* (source: AsyncIterable<Buffer>) {
@@ -70,16 +70,16 @@ export async function copyRows(
       if (code !== 0)
         throw new UserError(
           'restore-failed',
-          `${tableName(from.table)} could not be read from the database beside the target: ${stderr.trim()}`,
-          'Nothing was changed. Look into the server’s log, and run this again.',
+          `${tableName(from.table)} could not be read from the side database: ${stderr.trim()}`,
+          'Nothing was changed. Check the server’s log, and run this again.',
         )
     },
-    feeding(writing.stdin as Writable),
-  ).catch(stopped)
+    toStdin(writing.stdin as Writable),
+  ).catch(stopBoth)
   const [flowed, written] = await Promise.allSettled([flow, writing.exit])
   work.signal.throwIfAborted()
   if (written.status === 'fulfilled' && written.value.code !== 0 && written.value.signal === null)
-    throw whyRestoreFailed(undefined, written.value.stderr, to.connection)
+    throw restoreError(undefined, written.value.stderr, to.connection)
   if (flowed.status === 'rejected') throw flowed.reason
   if (written.status === 'rejected') throw written.reason
 }
@@ -93,10 +93,17 @@ function psqlCommand(
   work: Work,
 ): ReturnType<typeof start> {
   const env = dumpEnvironment(connection, programs.major)
-  const pinned =
-    '-c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=3 -c search_path= -c statement_timeout=0 -c lock_timeout=0 -c row_security=off'
+  const pinned = [
+    'datestyle=ISO',
+    'intervalstyle=postgres',
+    'extra_float_digits=3',
+    'search_path=',
+    'statement_timeout=0',
+    'lock_timeout=0',
+    'row_security=off',
+  ].map((setting) => `-c ${setting}`)
   const settings = {
-    PGOPTIONS: `${env['PGOPTIONS'] ?? ''} ${pinned}`,
+    PGOPTIONS: `${env['PGOPTIONS'] ?? ''} ${pinned.join(' ')}`,
     PGCLIENTENCODING: encoding === 'SQL_ASCII' ? 'SQL_ASCII' : 'UTF8',
   }
   return start(
@@ -108,9 +115,9 @@ function psqlCommand(
 }
 
 /**
- * Copies whole schemas from database to database with `pg_dump` and `pg_restore`, in one
- * transaction: all of them, or nothing. They belong to the user of the connection, and nobody else
- * may use them.
+ * Copies whole schemas between databases with `pg_dump` and `pg_restore`, in one transaction: all
+ * of them or none. The connecting user owns them; no other role has grants on them. Throws a
+ * UserError if either program fails.
  */
 export async function copySchemas(
   programs: Programs,
@@ -142,11 +149,11 @@ export async function copySchemas(
     { env: { ...work.env, ...libpqEnvironment(to) }, stdin: 'pipe' },
     work,
   )
-  const stopped = async (error: Error): Promise<never> => {
+  const stopBoth = async (error: Error): Promise<never> => {
     await Promise.all([dump.stop(), restore.stop()])
     throw error
   }
-  const flow = pipeline(dump.stdout as Readable, feeding(restore.stdin as Writable)).catch(stopped)
+  const flow = pipeline(dump.stdout as Readable, toStdin(restore.stdin as Writable)).catch(stopBoth)
   const [flowed, restored, dumped] = await Promise.allSettled([flow, restore.exit, dump.exit])
   work.signal.throwIfAborted()
   if (
@@ -154,12 +161,12 @@ export async function copySchemas(
     restored.value.code !== 0 &&
     restored.value.signal === null
   )
-    throw whyRestoreFailed(undefined, restored.value.stderr, to)
+    throw restoreError(undefined, restored.value.stderr, to)
   if (dumped.status === 'fulfilled' && dumped.value.code !== 0)
     throw new UserError(
       'restore-failed',
-      `pg_dump could not read the database beside the target: ${dumped.value.stderr.trim()}`,
-      'Look into the server’s log, and run this again.',
+      `pg_dump could not read the side database: ${dumped.value.stderr.trim()}`,
+      'Check the server’s log, and run this again.',
     )
   for (const each of [flowed, restored, dumped]) if (each.status === 'rejected') throw each.reason
 }

@@ -8,12 +8,12 @@ import { connect, type Session } from '../../postgres/connection/session.ts'
 import type { Depth } from '../../postgres/fingerprint/fingerprint.ts'
 import { printSchema } from '../../postgres/fingerprint/schema.ts'
 import { type Psql, PsqlError, startPsql } from '../../postgres/pg-restore/psql.ts'
-import { restoreText, type TextOptions } from '../../postgres/pg-restore/to-script.ts'
+import { restoreAsScript, type ScriptOptions } from '../../postgres/pg-restore/to-script.ts'
 import {
   type ArchiveEntry,
-  type Contents,
+  type TableOfContents,
   listEntries,
-  readContents,
+  readTableOfContents,
 } from '../../postgres/pg-restore/toc.ts'
 import { findPrograms, type Programs } from '../../postgres/programs/find-programs.ts'
 import { type DropPlan, planDrops } from '../../postgres/tables/empty-database.ts'
@@ -339,14 +339,14 @@ async function load(
   work: Work,
 ): Promise<void> {
   const { backup, options, programs, connection, emptying, inPlace } = task
-  const contents: Contents = await readContents(programs.archive, base, work)
+  const contents: TableOfContents = await readTableOfContents(programs.archive, base, work)
   const owners = options.owner !== 'drop'
   const how = { folder, owners, connection }
   const text = (
     archive: string | Readable,
     own: Work,
-    given: Pick<TextOptions, 'only' | 'largeObjects'>,
-  ): Promise<void> => restoreText(programs.archive, psql, archive, { ...how, ...given }, own)
+    given: Pick<ScriptOptions, 'only' | 'largeObjects'>,
+  ): Promise<void> => restoreAsScript(programs.archive, psql, archive, { ...how, ...given }, own)
   const some = (only: readonly number[], largeObjects = false): Promise<void> =>
     text(base, work, { only, largeObjects })
   const stays = new Set(

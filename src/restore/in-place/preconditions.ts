@@ -1,6 +1,6 @@
 import { UserError } from '../../errors.ts'
 import { quoteName, type Session } from '../../postgres/connection/session.ts'
-import { whyRestoreFailed } from '../../postgres/pg-restore/errors.ts'
+import { restoreError } from '../../postgres/pg-restore/errors.ts'
 import type { OwnerChoice } from '../../postgres/pg-restore/owners.ts'
 import type { PsqlError } from '../../postgres/pg-restore/psql.ts'
 import type { ArchiveEntry } from '../../postgres/pg-restore/toc.ts'
@@ -148,7 +148,7 @@ export async function whyRolledBack(
       'Raise max_locks_per_transaction (ALTER SYSTEM SET …) and restart the server, or restore with mode: swap.',
       { cause: error },
     )
-  const why = whyRestoreFailed(undefined, `ERROR: ${error.message}`, options.target)
+  const why = restoreError(undefined, `ERROR: ${error.message}`, options.target)
   return new UserError(
     why.code,
     `${why.message.replace(/\.?$/, '.')} All was rolled back: the target is as it was.`,

@@ -3,7 +3,7 @@ import { UserError } from '../../errors.ts'
 import { type Connection, withDatabase } from '../../postgres/connection/connection.ts'
 import { withEventTriggersOff } from '../../postgres/connection/session-options.ts'
 import type { Session } from '../../postgres/connection/session.ts'
-import { dropHeld } from '../../postgres/server/maintenance-session.ts'
+import { dropHeldDatabase } from '../../postgres/server/maintenance-session.ts'
 import { type Swap, swapDatabases, swapObstacles } from '../../postgres/server/swap.ts'
 import type { Work } from '../../work.ts'
 import { dropPreviousDatabases } from '../clean.ts'
@@ -79,7 +79,7 @@ export async function buildAndRename(
     work.release(held)
     finish(context, 'swap', work)
   } catch (error) {
-    if (!context.steps.swap.done) await dropHeld(session.connection, held, work)
+    if (!context.steps.swap.done) await dropHeldDatabase(session.connection, held, work)
     throw error
   }
   const lost =

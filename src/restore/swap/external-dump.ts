@@ -1,6 +1,10 @@
 import { UserError } from '../../errors.ts'
 import { type ExternalDump, openExternalDump } from '../../formats/detect.ts'
-import { newestPrograms, readExternalDump, loadExternalDump } from '../../formats/load-external.ts'
+import {
+  findNewestPrograms,
+  readExternalDump,
+  loadExternalDump,
+} from '../../formats/load-external.ts'
 import type { DumpFacts } from '../../formats/plain-sql.ts'
 import { jobsOf } from '../../load/options.ts'
 import type { Session } from '../../postgres/connection/session.ts'
@@ -73,7 +77,7 @@ export async function restoreExternalDump(
         `owner is drop, and ${file.name} is plain SQL, which names its owners and grants itself.`,
         'Leave owner out, and create the roles; or dump again with pg_dump --no-owner --no-privileges, or as a custom archive (-Fc).',
       )
-    const reader = await newestPrograms(['pg_restore', 'psql'], options.bindirs, work)
+    const reader = await findNewestPrograms(['pg_restore', 'psql'], options.bindirs, work)
     work.log.info(`Reading ${file.name} to its end (${[...file.layers, file.format].join(', ')})`)
     const source = await fromFile(
       file,

@@ -5,9 +5,9 @@ import {
 import { connectToMaintenanceDatabase } from '../../postgres/server/maintenance-session.ts'
 import {
   nextFreeTimestamp,
-  previousName,
-  readMark,
-  withMark,
+  previousDatabaseName,
+  parseMark,
+  commentWithMark,
 } from '../../postgres/server/previous-databases.ts'
 import type { Work } from '../../work.ts'
 import { dropPreviousDatabases } from '../clean.ts'
@@ -39,9 +39,9 @@ export async function restoreBySwap<R extends Restored>(
     const found = await readDatabaseSettings(session, target)
     // a database that was named back by hand may still bear our mark: it is what is used now, and
     // no longer kept
-    const there = found && { ...found, comment: readMark(found.comment).comment }
+    const there = found && { ...found, comment: parseMark(found.comment).comment }
     const until = await nextFreeTimestamp(session, target)
-    const previous = there ? previousName(target, until) : undefined
+    const previous = there ? previousDatabaseName(target, until) : undefined
     const guarded = {
       session,
       target: options.target,
@@ -84,7 +84,7 @@ export async function restoreBySwap<R extends Restored>(
     }
     const comments = there
       ? {
-          previous: withMark(there.comment, {
+          previous: commentWithMark(there.comment, {
             database: target,
             until,
             by: `${source.by} took its place`,

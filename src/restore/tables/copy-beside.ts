@@ -1,7 +1,7 @@
 import { UserError } from '../../errors.ts'
 import type { Programs } from '../../postgres/programs/find-programs.ts'
 import type { Connection } from '../../postgres/connection/connection.ts'
-import { markedName } from '../../postgres/server/previous-databases.ts'
+import { timestampedName } from '../../postgres/server/previous-databases.ts'
 import { tableName } from '../../postgres/fingerprint/tables.ts'
 import { connect, quoteName } from '../../postgres/connection/session.ts'
 import { copySchemas } from '../../postgres/tables/staging.ts'
@@ -23,7 +23,11 @@ export function schemasFor(
     const taken = [...there, ...names.values()]
     // two long names may be the same once they are cut, and two restores may begin in one second
     for (let i = 0; ; i++) {
-      const name = markedName(source, i === 0 ? 'restored' : `restored${i + 1}`, now.toISOString())
+      const name = timestampedName(
+        source,
+        i === 0 ? 'restored' : `restored${i + 1}`,
+        now.toISOString(),
+      )
       if (taken.includes(name)) continue
       names.set(source, name)
       break

@@ -1,8 +1,9 @@
 import { UserError } from '../../errors.ts'
 import type { Session } from '../../postgres/connection/session.ts'
 import { tableName } from '../../postgres/fingerprint/tables.ts'
-import type { PartTable } from '../../postgres/tables/partitions.ts'
-import { livePartitions, matchLive, sqlName } from '../../postgres/tables/replace.ts'
+import type { CatalogTable } from '../../postgres/tables/partitions.ts'
+import { qualifiedName } from '../../postgres/tables/foreign-keys.ts'
+import { listLivePartitions, matchLiveTables } from '../../postgres/tables/replace.ts'
 import { readTableName } from './names.ts'
 import type { Task } from './options.ts'
 import type { PartSide } from './side-database.ts'
@@ -14,7 +15,7 @@ import type { PartSide } from './side-database.ts'
 export async function sameTrees(session: Session, { chosen }: PartSide): Promise<void> {
   const known = new Set(chosen.map(tableName))
   const more = (
-    await livePartitions(
+    await listLivePartitions(
       session,
       chosen.filter(({ root }) => root),
     )
@@ -34,7 +35,9 @@ export async function unchanged(
   side: PartSide,
   rows: boolean,
 ): Promise<void> {
-  const now = (await matchLive(session, side.leaves)).flatMap((match) => (match ? [match] : []))
+  const now = (await matchLiveTables(session, side.leaves)).flatMap((match) =>
+    match ? [match] : [],
+  )
   const same =
     now.length === task.there.length && now.every(({ oid }, i) => oid === task.there[i]?.oid)
   if (same) return rows ? sameTrees(session, side) : undefined
@@ -51,7 +54,7 @@ export async function unchanged(
  */
 export function hashRoots(
   side: PartSide,
-  missing: ReadonlySet<PartTable>,
+  missing: ReadonlySet<CatalogTable>,
 ): { schema: string; name: string }[] {
   const gone = new Set([...missing].map(tableName))
   return [
@@ -69,7 +72,7 @@ export async function oidsOf(
 ): Promise<number[]> {
   const rows = await session.query<{ oid: number }>(
     'SELECT x.oid::int8::float8 AS oid FROM (SELECT pg_catalog.to_regclass(name)::oid AS oid FROM pg_catalog.unnest($1::pg_catalog.text[]) AS name) AS x WHERE x.oid IS NOT NULL',
-    [tables.map(sqlName)],
+    [tables.map(qualifiedName)],
   )
   return rows.map(({ oid }) => oid)
 }

@@ -2,7 +2,7 @@ import type { Connection } from '../../postgres/connection/connection.ts'
 import type { SequenceValue } from '../../postgres/fingerprint/sequences.ts'
 import type { Table } from '../../postgres/fingerprint/tables.ts'
 import type { Programs } from '../../postgres/programs/find-programs.ts'
-import type { PartTable } from '../../postgres/tables/partitions.ts'
+import type { CatalogTable } from '../../postgres/tables/partitions.ts'
 import type { LiveTable } from '../../postgres/tables/replace.ts'
 import type { RecreatePlan } from './recreate-plan.ts'
 import type { PartSide } from './side-database.ts'
@@ -46,7 +46,7 @@ export interface Replaced {
 /** What is replaced, what is made anew. */
 export interface Task {
   there: LiveTable[]
-  missing: ReadonlySet<PartTable>
+  missing: ReadonlySet<CatalogTable>
   making: RecreatePlan
   /** Where the rows are, by the backup's table. */
   staged: Map<Table, string>

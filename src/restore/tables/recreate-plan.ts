@@ -1,5 +1,5 @@
 import type { ArchiveEntry } from '../../postgres/pg-restore/toc.ts'
-import type { PartTable } from '../../postgres/tables/partitions.ts'
+import type { CatalogTable } from '../../postgres/tables/partitions.ts'
 
 /** What of an archive makes tables anew that are not there. Ids in the archive's order. */
 export interface RecreatePlan {
@@ -17,7 +17,7 @@ export interface RecreatePlan {
    */
   dependents: ArchiveEntry[]
   /** Tables that must be locked with them: at the other ends of these. */
-  others: PartTable[]
+  others: CatalogTable[]
 }
 
 const ownBefore = /^(SEQUENCE|SEQUENCE OWNED BY|SEQUENCE SET|DEFAULT)$/
@@ -31,8 +31,8 @@ const attached = /^(COMMENT|ACL|SECURITY LABEL)$/
  */
 export function recreatePlanOf(
   entries: readonly ArchiveEntry[],
-  missing: ReadonlySet<PartTable>,
-  tableOf: (entry: ArchiveEntry) => PartTable | undefined,
+  missing: ReadonlySet<CatalogTable>,
+  tableOf: (entry: ArchiveEntry) => CatalogTable | undefined,
 ): RecreatePlan {
   const making: RecreatePlan = {
     schemas: [],
@@ -47,12 +47,12 @@ export function recreatePlanOf(
       entry.kind === 'TABLE' ? [[entry.id, tableOf(entry)] as const] : [],
     ),
   )
-  const isMissing = (table: PartTable | undefined): boolean =>
+  const isMissing = (table: CatalogTable | undefined): boolean =>
     table !== undefined && missing.has(table)
   const ids = new Set([...tables].filter(([, table]) => isMissing(table)).map(([id]) => id))
   const own = new Set(ids)
   const lost = new Set<number>()
-  const others = new Set<PartTable>()
+  const others = new Set<CatalogTable>()
   // a root that is there would give a partition its keys when that is attached: so it is attached
   // with its own
   const [indexes, attaches]: [number[], number[]] = [[], []]

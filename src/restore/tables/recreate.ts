@@ -1,7 +1,7 @@
 import { UserError } from '../../errors.ts'
 import type { Session } from '../../postgres/connection/session.ts'
 import { type ArchiveEntry, entriesSql } from '../../postgres/pg-restore/toc.ts'
-import { addForeignKey, checksRows } from '../../postgres/tables/replace.ts'
+import { addForeignKey, validatesRows } from '../../postgres/tables/foreign-keys.ts'
 import type { Work } from '../../work.ts'
 import type { Replaced, ReplaceOptions } from './options.ts'
 import type { RecreatePlan } from './recreate-plan.ts'
@@ -58,7 +58,7 @@ export async function makeTies(
     try {
       const sql = statementOf(await sqlOf([entry.id], options, work))
       await attempt(session, () => addForeignKey(session, keyName(sql), sql))
-      if (checksRows(sql)) result.keys.push(name)
+      if (validatesRows(sql)) result.keys.push(name)
     } catch (error) {
       const violated = error instanceof UserError && error.code === 'foreign-key-violated'
       if ((violated && options.contents !== 'schema') || !(violated || isRefusal(error)))

@@ -6,16 +6,18 @@ import { connect, quoteName, quoteText, type Session } from '../../postgres/conn
 import { measureParts } from '../../postgres/fingerprint/content.ts'
 import { type Table, tableName } from '../../postgres/fingerprint/tables.ts'
 import { advanceSequences } from '../../postgres/tables/advance-sequences.ts'
-import type { PartTable } from '../../postgres/tables/partitions.ts'
+import type { CatalogTable } from '../../postgres/tables/partitions.ts'
 import {
   addForeignKey,
-  checksRows,
-  lockTables,
-  matchLive,
-  neighboursOf,
-  sqlName,
-  switchKey,
-  switchOff,
+  qualifiedName,
+  restoreKeyTriggers,
+  validatesRows,
+} from '../../postgres/tables/foreign-keys.ts'
+import { lockTables } from '../../postgres/tables/lock-tables.ts'
+import {
+  disableTriggersAndRules,
+  matchLiveTables,
+  readDependents,
 } from '../../postgres/tables/replace.ts'
 import { copyRows, dropSchema, storedColumns } from '../../postgres/tables/staging.ts'
 import { mapConcurrent } from '../../stream/map-concurrent.ts'
@@ -78,7 +80,7 @@ export async function replaceLive(options: ReplaceOptions, work: Work): Promise<
 }
 
 async function plan(session: Session, { side, contents }: ReplaceOptions): Promise<Task> {
-  const matches = await matchLive(session, side.leaves)
+  const matches = await matchLiveTables(session, side.leaves)
   const there = matches.flatMap((match) => (match ? [match] : []))
   const gone = side.leaves.filter((_table, i) => matches[i] === undefined)
   const [first] = gone
@@ -89,11 +91,11 @@ async function plan(session: Session, { side, contents }: ReplaceOptions): Promi
       'Leave contents out: a table that is missing is then made anew, with its indexes, keys and rows.',
     )
   if (contents !== 'schema') await sameTrees(session, side)
-  const roots: PartTable[] = []
+  const roots: CatalogTable[] = []
   for (const table of side.chosen.filter(({ root }) => root)) {
     const [row] = await session.query<{ oid: string | null }>(
       'SELECT pg_catalog.to_regclass($1)::pg_catalog.text AS oid',
-      [sqlName(table)],
+      [qualifiedName(table)],
     )
     if (!row?.oid) roots.push(table)
   }
@@ -172,13 +174,13 @@ async function inOneTransaction(
     result.lockedAt = Math.round(clock?.at ?? lockedAt)
     await unchanged(session, task, side, rows)
     work.log.info('Replacing, in one transaction: the live tables are locked')
-    const on = await switchOff(session, [...replaced, ...roots])
+    const on = await disableTriggersAndRules(session, [...replaced, ...roots])
     await session.query('SET CONSTRAINTS ALL IMMEDIATE') // rows that a deferred check still has to see stand in the way of every ALTER
     for (const { table, only, name } of keys)
       await session.query(`ALTER TABLE ${only}${table} DROP CONSTRAINT ${quoteName(name)}`)
     if (replaced.length)
       await session.query(
-        `TRUNCATE ${task.there.map(({ table }) => `ONLY ${sqlName(table)}`).join(', ')}`,
+        `TRUNCATE ${task.there.map(({ table }) => `ONLY ${qualifiedName(table)}`).join(', ')}`,
       )
     await makeBefore(session, task.making, options, work)
     if (rows)
@@ -196,11 +198,11 @@ async function inOneTransaction(
         await session.query(
           `COMMENT ON CONSTRAINT ${quoteName(name)} ON ${table} IS ${quoteText(comment)}`,
         )
-      if (!(await switchKey(session, key)))
+      if (!(await restoreKeyTriggers(session, key)))
         result.warnings.push(
           `The foreign key "${name}" of ${table} was switched off (DISABLE TRIGGER), and acts again now: only a superuser may switch it as it was.`,
         )
-      if (checksRows(definition)) result.keys.push(name)
+      if (validatesRows(definition)) result.keys.push(name)
     }
     await makeTies(session, task.making, options, result, work)
     for (const statement of on) await session.query(statement)
@@ -227,7 +229,9 @@ async function inOneTransaction(
 async function insertRows(session: Session, table: Table, relation: string): Promise<void> {
   const columns = storedColumns(table).map(quoteName).join(', ')
   const into =
-    table.comparedAt === undefined ? sqlName(table) : sqlName(readTableName(table.comparedAt))
+    table.comparedAt === undefined
+      ? qualifiedName(table)
+      : qualifiedName(readTableName(table.comparedAt))
   if (columns)
     await session.query(
       `INSERT INTO ${into} (${columns}) OVERRIDING SYSTEM VALUE SELECT ${columns} FROM ${relation}`,
@@ -272,9 +276,9 @@ async function prove(session: Session, { side }: ReplaceOptions): Promise<void> 
 async function afterwards(session: Session, { there }: Task, result: Replaced): Promise<void> {
   const oids = [...there.map(({ oid }) => oid)]
   for (const name of [...result.created, ...result.replaced])
-    await session.query(`ANALYZE ${sqlName(readTableName(name))}`)
+    await session.query(`ANALYZE ${qualifiedName(readTableName(name))}`)
   if (result.replaced.length === 0) return
-  const { views, publications } = await neighboursOf(session, oids)
+  const { views, publications } = await readDependents(session, oids)
   if (views.length)
     result.warnings.push(
       `Materialized views still show what was there before: ${views.map((view) => `REFRESH MATERIALIZED VIEW ${view};`).join(' ')}`,

@@ -7,20 +7,20 @@ import { connect, type Session } from '../../postgres/connection/session.ts'
 import { mergePrints, measureParts, type TablePrint } from '../../postgres/fingerprint/content.ts'
 import { splitWork } from '../../postgres/fingerprint/fingerprint.ts'
 import { listTables, type Table, tableName } from '../../postgres/fingerprint/tables.ts'
-import type { Entry } from '../../postgres/pg-restore/errors.ts'
-import { load, loadAtOnce } from '../../postgres/pg-restore/pg-restore.ts'
+import type { FailedEntry } from '../../postgres/pg-restore/errors.ts'
+import { runPgRestore, runParallelPgRestore } from '../../postgres/pg-restore/pg-restore.ts'
 import {
   type ArchiveEntry,
   listEntries,
-  ofTable,
-  plainName,
+  findByTocName,
+  tocName,
 } from '../../postgres/pg-restore/toc.ts'
 import type { Programs } from '../../postgres/programs/find-programs.ts'
 import { createDatabase } from '../../postgres/server/database.ts'
 import {
-  listPartTables,
+  listCatalogTables,
   otherRelations,
-  type PartTable,
+  type CatalogTable,
   withPartitions,
 } from '../../postgres/tables/partitions.ts'
 import type { FoundBackup } from '../../repository/listing.ts'
@@ -34,7 +34,7 @@ import { nearest, pickTables, readTableName } from './names.ts'
 export interface PartSide {
   connection: Connection
   /** The tables that were asked for, with all partitions below them. */
-  chosen: PartTable[]
+  chosen: CatalogTable[]
   /** Those among them that hold rows, as they are measured. */
   leaves: Table[]
   /**
@@ -49,7 +49,7 @@ export interface PartSide {
   base: string
   folder: string
   /** The table that an entry of the kind TABLE (or of its rows) is about. */
-  tableOf: (entry: ArchiveEntry) => PartTable | undefined
+  tableOf: (entry: ArchiveEntry) => CatalogTable | undefined
   /** Stored bytes that were read, and archives. */
   bytes: number
   archives: number
@@ -91,7 +91,7 @@ export async function buildPartSide(options: PartSideOptions, work: Work): Promi
   )
   work.log.info('Restoring all definitions into a database beside the target')
   expectNone(
-    await load(
+    await runPgRestore(
       programs.archive,
       connection,
       base,
@@ -102,7 +102,7 @@ export async function buildPartSide(options: PartSideOptions, work: Work): Promi
   )
   const inside = await connect(connection, work)
   try {
-    const all = await listPartTables(inside)
+    const all = await listCatalogTables(inside)
     const chosen = await choose(inside, all, wanted, backup)
     const tableOf = tableOfEntry(all)
     const wholeSide = await listTables(inside)
@@ -157,17 +157,18 @@ export async function makeIndexes(
     if (kind !== 'SEQUENCE') ids.push(id) // that was made with the definitions
   }
   const loading = { tablespaces: false, owners: false, jobs, only: { ids, folder: side.folder } }
-  if (ids.length) await loadAtOnce(programs.archive, side.connection, side.base, loading, work)
+  if (ids.length)
+    await runParallelPgRestore(programs.archive, side.connection, side.base, loading, work)
 }
 
 async function choose(
   inside: Session,
-  all: PartTable[],
+  all: CatalogTable[],
   wanted: PartSideOptions['wanted'],
   backup: FoundBackup,
-): Promise<PartTable[]> {
+): Promise<CatalogTable[]> {
   const where = `The backup ${backup.manifest.id}`
-  let picked: PartTable[]
+  let picked: CatalogTable[]
   try {
     picked = pickTables(wanted, all, where)
   } catch (error) {
@@ -214,13 +215,13 @@ function checkHashed(leaves: readonly Table[], all: readonly Table[]): void {
  * Which table an entry is about: it begins with schema and name, and ends with an owner, and all of
  * these may hold spaces.
  */
-function tableOfEntry(all: readonly PartTable[]): PartSide['tableOf'] {
-  const known = new Map<string, PartTable | undefined>()
+function tableOfEntry(all: readonly CatalogTable[]): PartSide['tableOf'] {
+  const known = new Map<string, CatalogTable | undefined>()
   for (const table of all) {
-    const plain = plainName(tableName(table))
+    const plain = tocName(tableName(table))
     known.set(plain, table)
   }
-  return ({ named }) => ofTable(known, named)
+  return ({ named }) => findByTocName(known, named)
 }
 
 async function loadPartRows(
@@ -237,11 +238,11 @@ async function loadPartRows(
   const plain = new Set(
     leaves
       .filter((table) => !elsewhere.has(tableName(table)))
-      .map((table) => plainName(tableName(table))),
+      .map((table) => tocName(tableName(table))),
   )
   const ids = side.entries.flatMap((entry) => {
     const table = entry.kind === 'TABLE DATA' ? tableOf(entry) : undefined
-    return table && plain.has(plainName(tableName(table))) ? [entry.id] : []
+    return table && plain.has(tocName(tableName(table))) ? [entry.id] : []
   })
   const selection = {
     schemas: leaves.map(({ schema }) => schema),
@@ -251,13 +252,19 @@ async function loadPartRows(
     `Restoring rows of ${leaves.length} ${leaves.length === 1 ? 'table' : 'tables'} from ${stored.length + 1} of ${dataArchivesOf(backup.manifest).length + 1} archives`,
   )
   const fromStore = async (archive: StoredArchive, own: Work): Promise<void> => {
-    const use = (stream: Readable): Promise<Entry[]> =>
-      load(programs.archive, connection, stream, { tablespaces: false, tables: selection }, own)
+    const use = (stream: Readable): Promise<FailedEntry[]> =>
+      runPgRestore(
+        programs.archive,
+        connection,
+        stream,
+        { tablespaces: false, tables: selection },
+        own,
+      )
     expectNone(await withArchive(backup, archive, identities, use, own), connection)
   }
   const fromBase = async (own: Work): Promise<void> => {
     expectNone(
-      await load(
+      await runPgRestore(
         programs.archive,
         connection,
         base,

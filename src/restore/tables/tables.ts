@@ -9,7 +9,7 @@ import { tableName } from '../../postgres/fingerprint/tables.ts'
 import { findPrograms, type Programs } from '../../postgres/programs/find-programs.ts'
 import {
   connectToMaintenanceDatabase,
-  dropHeld,
+  dropHeldDatabase,
 } from '../../postgres/server/maintenance-session.ts'
 import type { FoundBackup } from '../../repository/listing.ts'
 import { dataArchivesOf } from '../../repository/read.ts'
@@ -323,7 +323,7 @@ async function bringPart(
     result.tables = side.leaves.length
     result.rows = side.expected.reduce((sum, print) => sum + print.rows, 0)
   } finally {
-    await dropHeld(session.connection, held, work)
+    await dropHeldDatabase(session.connection, held, work)
   }
 }
 

@@ -4,20 +4,25 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { findPrograms } from '../../../src/postgres/programs/find-programs.ts'
 import { libpqEnvironment } from '../../../src/postgres/connection/connection.ts'
-import { giveOwners, ownershipOf } from '../../../src/postgres/pg-restore/owners.ts'
+import { applyOwners, ownershipStatements } from '../../../src/postgres/pg-restore/owners.ts'
 import type { UserError } from '../../../src/errors.ts'
 import { temporaryFolder } from '../../support/copies.ts'
 import { freshDatabase, query, servers } from '../../support/servers.ts'
 import { quietWork } from '../../support/start-servers.ts'
 
 const entry = (type: string, text: string): string[] =>
-  ownershipOf({ type, lines: text.split('\n') }, { app: 'staging app', 'odd "role"': 'other' })
+  ownershipStatements(
+    { type, lines: text.split('\n') },
+    { app: 'staging app', 'odd "role"': 'other' },
+  )
 
-test('only the role at the end of a line changes, whatever stands in a name or a body before it', () => {
+test('only the role at the end of a line changes, not one in a name or a body before it', () => {
   assert.deepEqual(
     entry(
       'TABLE',
-      'CREATE TABLE s."x OWNER TO app" (\n);\n\n\nALTER TABLE s."x OWNER TO app" OWNER TO app;\n\nSET default_tablespace = \'\';\n',
+      'CREATE TABLE s."x OWNER TO app" (\n);\n\n\n' +
+        'ALTER TABLE s."x OWNER TO app" OWNER TO app;\n\n' +
+        "SET default_tablespace = '';\n",
     ),
     ['ALTER TABLE s."x OWNER TO app" OWNER TO "staging app"'],
   )
@@ -31,12 +36,16 @@ test('only the role at the end of a line changes, whatever stands in a name or a
   assert.deepEqual(
     entry('FUNCTION', 'CREATE FUNCTION f() AS $$\nALTER TABLE t OWNER TO app;\n$$;\n'),
     [],
-    'no owner is told: a line of its body is none',
+    'a line of its body is not its owner',
   )
   assert.deepEqual(
     entry(
       'ACL',
-      'REVOKE ALL ON TABLE t FROM app;\nGRANT SELECT ON TABLE t TO "odd ""role""" WITH GRANT OPTION;\nSET SESSION AUTHORIZATION app;\nGRANT SELECT(b) ON TABLE "a TO b" TO PUBLIC;\nRESET SESSION AUTHORIZATION;\n',
+      'REVOKE ALL ON TABLE t FROM app;\n' +
+        'GRANT SELECT ON TABLE t TO "odd ""role""" WITH GRANT OPTION;\n' +
+        'SET SESSION AUTHORIZATION app;\n' +
+        'GRANT SELECT(b) ON TABLE "a TO b" TO PUBLIC;\n' +
+        'RESET SESSION AUTHORIZATION;\n',
     ),
     [
       'REVOKE ALL ON TABLE t FROM "staging app"',
@@ -56,7 +65,7 @@ test('only the role at the end of a line changes, whatever stands in a name or a
 })
 
 for (const server of servers())
-  test(`PostgreSQL ${server.major}: a copy without owners gets those of the archive, with other roles for the named ones`, async () => {
+  test(`PostgreSQL ${server.major}: a copy gets the archive’s owners and grants, with roles replaced`, async () => {
     const roles = ['own_app', 'own "odd"', 'own_reader', 'own_new']
     for (const role of roles)
       await query(
@@ -69,11 +78,15 @@ for (const server of servers())
       server,
       source.name,
       `
-      CREATE SCHEMA s AUTHORIZATION own_app; CREATE TABLE s.t (a int PRIMARY KEY, b text); ALTER TABLE s.t OWNER TO own_app;
+      CREATE SCHEMA s AUTHORIZATION own_app;
+      CREATE TABLE s.t (a int PRIMARY KEY, b text); ALTER TABLE s.t OWNER TO own_app;
       CREATE VIEW s.v AS SELECT 1 AS x; ALTER VIEW s.v OWNER TO "own ""odd""";
-      CREATE SEQUENCE s.q; ALTER SEQUENCE s.q OWNER TO own_app; CREATE TYPE s.mood AS ENUM ('a'); ALTER TYPE s.mood OWNER TO own_app;
-      CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION s.f() OWNER TO own_app; REVOKE ALL ON FUNCTION s.f() FROM PUBLIC;
-      GRANT USAGE ON SCHEMA s TO own_reader, "own ""odd"""; GRANT SELECT ON s.t TO own_reader; GRANT SELECT (b) ON s.t TO "own ""odd""" WITH GRANT OPTION;
+      CREATE SEQUENCE s.q; ALTER SEQUENCE s.q OWNER TO own_app;
+      CREATE TYPE s.mood AS ENUM ('a'); ALTER TYPE s.mood OWNER TO own_app;
+      CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+      ALTER FUNCTION s.f() OWNER TO own_app; REVOKE ALL ON FUNCTION s.f() FROM PUBLIC;
+      GRANT USAGE ON SCHEMA s TO own_reader, "own ""odd"""; GRANT SELECT ON s.t TO own_reader;
+      GRANT SELECT (b) ON s.t TO "own ""odd""" WITH GRANT OPTION;
       ALTER DEFAULT PRIVILEGES FOR ROLE own_app IN SCHEMA s GRANT SELECT ON TABLES TO own_reader`,
     )
     const programs = await findPrograms(
@@ -93,20 +106,26 @@ for (const server of servers())
     run('pg_dump', ['-Fc', '-f', file], source.name)
     const copy = await freshDatabase(server)
     run('pg_restore', ['--no-owner', '--no-privileges', '-d', copy.name, file], copy.name)
-    await giveOwners(programs, server.to(copy.name), file, { own_app: 'own_new' }, quietWork())
+    await applyOwners(programs, server.to(copy.name), file, { own_app: 'own_new' }, quietWork())
     const owned = `SELECT string_agg(what, E'\\n' ORDER BY what) AS what FROM (
-      SELECT relname || ' ' || relowner::regrole || ' ' || coalesce(relacl::text, '') AS what FROM pg_class WHERE relnamespace = 's'::regnamespace AND relkind IN ('r', 'v', 'S')
-      UNION ALL SELECT attname || ' ' || attacl::text FROM pg_attribute WHERE attacl IS NOT NULL AND attrelid = 's.t'::regclass
-      UNION ALL SELECT nspname || ' ' || nspowner::regrole || ' ' || nspacl::text FROM pg_namespace WHERE nspname = 's'
-      UNION ALL SELECT proname || ' ' || proowner::regrole || ' ' || proacl::text FROM pg_proc WHERE pronamespace = 's'::regnamespace
-      UNION ALL SELECT typname || ' ' || typowner::regrole FROM pg_type WHERE typnamespace = 's'::regnamespace AND typtype = 'e'
-      UNION ALL SELECT defaclrole::regrole || ' ' || defaclacl::text FROM pg_default_acl) all_of_them`
+      SELECT relname || ' ' || relowner::regrole || ' ' || coalesce(relacl::text, '') AS what
+        FROM pg_class WHERE relnamespace = 's'::regnamespace AND relkind IN ('r', 'v', 'S')
+      UNION ALL SELECT attname || ' ' || attacl::text
+        FROM pg_attribute WHERE attacl IS NOT NULL AND attrelid = 's.t'::regclass
+      UNION ALL SELECT nspname || ' ' || nspowner::regrole || ' ' || nspacl::text
+        FROM pg_namespace WHERE nspname = 's'
+      UNION ALL SELECT proname || ' ' || proowner::regrole || ' ' || proacl::text
+        FROM pg_proc WHERE pronamespace = 's'::regnamespace
+      UNION ALL SELECT typname || ' ' || typowner::regrole
+        FROM pg_type WHERE typnamespace = 's'::regnamespace AND typtype = 'e'
+      UNION ALL SELECT defaclrole::regrole || ' ' || defaclacl::text
+        FROM pg_default_acl) all_of_them`
     const before = String((await query(server, source.name, owned))[0]?.['what'])
     const after = String((await query(server, copy.name, owned))[0]?.['what'])
     assert.equal(after, before.replaceAll('own_app', 'own_new'))
     assert.match(after, /own_reader/)
     await assert.rejects(
-      giveOwners(programs, server.to(copy.name), file, { own_app: 'nobody here' }, quietWork()),
+      applyOwners(programs, server.to(copy.name), file, { own_app: 'nobody here' }, quietWork()),
       (error: UserError) => error.code === 'role-missing' && error.message.includes('nobody here'),
     )
     for (const { name } of [source, copy])

@@ -8,14 +8,13 @@ import { temporaryFolder } from '../../support/copies.ts'
 import { newestServer } from '../../support/servers.ts'
 import { quietWork } from '../../support/start-servers.ts'
 
-test('free space is told where the server’s folder is on this machine, and is no error where nobody may look', async () => {
+test('free space is known on the server’s machine, and undefined if its folder is unreadable', async () => {
   const session = await connect(newestServer().to('postgres'), quietWork())
   try {
     assert.ok(((await freeSpace(session)) ?? 0) > 0)
     const loop = join(temporaryFolder(), 'loop')
     symlinkSync(loop, loop)
-    // what another user meets in a folder of the server's own (EACCES) is, for root, a link that
-    // leads nowhere (ELOOP)
+    // root may read every folder, so a link that leads nowhere (ELOOP) stands for EACCES
     const query = <Row extends object>(): Promise<Row[]> =>
       Promise.resolve([{ directory: loop }] as unknown as Row[])
     assert.equal(await freeSpace({ ...session, query }), undefined)

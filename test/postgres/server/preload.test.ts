@@ -2,19 +2,17 @@ import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { parseConnection } from '../../../src/postgres/connection/connection.ts'
 import { preloadSettings } from '../../../src/postgres/server/preload.ts'
-import { whyRestoreFailed } from '../../../src/postgres/pg-restore/errors.ts'
 import { temporaryFolder } from '../../support/copies.ts'
 
-test('a cluster of our own loads what the backup’s extensions insist on, where it is there; and runs no job', () => {
+test('a scratch cluster preloads installed libraries of the backup’s extensions, and runs no job', () => {
   const folder = temporaryFolder()
   for (const name of ['bin', 'lib']) mkdirSync(join(folder, name))
   const bin = join(folder, 'bin')
   assert.deepEqual(
     preloadSettings(bin, ['pg_cron', 'vector'], 'scratch'),
     {},
-    'its library is not there',
+    'the library is not installed',
   )
   for (const name of ['pg_cron', 'pgaudit', 'other'])
     writeFileSync(join(folder, 'lib', `${name}.so`), '')
@@ -24,33 +22,4 @@ test('a cluster of our own loads what the backup’s extensions insist on, where
     'cron.database_name': 'scratch',
     'cron.launch_active_jobs': 'off',
   })
-})
-
-test('a server that refuses such an extension says nothing against the backup', () => {
-  const connection = parseConnection('postgres://u@h/d', 'scratch-url')
-  // as pg_cron 1.6 says it, loaded at the start of the server and not
-  for (const error of [
-    'could not execute query: ERROR:  can only create extension in database postgres',
-    'could not execute query: ERROR:  unrecognized configuration parameter "cron.database_name"',
-  ]) {
-    const { code, hint } = whyRestoreFailed(
-      { id: 2, what: 'EXTENSION pg_cron (no owner)', error },
-      '',
-      connection,
-    )
-    assert.equal(code, 'extension-refused')
-    assert.match(hint, /nothing against the backup.*leave scratch-url out/)
-  }
-  assert.equal(
-    whyRestoreFailed(
-      {
-        id: 2,
-        what: 'FUNCTION public f',
-        error: 'could not execute query: ERROR:  unrecognized configuration parameter "x.y"',
-      },
-      '',
-      connection,
-    ).code,
-    'restore-failed',
-  )
 })
