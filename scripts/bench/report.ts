@@ -1,4 +1,5 @@
 /** docs/benchmarks.md, from results. */
+import { wrap } from '../generate/wrap.ts'
 import { figure, type Outcome, type Results, type Run, type SizeResults } from './results.ts'
 import type { Spread } from './statistics.ts'
 import { commonTargets, type Target, targetsOf } from './targets.ts'
@@ -190,18 +191,6 @@ function startUpText({ firstQuery, dist }: NonNullable<Results['startUp']>): str
       `\`dist/\` has ${megabytesOf(dist.all)}, ${megabytesOf(dist.scripts)} of it scripts; ` +
       `a backup to S3 loads ${megabytesOf(dist.loaded)} in ${dist.loadedFiles.length} files.`,
   )
-}
-
-/** Returns a text with line breaks at spaces, so that no line is over 120 columns if words allow. */
-function wrap(text: string, indent = ''): string {
-  const lines: string[] = []
-  for (const word of text.split(' ')) {
-    const last = lines.at(-1)
-    if (last !== undefined && last.length + 1 + word.length <= 120)
-      lines[lines.length - 1] = `${last} ${word}`
-    else lines.push(last === undefined ? word : indent + word)
-  }
-  return lines.join('\n')
 }
 
 const method = `- **Source.** A throwaway server with PostgreSQL's default settings (but no autovacuum, and locale C) holds the

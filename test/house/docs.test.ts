@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, test } from 'node:test'
 import { parse } from 'yaml'
-import { sourceFolders } from '../../scripts/generate/architecture.ts'
+import { folderTable, sourceFolders } from '../../scripts/generate/architecture.ts'
 import { readManifest } from '../../src/repository/manifest.ts'
 
 const root = dirname(dirname(import.meta.dirname))
@@ -218,6 +218,16 @@ test('docs/architecture.md has a row for each folder of the source, and for no o
     .filter((folder) => folder !== 'src')
   assert.deepEqual(rows.map(([, folder]) => folder).sort(), [...new Set(folders)].sort())
   assert.equal(sourceFolders().length, rows.length)
+})
+
+test('the table of folders has the first sentence of each main file, and fails without one', () => {
+  const files = new Map([['a/a.ts', "/**\n * What a | has. More.\n */\nimport x from 'x'\n"]])
+  const read = (file: string): string | undefined => files.get(file)
+  assert.match(folderTable(['a'], read, true), /\n\| `src\/a\/` \| What a \\\| has\. \|$/)
+  assert.throws(
+    () => folderTable(['a', 'b', 'c/d'], read, true),
+    /src\/b\/b\.ts, src\/c\/d\/d\.ts:/,
+  )
 })
 
 test('each decision has a context, a decision, its consequences, and a line in the index', () => {
