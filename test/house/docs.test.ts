@@ -11,6 +11,7 @@ import { describe, test } from 'node:test'
 import { parse } from 'yaml'
 import { folderTable, sourceFolders } from '../../scripts/generate/architecture.ts'
 import { readManifest } from '../../src/repository/manifest.ts'
+import { goTool } from '../support/go-tool.ts'
 
 const root = dirname(dirname(import.meta.dirname))
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
@@ -192,6 +193,33 @@ test('steps of a snippet read outputs that exist', () => {
     }
   }
 })
+
+const actionlint = goTool('actionlint')
+test(
+  'actionlint finds no fault in a whole workflow',
+  { skip: actionlint === undefined && 'NOT SHOWN: neither actionlint nor Go is here' },
+  () => {
+    const folder = mkdtempSync(join(tmpdir(), 'holdfast-docs-'))
+    try {
+      const files = pages.flatMap((page) =>
+        blocks(page, 'yaml')
+          .filter((text) => /^on:/m.test(text))
+          .map((text, i) => {
+            const file = join(folder, `${page.replaceAll(/[\\/]/g, '_')}.${i + 1}.yml`)
+            writeFileSync(file, text)
+            return file
+          }),
+      )
+      assert.ok(files.length > 8)
+      const { status, stdout, stderr } = spawnSync(actionlint ?? '', ['-no-color', ...files], {
+        encoding: 'utf8',
+      })
+      assert.equal(status, 0, stdout + stderr)
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
+  },
+)
 
 test('docs/dependencies.md has a line for each dependency', () => {
   const page = read('docs/dependencies.md')
