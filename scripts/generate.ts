@@ -6,6 +6,7 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { architecturePage } from './generate/architecture.ts'
 import { errorsPage } from './generate/errors.ts'
 
 /** A file that is made from the source, whole or between two markers. */
@@ -16,7 +17,7 @@ export interface Generated {
   content: (current: string) => string | Promise<string>
 }
 
-const all: Generated[] = [errorsPage]
+const all: Generated[] = [architecturePage, errorsPage]
 
 const root = dirname(import.meta.dirname)
 const check = process.argv.includes('--check')

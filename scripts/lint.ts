@@ -1,21 +1,26 @@
-/** Types, format, then style: all of them must be clean. */
+/** Types, format, style and words: all of them must be clean. */
 import { spawnSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
 
 const root = dirname(import.meta.dirname)
 const programs: { what: string; script: string; args: string[] }[] = [
-  { what: 'types', script: 'typescript/bin/tsc', args: ['-p', '.'] },
+  { what: 'types', script: 'node_modules/typescript/bin/tsc', args: ['-p', '.'] },
   {
     what: 'format',
-    script: 'prettier/bin/prettier.cjs',
+    script: 'node_modules/prettier/bin/prettier.cjs',
     args: ['--check', '--log-level', 'warn', '.'],
   },
-  { what: 'style', script: 'eslint/bin/eslint.js', args: ['.', ...process.argv.slice(2)] },
+  {
+    what: 'style',
+    script: 'node_modules/eslint/bin/eslint.js',
+    args: ['.', ...process.argv.slice(2)],
+  },
+  { what: 'prose', script: 'scripts/prose.ts', args: [] },
 ]
 
 let failed = false
 for (const { what, script, args } of programs) {
-  const { status } = spawnSync(process.execPath, [join(root, 'node_modules', script), ...args], {
+  const { status } = spawnSync(process.execPath, [join(root, script), ...args], {
     cwd: root,
     stdio: 'inherit',
   })

@@ -119,7 +119,7 @@ export const backups: Contestant[] = [
     stores: 's3',
     before: 'restic init -q',
     script: 'pg_dump | restic backup -q --stdin --stdin-filename shop.sql',
-    note: 'into a new repository each time, so nothing is found there already',
+    note: 'into a new repository each time, so that nothing is deduplicated',
   },
   {
     name: 'pgbackrest',
@@ -129,7 +129,7 @@ export const backups: Contestant[] = [
     stores: 'folder',
     before: 'pgbackrest stanza-create',
     script: 'pgbackrest backup --type=full',
-    note: 'the files of the whole server, indexes too; zstd level 1, encrypted; to a folder, as its S3 wants TLS; without the archived WAL that a real one needs to be recovered',
+    note: 'the files of the whole server, indexes too; zstd level 1, encrypted; to a folder, because its S3 needs TLS; without the archived WAL that recovery needs',
   },
   {
     name: 'floor',
@@ -137,7 +137,7 @@ export const backups: Contestant[] = [
     kind: 'floor',
     script: `copy() { for table in "$@"; do echo "COPY $table TO STDOUT;"; done | psql -X -q -v ON_ERROR_STOP=1 > /dev/null; }
 copy $LARGEST & copy $OTHERS; wait $!`,
-    note: 'the rows as text over the same connection, thrown away: what any logical dump pays before it has compressed or stored a byte; not one snapshot',
+    note: 'the rows as text over the same connection, discarded: the cost of any logical dump before it compresses or stores a byte; not one snapshot',
   },
 ]
 
@@ -148,7 +148,7 @@ export const restores: Contestant[] = [
     kind: 'ours',
     from: 'ours',
     action: { name: 'verify', inputs: { ...opened, 'scratch-url': '$SCRATCH_URL' } },
-    note: 'makes its database, restores from S3 and drops it again; every digest checked',
+    note: 'creates its database, restores from S3 and drops it; every digest checked',
   },
   {
     name: 'ours-content',
@@ -166,7 +166,7 @@ export const restores: Contestant[] = [
       name: 'restore',
       inputs: { ...opened, 'target-url': '$TARGET_URL', confirm: '$PGDATABASE' },
     },
-    note: 'with ANALYZE, which no other does, and the swap of names',
+    note: 'with ANALYZE, which no other runs, and the swap of names',
   },
   {
     name: 'bare',
@@ -174,7 +174,7 @@ export const restores: Contestant[] = [
     kind: 'peer',
     from: 'bare',
     script: 'pg_restore -j "$JOBS" -d "$PGDATABASE" "$FOLDER/dump"',
-    note: 'neither fetched nor decrypted',
+    note: 'neither downloaded nor decrypted',
   },
   {
     name: 'usual',
@@ -222,7 +222,7 @@ export const restores: Contestant[] = [
     kind: 'peer',
     needs: ['pgcopydb'],
     script: 'pgcopydb clone --table-jobs "$JOBS" --index-jobs "$JOBS" --dir "$TEMP/pgcopydb"',
-    note: 'stores nothing: to be compared with a backup and a restore together; its many processes share memory, which counts in each',
+    note: 'stores nothing: compare it with a backup and a restore together; its many processes share memory, which counts in each',
   },
   {
     name: 'pgbackrest',
@@ -244,6 +244,6 @@ pg_restore --section=pre-data -d "$PGDATABASE" "$FOLDER/dump"`,
     script: `copy() { for table in "$@"; do echo "BEGIN; TRUNCATE ONLY $table;"; echo "\\\\copy $table FROM '$KEEP/rows/$table'"; echo 'COMMIT;'; done | psql -X -q -v ON_ERROR_STOP=1; }
 copy $LARGEST & copy $OTHERS; wait $!
 pg_restore --section=post-data -j "$JOBS" -d "$PGDATABASE" "$FOLDER/dump"`,
-    note: 'from files of plain text, into tables that are there already',
+    note: 'from files of plain text, into existing tables',
   },
 ]

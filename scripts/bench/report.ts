@@ -1,4 +1,5 @@
 /** docs/benchmarks.md, from results. */
+import { wrap } from '../generate/wrap.ts'
 import { figure, type Outcome, type Results, type Run, type SizeResults } from './results.ts'
 import type { Spread } from './statistics.ts'
 import { commonTargets, type Target, targetsOf } from './targets.ts'
@@ -9,21 +10,23 @@ export function render(results: Results): string {
   return (
     [
       '# Benchmarks',
-      `Written by \`npm run bench\` (\`scripts/bench.ts\`), whole, each time; not to be edited. Figures are medians, with the smallest and the largest in brackets. MB are 10^6 bytes.`,
+      `\`npm run bench\` (\`scripts/bench.ts\`) writes this whole page; do not edit it. Figures are medians, with the smallest
+and the largest in parentheses. 1 MB is 10^6 bytes.`,
       '## Targets',
       ...sizes.map((size) => `### ${size.size} GB\n\n${targetTable(targetsOf(size))}`),
-      `### Of all sizes\n\n${targetTable(commonTargets(results))}`,
-      '## What does not flatter us',
+      `### All sizes\n\n${targetTable(commonTargets(results))}`,
+      '## Where Holdfast is slower or needs more',
       unflattering(results),
       ...sizes.flatMap(sizeSection),
       ...(startUp ? ['## Start-up', startUpText(startUp)] : []),
       '## Method',
       method,
       '## Machine',
-      `${machine.cpu}, ${machine.cores} cores, ${gigabytes(machine.memory)} of memory, ${machine.kernel}.\n\n${machine.tools.map(({ name, version }) => `${name} ${version}`).join(', ')}.`,
-      '## Who takes part',
+      `${machine.cpu}, ${machine.cores} cores, ${gigabytes(machine.memory)} of memory, ${machine.kernel}.\n\n` +
+        wrap(`${machine.tools.map(({ name, version }) => `${name} ${version}`).join(', ')}.`),
+      '## Contestants',
       contestantTable(sizes),
-      '## To make it again',
+      '## Run it again',
       `\`\`\`sh\n${sizes
         .flatMap(({ typed }) => typed.split('\n'))
         .map((typed) => `npm run bench -- ${typed}`)
@@ -36,8 +39,12 @@ function sizeSection(size: SizeResults): string[] {
   const { database } = size
   return [
     `## ${size.size} GB`,
-    `${count(database.tables)} tables with ${count(database.rows)} rows, ${megabytes(database.tableBytes)} (the largest ${megabytes(database.largest)}), and ${megabytes(database.indexBytes)} of indexes; seed ${size.seed}. ` +
-      `PostgreSQL ${size.postgres}, \`-j ${size.jobs}\`, ${size.rounds} rounds, ${size.at.slice(0, 10)}.`,
+    wrap(
+      `${count(database.tables)} tables with ${count(database.rows)} rows, ${megabytes(database.tableBytes)} ` +
+        `(largest: ${megabytes(database.largest)}), and ${megabytes(database.indexBytes)} of indexes; ` +
+        `seed ${size.seed}. PostgreSQL ${size.postgres}, \`-j ${size.jobs}\`, ${size.rounds} rounds, ` +
+        `${size.at.slice(0, 10)}.`,
+    ),
     ...(['backup', 'restore'] as const).flatMap((part) =>
       size[part].length === 0
         ? []
@@ -135,13 +142,13 @@ function unflattering(results: Results): string {
     .filter(({ met }) => met === false)
     .map(
       ({ what, target, measured, at }) =>
-        `- Not reached: ${at}${what}: ${measured} (target ${target}).`,
+        `- Not met: ${at}${what}: ${measured} (target ${target}).`,
     )
   const needs: [keyof Run, string][] = [
-    ['wall', 'is quicker'],
-    ['cpu', 'needs less CPU'],
-    ['treeMemory', 'needs less memory'],
-    ['stored', 'stores less'],
+    ['wall', 'faster'],
+    ['cpu', 'less CPU'],
+    ['treeMemory', 'less memory'],
+    ['stored', 'less stored'],
   ]
   const ahead = results.sizes.flatMap((size) =>
     (['backup', 'restore'] as const).flatMap((part) => {
@@ -161,36 +168,56 @@ function unflattering(results: Results): string {
           })
         return better.length === 0
           ? []
-          : [`- ${size.size} GB, ${part}: what ${words} than ours: ${better.join(', ')}.`]
+          : [`- ${size.size} GB, ${part}, ${words} than ours: ${better.join(', ')}.`]
       })
     }),
   )
   const always = [
-    '- Everything is on one machine: the network of a real store would hide differences in CPU, and a slow one would make all that upload alike.',
-    '- The database is made up: text of invented words, five large tables. One that is a single large table would gain nothing from several archives.',
-    '- We check more than others, and it costs: two SHA-256 of each archive, a snapshot proven unmoved, sizes confirmed by the store.',
+    '- Everything runs on one machine. The network of a real store would hide differences in CPU; ' +
+      'a slow network would make all uploads equal.',
+    '- The database is synthetic: text of invented words, five large tables. ' +
+      'A database that is a single large table would gain nothing from several archives.',
+    '- Holdfast checks more than the others, and that costs time: two SHA-256 per archive, ' +
+      'a check that no table moved under the snapshot, and sizes confirmed by the store.',
   ]
-  return [...missed, ...ahead, ...always].join('\n')
+  return [...missed, ...ahead, ...always].map((item) => wrap(item, '  ')).join('\n')
 }
 
 function startUpText({ firstQuery, dist }: NonNullable<Results['startUp']>): string {
-  return (
-    `From the start of the process to the first query on the wire, ${firstQuery.length} backups of an empty database: ${firstQuery.map((each) => `${Math.round(each)} ms`).join(', ')}. ` +
-    `\`dist/\` has ${(dist.all / 1e6).toFixed(2)} MB, ${(dist.scripts / 1e6).toFixed(2)} MB of it scripts; a backup to S3 loads ${(dist.loaded / 1e6).toFixed(2)} MB in ${dist.loadedFiles.length} files.`
+  const megabytesOf = (value: number): string => `${(value / 1e6).toFixed(2)} MB`
+  return wrap(
+    `Time from the start of the process to the first query, in ${firstQuery.length} backups of an empty database: ` +
+      `${firstQuery.map((each) => `${Math.round(each)} ms`).join(', ')}. ` +
+      `\`dist/\` has ${megabytesOf(dist.all)}, ${megabytesOf(dist.scripts)} of it scripts; ` +
+      `a backup to S3 loads ${megabytesOf(dist.loaded)} in ${dist.loadedFiles.length} files.`,
   )
 }
 
-const method = `- A throwaway server with PostgreSQL's default settings (but no autovacuum, and locale C) holds the database; SQL in the server makes it from a seed, then \`VACUUM (ANALYZE)\`. Half of it is one table with wide jsonb;
-  documents, orders, numbers and dates, and 300 small tables are the rest. Text is of words as often used as in a language, so that it compresses as text does.
-- All restores go to a second throwaway server, set up as \`verify\` sets up a scratch server: no \`fsync\`, \`wal_level = minimal\`, 256 MB of buffers, no autovacuum. The same for all.
-- S3 is a real server (versitygw) on the same machine and the same disk. Folders are on that disk too.
-- Contestants take turns: each once a round, and each round begins with another one. All talk to PostgreSQL over the loopback interface, without TLS, with the server's own major version of \`pg_dump\` and \`pg_restore\`.
-- Caches are warm for all: every row is read once before the first round, and what a restore reads is read once before it. Before each run both servers make a checkpoint and the disk is synced, not timed, so that nobody waits for another's pages.
-- Seconds are from the start of the process to the end of its output; for an action, of its main step, run from the committed \`dist/\` as a runner does. CPU is user and system time of the process and all that it started;
-  servers' CPU is that of both PostgreSQL servers and the S3 server meanwhile. Memory is the sum of resident memory over the process tree, looked at every 0.1 s, so that shared pages count more than once; of the first process alone it is the kernel's own peak (VmHWM).
-  Temporary disk is the peak of a folder that is home and TMPDIR to the contestant.
-- After each restore but those of \`verify\` (which drops its copy and compares for itself) and pgBackRest (files only), rows of each table, indexes and constraints are counted: a contestant that brings back less has failed. Restores read what the same contestant's backup stored.
-- \`ours\` has \`fingerprint: none\`; \`ours-content\` has what is the default: every row of every table hashed by the server, on the same snapshot. The restore of \`ours\` is \`verify\` on a backup without a fingerprint, so that nothing is compared.`
+const method = `- **Source.** A throwaway server with PostgreSQL's default settings (but no autovacuum, and locale C) holds the
+  database. SQL in the server makes it from a seed, then \`VACUUM (ANALYZE)\`. Half of it is one table with wide jsonb.
+  Documents, orders, numbers and dates, and 300 small tables are the rest. Words have the frequencies of a natural
+  language, so that the text compresses like text.
+- **Target.** All restores go to a second throwaway server, set up like \`verify\`'s scratch server: no \`fsync\`,
+  \`wal_level = minimal\`, 256 MB of buffers, no autovacuum. It is the same for all.
+- **Storage.** S3 is a real server (versitygw) on the same machine and the same disk. Folders are on that disk, too.
+- **Order.** Each contestant runs once per round, and each round begins with another one. All connect to PostgreSQL
+  over the loopback interface, without TLS, with \`pg_dump\` and \`pg_restore\` of the server's own major version.
+- **Caches.** Caches are warm for all. Every row is read once before the first round, and what a restore reads is read
+  once before it. Before each run both servers make a checkpoint and the disk is synced, not timed, so that no
+  contestant waits for another's pages.
+- **Seconds.** From the start of the process to the end of its output. For an action: of its main step, run from the
+  committed \`dist/\` as a runner does.
+- **CPU.** User and system time of the process and everything that it started. The servers' CPU is that of both
+  PostgreSQL servers and the S3 server meanwhile.
+- **Memory.** The sum of resident memory over the process tree, sampled every 0.1 s, so shared pages count more than
+  once. For the first process alone it is the kernel's own peak (VmHWM).
+- **Temporary disk.** The peak of a folder that is home and TMPDIR to the contestant.
+- **Check.** After each restore, rows of each table, indexes and constraints are counted: a contestant that restores
+  less has failed. Exceptions: \`verify\`, which drops its copy and compares for itself, and pgBackRest, which restores
+  files only. Restores read what the same contestant's backup stored.
+- **Fingerprint.** \`ours\` has \`fingerprint: none\`. \`ours-content\` has the default: the server hashes every row of
+  every table on the same snapshot. The restore of \`ours\` is \`verify\` on a backup without a fingerprint, so nothing is
+  compared.`
 
 function contestantTable(sizes: readonly SizeResults[]): string {
   const rows = (['backup', 'restore'] as const).flatMap((part) => {

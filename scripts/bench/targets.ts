@@ -62,7 +62,7 @@ export function targetsOf(size: SizeResults): Target[] {
       content === undefined ? undefined : content - 1,
     ),
     judge(
-      'backup: peak memory of our own process',
+      "backup: peak memory of Holdfast's own process",
       '≤ 256 MB',
       memory.length > 0 ? Math.max(...memory) : undefined,
       Math.max(0, ...memory) <= 256 * mebi,
@@ -113,7 +113,7 @@ export function commonTargets({ startUp, sizes }: Results): Target[] {
   const megabytes = (value: number): string => `${(value / mega).toFixed(2)} MB`
   return [
     judge(
-      'memory of our own process: the largest of all sizes, against the smallest',
+      "memory of Holdfast's own process: largest size against smallest",
       'the same (≤ 1.1 ×)',
       growth,
       growth !== undefined && growth <= 1.1,
