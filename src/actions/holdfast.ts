@@ -1,4 +1,5 @@
-import { badInput, inputText, shown } from '../github/inputs/input.ts'
+import { badInput, shown } from '../errors/bad-input.ts'
+import { inputText } from '../github/inputs/input.ts'
 import { backupStep } from './backup.ts'
 import { restoreStep } from './restore.ts'
 import { run, type Step } from './run.ts'

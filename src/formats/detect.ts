@@ -6,6 +6,7 @@ import type { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 import { UserError } from '../errors.ts'
+import type { ExternalSelector } from '../repository/selector.ts'
 import { ObjectMissing, type Storage } from '../storage/storage.ts'
 import { decompressing } from '../stream/compress.ts'
 import { decrypting } from '../stream/decrypt.ts'
@@ -48,23 +49,21 @@ export interface ExternalDumpOptions {
   workspace: string
 }
 
-type Which = { kind: 'file' | 'store'; name: string }
-
 /**
  * Opens a dump in the workspace (`file`) or in a storage (`store`: the key below its prefix; the
  * first source that has it). Throws UserErrors: `file-missing`, `file-empty`, `file-unknown`,
  * `file-refused`, `file-damaged`, `key-missing`, `wrong-key`.
  */
 export async function openExternalDump(
-  which: Which,
+  selector: ExternalSelector,
   options: ExternalDumpOptions,
   work: Work,
 ): Promise<ExternalDump> {
-  const name = `${which.kind}: ${which.name}`
+  const name = `${selector.scheme}: ${selector.name}`
   const { bytes, read } =
-    which.kind === 'file'
-      ? await inWorkspace(which.name, options.workspace)
-      : await inStore(which.name, options.sources, work)
+    selector.scheme === 'file'
+      ? await inWorkspace(selector.name, options.workspace)
+      : await inStore(selector.name, options.sources, work)
   if (bytes === 0)
     throw new UserError(
       'file-empty',

@@ -11,7 +11,7 @@ import { connect, quoteName } from '../connection/session.ts'
  * that restores, without grants (`drop`); or as in the backup with other roles in the place of
  * those named.
  */
-export type OwnerChoice = 'keep' | 'drop' | Roles
+export type OwnerRule = 'keep' | 'drop' | Roles
 /** The new role of each old one. */
 export type Roles = Readonly<Record<string, string>>
 
