@@ -1,0 +1,7 @@
+import { actionFiles } from './actions.ts'
+import { errorsPage } from './errors.ts'
+import type { Generated } from './generated.ts'
+import { readmeTables } from './tables.ts'
+
+/** Every file that is made from the source. */
+export const generatedFiles: readonly Generated[] = [errorsPage, ...actionFiles, ...readmeTables]
