@@ -16,6 +16,7 @@ import {
   type RestoreExternalOptions,
   restoreExternalDump,
 } from '../restore/swap/external-dump.ts'
+import { either, join, text } from '../text.ts'
 import { withStorages } from './destinations.ts'
 import { fileInputs, type FileInputs } from './restore-file.ts'
 import { run, type Step } from './run.ts'
@@ -25,7 +26,7 @@ export const restore = (): Promise<void> => run('restore', restoreStep)
 export async function restoreStep({ env, work, secrets, output, report }: Step): Promise<void> {
   const { storage, task, backup, ...inputs } = readRestoreInputs(env)
   if (task === 'list') return listBackups(storage, inputs, { env, work, secrets, report })
-  // what is known is an output even when the step fails later
+  // a fact is an output even if the step fails later
   const known = ({ id, safetyBackup, database, previousDatabase, lost }: KnownFacts): void => {
     const facts = {
       'backup-id': id,
@@ -43,7 +44,7 @@ export async function restoreStep({ env, work, secrets, output, report }: Step):
   if (result.task === 'restore' && result.part) output('schema', result.part.schemas.join('\n'))
   output('duration-ms', Math.round(result.timings.total))
   const shown = secrets.redactAll(result)
-  const { markdown, verdict } = told(shown)
+  const { markdown, verdict } = describe(shown)
   report(markdown)
   const [obstacle] = ('facts' in shown && shown.facts?.obstacles) || []
   if (obstacle) throw new UserError(obstacle.code, obstacle.message, obstacle.hint)
@@ -52,7 +53,14 @@ export async function restoreStep({ env, work, secrets, output, report }: Step):
     throw new UserError(
       'post-command-failed',
       `${verdict} But the post-command ${command.failed}.`,
-      'What was restored is restored all the same, and the job summary says what can be done about it. Run the command again by hand.',
+      join(
+        [
+          'The restore itself is complete.',
+          text`${either('The job summary', 'The report above')} shows what you can do next.`,
+          'Run the command again by hand.',
+        ],
+        ' ',
+      ),
     )
   work.log.info(verdict)
 }
@@ -91,7 +99,7 @@ function restoreFile(
   )
 }
 
-/** What there is to restore from. */
+/** Reports the backups to restore from. */
 async function listBackups(
   storage: readonly string[],
   { label, target }: { label?: string; target: { database: string } },
@@ -103,7 +111,7 @@ async function listBackups(
   report(statusReport(secrets.redactAll(result)))
 }
 
-function told(result: TaskResults[keyof TaskResults] | RestoreExternalResult): {
+function describe(result: TaskResults[keyof TaskResults] | RestoreExternalResult): {
   markdown: string
   verdict: string
 } {

@@ -12,7 +12,7 @@ export const verify = (): Promise<void> => run('verify', verifyStep)
 
 export async function verifyStep(step: Step): Promise<void> {
   const { env, work, secrets, output, report } = step
-  // a step that reads them after a failure must not meet an empty word
+  // so that a later step can compare them after a failure too
   for (const [name, value] of [
     ['backup-id', ''],
     ['level', 'none'],

@@ -86,6 +86,6 @@ function secretsPart(inputs: readonly InputDescription[]): Markdown | undefined 
         code(variableOf(name)),
       ]),
     ),
-    md`A URL without a password is accepted. Its password comes from ${code('PGPASSWORD')} or ${code('~/.pgpass')}, as with psql.`,
+    md`For a URL without a password, it is ${code('PGPASSWORD')} or that of ${code('~/.pgpass')}, as with psql.`,
   )
 }
