@@ -7,6 +7,7 @@ import {
 import { type OutputDescription, outputs } from '../../src/github/descriptions/outputs.ts'
 import { descriptionFor, descriptionForAll } from '../../src/github/descriptions/text.ts'
 import type { Generated } from './generated.ts'
+import { descriptionLines, scalar } from './yaml.ts'
 
 /** The actions with an `action.yml` of their own. */
 export const actionNames = ['backup', 'verify', 'test-migration', 'restore'] as const
@@ -104,7 +105,8 @@ function nightlyOutputs(current: string): Entry[] {
   })
 }
 
-function nightlyDescription(described: InputDescription | OutputDescription): string {
+/** A description of what backup and verify do, one after the other. */
+export function nightlyDescription(described: InputDescription | OutputDescription): string {
   return descriptionFor(described, nightlyPart(described.of) ?? 'backup')
 }
 
@@ -133,29 +135,10 @@ function withEntries(current: string, inputs: Entry[], outputs: Entry[]): string
 function entryText(entry: Entry): string {
   const lines = [
     `  ${entry.name}:`,
-    ...descriptionLines(entry.description),
+    ...descriptionLines(entry.description, '    '),
     ...(entry.required === undefined ? [] : [`    required: ${entry.required}`]),
     ...(entry.default === undefined ? [] : [`    default: ${scalar(entry.default)}`]),
     ...(entry.value === undefined ? [] : [`    value: ${entry.value}`]),
   ]
   return lines.map((line) => `${line}\n`).join('')
-}
-
-/** On one line if it fits and YAML takes it as it is; otherwise folded at 100 columns. */
-function descriptionLines(description: string): string[] {
-  const line = `    description: ${description}`
-  if (line.length <= 100 && /^[A-Za-z(][^#]*$/.test(description) && !/: /.test(description))
-    return [line]
-  const lines = ['']
-  for (const word of description.split(' ')) {
-    const last = lines.at(-1) ?? ''
-    if (last !== '' && last.length + word.length > 93) lines.push(word)
-    else lines.splice(-1, 1, last === '' ? word : `${last} ${word}`)
-  }
-  return ['    description: >-', ...lines.map((each) => `      ${each}`)]
-}
-
-/** A text that YAML would read as something else is quoted. */
-function scalar(text: string): string {
-  return /^(true|false|null|~|[\d.]+)$/.test(text) && text !== '.' ? `'${text}'` : text
 }
