@@ -22,20 +22,30 @@ export const workflowFiles: Generated[] = [
 
 /** Replaces the descriptions below `workflow_call:`. Secrets have capitals, and keep their own. */
 function withDescriptions(current: string, describe: (described: Described) => string): string {
-  const from = current.indexOf('  workflow_call:')
-  const to = current.indexOf('\npermissions:', from)
-  if (from < 0 || to < 0) throw new Error('no workflow_call: or no permissions: in it')
-  const block = current
-    .slice(from, to + 1)
-    .replace(
-      /^ {6}([\w-]+):\n {8}description:.*\n(?: {10}.*\n)*/gm,
-      (entry: string, name: string) => {
-        const described = [...inputs, ...outputs].find((each) => each.name === name)
-        if (described === undefined) return entry
-        return [`      ${name}:`, ...descriptionLines(describe(described), '        '), ''].join(
-          '\n',
-        )
-      },
-    )
-  return `${current.slice(0, from)}${block}${current.slice(to + 1)}`
+  const [from, middle, to] = ['\n  workflow_call:', '\n    outputs:', '\npermissions:'].map(
+    (line) => current.indexOf(line),
+  ) as [number, number, number]
+  if (!(0 < from && from < middle && middle < to))
+    throw new Error('no workflow_call: with outputs:, or no permissions: after it')
+  return [
+    current.slice(0, from),
+    replaceDescriptions(current.slice(from, middle + 1), inputs, describe),
+    replaceDescriptions(current.slice(middle + 1, to + 1), outputs, describe),
+    current.slice(to + 1),
+  ].join('')
+}
+
+function replaceDescriptions(
+  block: string,
+  known: readonly Described[],
+  describe: (described: Described) => string,
+): string {
+  return block.replace(
+    /^ {6}([\w-]+):\n {8}description:.*\n(?: {10}.*\n)*/gm,
+    (entry: string, name: string) => {
+      const described = known.find((each) => each.name === name)
+      if (described === undefined) return entry
+      return [`      ${name}:`, ...descriptionLines(describe(described), '        '), ''].join('\n')
+    },
+  )
 }

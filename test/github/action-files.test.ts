@@ -192,6 +192,21 @@ test('every generated file is current', async () => {
   }
 })
 
+test('a reusable workflow describes its inputs and outputs as the actions do', () => {
+  for (const file of ['nightly', 'migration-check']) {
+    const workflow = parse(read(`.github/workflows/${file}.yml`)) as {
+      on: { workflow_call: Record<'inputs' | 'outputs', ActionFile['outputs']> }
+    }
+    const own = workflow.on.workflow_call
+    for (const [kind, known] of [
+      ['inputs', inputs],
+      ['outputs', outputs],
+    ] as const)
+      for (const { name, description } of known)
+        assert.ok(own[kind][name]?.description.startsWith(description) ?? true, `${file}: ${name}`)
+  }
+})
+
 for (const name of names) {
   describe(`actions/${name}`, () => {
     const action = actionFile(`actions/${name}/action.yml`)
