@@ -6,23 +6,12 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { architecturePage } from './generate/architecture.ts'
-import { errorsPage } from './generate/errors.ts'
-
-/** A file that is made from the source, whole or between two markers. */
-export interface Generated {
-  /** From the project's root. */
-  file: string
-  /** Returns the file's new content, given what it has now (empty if it is not there). */
-  content: (current: string) => string | Promise<string>
-}
-
-const all: Generated[] = [architecturePage, errorsPage]
+import { generatedFiles } from './generate/all.ts'
 
 const root = dirname(import.meta.dirname)
 const check = process.argv.includes('--check')
 const stale: string[] = []
-for (const { file, content } of all) {
+for (const { file, content } of generatedFiles) {
   const path = join(root, file)
   const current = existsSync(path) ? readFileSync(path, 'utf8') : ''
   const next = await content(current)

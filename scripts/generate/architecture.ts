@@ -1,7 +1,7 @@
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { layers } from '../../test/house/layers.ts'
-import type { Generated } from '../generate.ts'
+import type { Generated } from './generated.ts'
 
 const root = dirname(dirname(import.meta.dirname))
 

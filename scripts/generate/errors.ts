@@ -1,5 +1,5 @@
 import { topics } from '../../src/errors/catalogue.ts'
-import type { Generated } from '../generate.ts'
+import type { Generated } from './generated.ts'
 
 /** `docs/errors.md`: a heading for each code, so that an error can link to it. */
 export const errorsPage: Generated = { file: 'docs/errors.md', content: () => page }

@@ -3,8 +3,8 @@ import { openStorage } from '../storage/open.ts'
 import type { Storage } from '../storage/storage.ts'
 
 /**
- * Opens the storages, has the body use them, closes them however it ends. A wrong URL throws before
- * any is asked for anything.
+ * Opens storages, runs `body` with them, and closes them however it ends. A URL that is not valid
+ * throws before anything connects.
  */
 export async function withStorages<T>(
   urls: readonly string[],

@@ -1,4 +1,9 @@
-import { badInput, inputText, shown } from '../github/inputs/input.ts'
+/**
+ * The actions: each reads its inputs, calls the code below, and turns the result into outputs, a
+ * report and a log line. This file is the root action, which runs one of the four.
+ */
+import { badInput, shown } from '../errors/bad-input.ts'
+import { inputText } from '../github/inputs/input.ts'
 import { backupStep } from './backup.ts'
 import { restoreStep } from './restore.ts'
 import { run, type Step } from './run.ts'
@@ -12,12 +17,12 @@ const commands: Record<string, (step: Step) => Promise<void>> = {
   restore: restoreStep,
 }
 
-/** The root action: one of the four, by the input `command`. */
+/** Runs the action that the input `command` names. */
 export function holdfast(): Promise<void> {
   const command = inputText(process.env, 'command')
   const handler = Object.hasOwn(commands, command) ? commands[command] : undefined
   if (handler) return run(command, handler)
-  const names = Object.keys(commands).join(', ')
-  const what = command === '' ? 'is empty' : `is ${shown(command)}, which is no command`
-  return run('holdfast', () => Promise.reject(badInput('command', what, `Write one of: ${names}.`)))
+  const problem = command === '' ? 'is empty' : `is ${shown(command)}, which is not a command`
+  const allowed = `It takes one of: ${Object.keys(commands).join(', ')}.`
+  return run('holdfast', () => Promise.reject(badInput('command', problem, allowed)))
 }

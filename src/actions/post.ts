@@ -7,9 +7,8 @@ import { endEarlierStep, startWork } from '../github/work.ts'
 import { withStorages } from './destinations.ts'
 
 /**
- * Runs after every action, whatever became of it: ends and removes what it noted as held and never
- * let go, because it was killed or crashed. A clean-up that fails is a warning: the step itself has
- * had its say.
+ * Runs after every action: ends and removes what the action still held when it was killed or
+ * crashed. A failed cleanup is only a warning, because the step has its result already.
  */
 export async function post(): Promise<void> {
   const held = heldBefore(process.env)

@@ -1,21 +1,20 @@
-import type { RestoreExternalOptions } from '../restore/swap/external-dump.ts'
-import { parseSelector } from '../repository/selector.ts'
-import { UserError } from '../errors.ts'
+import { badInput } from '../errors/bad-input.ts'
 import type { RestoreInputs } from '../github/inputs/restore.ts'
+import type { RestoreExternalOptions } from '../restore/swap/external-dump.ts'
+import { input, text } from '../text.ts'
 
-/** What of the inputs can be kept to for a file that another tool made. */
-export type FileInputs = Omit<
-  RestoreInputs,
-  'storage' | 'task' | 'mode' | 'owner' | 'tables' | 'schemas' | 'replace' | 'contents'
-> &
+type OnlyForBackups = 'mode' | 'owner' | 'tables' | 'schemas' | 'replace' | 'contents'
+
+/** The inputs of a restore from an external dump. */
+export type FileInputs = Omit<RestoreInputs, 'storage' | 'task' | 'backup' | OnlyForBackups> &
   Required<Pick<RestoreExternalOptions, 'mode' | 'owner'>>
 
-/** Whether it is such a file that is to be restored. */
-export function namesFile({ task, backup }: Pick<RestoreInputs, 'task' | 'backup'>): boolean {
-  return task === 'restore' && ['file', 'store'].includes(parseSelector(backup).kind)
-}
+const wholeFile = text`Restore the whole file with ${input('mode', 'new')}, and copy them from there.`
 
-/** What only a backup of ours can be asked for is refused, not left out in silence. */
+/**
+ * Returns the inputs that apply to an external dump. Throws `bad-input` for an input that needs a
+ * backup of the backup action, instead of ignoring it.
+ */
 export function fileInputs({
   mode,
   owner,
@@ -24,24 +23,30 @@ export function fileInputs({
   replace,
   contents,
   ...rest
-}: Omit<RestoreInputs, 'storage' | 'task'>): FileInputs {
-  const refuse = (what: string, hint: string): UserError =>
-    new UserError(
-      'bad-input',
-      `${what} cannot be kept to for a file that another tool made.`,
-      `${hint} A backup that the backup action made can do that, too.`,
+}: Omit<RestoreInputs, 'storage' | 'task' | 'backup'>): FileInputs {
+  const refuse = (name: OnlyForBackups, given: string, hint: typeof wholeFile): Error =>
+    badInput(
+      name,
+      `${given}, which needs a backup that the backup action made, not a file of another tool`,
+      hint,
     )
-  if (tables.length > 0)
-    throw refuse('tables', 'Restore the whole file with mode: new, and copy them from there.')
-  if (schemas.length > 0)
-    throw refuse('schemas', 'Restore the whole file with mode: new, and copy them from there.')
-  if (replace) throw refuse('replace', 'Restore the whole file, by mode: swap.')
-  if (contents !== 'all') throw refuse(`contents: ${contents}`, 'Leave contents out.')
-  if (mode === 'in-place') throw refuse('mode: in-place', 'Write mode: swap or mode: new.')
+  if (tables.length > 0) throw refuse('tables', 'is set', wholeFile)
+  if (schemas.length > 0) throw refuse('schemas', 'is set', wholeFile)
+  if (replace)
+    throw refuse('replace', 'is true', text`Restore the whole file with ${input('mode', 'swap')}.`)
+  if (contents !== 'all')
+    throw refuse('contents', `is "${contents}"`, text`Leave ${input('contents')} out.`)
+  if (mode === 'in-place')
+    throw refuse(
+      'mode',
+      'is "in-place"',
+      text`Write ${input('mode', 'swap')} or ${input('mode', 'new')}.`,
+    )
   if (owner !== 'keep' && owner !== 'drop')
     throw refuse(
-      'owner, with new roles for old ones,',
-      'Create the roles that the file names, or, where it is an archive, write owner: drop.',
+      'owner',
+      'maps roles',
+      text`Create the roles that the file names or, if it is an archive, write ${input('owner', 'drop')}.`,
     )
   return { ...rest, mode, owner }
 }

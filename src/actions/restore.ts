@@ -1,30 +1,32 @@
 import { UserError } from '../errors.ts'
 import { migrationEnvironment } from '../github/environment.ts'
-import { readRestoreInputs } from '../github/inputs/restore.ts'
+import { readRestoreInputs, type RestoreInputs } from '../github/inputs/restore.ts'
 import { runUrl } from '../github/run-url.ts'
 import { cleanReport, cleanVerdict } from '../report/restore/clean.ts'
 import { restoreExternalReport, restoreExternalVerdict } from '../report/restore/external-dump.ts'
 import { restoreReport, restoreVerdict } from '../report/restore/restore.ts'
 import { undoReport, undoVerdict } from '../report/restore/undo.ts'
 import { statusReport } from '../report/status.ts'
+import { type ExternalSelector, isSingle } from '../repository/selector.ts'
 import { status } from '../repository/status.ts'
 import type { KnownFacts } from '../restore/options.ts'
-import { restore as restoreBackup, type TaskResults } from '../restore/restore.ts'
+import { restore as restoreBackup, type Task, type TaskResults } from '../restore/restore.ts'
 import {
   type RestoreExternalResult,
   type RestoreExternalOptions,
   restoreExternalDump,
 } from '../restore/swap/external-dump.ts'
+import { either, join, text } from '../text.ts'
 import { withStorages } from './destinations.ts'
-import { fileInputs, type FileInputs, namesFile } from './restore-file.ts'
+import { fileInputs, type FileInputs } from './restore-file.ts'
 import { run, type Step } from './run.ts'
 
 export const restore = (): Promise<void> => run('restore', restoreStep)
 
 export async function restoreStep({ env, work, secrets, output, report }: Step): Promise<void> {
-  const { storage, task, ...inputs } = readRestoreInputs(env)
+  const { storage, task, backup, ...inputs } = readRestoreInputs(env)
   if (task === 'list') return listBackups(storage, inputs, { env, work, secrets, report })
-  // what is known is an output even when the step fails later
+  // a fact is an output even if the step fails later
   const known = ({ id, safetyBackup, database, previousDatabase, lost }: KnownFacts): void => {
     const facts = {
       'backup-id': id,
@@ -38,15 +40,11 @@ export async function restoreStep({ env, work, secrets, output, report }: Step):
   output('previous-database', '')
   const url = runUrl(env)
   const more = { environment: migrationEnvironment(env), known, ...(url ? { runUrl: url } : {}) }
-  const result = namesFile({ task, ...inputs })
-    ? await fromFile(storage, fileInputs(inputs), more, { env, work })
-    : await withStorages(storage, env, (sources) =>
-        restoreBackup({ ...inputs, ...more, task, sources }, work),
-      )
+  const result = await runTask(task, backup, storage, inputs, more, { env, work })
   if (result.task === 'restore' && result.part) output('schema', result.part.schemas.join('\n'))
   output('duration-ms', Math.round(result.timings.total))
   const shown = secrets.redactAll(result)
-  const { markdown, verdict } = told(shown)
+  const { markdown, verdict } = describe(shown)
   report(markdown)
   const [obstacle] = ('facts' in shown && shown.facts?.obstacles) || []
   if (obstacle) throw new UserError(obstacle.code, obstacle.message, obstacle.hint)
@@ -55,27 +53,53 @@ export async function restoreStep({ env, work, secrets, output, report }: Step):
     throw new UserError(
       'post-command-failed',
       `${verdict} But the post-command ${command.failed}.`,
-      'What was restored is restored all the same, and the job summary says what can be done about it. Run the command again by hand.',
+      join(
+        [
+          'The restore itself is complete.',
+          text`${either('The job summary', 'The report above')} shows what you can do next.`,
+          'Run the command again by hand.',
+        ],
+        ' ',
+      ),
     )
   work.log.info(verdict)
 }
 
-/** From a file that another tool made; its path is one in the workspace. */
-function fromFile(
+type StepOptions = Pick<RestoreExternalOptions, 'environment' | 'known' | 'runUrl'>
+
+function runTask(
+  task: Task,
+  backup: RestoreInputs['backup'],
   storage: readonly string[],
-  inputs: FileInputs,
-  more: Pick<RestoreExternalOptions, 'environment' | 'known' | 'runUrl'>,
-  { env, work }: Pick<Step, 'env' | 'work'>,
-): Promise<RestoreExternalResult> {
+  inputs: Omit<RestoreInputs, 'storage' | 'task' | 'backup'>,
+  more: StepOptions,
+  context: Pick<Step, 'env' | 'work'>,
+): Promise<TaskResults[Task] | RestoreExternalResult> {
+  const { env, work } = context
+  if (task === 'restore' && backup.kind === 'external')
+    return restoreFile(backup, storage, fileInputs(inputs), more, context)
+  // an undo and a clean read no backup
+  const selector = isSingle(backup) ? backup : { kind: 'latest' as const }
   return withStorages(storage, env, (sources) =>
-    restoreExternalDump(
-      { ...inputs, ...more, sources, workspace: env['GITHUB_WORKSPACE'] || '.' },
-      work,
-    ),
+    restoreBackup({ ...inputs, ...more, task, backup: selector, sources }, work),
   )
 }
 
-/** What there is to restore from. */
+/** Restores an external dump; `file:` paths start at the workspace. */
+function restoreFile(
+  backup: ExternalSelector,
+  storage: readonly string[],
+  inputs: FileInputs,
+  more: StepOptions,
+  { env, work }: Pick<Step, 'env' | 'work'>,
+): Promise<RestoreExternalResult> {
+  const workspace = env['GITHUB_WORKSPACE'] || '.'
+  return withStorages(storage, env, (sources) =>
+    restoreExternalDump({ ...inputs, ...more, backup, sources, workspace }, work),
+  )
+}
+
+/** Reports the backups to restore from. */
 async function listBackups(
   storage: readonly string[],
   { label, target }: { label?: string; target: { database: string } },
@@ -87,7 +111,7 @@ async function listBackups(
   report(statusReport(secrets.redactAll(result)))
 }
 
-function told(result: TaskResults[keyof TaskResults] | RestoreExternalResult): {
+function describe(result: TaskResults[keyof TaskResults] | RestoreExternalResult): {
   markdown: string
   verdict: string
 } {

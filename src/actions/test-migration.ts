@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { rehearse, type RehearsalResult } from '../rehearsal/rehearse.ts'
 import { UserError } from '../errors.ts'
+import { either, text } from '../text.ts'
 import { postComment } from '../github/comment.ts'
 import { migrationEnvironment } from '../github/environment.ts'
 import { readTestMigrationInputs } from '../github/inputs/inputs.ts'
@@ -39,7 +40,7 @@ export async function testMigrationStep({
       { severity: comment.broken ? 'warning' : 'note', message: secrets.redact(comment.why) },
     ])
   else
-    work.log.info(`The report is a comment of the pull request (${comment.posted}): ${comment.url}`)
+    work.log.info(`The report is a comment on the pull request (${comment.posted}): ${comment.url}`)
   annotate(
     result.findings
       .filter((finding) => finding.severity !== 'note')
@@ -53,12 +54,12 @@ export async function testMigrationStep({
     throw new UserError(
       errorCode(result),
       rehearsalVerdict(result),
-      'The job summary shows every finding and what the command wrote.',
+      text`${either('The job summary', 'The report above')} shows every finding and the output of the command.`,
     )
   work.log.info(rehearsalVerdict(result))
 }
 
-/** The code of the finding that weighs most. */
+/** Returns the code of the most severe finding. */
 function errorCode(result: RehearsalResult): ErrorCode {
   const worst = result.findings.find((finding) => finding.severity === 'error')?.code
   return worst ?? (result.timedOut ? 'migration-timed-out' : 'migration-failed')

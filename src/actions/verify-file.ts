@@ -1,23 +1,22 @@
 import { type ExternalDumpResult, verifyExternalDump } from '../verify/external-dump.ts'
 import { reaches } from '../repository/level.ts'
-import type { BackupSelector } from '../repository/selector.ts'
+import type { ExternalSelector } from '../repository/selector.ts'
+import { badInput } from '../errors/bad-input.ts'
 import { UserError } from '../errors.ts'
+import { input, text } from '../text.ts'
 import type { VerifyInputs } from '../github/inputs/verify.ts'
 import { externalDumpReport, externalDumpVerdict } from '../report/verify/external-dump.ts'
 import { withStorages } from './destinations.ts'
 import type { Step } from './run.ts'
 
-/**
- * Verifies a dump that another tool made. What only a backup of ours can be asked for is refused,
- * not left out in silence.
- */
+/** Verifies an external dump: a file that another tool made. */
 export async function verifyFile(
-  which: Extract<BackupSelector, { kind: 'file' | 'store' }>,
-  inputs: VerifyInputs,
+  selector: ExternalSelector,
+  inputs: Omit<VerifyInputs, 'backup'>,
   { env, work, secrets, output, report }: Step,
 ): Promise<void> {
   const { storage, level, identities, bindirs, scratch } = inputs
-  refuseWhatIsBeyond(inputs)
+  refuseBackupInputs(inputs)
   const options = {
     identities,
     bindirs,
@@ -26,7 +25,7 @@ export async function verifyFile(
     ...(level ? { level } : {}),
   }
   const result: ExternalDumpResult = await withStorages(storage, env, (sources) =>
-    verifyExternalDump(which, { ...options, sources }, work),
+    verifyExternalDump(selector, { ...options, sources }, work),
   )
   const failed = result.stoppedBy !== undefined
   output('level', result.level)
@@ -39,19 +38,22 @@ export async function verifyFile(
     throw new UserError(
       'not-proven',
       externalDumpVerdict(shown),
-      'Do not rely on this file. Make it again, with `set -o pipefail` where it goes through a pipe, and verify it.',
+      'Do not rely on this file. Create it again, with `set -o pipefail` if it goes through a ' +
+        'pipe, and verify it.',
     )
   work.log.warning(externalDumpVerdict(shown))
 }
 
-function refuseWhatIsBeyond(inputs: VerifyInputs): void {
-  const beyond = (name: string): UserError =>
-    new UserError(
-      'bad-input',
-      `${name} cannot be kept to for a file that another tool made: nothing tells what the database held, or when.`,
-      `Leave ${name} out. What is proven in full is a backup that the backup action made.`,
+/** Throws `bad-input` for an input that needs what only a backup records, instead of ignoring it. */
+function refuseBackupInputs(inputs: Omit<VerifyInputs, 'backup'>): void {
+  const refuse = (name: string, given: string): Error =>
+    badInput(
+      name,
+      `${given}, and a file that another tool made does not record what the database held, or when`,
+      text`Leave ${input(name)} out. Only a backup that the backup action made can be proven in full.`,
     )
-  if (inputs.level && !reaches('restored', inputs.level)) throw beyond(`level: ${inputs.level}`)
+  if (inputs.level && !reaches('restored', inputs.level))
+    throw refuse('level', `is "${inputs.level}"`)
   const given = {
     checks: inputs.checks.length > 0,
     'check-command': inputs.checkCommand,
@@ -59,5 +61,5 @@ function refuseWhatIsBeyond(inputs: VerifyInputs): void {
     'max-restore-time': inputs.maxRestoreTime,
     'max-size-change': inputs.maxSizeChange,
   }
-  for (const [name, value] of Object.entries(given)) if (value) throw beyond(name)
+  for (const [name, value] of Object.entries(given)) if (value) throw refuse(name, 'is set')
 }

@@ -1,5 +1,4 @@
 import { verifyBatch } from '../verify/batch.ts'
-import { parseSelector } from '../repository/selector.ts'
 import { UserError } from '../errors.ts'
 import { migrationEnvironment } from '../github/environment.ts'
 import { runUrl } from '../github/run-url.ts'
@@ -13,7 +12,7 @@ export const verify = (): Promise<void> => run('verify', verifyStep)
 
 export async function verifyStep(step: Step): Promise<void> {
   const { env, work, secrets, output, report } = step
-  // a step that reads them after a failure must not meet an empty word
+  // so that a later step can compare them after a failure too
   for (const [name, value] of [
     ['backup-id', ''],
     ['level', 'none'],
@@ -24,9 +23,8 @@ export async function verifyStep(step: Step): Promise<void> {
     ['restore-ms', ''],
   ] as const)
     output(name, value)
-  const given = readVerifyInputs(env)
-  const which = parseSelector(given.backup)
-  if (which.kind === 'file' || which.kind === 'store') return verifyFile(which, given, step)
+  const { backup, ...given } = readVerifyInputs(env)
+  if (backup.kind === 'external') return verifyFile(backup, given, step)
   const {
     storage,
     checkCommand,
@@ -58,7 +56,7 @@ export async function verifyStep(step: Step): Promise<void> {
     ...(url ? { runUrl: url } : {}),
   }
   const result = await withStorages(storage, env, (sources) =>
-    verifyBatch({ ...options, sources }, work),
+    verifyBatch({ ...options, backup, sources }, work),
   )
   const sum = sumOf(result)
   output('backup-id', result.backups[0]?.id ?? '')

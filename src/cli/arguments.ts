@@ -1,8 +1,11 @@
+import { parseArgs } from 'node:util'
+import { suggestName } from '../errors/suggest.ts'
 import { UserError } from '../errors.ts'
+import type { CommandName, InputDescription } from '../github/descriptions/inputs.ts'
 import { findSecrets } from '../github/mask.ts'
-import { commands, type CommandName, type Input, inputsOf, variableOf } from './commands.ts'
+import { commands, inputsOf, variableOf } from './commands.ts'
 
-/** What was typed. No value of it is a secret: those are refused here. */
+/** A command line. None of its values is a secret: `readArguments` refuses those. */
 export interface Asked {
   command: CommandName
   /** By the input's name, as typed. */
@@ -13,157 +16,205 @@ export interface Asked {
   debug: boolean
 }
 
-/** Help was asked for, of one command or of all. */
+/** A request for help, on one command or on all. */
 export interface HelpAsked {
   help: CommandName | 'all'
+}
+
+/** A flag of one command: an input, a file that holds an input, or a switch of the command line. */
+type Flag =
+  { kind: 'value' | 'file'; input: InputDescription } | { kind: 'switch'; input?: InputDescription }
+
+interface Draft {
+  values: Map<string, string[]>
+  files: Map<string, string[]>
+  switches: Set<string>
 }
 
 const switches = ['json', 'debug', 'help']
 
 /**
- * Reads a command line. Throws UserErrors that name the flag, and the nearest one that exists; none
- * shows a value, which may be a secret in the wrong place.
+ * Reads a command line. Throws UserErrors that name the flag, and the nearest one that exists. No
+ * message shows a value, which may be a secret in the wrong place.
  */
 export function readArguments(argv: readonly string[]): Asked | HelpAsked {
-  const [first, ...rest] = argv
-  if (first === undefined || ['help', '--help', '-h'].includes(first))
-    return { help: rest[0] !== undefined && isCommand(rest[0]) ? rest[0] : 'all' }
-  if (!isCommand(first)) {
-    const names = Object.keys(commands)
-    const what = /^[a-z][a-z-]{0,20}$/.test(first)
-      ? `There is no command ${first}.`
-      : 'The first word is no command.'
-    throw new UserError(
-      'unknown-command',
-      `${what}${meant(first, names, '')}`,
-      `It is one of: ${names.join(', ')}. To see more: node dist/cli.js --help`,
-    )
+  const [command, ...args] = argv
+  if (command === undefined || ['help', '--help', '-h'].includes(command))
+    return { help: args[0] !== undefined && isCommand(args[0]) ? args[0] : 'all' }
+  if (!isCommand(command)) throw unknownCommand(command)
+  const flags = flagsOf(command)
+  const { tokens } = parseArgs({
+    args,
+    options: optionsOf(flags),
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  })
+  const draft: Draft = { values: new Map(), files: new Map(), switches: new Set() }
+  for (const token of tokens) {
+    if (token.kind !== 'option' || (!token.rawName.startsWith('--') && token.name !== 'help'))
+      throw notAFlag(command, token.index)
+    if (token.name === 'help') return { help: command }
+    const flag = flags.get(token.name)
+    if (flag === undefined) throw unknownFlag(command, token.name, [...flags.keys()])
+    if (flag.kind === 'switch') addSwitch(command, token.name, token.value, draft, flag.input)
+    else addValue(command, token, flag, draft)
   }
-  const known = new Map(inputsOf(first).map((input) => [input.name, input]))
-  const asked = {
-    command: first,
-    values: new Map<string, string[]>(),
-    files: new Map<string, string[]>(),
-    json: false,
-    debug: false,
+  refuseBoth(command, draft)
+  const { values, files } = draft
+  return {
+    command,
+    values,
+    files,
+    json: draft.switches.has('json'),
+    debug: draft.switches.has('debug'),
   }
-  for (let at = 0; at < rest.length; at++) {
-    const word = rest[at] ?? ''
-    const [, name, given] = /^--([^=]+)(?:=(.*))?$/s.exec(word === '-h' ? '--help' : word) ?? []
-    if (name === undefined)
-      throw wrong(
-        first,
-        `Word ${at + 2} of the command line is no flag, and belongs to none.`,
-        'A value with spaces in it needs quotes; a flag begins with two hyphens.',
-      )
-    if (name === 'help') return { help: first }
-    const input = known.get(name)
-    const file = known.get(name.replace(/-file$/, ''))
-    if (name === 'json' || name === 'debug' || input?.flag) {
-      if (given !== undefined && !/^(true|false)$/i.test(given))
-        throw wrong(first, `--${name} is either there or not.`, `Write --${name}, or leave it out.`)
-      if (input) asked.values.set(name, [given ?? 'true'])
-      else asked[name as 'json' | 'debug'] = given?.toLowerCase() !== 'false'
-      continue
-    }
-    const target = input ?? (file?.secret && name.endsWith('-file') ? file : undefined)
-    if (!target) throw unknownFlag(first, name, known)
-    const value = given ?? rest[++at]
-    if (value === undefined || (given === undefined && value.startsWith('--')))
-      throw wrong(first, `--${name} needs a value.`, `Write --${name} VALUE or --${name}=VALUE.`)
-    const into = target === input ? asked.values : asked.files
-    if (target === input) refuseSecret(input, value)
-    const before = into.get(target.name) ?? []
-    if (before.length > 0 && !target.lines)
-      throw wrong(first, `--${name} is there twice.`, 'Leave out the one that you do not mean.')
-    into.set(target.name, [...before, value])
-  }
-  for (const name of asked.files.keys())
-    if (asked.values.has(name))
-      throw wrong(
-        first,
-        `--${name} and --${name}-file are both there.`,
-        'Leave out the one that you do not mean.',
-      )
-  return asked
 }
 
 function isCommand(word: string): word is CommandName {
   return Object.hasOwn(commands, word)
 }
 
-/** Whoever lists this machine's processes sees a command line, and the shell keeps it in a file. */
-function refuseSecret(input: Input, value: string): void {
-  const { values, warnings } = findSecrets({ [`INPUT_${input.name.toUpperCase()}`]: value })
-  if (input.secret !== 'always' && values.length === 0 && warnings.length === 0) return
-  const what =
-    input.secret === 'url' || input.name === 'storage' ? 'holds a password' : 'holds a secret'
-  const how =
-    input.secret === undefined
-      ? 'A secret has no place in this input; S3 credentials come from the environment (AWS_ACCESS_KEY_ID and so on).'
-      : `${input.secret === 'url' ? 'Leave the password out of the URL, and give it in PGPASSWORD or ~/.pgpass; or write' : 'Write'} --${input.name}-file FILE, or set ${variableOf(input.name)} in the environment.`
+function flagsOf(command: CommandName): Map<string, Flag> {
+  const inputs = inputsOf(command).flatMap((input): [string, Flag][] => [
+    [input.name, { kind: input.flag ? 'switch' : 'value', input }],
+    ...(input.secret ? [[`${input.name}-file`, { kind: 'file', input }] as [string, Flag]] : []),
+  ])
+  return new Map([...inputs, ...switches.map((name): [string, Flag] => [name, { kind: 'switch' }])])
+}
+
+function optionsOf(
+  flags: ReadonlyMap<string, Flag>,
+): NonNullable<NonNullable<Parameters<typeof parseArgs>[0]>['options']> {
+  const options = [...flags].map(([name, { kind }]) => [
+    name,
+    {
+      type: kind === 'switch' ? 'boolean' : 'string',
+      multiple: true,
+      ...(name === 'help' ? { short: 'h' } : {}),
+    } as const,
+  ])
+  return Object.fromEntries(options) as ReturnType<typeof optionsOf>
+}
+
+/** A switch of an input sets the input; `--name=false` is allowed. */
+function addSwitch(
+  command: CommandName,
+  name: string,
+  value: string | undefined,
+  draft: Draft,
+  input: InputDescription | undefined,
+): void {
+  if (value !== undefined && !/^(true|false)$/i.test(value))
+    throw badArguments(
+      command,
+      `--${name} takes no value but true or false.`,
+      `Write --${name}, or leave it out.`,
+    )
+  if (input) draft.values.set(name, [value ?? 'true'])
+  else if (value?.toLowerCase() === 'false') draft.switches.delete(name)
+  else draft.switches.add(name)
+}
+
+function addValue(
+  command: CommandName,
+  token: { name: string; value: string | undefined; inlineValue: boolean | undefined },
+  { kind, input }: { kind: 'value' | 'file'; input: InputDescription },
+  draft: Draft,
+): void {
+  const { name, value } = token
+  if (value === undefined || (!token.inlineValue && value.startsWith('--')))
+    throw badArguments(
+      command,
+      `--${name} needs a value.`,
+      `Write --${name} VALUE or --${name}=VALUE.`,
+    )
+  if (kind === 'value') refuseSecret(input, value)
+  const target = kind === 'value' ? draft.values : draft.files
+  const before = target.get(input.name) ?? []
+  if (before.length > 0 && !input.lines)
+    throw badArguments(command, `--${name} is given twice.`, 'Leave one of them out.')
+  target.set(input.name, [...before, value])
+}
+
+function refuseBoth(command: CommandName, { values, files }: Draft): void {
+  for (const name of files.keys())
+    if (values.has(name))
+      throw badArguments(
+        command,
+        `--${name} and --${name}-file are both given.`,
+        'Leave one of them out.',
+      )
+}
+
+/** Other users of the machine can list its command lines, and the shell keeps them in a file. */
+function refuseSecret(input: InputDescription, value: string): void {
+  const { name, secret } = input
+  const { values, warnings } = findSecrets({ [`INPUT_${name.toUpperCase()}`]: value })
+  if (secret !== 'always' && values.length === 0 && warnings.length === 0) return
+  const what = secret === 'url' || name === 'storage' ? 'holds a password' : 'holds a secret'
   throw new UserError(
     'secret-in-arguments',
-    `--${input.name} ${what}, and a command line is seen by everybody on this machine.`,
-    `${how} What you typed may be in your shell's history: remove it there.`,
+    `--${name} ${what}, and every user of this machine can read a command line.`,
+    `${wayToGive(input)} Your shell's history may hold what you typed: remove it there.`,
   )
 }
 
-function unknownFlag(
-  command: CommandName,
-  name: string,
-  known: ReadonlyMap<string, Input>,
-): UserError {
-  const names = [...known.values()]
-    .flatMap((input) => [input.name, ...(input.secret ? [`${input.name}-file`] : [])])
-    .concat(switches)
+function wayToGive({ name, secret }: InputDescription): string {
+  const ways = `--${name}-file FILE, or set ${variableOf(name)} in the environment.`
+  if (secret === 'always') return `Write ${ways}`
+  if (secret === 'url')
+    return (
+      'Leave the password out of the URL, and give it in PGPASSWORD or ~/.pgpass; ' +
+      `or write ${ways}`
+    )
+  return (
+    'This input takes no secret. S3 credentials come from the environment ' +
+    '(AWS_ACCESS_KEY_ID and so on).'
+  )
+}
+
+function unknownCommand(word: string): UserError {
+  const names = Object.keys(commands)
+  // anything else may be a secret in the wrong place
+  const what = /^[a-z][a-z-]{0,20}$/.test(word)
+    ? `There is no command ${word}.`
+    : 'The first word is not a command.'
+  return new UserError(
+    'unknown-command',
+    `${what}${suggestion(word, names, '')}`,
+    `The commands are: ${names.join(', ')}. For more, type: node dist/cli.js --help`,
+  )
+}
+
+function unknownFlag(command: CommandName, name: string, names: readonly string[]): UserError {
   const what = /^[a-z][a-z0-9-]{0,40}$/i.test(name)
     ? `${command} has no flag --${name}.`
     : `${command} has no such flag.`
-  return wrong(
+  return badArguments(
     command,
-    `${what}${meant(name, names, '--')}`,
-    'An option of another command, or a word misspelt.',
+    `${what}${suggestion(name, names, '--')}`,
+    'It may be misspelt, or a flag of another command.',
   )
 }
 
-function wrong(command: CommandName, message: string, hint: string): UserError {
+function notAFlag(command: CommandName, index: number): UserError {
+  return badArguments(
+    command,
+    `Word ${index + 2} of the command line is neither a flag nor the value of one.`,
+    'A flag begins with two hyphens. A value with spaces needs quotes.',
+  )
+}
+
+function badArguments(command: CommandName, message: string, hint: string): UserError {
   return new UserError(
     'bad-arguments',
     message,
-    `${hint} All flags: node dist/cli.js ${command} --help`,
+    `${hint} For all flags, type: node dist/cli.js ${command} --help`,
   )
 }
 
-function meant(word: string, names: readonly string[], mark: string): string {
-  const [nearest] = names
-    .map((name) => ({ name, far: distance(word.toLowerCase(), name) }))
-    .sort((a, b) => a.far - b.far)
-  return nearest && nearest.far <= Math.max(2, Math.floor(nearest.name.length / 3))
-    ? ` Did you mean ${mark}${nearest.name}?`
-    : ''
-}
-
-/**
- * How many letters must be added, left out, changed or swapped with their neighbour to make one
- * word of the other.
- */
-function distance(a: string, b: string): number {
-  const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, j) => j)]
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1] ? 0 : 1
-      const steps = [
-        (rows[i - 1]?.[j] ?? 0) + 1,
-        (row[j - 1] ?? 0) + 1,
-        (rows[i - 1]?.[j - 1] ?? 0) + same,
-      ]
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
-        steps.push((rows[i - 2]?.[j - 2] ?? 0) + 1)
-      row.push(Math.min(...steps))
-    }
-    rows.push(row)
-  }
-  return rows[a.length]?.[b.length] ?? 0
+function suggestion(word: string, names: readonly string[], prefix: string): string {
+  const name = suggestName(word, names)
+  return name === undefined ? '' : ` Did you mean ${prefix}${name}?`
 }

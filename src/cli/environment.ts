@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { messageOf, UserError } from '../errors.ts'
+import type { InputDescription } from '../github/descriptions/inputs.ts'
 import type { Env } from '../github/inputs/input.ts'
 import {
   connectionFromEnv,
@@ -7,35 +8,30 @@ import {
   parseConnection,
 } from '../postgres/connection/connection.ts'
 import type { Asked } from './arguments.ts'
-import { inputs, inputsOf, variableOf } from './commands.ts'
+import { hasVariable, inputs, inputsOf, variableOf } from './commands.ts'
 import { passwordFor } from './passfile.ts'
 
 /**
- * The environment that an action's step would find: each input as `INPUT_…`, from the flag, the
- * file or the variable that gives it. What else looks like a step's (`INPUT_…`, left by something
- * outside) is taken out, and so are our own variables: a migration that is rehearsed inherits the
- * rest. Throws UserErrors for a file that cannot be read and for what is missing.
+ * Returns the environment that the step of an action would have: each input as `INPUT_…`, from its
+ * flag, its file or its variable. Existing `INPUT_…` and `STATE_…` variables are dropped, and so
+ * are our own: a rehearsed migration inherits the rest.
+ *
+ * `warn` is called with a sentence about a password file that is not used. Throws UserErrors for a
+ * file that cannot be read (`file-unreadable`) and for a missing input (`input-missing`).
  */
 export function stepEnvironment(asked: Asked, env: Env, warn: (text: string) => void): Env {
-  const ours = new Set(inputs.map(({ name }) => variableOf(name)))
+  const variables = new Set(inputs.map(({ name }) => variableOf(name)))
   const step: Env = Object.fromEntries(
-    Object.entries(env).filter(([name]) => !/^(INPUT|STATE)_/i.test(name) && !ours.has(name)),
+    Object.entries(env).filter(([name]) => !/^(INPUT|STATE)_/i.test(name) && !variables.has(name)),
   )
-  for (const { name, secret, required } of inputsOf(asked.command)) {
-    const fromOutside = secret || name === 'storage' ? env[variableOf(name)] : undefined
-    const value =
-      asked.values.get(name)?.join('\n') ??
-      asked.files
-        .get(name)
-        ?.map((file) => readInput(file, name))
-        .join('\n') ??
-      fromOutside ??
-      ''
+  for (const input of inputsOf(asked.command)) {
+    const { name, secret, required } = input
+    const value = valueOf(input, asked, env)
     step[`INPUT_${name.toUpperCase()}`] =
       secret === 'url' ? withPassword(value.trim(), name, env, warn) : value
-    // without --confirm the plan is shown and the name asked for, or the restore refused
+    // without --confirm, the plan is shown and the name asked for, or the restore refused
     if (value.trim() === '' && required?.includes(asked.command) && name !== 'confirm')
-      throw missing(asked, name, secret !== undefined)
+      throw missing(asked.command, input)
   }
   if (asked.command === 'backup' && !step['INPUT_DATABASE-URL']) {
     const connection = connectionFromEnv(env, 'database-url')
@@ -45,22 +41,37 @@ export function stepEnvironment(asked: Asked, env: Env, warn: (text: string) => 
   return step
 }
 
+/** A flag comes before a file, and both before the variable. */
+function valueOf(input: InputDescription, { values, files }: Asked, env: Env): string {
+  const { name } = input
+  return (
+    values.get(name)?.join('\n') ??
+    files
+      .get(name)
+      ?.map((file) => readInput(file, name))
+      .join('\n') ??
+    (hasVariable(input) ? env[variableOf(name)] : undefined) ??
+    ''
+  )
+}
+
+/** Reads the file of an input; `-` is standard input. */
 function readInput(file: string, name: string): string {
   try {
     return readFileSync(file === '-' ? 0 : file, 'utf8')
-  } catch (error) {
+  } catch (cause) {
     throw new UserError(
       'file-unreadable',
-      `--${name}-file cannot be read: ${messageOf(error)}.`,
-      'Check its name and its rights. The name - stands for the standard input.',
-      { cause: error },
+      `--${name}-file cannot be read: ${messageOf(cause)}.`,
+      'Check its name and permissions. The name - stands for standard input.',
+      { cause },
     )
   }
 }
 
 /**
- * A URL without a password gets the one that libpq would use. What is no URL is left as it is: the
- * action's own code says what is wrong with it.
+ * Adds the password that libpq would use to a URL without one. A text that is no URL is returned as
+ * it is: the action's own code refuses it.
  */
 function withPassword(url: string, name: string, env: Env, warn: (text: string) => void): string {
   if (url === '') return url
@@ -75,15 +86,16 @@ function withPassword(url: string, name: string, env: Env, warn: (text: string) 
   }
 }
 
-function missing({ command }: Asked, name: string, secret: boolean): UserError {
+function missing(command: string, input: InputDescription): UserError {
+  const { name, secret } = input
   const ways = [
     `--${name} VALUE`,
     ...(secret ? [`--${name}-file FILE`] : []),
-    ...(secret || name === 'storage' ? [`the variable ${variableOf(name)}`] : []),
+    ...(hasVariable(input) ? [`the variable ${variableOf(name)}`] : []),
   ]
   return new UserError(
     'input-missing',
     `${command} needs --${name}.`,
-    `Give it by ${ways.join(', or ')}. What it is: node dist/cli.js ${command} --help`,
+    `Give it by ${ways.join(', or ')}. For what it is, type: node dist/cli.js ${command} --help`,
   )
 }

@@ -1,3 +1,5 @@
+import { exampleText } from '../github/descriptions/text.ts'
+import type { CommandName, InputDescription } from '../github/descriptions/inputs.ts'
 import {
   blocks,
   code,
@@ -7,11 +9,11 @@ import {
   type Markdown,
   type Piece,
 } from '../report/markdown/markdown.ts'
-import { commands, type CommandName, type Input, inputsOf, variableOf } from './commands.ts'
+import { commands, hasVariable, inputsOf, variableOf } from './commands.ts'
 
 const program = 'node dist/cli.js'
 
-/** What `--help` shows, as Markdown. */
+/** Returns what `--help` shows, as Markdown. */
 export function helpText(of: CommandName | 'all'): string {
   return (of === 'all' ? overview() : helpOf(of)).markdown
 }
@@ -19,71 +21,71 @@ export function helpText(of: CommandName | 'all'): string {
 function overview(): Markdown {
   return blocks(
     md`## Holdfast: PostgreSQL backups that are proven, and restores that can be undone`,
-    md`The code of the GitHub Actions, for the day when GitHub is down: the flags are their inputs.`,
+    md`Runs the code of the GitHub Actions without GitHub. The flags are their inputs.`,
     md`${code(`${program} COMMAND --flag VALUE …`)}`,
     table(
       ['Command', ''],
       Object.entries(commands).map(([name, summary]) => [code(name), summary]),
     ),
-    md`The flags of each: ${code(`${program} COMMAND --help`)}`,
+    md`The flags of each command: ${code(`${program} COMMAND --help`)}`,
   )
 }
 
 function helpOf(command: CommandName): Markdown {
-  const all = inputsOf(command)
-  const needed = (input: Input): boolean => input.required?.includes(command) ?? false
-  const rows = [...all.filter(needed), ...all.filter((input) => !needed(input))].map(
-    (input): Piece[] => [
-      code(
-        input.flag
-          ? `--${input.name}`
-          : input.secret === 'always'
-            ? `--${input.name}-file FILE`
-            : `--${input.name} …`,
-      ),
-      text(
-        `${needed(input) && input.name !== 'confirm' ? '(needed) ' : ''}${plain(input.help)}${input.fallback && !input.flag ? ` Default: ${input.fallback}.` : ''}${input.lines ? ' May be there several times.' : ''}`,
-      ),
-    ],
-  )
-  const secrets = all.filter(({ secret }) => secret)
+  const inputs = inputsOf(command)
+  const isRequired = (input: InputDescription): boolean =>
+    input.required?.includes(command) ?? false
+  const sorted = [...inputs.filter(isRequired), ...inputs.filter((input) => !isRequired(input))]
   return blocks(
     md`## ${code(`${program} ${command}`)}`,
     text(commands[command]),
     table(
       ['Flag', ''],
       [
-        ...rows,
+        ...sorted.map((input) => flagRow(command, input, isRequired(input))),
         [
           code('--json'),
-          'The outputs as one JSON object on the standard output; all else on the standard error.',
+          'Write the outputs as one JSON object to standard output; all else goes to standard error.',
         ],
-        [code('--debug'), 'Say more of what is done.'],
+        [code('--debug'), 'Show debug messages.'],
       ],
     ),
-    secrets.length === 0
-      ? undefined
-      : blocks(
-          md`**What holds a secret** is never taken from the command line, which others can see: by a file, or from the environment.`,
-          table(
-            ['File', 'Environment'],
-            secrets.map(({ name }) => [code(`--${name}-file FILE`), code(variableOf(name))]),
-          ),
-          md`A URL may be in the command line when it holds no password. The password is then that of ${code('PGPASSWORD')} or the password file (${code('~/.pgpass')}), as for psql.`,
-        ),
+    secretsPart(inputs),
     command === 'restore'
-      ? md`Without ${code('--confirm')}, on a terminal, the plan is shown and the name asked for.`
+      ? md`Without ${code('--confirm')}, on a terminal, it shows the plan and asks for the name.`
       : undefined,
-    md`Exit codes: 0 done, 1 failed, 130 and 143 stopped by a signal (what it had begun is cleaned up).`,
+    md`Exit codes: 0 success, 1 failure, 130 and 143 stopped by a signal (after cleaning up).`,
   )
 }
 
-/** The words of action.yml, for somebody at a terminal. */
-function plain(help: string): string {
-  return help
-    .replace(/, one a line(?= -)/, '')
-    .replace('on the runner', 'on this machine')
-    .replace(' from `env`.', '.')
-    .replace('The word `true` prints', 'Prints')
-    .replaceAll('`', '')
+function flagRow(command: CommandName, input: InputDescription, required: boolean): Piece[] {
+  const { name, flag, secret, description, more = [], lines, example } = input
+  const usual = input.default?.startsWith('${{') ? undefined : input.default
+  const sentences = [
+    // on a terminal, the name is asked for
+    required && name !== 'confirm' ? 'Required.' : undefined,
+    description,
+    ...more.filter(({ of }) => of.includes(command)).map((each) => each.text),
+    usual !== undefined && !(flag && usual === 'false') ? `Default: ${usual}.` : undefined,
+    lines ? 'Can be given several times.' : undefined,
+    exampleText(example),
+  ].filter((sentence) => sentence !== undefined)
+  const syntax = flag ? `--${name}` : secret === 'always' ? `--${name}-file FILE` : `--${name} …`
+  return [code(syntax), text(sentences.join(' ').replaceAll('`', ''))]
+}
+
+function secretsPart(inputs: readonly InputDescription[]): Markdown | undefined {
+  const given = inputs.filter(hasVariable)
+  if (!given.some(({ secret }) => secret)) return undefined
+  return blocks(
+    md`**Secrets** are not accepted on the command line, which other users can read.`,
+    table(
+      ['File', 'Variable'],
+      given.map(({ name, secret }) => [
+        secret ? code(`--${name}-file FILE`) : '',
+        code(variableOf(name)),
+      ]),
+    ),
+    md`For a URL without a password, it is ${code('PGPASSWORD')} or that of ${code('~/.pgpass')}, as with psql.`,
+  )
 }

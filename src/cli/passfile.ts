@@ -5,9 +5,10 @@ import type { Env } from '../github/inputs/input.ts'
 import type { Connection } from '../postgres/connection/connection.ts'
 
 /**
- * The password that libpq would find for a connection that has none: PGPASSWORD, else the first
- * line of the password file that fits. Read by us, so that our own sessions and PostgreSQL's
- * programs log in alike. `warn` is told of a file that may not be used.
+ * Returns the password that libpq would use for a connection without one: PGPASSWORD, or the first
+ * line of the password file that matches. Reading it here makes our own sessions and PostgreSQL's
+ * programs log in with the same password. `warn` is called with a sentence if the file's
+ * permissions forbid its use.
  */
 export function passwordFor(
   connection: Connection,
@@ -16,11 +17,12 @@ export function passwordFor(
 ): string | undefined {
   if (env['PGPASSWORD']) return env['PGPASSWORD']
   const file = env['PGPASSFILE'] || join(env['HOME'] || homedir(), '.pgpass')
-  const about = statSync(file, { throwIfNoEntry: false })
-  if (!about?.isFile()) return undefined
-  if ((about.mode & 0o077) !== 0) {
+  const stats = statSync(file, { throwIfNoEntry: false })
+  if (!stats?.isFile()) return undefined
+  if ((stats.mode & 0o077) !== 0) {
     warn(
-      `The password file ${file} is not used, as libpq would not: others may read it. Type: chmod 600 ${file}`,
+      `The password file ${file} is not used, because other users can read it (libpq would not ` +
+        `use it either). Type: chmod 600 ${file}`,
     )
     return undefined
   }
@@ -28,28 +30,29 @@ export function passwordFor(
 }
 
 /**
- * As in PostgreSQL's documentation, "The Password File": `host:port:database:user:password`, `*`
- * for any, a backslash before `:` and `\`.
+ * Returns the password of the first line that matches a connection. The format is that of "The
+ * Password File" in PostgreSQL's documentation: `host:port:database:user:password`, where `*`
+ * matches anything, and a backslash escapes `:` and `\`.
  */
 export function findPassword(
   text: string,
   { host, port, database, user }: Connection,
 ): string | undefined {
-  // a socket in one of the usual folders is meant by `localhost`, too
+  // `localhost` also matches a socket in one of the usual folders
   const hosts = /^\/(tmp|(var\/)?run\/postgresql)\/?$/.test(host) ? [host, 'localhost'] : [host]
   for (const line of text.split(/\r?\n/)) {
     if (line.startsWith('#') || line.trim() === '') continue
-    const [forHost, forPort, forDatabase, forUser, password] = fieldsOf(line)
-    const fits = [
-      [hosts, forHost],
-      [[String(port)], forPort],
-      [[database], forDatabase],
-      [[user], forUser],
+    const [hostField, portField, databaseField, userField, password] = fieldsOf(line)
+    const matches = [
+      [hosts, hostField],
+      [[String(port)], portField],
+      [[database], databaseField],
+      [[user], userField],
     ] as const
     if (
       password &&
-      fits.every(
-        ([wanted, field]) => field === '*' || wanted.some((one) => one === unescape(field)),
+      matches.every(
+        ([values, field]) => field === '*' || values.some((value) => value === unescape(field)),
       )
     )
       return unescape(password)
@@ -57,7 +60,7 @@ export function findPassword(
   return undefined
 }
 
-/** Five, still escaped; the last one may hold colons. */
+/** Returns the five fields of a line, still escaped; the last one may contain colons. */
 function fieldsOf(line: string): string[] {
   const fields: string[] = []
   let rest = line

@@ -8,24 +8,24 @@ import type { Env } from '../github/inputs/input.ts'
 import { startTicks } from '../stream/process.ts'
 import type { Held, Log, Work } from '../work.ts'
 
-/** What one run holds, as its file has it. No secret is in it. */
+/** The file in which one run notes what it holds. It contains no secret. */
 export interface Note {
   command: string
   started: string
-  /** The destinations in which a half backup would be. */
+  /** The destinations in which an unfinished backup would be. */
   storage: string[]
-  /** The servers on which a database would be, as `host:port`, by input. */
+  /** The servers on which a database would be, as `host:port`, by the name of the input. */
   servers: Record<string, string>
   held: Held[]
 }
 
 /**
- * `<pid>-<start, in ticks since boot>-<chance>.json`: whose it is shows whether that run still
- * lives.
+ * `<pid>-<start, in ticks since boot>-<random>.json`: the process shows whether the run is still
+ * alive.
  */
 const namePattern = /^(\d+)-(\d*)-[0-9a-f]+\.json$/
 
-/** Where runs note what they hold (XDG Base Directory Specification). */
+/** Returns the folder in which runs note what they hold (XDG Base Directory Specification). */
 export function stateFolder(env: Env): string {
   return join(
     env['XDG_STATE_HOME'] || join(env['HOME'] || homedir(), '.local', 'state'),
@@ -35,9 +35,9 @@ export function stateFolder(env: Env): string {
 }
 
 /**
- * The list of held things of this run, in a file of its own: written at every change, before a
- * thing exists, and gone when nothing is held any more. Where no file can be written, work goes on,
- * and a warning says what that means.
+ * Returns a list of held things that is kept in a file of this run. The file is written at every
+ * change, before a thing exists, and removed when nothing is held. If the file cannot be written,
+ * the run continues with a warning.
  */
 export function heldInFile(
   folder: string,
@@ -55,7 +55,8 @@ export function heldInFile(
     } catch (error) {
       able = false
       log.warning(
-        `What this run holds cannot be noted in ${folder} (${messageOf(error)}): if it is killed, nothing cleans up after it.`,
+        `Cannot write to ${folder} (${messageOf(error)}). If this run is killed, nothing cleans ` +
+          'up after it.',
       )
     }
   }
@@ -73,27 +74,27 @@ export function heldInFile(
   }
 }
 
-/** A run that died before, and what it held. */
+/** A run that ended without releasing everything, and what it held. */
 export interface DeadRun {
   note: Note
   file: string
-  /** Notes what is still to be cleaned up; with nothing, the run is forgotten. */
+  /** Notes what remains to be cleaned up; with nothing, removes the note. */
   keep(remaining: Held[]): void
 }
 
 /**
- * Takes over the notes of runs that have ended without letting go of everything. Two that start at
- * once never get the same one.
+ * Takes over the notes of runs that ended without releasing everything. Of two processes that do
+ * this at once, only one gets a note.
  */
 export function deadRuns(folder: string): DeadRun[] {
   return namesIn(folder).flatMap((name) => {
     const [, pid = '', ticks = ''] = namePattern.exec(name) ?? []
-    if (pid === '' || lives(Number(pid), ticks)) return []
+    if (pid === '' || isAlive(Number(pid), ticks)) return []
     const file = join(folder, ownName())
     try {
       renameSync(join(folder, name), file)
     } catch {
-      return [] // another run was faster
+      return [] // another process took it
     }
     const note = readNote(file)
     const keep = (remaining: Held[]): void => {
@@ -113,7 +114,7 @@ function namesIn(folder: string): string[] {
   }
 }
 
-/** In two steps, so that a kill in between leaves the one or the other, whole. */
+/** Renames a complete file, so that a kill leaves the old note or the new one, never a part. */
 function writeNote(folder: string, file: string, note: Note): void {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   writeFileSync(`${file}.new`, `${JSON.stringify(note)}\n`, { mode: 0o600 })
@@ -124,7 +125,7 @@ function readNote(file: string): Note | undefined {
   try {
     const note = JSON.parse(readFileSync(file, 'utf8')) as Partial<Note>
     const held = Array.isArray(note.held)
-      ? note.held.filter((one) => typeof (one as { kind?: unknown } | null)?.kind === 'string')
+      ? note.held.filter((each) => typeof (each as { kind?: unknown } | null)?.kind === 'string')
       : []
     return {
       command: note.command ?? 'a command',
@@ -143,10 +144,10 @@ function ownName(): string {
 }
 
 /**
- * By its start, too: a pid is used again. Where starts cannot be known (no /proc), any process of
- * that pid counts.
+ * Whether a process is alive, by its pid and its start, because pids are reused. Where the start is
+ * unknown (no /proc), any process with that pid counts.
  */
-function lives(pid: number, ticks: string): boolean {
+function isAlive(pid: number, ticks: string): boolean {
   if (ticks !== '') return startTicks(pid) === ticks
   try {
     process.kill(pid, 0)

@@ -10,9 +10,9 @@ const serverInputs = ['scratch-url', 'target-url'] as const
 type Servers = Partial<Record<(typeof serverInputs)[number], Connection>>
 
 /**
- * Cleans up after runs that were killed, and says so. What is on this machine goes at once; a
- * database or a half backup when this run is given the same server or storage, for no password is
- * ever kept. What must wait stays noted. Never throws.
+ * Cleans up after runs that were killed, and logs it. Things on this machine are removed at once. A
+ * database or an unfinished backup is removed if this run has the same server or storage, because
+ * no password is stored. The rest stays noted. Never throws.
  */
 export async function sweepEarlier(folder: string, env: Env, work: Work): Promise<void> {
   for (const dead of deadRuns(folder)) {
@@ -26,67 +26,82 @@ export async function sweepEarlier(folder: string, env: Env, work: Work): Promis
   }
 }
 
+/** Cleans up after one run. Returns what remains. */
 async function sweepRun({ note, file }: DeadRun, env: Env, work: Work): Promise<Held[]> {
   const { log } = work
   log.info(`An earlier ${note.command} (${note.started}) was killed; cleaning up after it.`)
-  const here = serversOf(env)
-  const servers: Servers = Object.fromEntries(
-    Object.entries(note.servers).flatMap(([input, place]) => {
-      const same = here.find((connection) => placeOf(connection) === place)
-      return same ? [[input, same]] : []
-    }),
-  )
+  const servers = knownServers(note.servers, env)
   const storage = inputLines(env, 'storage').filter((url) => note.storage.includes(url))
+  const otherStorage = note.storage.filter((url) => !storage.includes(url))
   const remaining: Held[] = []
   await withStorages(storage, env, async (destinations) => {
     for (const held of sortForSweep(note.held)) {
-      const needed = neededFor(
-        held,
-        note.servers,
-        servers,
-        note.storage.filter((url) => !storage.includes(url)),
-      )
-      const said =
-        needed !== undefined && ['database', 'roles', 'schema'].includes(held.kind)
+      const missing =
+        missingServer(held, note.servers, servers) ?? missingStorage(held, otherStorage)
+      // an unfinished backup is removed from the destinations that this run has
+      const sentences =
+        missing !== undefined && held.kind !== 'backup'
           ? []
           : await sweep([held], { destinations, servers }, work)
-      for (const sentence of said)
-        log[sentence.startsWith('Could not') ? 'warning' : 'info'](sentence)
-      if (needed === undefined && !said.some((sentence) => sentence.startsWith('Could not')))
-        continue
-      remaining.push(held)
-      if (needed !== undefined)
-        log.info(`${needed} (Noted in ${file}; remove that file to hear no more of it.)`)
+      const failed = sentences.filter(isFailure)
+      for (const sentence of sentences) log[isFailure(sentence) ? 'warning' : 'info'](sentence)
+      if (missing !== undefined || failed.length > 0) remaining.push(held)
+      if (missing !== undefined)
+        log.info(`${missing} (Noted in ${file}. Remove that file to stop this message.)`)
     }
   })
   return remaining
 }
 
-/** What this run would have to be given to clean a thing up; undefined when it has it. */
-function neededFor(
+function isFailure(sentence: string): boolean {
+  return sentence.startsWith('Could not')
+}
+
+/** Returns the servers of a note that this run has too, by input. */
+function knownServers(places: Record<string, string>, env: Env): Servers {
+  const own = serversOf(env)
+  return Object.fromEntries(
+    Object.entries(places).flatMap(([input, place]) => {
+      const same = own.find((connection) => placeOf(connection) === place)
+      return same ? [[input, same]] : []
+    }),
+  )
+}
+
+/** Returns a sentence if a thing is on a server that this run does not have. */
+function missingServer(
   held: Held,
   places: Record<string, string>,
   servers: Servers,
-  elsewhere: readonly string[],
 ): string | undefined {
-  if (held.kind === 'database' && !servers[held.input])
-    return `The database "${held.name}" is still on ${places[held.input] ?? 'its server'}: a run with --${held.input} at that server drops it.`
-  if (held.kind === 'roles' && !servers[held.input])
-    return `The roles ${held.names.join(', ')}, made for a copy, are still on ${places[held.input] ?? 'its server'}: a run with --${held.input} at that server drops them.`
-  if (held.kind === 'schema' && !servers[held.input])
-    return `The schema "${held.name}" is still in the database "${held.database}" on ${places[held.input] ?? 'its server'}: a run with --${held.input} at that server drops it.`
-  if (held.kind === 'backup' && elsewhere.length > 0)
-    return `What an unfinished backup of "${held.label}" left in ${elsewhere.join(' and ')} goes in a run with that --storage.`
-  return undefined
+  if (held.kind !== 'database' && held.kind !== 'roles' && held.kind !== 'schema') return undefined
+  if (servers[held.input]) return undefined
+  const place = places[held.input] ?? 'its server'
+  const run = `a run with --${held.input} for that server`
+  switch (held.kind) {
+    case 'database':
+      return `The database "${held.name}" is still on ${place}: ${run} drops it.`
+    case 'roles':
+      return `The roles ${held.names.join(', ')}, created for a copy, are still on ${place}: ${run} drops them.`
+    case 'schema':
+      return `The schema "${held.name}" is still in the database "${held.database}" on ${place}: ${run} drops it.`
+  }
 }
 
-/** The servers that this run's inputs name. */
+/** Returns a sentence if parts of a backup are in a storage that this run does not have. */
+function missingStorage(held: Held, urls: readonly string[]): string | undefined {
+  if (held.kind !== 'backup' || urls.length === 0) return undefined
+  const what = `Parts of an unfinished backup of "${held.label}"`
+  return `${what} are still in ${urls.join(' and ')}: a run with that --storage removes them.`
+}
+
+/** Returns the servers that this run's inputs name. */
 export function serversOf(env: Env): Connection[] {
   return serverInputs.flatMap((input) => {
     try {
       return inputText(env, input) ? [parseConnection(inputText(env, input), input)] : []
     } catch {
-      return [] // the command's own code will say what is wrong with it
+      return [] // the command's own code refuses it
     }
   })
 }

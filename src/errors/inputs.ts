@@ -1,11 +1,17 @@
 import type { ErrorEntry } from './entry.ts'
 
-/** Inputs, flags and arguments that cannot be used as they are. */
+/** Inputs of an action, and flags of the command line, that cannot be used as they are. */
 export const inputErrors = {
-  'bad-arguments': { message: '…', hint: '…' },
+  'bad-arguments': {
+    message: 'A flag of the command line is unknown, has no value, or is given twice.',
+    hint: 'Run the command with --help to see its flags. A value with spaces needs quotes.',
+  },
   'bad-backup-id': {
-    message: 'backup is "…", which is neither "latest" nor the id of a backup.',
-    hint: 'An id looks like 20261121T031500Z-ab12cd; the backup action gives it as its output backup-id. Or write latest-proven, or before: 2026-11-20T03:00:00Z.',
+    message: 'The input backup does not name a backup that this command can use.',
+    hint:
+      'Use latest, latest-proven, an id such as 20261121T031500Z-ab12cd (the output backup-id of ' +
+      'the backup action), or a time such as before: 2026-11-20T03:00:00Z. ' +
+      'Only verify takes several backups.',
   },
   'bad-identity': {
     message: 'The input decrypt-with holds a line that is not an age identity.',
@@ -14,8 +20,8 @@ export const inputErrors = {
       'secret, without quotes. A public key (age1…) cannot decrypt.',
   },
   'bad-input': {
-    message: '… cannot be kept to for a file that another tool made.',
-    hint: '… A backup that the backup action made can do that, too.',
+    message: 'An input has a value that is not allowed, or contradicts another input.',
+    hint: 'The message names the input and what it accepts. Correct it in the workflow.',
   },
   'bad-recipient': {
     message: 'The input encrypt-to holds a line that is not an age public key.',
@@ -24,27 +30,34 @@ export const inputErrors = {
       'If a private key was shown to anyone, create a new pair.',
   },
   'bad-url': {
-    message: '…: the file … (…) cannot be read.',
-    hint: 'Correct the path, or write the file in a step before.',
+    message: 'A database URL cannot be read, or a file that it names cannot be read.',
+    hint:
+      'Use postgres://user:password@host:5432/database, and percent-encode special characters in ' +
+      'the password. Certificates that the URL names must exist on the runner.',
   },
   'confirm-mismatch': {
-    message: 'No name was typed; nothing was touched.',
-    hint: 'Type the name of the database, or give it as --confirm.',
+    message: 'The confirmation of a restore is missing, or is not the name of the target database.',
+    hint:
+      'Set confirm to the name of the database in target-url; if environment is set, to ' +
+      'environment/database. To see the plan first, set dry-run: true.',
   },
   'file-unreadable': {
-    message: '--…-file cannot be read: ….',
-    hint: 'Check its name and its rights. The name - stands for the standard input.',
+    message: 'The file of an input cannot be read.',
+    hint: 'Check the path and the permissions of the file. The name - stands for standard input.',
   },
   'input-missing': {
-    message: '… needs --….',
-    hint: 'Give it by …. What it is: node dist/cli.js … --help',
+    message: 'A required flag of the command line is missing.',
+    hint: 'Run the command with --help to see which flags it requires, and how to give secrets.',
   },
   'secret-in-arguments': {
-    message: '--… …, and a command line is seen by everybody on this machine.',
-    hint: "… What you typed may be in your shell's history: remove it there.",
+    message:
+      'A secret was given on the command line, where other users of the machine can read it.',
+    hint:
+      'Give secrets by a file (--decrypt-with-file) or by an environment variable. ' +
+      "Remove what you typed from your shell's history.",
   },
   'unknown-command': {
-    message: '……',
-    hint: 'It is one of: …. To see more: node dist/cli.js --help',
+    message: 'The first word of the command line is not a command.',
+    hint: 'Run it with --help to see the commands.',
   },
 } as const satisfies Record<string, ErrorEntry>

@@ -10,6 +10,7 @@ import type { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 import { UserError } from '../errors.ts'
+import type { ExternalSelector } from '../repository/selector.ts'
 import { input, text } from '../text.ts'
 import { ObjectMissing, type Storage } from '../storage/storage.ts'
 import { decompressing } from '../stream/compress.ts'
@@ -52,8 +53,6 @@ export interface ExternalDumpOptions {
   workspace: string
 }
 
-type DumpLocation = { kind: 'file' | 'store'; name: string }
-
 interface FoundFile {
   bytes: number
   read: () => Promise<Readable>
@@ -65,13 +64,13 @@ interface FoundFile {
  * `file-refused`, `file-damaged`, `key-missing`, `wrong-key`.
  */
 export async function openExternalDump(
-  location: DumpLocation,
+  location: ExternalSelector,
   options: ExternalDumpOptions,
   work: Work,
 ): Promise<ExternalDump> {
-  const name = `${location.kind}: ${location.name}`
+  const name = `${location.scheme}: ${location.name}`
   const { bytes, read } =
-    location.kind === 'file'
+    location.scheme === 'file'
       ? await findInWorkspace(location.name, options.workspace)
       : await findInStorage(location.name, options.sources, work)
   if (bytes === 0) throw new UserError('file-empty', `${name} is empty.`)

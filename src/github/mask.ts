@@ -1,97 +1,115 @@
 import { setSecret } from '@actions/core'
 import { inputLines, inputText, type Env } from './inputs/input.ts'
 
-/**
- * What must never be shown, and how to take it out of texts that the runner does not mask for us
- * (comments, report files).
- */
+/** The secrets of this process, and how to redact texts that the runner does not mask. */
 export interface Secrets {
-  /** Every form in which a secret may turn up, longest first. */
+  /** Every form in which a secret can appear, longest first. */
   readonly values: readonly string[]
   /**
-   * Sentences about secrets that could not be masked. `notable` ones concern a database that is not
-   * thrown away.
+   * Sentences about secrets that are not masked. A notable one concerns a database that is not
+   * disposable.
    */
   readonly warnings: readonly { text: string; notable: boolean }[]
+  /** Returns a text without secrets and without passwords in URLs. */
   redact: (text: string) => string
   /**
-   * The same value, with every text in it redacted: before it is rendered, for escaping would hide
-   * a secret from `redact`.
+   * Returns the same value with every text in it redacted. Redact before rendering, because
+   * escaping can hide a secret from `redact`.
    */
   redactAll: <T>(value: T) => T
 }
 
 /**
- * Masking one of these would blank the word in every line of the job, and drop every output that
- * holds it.
+ * If the runner masked one of these, it would blank the word in every line of the job, and drop
+ * every output that contains it.
  */
 const commonWords = new Set(
-  'postgres postgresql password passw0rd secret admin root user username test testing example default database docker changeme letmein welcome public master production staging development localhost runner github true false null'.split(
-    ' ',
-  ),
+  (
+    'postgres postgresql password passw0rd secret admin root user username test testing example ' +
+    'default database docker changeme letmein welcome public master production staging ' +
+    'development localhost runner github true false null'
+  ).split(' '),
 )
-const shortest = 6
+/** Passwords with fewer characters are not masked. */
+const minPasswordLength = 6
+
+/** Variables of the environment that hold a secret. */
+const secretVariables = [
+  'AWS_SECRET_ACCESS_KEY',
+  'AWS_SESSION_TOKEN',
+  'ACTIONS_RUNTIME_TOKEN',
+  'ACTIONS_ID_TOKEN_REQUEST_TOKEN',
+]
+
+interface Found {
+  values: Set<string>
+  warnings: Secrets['warnings'][number][]
+}
 
 /**
- * Finds every secret that this process was given: database URLs, their passwords as they are and
- * percent-encoded, PGPASSWORD, age identities (in encrypt-to as well, where they are put by
- * mistake), S3 secrets, tokens.
+ * Finds every secret in the environment of this process: database URLs, their passwords (plain and
+ * percent-encoded), PGPASSWORD, age identities (also in `encrypt-to`, where they are put by
+ * mistake), S3 secrets and tokens.
  */
 export function findSecrets(env: Env): Secrets {
-  const values = new Set<string>()
-  const warnings: Secrets['warnings'][number][] = []
-  const passwords = (found: readonly string[], origin: string): void => {
-    const pairs = found.map((raw) => ({ raw, plain: decoded(raw) }))
-    const strong = pairs.filter(
-      ({ plain }) => plain.length >= shortest && !commonWords.has(plain.toLowerCase()),
-    )
-    for (const { raw, plain } of strong) {
-      for (const form of [raw, plain, encodeURIComponent(plain), strictlyEncoded(plain)])
-        values.add(form)
-    }
-    if (found.length === 0 || strong.length > 0) return
-    warnings.push({
-      text: `The password in ${origin} is not masked in logs: it is a common word, or shorter than ${shortest} characters, and masking it would blank that word everywhere. Use a longer, random one.`,
-      notable: origin !== 'scratch-url',
-    })
-  }
-  for (const name of ['database-url', 'scratch-url', 'target-url']) {
-    const url = inputText(env, name)
-    const found = passwordsIn(url)
-    // a URL without a password is no secret, and a bare word in its place would be blanked
-    // everywhere
-    if (found.length > 0) values.add(url)
-    passwords(found, name)
-  }
-  for (const line of inputLines(env, 'storage')) passwords(passwordsIn(line), 'storage')
-  if (env['PGPASSWORD']) passwords([encodeURIComponent(env['PGPASSWORD'])], 'PGPASSWORD')
-  for (const line of inputLines(env, 'decrypt-with', { comments: true }))
-    if (!/^age1/.test(line)) values.add(line)
-  for (const line of inputLines(env, 'encrypt-to'))
-    for (const [key] of line.matchAll(/AGE-(SECRET-KEY|PLUGIN)-\S+/gi)) values.add(key)
-  for (const name of [
-    'AWS_SECRET_ACCESS_KEY',
-    'AWS_SESSION_TOKEN',
-    'ACTIONS_RUNTIME_TOKEN',
-    'ACTIONS_ID_TOKEN_REQUEST_TOKEN',
-  ])
-    values.add(env[name]?.trim() ?? '')
-  values.add(inputText(env, 'github-token'))
-  values.delete('')
-  const longestFirst = [...values]
+  const found: Found = { values: new Set(), warnings: [] }
+  addUrls(env, found)
+  addIdentities(env, found)
+  for (const name of secretVariables) found.values.add(env[name]?.trim() ?? '')
+  found.values.add(inputText(env, 'github-token'))
+  const longestFirst = [...found.values]
     .filter((value) => value.length >= 4)
     .sort((a, b) => b.length - a.length)
   const redactText = (text: string): string => redact(text, longestFirst)
   return {
     values: longestFirst,
-    warnings,
+    warnings: found.warnings,
     redact: redactText,
     redactAll: (value) => mapTexts(value, redactText),
   }
 }
 
+function addUrls(env: Env, found: Found): void {
+  for (const name of ['database-url', 'scratch-url', 'target-url']) {
+    const url = inputText(env, name)
+    const passwords = passwordsIn(url)
+    // a URL without a password is no secret; a single word in its place would be blanked everywhere
+    if (passwords.length > 0) found.values.add(url)
+    addPasswords(passwords, name, found)
+  }
+  for (const line of inputLines(env, 'storage')) addPasswords(passwordsIn(line), 'storage', found)
+  if (env['PGPASSWORD']) addPasswords([encodeURIComponent(env['PGPASSWORD'])], 'PGPASSWORD', found)
+}
+
+function addIdentities(env: Env, { values }: Found): void {
+  for (const line of inputLines(env, 'decrypt-with', { comments: true }))
+    if (!/^age1/.test(line)) values.add(line)
+  for (const line of inputLines(env, 'encrypt-to'))
+    for (const [key] of line.matchAll(/AGE-(SECRET-KEY|PLUGIN)-\S+/gi)) values.add(key)
+}
+
+/** Adds the passwords of one origin in every form, or a warning if all of them are too weak. */
+function addPasswords(passwords: readonly string[], origin: string, found: Found): void {
+  const pairs = passwords.map((raw) => ({ raw, plain: decoded(raw) }))
+  const strong = pairs.filter(
+    ({ plain }) => plain.length >= minPasswordLength && !commonWords.has(plain.toLowerCase()),
+  )
+  for (const { raw, plain } of strong)
+    for (const form of [raw, plain, encodeURIComponent(plain), strictlyEncoded(plain)])
+      found.values.add(form)
+  if (passwords.length === 0 || strong.length > 0) return
+  found.warnings.push({
+    text:
+      `The password in ${origin} is not masked in logs: it is a common word, or shorter than ` +
+      `${minPasswordLength} characters, and masking it would blank that word everywhere. ` +
+      'Use a longer, random password.',
+    notable: origin !== 'scratch-url',
+  })
+}
+
 /**
- * Has the runner blank every secret from here on. Comes before anything else that could print one.
+ * Makes the runner mask every secret in the log from here on. Call it before anything else that
+ * could print one.
  */
 export function maskSecrets(env: Env): Secrets {
   const secrets = findSecrets(env)
@@ -99,7 +117,7 @@ export function maskSecrets(env: Env): Secrets {
   return secrets
 }
 
-/** Replaces the secrets, and whatever stands where a URL has its password. */
+/** Replaces the secrets, and every text that stands where a URL has its password. */
 function redact(text: string, secrets: readonly string[]): string {
   const without = secrets.reduce((rest, secret) => rest.replaceAll(secret, '***'), text)
   return without.replace(/([a-z][a-z0-9+.-]*:\/\/[^\s:@/'"`<>]*):[^\s@'"`<>]+@/gi, '$1:***@')
@@ -115,8 +133,8 @@ function mapTexts<T>(value: T, map: (text: string) => string): T {
 }
 
 /**
- * Every password that a URL, or what somebody typed in place of one, may hold: before the
- * authority's @; before the last @ of all, for a password that was not encoded; in the parameters;
+ * Returns every text that may be a password in a URL, or in a text given in place of one: before the
+ * @ of the authority; before the last @ of all (a password that was not encoded); in the parameters;
  * in libpq's `password=…`. Percent-encoded as found.
  */
 function passwordsIn(text: string): string[] {
@@ -142,7 +160,7 @@ function decoded(raw: string): string {
   }
 }
 
-/** With the characters encoded too that encodeURIComponent leaves (RFC 3986's sub-delims). */
+/** Also encodes the characters that encodeURIComponent leaves (sub-delims of RFC 3986). */
 function strictlyEncoded(plain: string): string {
   return encodeURIComponent(plain).replace(
     /[!'()*]/g,

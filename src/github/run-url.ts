@@ -1,6 +1,6 @@
 import type { Env } from './inputs/input.ts'
 
-/** Where this run can be seen; undefined outside of a runner. */
+/** Returns the URL of this workflow run; undefined outside of a runner. */
 export function runUrl(env: Env): string | undefined {
   const {
     GITHUB_SERVER_URL: server,

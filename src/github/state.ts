@@ -6,9 +6,9 @@ import type { Env } from './inputs/input.ts'
 const key = 'held'
 
 /**
- * The list of held things, written to the runner's state at every change: the step after this one
- * (`post`) reads it back, on a cancel and after a crash too. Written at once, so that what is noted
- * before a thing exists is there if it does. The runner takes the last value of a key.
+ * Returns a list of held things that is written to the runner's state at every change. The post
+ * step reads it back, also after a cancel or a crash. Each change is written at once, so that a
+ * thing that is noted before it exists cannot be missed. The runner keeps the last value of a key.
  */
 export function heldInState(
   save: (name: string, value: string) => void = saveState,
@@ -28,7 +28,7 @@ export function heldInState(
   }
 }
 
-/** What the step before left held; empty when it ended well, or never began. */
+/** Returns what the main step still held; empty if it ended well, or never began. */
 export function heldBefore(env: Env): Held[] {
   try {
     const held: unknown = JSON.parse(env[`STATE_${key}`] ?? '[]')

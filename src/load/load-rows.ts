@@ -1,6 +1,6 @@
 import type { Connection } from '../postgres/connection/connection.ts'
 import { type FailedEntry, failedEntriesError } from '../postgres/pg-restore/errors.ts'
-import type { OwnerChoice } from '../postgres/pg-restore/owners.ts'
+import type { OwnerRule } from '../postgres/pg-restore/owners.ts'
 import { runPgRestore, type PgRestoreOptions } from '../postgres/pg-restore/pg-restore.ts'
 import {
   type TableOfContents,
@@ -20,7 +20,7 @@ export interface RestoreInto {
   /** Put tables back into the tablespaces that they were in. */
   tablespaces: boolean
   /** Whose everything is; undefined: as in the backup, with its grants. */
-  owner?: OwnerChoice
+  owner?: OwnerRule
   /** False: definitions alone. Default: true. */
   rows?: boolean
   /** How many connections and archives at once. */

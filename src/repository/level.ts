@@ -13,6 +13,10 @@ export const levels = [
 ] as const
 export type Level = (typeof levels)[number]
 
+/** A level that a verification can be asked to reach. */
+export type TargetLevel = Exclude<Level, 'none'>
+export const targetLevels = levels.filter((level) => level !== 'none')
+
 /** Whether a level is at least another one. */
 export function reaches(level: Level, other: Level): boolean {
   return levels.indexOf(level) >= levels.indexOf(other)

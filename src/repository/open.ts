@@ -3,7 +3,8 @@ import type { Storage } from '../storage/storage.ts'
 import { checkIdentities, recipientsOf } from '../stream/encrypt.ts'
 import type { Work } from '../work.ts'
 import type { FoundBackup } from './listing.ts'
-import { findBackup } from './selector.ts'
+import { findBackup } from './find-backup.ts'
+import type { SingleSelector } from './selector.ts'
 
 /** Which backup is meant, and what opens it. */
 export interface BackupSelection {
@@ -11,8 +12,7 @@ export interface BackupSelection {
   sources: Storage[]
   /** Which database's backups. Undefined when the storage holds one label only. */
   label?: string
-  /** As typed; `selector.ts` gives it its meaning. */
-  backup: string
+  backup: SingleSelector
   /** age identities; empty for backups that are not encrypted. */
   identities: string[]
 }

@@ -8,7 +8,7 @@ import { type StoredBackup, listStored } from './listing.ts'
 import { type Manifest, readManifest, totalsOf } from './manifest.ts'
 import { newestProofs } from './newest-proof.ts'
 import type { Proof } from './proof.ts'
-import { isOpen } from './selector.ts'
+import { isOpen } from './find-backup.ts'
 
 export interface StatusOptions {
   sources: readonly Storage[]

@@ -8,7 +8,7 @@ import {
 } from '../postgres/server/previous-databases.ts'
 import { swapObstacles } from '../postgres/server/swap.ts'
 import type { Work } from '../work.ts'
-import { confirmOf, type RestoreOptions } from './options.ts'
+import type { RestoreOptions } from './options.ts'
 import { lockTarget } from './preconditions.ts'
 
 /** What became of databases that were replaced and kept. */
@@ -66,7 +66,7 @@ export async function clean(
     return {
       task: 'clean',
       target,
-      confirm: confirmOf(options),
+      confirm: options.confirm.expected,
       ...(environmentName ? { environmentName } : {}),
       dryRun,
       ...cleaned,

@@ -1,18 +1,19 @@
-import { UserError } from '../errors.ts'
 import type { Connection } from '../postgres/connection/connection.ts'
-import type { OwnerChoice } from '../postgres/pg-restore/owners.ts'
+import type { OwnerRule } from '../postgres/pg-restore/owners.ts'
+import type { SingleSelector } from '../repository/selector.ts'
 import type { Storage } from '../storage/storage.ts'
+import type { Confirmation } from './confirmation.ts'
 
+/** What every restore needs, from a backup or from an external dump. */
 export interface RestoreOptions {
   /** What to do. Default: `restore`. */
   task?: 'restore'
   sources: Storage[]
   label?: string
-  backup: string
   identities: string[]
-  /** The database to put back; its name, after its environment's, is what `confirm` must equal. */
+  /** The database to put back. */
   target: Connection
-  confirm: string
+  confirm: Confirmation
   environmentName?: string
   dryRun: boolean
   /** Default: `swap`. */
@@ -50,7 +51,7 @@ export interface RestoreOptions {
   /** How much is done at once. Default: one a core, at most 8. */
   jobs?: number
   /** Whose everything is. Default: `keep`. */
-  owner?: OwnerChoice
+  owner?: OwnerRule
   /** Where this run can be seen, for the safety backup's manifest. */
   runUrl?: string
   /**
@@ -60,6 +61,11 @@ export interface RestoreOptions {
   known?: (facts: KnownFacts) => void
 }
 
+/** A restore of a backup. */
+export interface BackupRestoreOptions extends RestoreOptions {
+  backup: SingleSelector
+}
+
 export interface KnownFacts {
   id?: string
   safetyBackup?: string
@@ -67,28 +73,4 @@ export interface KnownFacts {
   previousDatabase?: string
   /** Milliseconds. */
   lost?: number
-}
-
-/** What must be typed: the database's name, after its environment's where that is given. */
-export function confirmOf({
-  target,
-  environmentName,
-}: Pick<RestoreOptions, 'target' | 'environmentName'>): string {
-  return environmentName ? `${environmentName}/${target.database}` : target.database
-}
-
-/** Nothing begins without it. */
-export function checkConfirm(
-  options: Pick<RestoreOptions, 'target' | 'environmentName' | 'confirm' | 'dryRun'>,
-): void {
-  const wanted = confirmOf(options)
-  if (options.dryRun || options.confirm === wanted) return
-  const what = `the database is "${options.target.database}"${options.environmentName ? ` of "${options.environmentName}"` : ''}`
-  throw new UserError(
-    'confirm-mismatch',
-    options.confirm
-      ? `confirm is "${options.confirm}", and ${what}.`
-      : `confirm is empty, and ${what}.`,
-    `If you mean it: confirm: ${wanted}`,
-  )
 }

@@ -1,7 +1,7 @@
 import { UserError } from '../errors.ts'
 import type { Connection } from '../postgres/connection/connection.ts'
 import { missingRoles } from '../postgres/server/database.ts'
-import type { OwnerChoice } from '../postgres/pg-restore/owners.ts'
+import type { OwnerRule } from '../postgres/pg-restore/owners.ts'
 import { extensionMissing, lackingExtensions } from '../postgres/programs/packages.ts'
 import { connect, quoteName, type Session } from '../postgres/connection/session.ts'
 import { swapObstacles } from '../postgres/server/swap.ts'
@@ -53,7 +53,7 @@ export interface RestoreCheck {
   /** Whether there is a database of the target's name. */
   exists: boolean
   backup: ServerRequirements
-  owner: OwnerChoice
+  owner: OwnerRule
 }
 
 /**
@@ -127,7 +127,7 @@ async function powerObstacles(session: Session, target: Connection): Promise<Use
 export async function roleObstacles(
   session: Session,
   source: ServerRequirements['manifest']['source'],
-  owner: OwnerChoice,
+  owner: OwnerRule,
   { mapped = true } = {},
 ): Promise<UserError[]> {
   if (owner === 'drop') return []

@@ -1,8 +1,9 @@
 import { findReadable } from '../repository/open.ts'
 import type { Work } from '../work.ts'
 import { clean, type CleanResult } from './clean.ts'
+import { checkConfirmation } from './confirmation.ts'
 import { restoreInPlace } from './in-place/in-place.ts'
-import { checkConfirm, type RestoreOptions } from './options.ts'
+import type { BackupRestoreOptions } from './options.ts'
 import type { RestoreResult } from './result.ts'
 import { fromBackup } from './swap/backup-source.ts'
 import { restoreAsNew } from './swap/new-database.ts'
@@ -24,17 +25,17 @@ export type Task = keyof TaskResults
  * right `confirm`; whatever takes long happens beside the target; what was there is kept.
  */
 export async function restore<T extends Task = 'restore'>(
-  options: Omit<RestoreOptions, 'task'> & { task?: T },
+  options: Omit<BackupRestoreOptions, 'task'> & { task?: T },
   work: Work,
 ): Promise<TaskResults[T]> {
-  checkConfirm(options)
+  checkConfirmation(options.confirm, { optional: options.dryRun })
   const { task = 'restore', ...rest } = options
   if (task === 'undo') return (await undo(rest, work)) as TaskResults[T]
   if (task === 'clean') return (await clean(rest, work)) as TaskResults[T]
   return (await restoreByMode(rest, work)) as TaskResults[T]
 }
 
-async function restoreByMode(options: RestoreOptions, work: Work): Promise<RestoreResult> {
+async function restoreByMode(options: BackupRestoreOptions, work: Work): Promise<RestoreResult> {
   const started = Date.now()
   const { mode = 'swap', tables = [], schemas = [] } = options
   const part = tables.length + schemas.length > 0

@@ -4,7 +4,7 @@ import type { Difference } from '../repository/level.ts'
 import type { FoundBackup } from '../repository/listing.ts'
 import { totalsOf } from '../repository/manifest.ts'
 import type { Cleaned } from './clean.ts'
-import { confirmOf, type RestoreOptions } from './options.ts'
+import type { RestoreOptions } from './options.ts'
 import { type AllSteps, inOrder, type PlanStep } from './plan.ts'
 import type { SafetyBackup } from './safety-backup.ts'
 import type { TargetFacts } from './target-facts.ts'
@@ -111,12 +111,12 @@ export function emptyResult(
 
 /** A result to which nothing has happened yet, without what tells whence it came. */
 export function emptyRestored(
-  { target, environmentName, dryRun, keepPrevious }: RestoreOptions,
+  { target, confirm, environmentName, dryRun, keepPrevious }: RestoreOptions,
   steps: Partial<AllSteps>,
 ): Omit<Restored, 'server' | 'bytes' | 'rows' | 'tables'> {
   return {
     target: target.database,
-    confirm: confirmOf({ target, ...(environmentName ? { environmentName } : {}) }),
+    confirm: confirm.expected,
     ...(environmentName ? { environmentName } : {}),
     dryRun,
     plan: inOrder(steps),

@@ -17,7 +17,7 @@ import {
 } from '../postgres/server/previous-databases.ts'
 import { swapDatabases, swapObstacles } from '../postgres/server/swap.ts'
 import type { Work } from '../work.ts'
-import { confirmOf, type RestoreOptions } from './options.ts'
+import type { RestoreOptions } from './options.ts'
 import type { PlanStep } from './plan.ts'
 import { runPostCommand } from './post-command.ts'
 import { lockTarget } from './preconditions.ts'
@@ -91,7 +91,7 @@ export async function undo(options: Omit<RestoreOptions, 'task'>, work: Work): P
     const result: UndoResult = {
       task: 'undo',
       target,
-      confirm: confirmOf(options),
+      confirm: options.confirm.expected,
       ...(environmentName ? { environmentName } : {}),
       dryRun,
       database: kept.name,

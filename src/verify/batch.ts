@@ -2,11 +2,12 @@ import { messageOf, UserError } from '../errors.ts'
 import { timeOf } from '../repository/ids.ts'
 import { isPassing, verdictOf } from '../repository/level.ts'
 import { type BackupIndex, openBackup, openBackupIndex } from '../repository/listing.ts'
-import { findInIndex, foreign, isSingle, parseSelector, selectIds } from '../repository/selector.ts'
+import { findInIndex, selectIds } from '../repository/find-backup.ts'
+import { isSingle, selectorText } from '../repository/selector.ts'
 import { checkIdentities } from '../stream/encrypt.ts'
 import type { Work } from '../work.ts'
 import { judgeAge, type ObjectiveResult } from './objectives.ts'
-import type { VerifyOptions, VerifyResult } from './result.ts'
+import type { ProveOptions, VerifyBatchOptions, VerifyResult } from './result.ts'
 import { proveBackup } from './verify.ts'
 
 /** Why one backup's verification came to no result. */
@@ -31,7 +32,7 @@ export type Looked = { id: string } & (
 
 export interface VerifyBatch {
   label: string
-  /** Which backups were meant, as typed. */
+  /** The selector, as it can be typed. */
   asked: string
   /** It named several, though it may have been one or none. */
   several: boolean
@@ -51,16 +52,14 @@ export interface VerifyBatch {
  * nothing: it is among the results. Of one, what keeps us from finding out is thrown, as a
  * UserError.
  */
-export async function verifyBatch(options: VerifyOptions, work: Work): Promise<VerifyBatch> {
+export async function verifyBatch(options: VerifyBatchOptions, work: Work): Promise<VerifyBatch> {
   const started = Date.now()
-  const selector = parseSelector(options.backup)
-  // files of other tools have no place on a shelf: they are for other code
-  if (selector.kind === 'file' || selector.kind === 'store') throw foreign(options.backup)
+  const selector = options.backup
   checkIdentities(options.identities, 'decrypt-with')
   const index = await openBackupIndex(options.sources, options.label, work)
   const run: VerifyBatch = {
     label: index.label,
-    asked: options.backup,
+    asked: selectorText(selector),
     several: !isSingle(selector),
     there: index.ids.length,
     backups: [],
@@ -78,7 +77,7 @@ export async function verifyBatch(options: VerifyOptions, work: Work): Promise<V
     const ids = await selectIds(index, selector, work)
     warnOf(index, work)
     work.log.info(
-      `${ids.length} of ${index.ids.length} backups of ${index.label} are to be verified (${options.backup})`,
+      `${ids.length} of ${index.ids.length} backups of ${index.label} are to be verified (${run.asked})`,
     )
     for (const [i, id] of ids.entries()) {
       const looked = await work.log.group(`Backup ${i + 1} of ${ids.length}: ${id}`, () =>
@@ -102,7 +101,7 @@ function warnOf({ failures }: BackupIndex, work: Work): void {
 async function look(
   id: string,
   index: BackupIndex,
-  options: VerifyOptions,
+  options: ProveOptions,
   work: Work,
 ): Promise<Looked> {
   let snapshotAt = timeOf(id)

@@ -11,6 +11,7 @@ import { openScratch } from '../load/scratch.ts'
 import { measureCopy } from '../postgres/fingerprint/fingerprint.ts'
 import { findPrograms } from '../postgres/programs/find-programs.ts'
 import { type Level, reaches } from '../repository/level.ts'
+import type { ExternalSelector } from '../repository/selector.ts'
 import type { Work } from '../work.ts'
 
 export interface ExternalDumpResult {
@@ -48,13 +49,13 @@ const faults = ['file-damaged', 'restore-failed']
  * cannot be opened, is a UserError of `openBareFile`.
  */
 export async function verifyExternalDump(
-  which: Parameters<typeof openExternalDump>[0],
+  selector: ExternalSelector,
   options: ExternalDumpOptions & Pick<CopyOptions, 'scratch' | 'bindirs'> & { level?: Level },
   work: Work,
 ): Promise<ExternalDumpResult> {
   const started = Date.now()
   const asked = options.level ?? 'restored'
-  const file = await openExternalDump(which, options, work)
+  const file = await openExternalDump(selector, options, work)
   const { name, format, layers, bytes } = file
   const result: ExternalDumpResult = {
     name,

@@ -1,18 +1,28 @@
 import type { CopyOptions } from '../load/options.ts'
 import type { Command } from '../postgres/programs/user-command.ts'
-import type { Difference, Level } from '../repository/level.ts'
+import type { Difference, Level, TargetLevel } from '../repository/level.ts'
+import type { BatchSelector, SingleSelector } from '../repository/selector.ts'
 import type { ObjectiveResult, Objectives, SizeChange } from './objectives.ts'
 import type { Check, CheckResult } from './user-checks.ts'
 
-export interface VerifyOptions extends CopyOptions {
+/** How a backup is verified, whichever it is. */
+export interface ProveOptions extends Omit<CopyOptions, 'backup'> {
   runUrl?: string
   /** How far to go; undefined: as far as the backup and the checks allow. */
-  level?: Exclude<Level, 'none'>
+  level?: TargetLevel
   checks?: readonly Check[]
   checkCommand?: Command
   /** For each SQL check, milliseconds. Default: half an hour. */
   timeout?: number
   objectives?: Objectives
+}
+
+export interface VerifyOptions extends ProveOptions {
+  backup: SingleSelector
+}
+
+export interface VerifyBatchOptions extends ProveOptions {
+  backup: SingleSelector | BatchSelector
 }
 
 export interface VerifyResult {
@@ -23,7 +33,7 @@ export interface VerifyResult {
   proven: boolean
   level: Level
   /** How far it was to go, when that was said. */
-  asked?: Exclude<Level, 'none'>
+  asked?: TargetLevel
   /**
    * What kept it from the next level, in one sentence; undefined when it came as far as was asked,
    * or when the limit alone did.

@@ -10,7 +10,7 @@ import { type Difference, type Level, reaches } from '../repository/level.ts'
 import { type BackupIndex, type FoundBackup, openBackupIndex } from '../repository/listing.ts'
 import { type Manifest, totalsOf } from '../repository/manifest.ts'
 import { checkKeys } from '../repository/open.ts'
-import { findInIndex, foreign, isSingle, parseSelector } from '../repository/selector.ts'
+import { findInIndex } from '../repository/find-backup.ts'
 import { checkIdentities } from '../stream/encrypt.ts'
 import type { Work } from '../work.ts'
 import {
@@ -22,7 +22,7 @@ import {
   levelBelow,
 } from './archive-checks.ts'
 import { judgeAge, judgeRestoreTime, judgeSize } from './objectives.ts'
-import type { VerifyOptions, VerifyResult } from './result.ts'
+import type { ProveOptions, VerifyOptions, VerifyResult } from './result.ts'
 import { storeProof } from './store-proof.ts'
 import { runChecks, whatFailed } from './user-checks.ts'
 
@@ -35,11 +35,9 @@ import { runChecks, whatFailed } from './user-checks.ts'
  * what keeps us from finding out is a UserError.
  */
 export async function verify(options: VerifyOptions, work: Work): Promise<VerifyResult> {
-  const selector = parseSelector(options.backup)
-  if (!isSingle(selector)) throw foreign(options.backup)
   checkIdentities(options.identities, 'decrypt-with')
   const index = await openBackupIndex(options.sources, options.label, work)
-  const backup = await findInIndex(index, selector, work)
+  const backup = await findInIndex(index, options.backup, work)
   for (const failure of index.failures)
     work.log.warning(`One destination could not be read: ${messageOf(failure)}`)
   return proveBackup(backup, index, options, work)
@@ -49,7 +47,7 @@ export async function verify(options: VerifyOptions, work: Work): Promise<Verify
 export async function proveBackup(
   backup: FoundBackup,
   index: BackupIndex,
-  options: VerifyOptions,
+  options: ProveOptions,
   work: Work,
 ): Promise<VerifyResult> {
   const started = Date.now()
@@ -99,7 +97,7 @@ interface Outcome extends Pick<
  * Climbs as far as was asked, in as few readings of the store as that takes: what a restore and a
  * comparison show by themselves is not looked at before.
  */
-async function prove(backup: FoundBackup, options: VerifyOptions, work: Work): Promise<Outcome> {
+async function prove(backup: FoundBackup, options: ProveOptions, work: Work): Promise<Outcome> {
   const { manifest } = backup
   const { level: asked = 'accepted', identities } = options
   const jobs = jobsOf(options)
@@ -155,7 +153,7 @@ async function runLevels(
 async function proveCopy(
   backup: FoundBackup,
   scratch: Scratch,
-  options: VerifyOptions,
+  options: ProveOptions,
   work: Work,
 ): Promise<Omit<Outcome, 'server'>> {
   const { level: asked = 'accepted', identities } = options

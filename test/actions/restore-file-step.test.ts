@@ -100,13 +100,13 @@ test('what cannot be asked of such a file is refused by name, before anything is
   // the file is not there: what is refused is refused before it is opened
   const file = { backup: 'file: dumps/none.dump' }
   for (const [inputs, says] of [
-    [{ tables: 'public.orders' }, /^tables cannot/],
-    [{ schemas: 'public' }, /^schemas cannot/],
-    [{ tables: 'orders', replace: 'true' }, /^tables cannot/],
-    [{ contents: 'schema' }, /contents/],
-    [{ mode: 'in-place' }, /^mode: in-place cannot/],
-    [{ mode: 'in-place', contents: 'data' }, /^contents: data cannot/],
-    [{ owner: 'a: b' }, /^owner, with new roles/],
+    [{ tables: 'public.orders' }, /^The input tables is set, which needs a backup/],
+    [{ schemas: 'public' }, /^The input schemas is set, which needs a backup/],
+    [{ tables: 'orders', replace: 'true' }, /^The input tables is set, which needs a backup/],
+    [{ contents: 'schema' }, /^The input contents is "schema"/],
+    [{ mode: 'in-place' }, /^The input mode is "in-place", which needs/],
+    [{ mode: 'in-place', contents: 'data' }, /^The input contents is "data", which needs/],
+    [{ owner: 'a: b' }, /^The input owner maps roles, which needs/],
   ] as const) {
     const { error } = await step({ ...file, ...inputs })
     assert.deepEqual(

@@ -152,7 +152,7 @@ describe('the step verify', () => {
     for (const [name, value] of Object.entries(beyond)) {
       const { error } = await step({ backup: 'file: orders.sql', [name]: value })
       assert.deepEqual(
-        [error?.code, error?.message.startsWith(name)],
+        [error?.code, error?.message.startsWith(`The input ${name} is `)],
         ['bad-input', true],
         error?.message,
       )

@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { backup } from '../../src/backup/backup.ts'
 import { listBackups } from '../../src/repository/listing.ts'
+import { parseSelector } from '../../src/repository/selector.ts'
 import { verify } from '../../src/verify/verify.ts'
 import { Cancelled, UserError } from '../../src/errors.ts'
 import { connect } from '../../src/postgres/connection/session.ts'
@@ -148,7 +149,10 @@ test('two backups at once both end well, and each verifies', async () => {
   const store = await newStore()
   const both = await Promise.all([store.backup(connection), store.backup(connection)])
   for (const { id } of both)
-    assert.equal((await verify({ ...store.reading, backup: id }, quietWork())).level, 'identical')
+    assert.equal(
+      (await verify({ ...store.reading, backup: parseSelector(id) }, quietWork())).level,
+      'identical',
+    )
 })
 
 test('several destinations hold the same bytes; when one fails, none has a manifest', async () => {

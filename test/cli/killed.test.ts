@@ -264,7 +264,7 @@ test('a backup that is killed: its half upload goes with the next run that has t
     const elsewhere = await type(['status', '--storage', storage])
     assert.match(
       elsewhere.stdout,
-      /What an unfinished backup of "large" left in s3:\/\/backups\/died\S* goes in a run with that --storage/,
+      /Parts of an unfinished backup of "large" are still in s3:\/\/backups\/died\S*: a run with that --storage removes them/,
     )
     proxy.rules.length = 0
     const next = await type(['status', '--storage', stalled])
@@ -296,7 +296,10 @@ test('where nothing can be noted, work goes on, and a warning says what that mea
     { env: { XDG_STATE_HOME: file } },
   )
   assert.equal(ran.code, 0, ran.said)
-  assert.equal(ran.stderr.match(/cannot be noted in/g)?.length, 1)
+  assert.equal(
+    ran.stderr.match(/Cannot write to .*If this run is killed, nothing cleans up/g)?.length,
+    1,
+  )
 })
 
 test('a note that is damaged is forgotten, and one of a pid used again by another process is not taken for a run that lives', async () => {

@@ -3,6 +3,19 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { parse } from 'yaml'
+import { generatedFiles } from '../../scripts/generate/all.ts'
+import { inputs } from '../../src/github/descriptions/inputs.ts'
+import { outputs } from '../../src/github/descriptions/outputs.ts'
+import { descriptionFor } from '../../src/github/descriptions/text.ts'
+import {
+  type Env,
+  inputAge,
+  inputCount,
+  inputDuration,
+  inputShare,
+  inputSize,
+} from '../../src/github/inputs/input.ts'
+import { findSecrets } from '../../src/github/mask.ts'
 import * as entry from '../../src/index.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -116,21 +129,106 @@ const contract: Record<(typeof names)[number], { inputs: string[]; outputs: stri
   },
 }
 
+describe('the descriptions', () => {
+  const described = [...inputs, ...outputs]
+  const texts = described.flatMap((each) => [
+    { name: each.name, text: each.description },
+    ...(each.more ?? []).map(({ text }) => ({ name: each.name, text })),
+  ])
+  test('are sentences of at most 26 words, marked up with nothing but code', () => {
+    for (const { name, text } of texts) {
+      assert.match(text, /^[\p{Lu}`][^]{8,}\.$/u, name)
+      assert.doesNotMatch(text.replaceAll(/`[^`]+`/g, ''), /[|<>*_[\]`]/, name)
+      for (const sentence of text.replaceAll(/\([^)]*\)/g, '').split(/(?<=[.:;])\s/))
+        assert.ok(sentence.split(/\s+/).length <= 26, `${name}: ${sentence}`)
+    }
+  })
+  test('name each input and output once, and commands that exist', () => {
+    for (const list of [inputs, outputs])
+      assert.equal(new Set(list.map(({ name }) => name)).size, list.length)
+    for (const { name, of, more = [] } of described) {
+      assert.ok(of.length > 0, name)
+      for (const each of more)
+        assert.ok(
+          each.of.every((command) => of.includes(command)),
+          `${name}: ${each.text}`,
+        )
+    }
+    for (const { name, of, required = [] } of inputs)
+      assert.ok(
+        required.every((command) => of.includes(command)),
+        name,
+      )
+  })
+  test('show an example that the input accepts', () => {
+    const readers = {
+      keep: (env: Env) => inputCount(env, 'keep', 1),
+      jobs: (env: Env) => inputCount(env, 'jobs', 1),
+      'large-table': (env: Env) => inputSize(env, 'large-table', 0),
+      timeout: (env: Env) => inputDuration(env, 'timeout', 0),
+      'keep-previous': (env: Env) => inputAge(env, 'keep-previous'),
+      'max-age': (env: Env) => inputAge(env, 'max-age'),
+      'max-restore-time': (env: Env) => inputAge(env, 'max-restore-time'),
+      'max-size-change': (env: Env) => inputShare(env, 'max-size-change'),
+    }
+    for (const [name, read] of Object.entries(readers)) {
+      const example = inputs.find((input) => input.name === name)?.example
+      assert.ok(example && read({ [`INPUT_${name.toUpperCase()}`]: example }), name)
+    }
+  })
+  test('mark every input that can hold a secret', () => {
+    const secret = 'postgres://u:hunter22@h/d'
+    for (const { name, secret: marked, variable } of inputs) {
+      const { values } = findSecrets({ [`INPUT_${name.toUpperCase()}`]: secret })
+      assert.ok(values.length === 0 || marked || variable, name)
+    }
+  })
+})
+
+test('every generated file is current', async () => {
+  for (const { file, content } of generatedFiles) {
+    const current = read(file)
+    assert.equal(await content(current), current, `${file}: type npm run generate`)
+  }
+})
+
+test('a reusable workflow describes its inputs and outputs as the actions do', () => {
+  for (const file of ['nightly', 'migration-check']) {
+    const workflow = parse(read(`.github/workflows/${file}.yml`)) as {
+      on: { workflow_call: Record<'inputs' | 'outputs', ActionFile['outputs']> }
+    }
+    const own = workflow.on.workflow_call
+    for (const [kind, known] of [
+      ['inputs', inputs],
+      ['outputs', outputs],
+    ] as const)
+      for (const { name, description } of known)
+        assert.ok(own[kind][name]?.description.startsWith(description) ?? true, `${file}: ${name}`)
+  }
+})
+
 for (const name of names) {
   describe(`actions/${name}`, () => {
     const action = actionFile(`actions/${name}/action.yml`)
-    test('has the inputs and outputs of the contract, each described', () => {
+    test('has the inputs and outputs of the contract', () => {
       assert.deepEqual(Object.keys(action.inputs), contract[name].inputs)
       assert.deepEqual(Object.keys(action.outputs), [
         ...contract[name].outputs,
         'outcome',
         'error-code',
       ])
-      for (const { description } of [
-        ...Object.values(action.inputs),
-        ...Object.values(action.outputs),
-      ])
-        assert.match(description, /^\S.{10,}\.$/s)
+    })
+    test('is YAML that says what the descriptions say', () => {
+      for (const input of inputs.filter(({ of }) => of.includes(name)))
+        assert.deepEqual(action.inputs[input.name], {
+          description: descriptionFor(input, name),
+          required: input.required?.includes(name) ?? false,
+          ...(input.default === undefined ? {} : { default: input.default }),
+        })
+      for (const output of outputs.filter(({ of }) => of.includes(name)))
+        assert.deepEqual(action.outputs[output.name], {
+          description: descriptionFor(output, name),
+        })
     })
     test('runs on Node 24, by two lines that call the bundle', () => {
       assert.deepEqual(action.runs, { using: 'node24', main: 'main.js', post: 'post.js' })
@@ -146,21 +244,19 @@ for (const name of names) {
         assert.ok(called && called in entry, 'the bundle has it')
       }
     })
-    test('has a README whose tables say what action.yml says', () => {
+    test('has a README whose tables have a row for each input and output', () => {
       const readme = read(`actions/${name}/README.md`)
-      const code = (value: string | undefined): string => (value ? `\`${value}\`` : '')
-      const inputs = Object.entries(action.inputs).map(
-        ([input, each]) =>
-          `| \`${input}\` | ${each.required ? 'yes' : ''} | ${code(each.default)} | ${each.description} |`,
-      )
-      const outputs = Object.entries(action.outputs).map(
-        ([output, each]) => `| \`${output}\` | ${each.description} |`,
-      )
-      for (const rows of [inputs, outputs])
-        assert.ok(
-          readme.includes(`\n${rows.join('\n')}\n`),
-          `expected in actions/${name}/README.md:\n${rows.join('\n')}`,
+      for (const [table, entries] of [
+        ['inputs', action.inputs],
+        ['outputs', action.outputs],
+      ] as const) {
+        const [, rows = ''] =
+          new RegExp(`<!-- generated: ${table} -->\\n([^]*?)<!-- end -->`).exec(readme) ?? []
+        assert.deepEqual(
+          [...rows.matchAll(/^\| `([\w-]+)` \|/gm)].map(([, row]) => row),
+          Object.keys(entries),
         )
+      }
     })
     test('has a README with a workflow that is YAML, names its permissions, and uses inputs that exist', () => {
       const [, source = ''] = /```yaml\n([\s\S]*?)```/.exec(read(`actions/${name}/README.md`)) ?? []

@@ -3,7 +3,8 @@ import { after, test } from 'node:test'
 import { Client } from 'pg'
 import type { UserError } from '../../src/errors.ts'
 import { restoreReport } from '../../src/report/restore/restore.ts'
-import type { RestoreOptions } from '../../src/restore/options.ts'
+import { confirmationOf } from '../../src/restore/confirmation.ts'
+import type { BackupRestoreOptions } from '../../src/restore/options.ts'
 import { restore } from '../../src/restore/restore.ts'
 import { newStore, type Store } from '../support/copies.ts'
 import { freshDatabase, newestServer, query, servers } from '../support/servers.ts'
@@ -19,8 +20,8 @@ type Database = Awaited<ReturnType<typeof freshDatabase>>
 function optionsFor(
   store: Store,
   target: Database,
-  more: Partial<RestoreOptions> = {},
-): RestoreOptions {
+  more: Partial<BackupRestoreOptions> = {},
+): BackupRestoreOptions {
   after(async () => {
     for (const row of await query(
       server,
@@ -32,7 +33,7 @@ function optionsFor(
   return {
     ...store.reading,
     target: target.connection,
-    confirm: target.name,
+    confirm: confirmationOf(target.name, target.name),
     dryRun: false,
     ...more,
   }
@@ -54,7 +55,7 @@ test('a dry run tells what there is and what would change: sizes, who is connect
   await client.connect()
   try {
     const result = await restore(
-      optionsFor(store, target, { dryRun: true, confirm: '' }),
+      optionsFor(store, target, { dryRun: true, confirm: confirmationOf(target.name, '') }),
       quietWork(),
     )
     const { facts } = result
@@ -93,7 +94,7 @@ test('a dry run tells what there is and what would change: sizes, who is connect
   try {
     await holder.query('BEGIN; LOCK TABLE orders')
     const { facts } = await restore(
-      optionsFor(store, target, { dryRun: true, confirm: '' }),
+      optionsFor(store, target, { dryRun: true, confirm: confirmationOf(target.name, '') }),
       quietWork(),
     )
     assert.equal(facts?.changes, undefined)
@@ -117,7 +118,7 @@ test('a dry run tells all that stands in the way; the restore itself stops at th
   )
   try {
     const result = await restore(
-      optionsFor(store, target, { dryRun: true, confirm: '' }),
+      optionsFor(store, target, { dryRun: true, confirm: confirmationOf(target.name, '') }),
       quietWork(),
     )
     assert.deepEqual(
@@ -175,10 +176,10 @@ for (const each of servers())
     const options = {
       ...store.reading,
       target: target.connection,
-      confirm: target.name,
+      confirm: confirmationOf(target.name, target.name),
       dryRun: false,
     }
-    const put = async (owner: RestoreOptions['owner']): Promise<void> => {
+    const put = async (owner: BackupRestoreOptions['owner']): Promise<void> => {
       const { previousDatabase } = await restore(
         { ...options, ...(owner ? { owner } : {}) },
         quietWork(),

@@ -5,14 +5,17 @@
  * the store, or `never`, for somebody else to do it.
  */
 import { readdirSync, writeFileSync } from 'node:fs'
-import type { RestoreOptions } from '../../src/restore/options.ts'
+import type { BackupRestoreOptions } from '../../src/restore/options.ts'
 import { restore, type Task } from '../../src/restore/restore.ts'
 import { openStorage } from '../../src/storage/open.ts'
 import type { Held, Work } from '../../src/work.ts'
 import { quietWork } from '../support/start-servers.ts'
 
 const [json = '', notes = '', moment = ''] = process.argv.slice(2)
-const { folder, ...options } = JSON.parse(json) as Omit<RestoreOptions, 'sources' | 'task'> & {
+const { folder, ...options } = JSON.parse(json) as Omit<
+  BackupRestoreOptions,
+  'sources' | 'task'
+> & {
   folder: string
   task: Task
 }

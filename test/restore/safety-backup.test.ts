@@ -9,9 +9,11 @@ import type { UserError } from '../../src/errors.ts'
 import { connect } from '../../src/postgres/connection/session.ts'
 import { listBackups, openBackupIndex } from '../../src/repository/listing.ts'
 import { prune } from '../../src/repository/retention.ts'
-import { findBackup } from '../../src/repository/selector.ts'
+import { findBackup } from '../../src/repository/find-backup.ts'
+import { parseSelector } from '../../src/repository/selector.ts'
 import { status } from '../../src/repository/status.ts'
-import type { RestoreOptions } from '../../src/restore/options.ts'
+import { confirmationOf } from '../../src/restore/confirmation.ts'
+import type { BackupRestoreOptions } from '../../src/restore/options.ts'
 import { restore } from '../../src/restore/restore.ts'
 import { backUpTarget } from '../../src/restore/safety-backup.ts'
 import { openStorage } from '../../src/storage/open.ts'
@@ -35,7 +37,7 @@ after(() => children.forEach((child) => child.kill('SIGKILL')))
 interface Shop {
   name: string
   store: Store
-  options: RestoreOptions
+  options: BackupRestoreOptions
   databases: () => Promise<unknown[]>
   moment: () => Promise<unknown>
 }
@@ -58,10 +60,10 @@ async function shop(on = server, backup: Parameters<Store['backup']>[1] = {}): P
     for (const each of await databases())
       await query(on, 'postgres', `DROP DATABASE IF EXISTS "${String(each)}" WITH (FORCE)`)
   })
-  const options: RestoreOptions = {
+  const options: BackupRestoreOptions = {
     ...store.reading,
     target: connection,
-    confirm: name,
+    confirm: confirmationOf(name, name),
     dryRun: false,
   }
   return {
@@ -91,7 +93,7 @@ for (const each of servers())
     assert.match(made.id, /^\d{8}T\d{6}Z-[0-9a-z]{6}-pre-restore$/)
     assert.deepEqual(known.slice(0, 2), [{ id }, { safetyBackup: made.id }])
     assert.equal(await moment(), 'backed up')
-    const { manifest } = await findBackup([second], 'test', made.id, quietWork())
+    const { manifest } = await findBackup([second], 'test', parseSelector(made.id), quietWork())
     assert.deepEqual(
       [manifest.kind, manifest.label, manifest.encryption, manifest.run],
       ['pre-restore', 'test', { recipients: [store.recipient] }, 'https://github.example/run/1'],
@@ -113,11 +115,14 @@ for (const each of servers())
     assert.ok(Math.abs(Date.now() - Date.parse(label?.preRestore[0]?.startedAt ?? '')) < 60_000)
 
     const proof = await verify(
-      { ...store.reading, backup: made.id, scratch: each.to('postgres') },
+      { ...store.reading, backup: parseSelector(made.id), scratch: each.to('postgres') },
       quietWork(),
     )
     assert.deepEqual([proof.proven, proof.level], [true, 'identical'])
-    const back = await restore({ ...options, backup: made.id, safetyBackup: false }, quietWork())
+    const back = await restore(
+      { ...options, backup: parseSelector(made.id), safetyBackup: false },
+      quietWork(),
+    )
     assert.deepEqual([back.id, await moment()], [made.id, 'live'])
   })
 
@@ -134,7 +139,8 @@ test('what is not encrypted stays so; a dry run makes none, a target that is gon
   const { safetyBackup: made } = await restore({ ...options, identities: [] }, quietWork())
   assert.deepEqual(folders(), [made?.id])
   assert.equal(
-    (await findBackup([store.storage], 'test', made?.id ?? '', quietWork())).manifest.encryption,
+    (await findBackup([store.storage], 'test', parseSelector(made?.id ?? ''), quietWork())).manifest
+      .encryption,
     'none',
   )
   assert.equal((await databases()).length, 3)
@@ -144,14 +150,19 @@ test('an id that is not there is told with those that are', async () => {
   const { store, options } = await shop()
   const { safetyBackup: made, id } = await restore(options, quietWork())
   await assert.rejects(
-    findBackup([store.storage], 'test', '20261121T031500Z-7gk823-pre-restore', quietWork()),
+    findBackup(
+      [store.storage],
+      'test',
+      parseSelector('20261121T031500Z-7gk823-pre-restore'),
+      quietWork(),
+    ),
     (error: UserError) =>
       error.code === 'unknown-backup' &&
       error.hint.includes(`"latest" is ${id}`) &&
       error.hint.includes(made?.id as string),
   )
-  await assert.rejects(
-    findBackup([store.storage], 'test', `${id}-before`, quietWork()),
+  assert.throws(
+    () => parseSelector(`${id}-before`),
     (error: UserError) => error.code === 'bad-backup-id',
   )
 })
@@ -180,7 +191,7 @@ test('retention: it goes when it is older than the oldest ordinary backup that i
 describe('where none can be made, nothing is, and the way to do without is told', () => {
   const refused = async (
     { options, databases, moment, name }: Shop,
-    more: Partial<RestoreOptions>,
+    more: Partial<BackupRestoreOptions>,
     says: RegExp,
   ): Promise<void> => {
     const code = 'safety-backup-failed'

@@ -10,7 +10,8 @@ import {
   commentWithMark,
 } from '../../src/postgres/server/previous-databases.ts'
 import { dropPreviousDatabases } from '../../src/restore/clean.ts'
-import type { RestoreOptions } from '../../src/restore/options.ts'
+import { confirmationOf } from '../../src/restore/confirmation.ts'
+import type { BackupRestoreOptions } from '../../src/restore/options.ts'
 import { restore } from '../../src/restore/restore.ts'
 import { newStore } from '../support/copies.ts'
 import { freshDatabase, newestServer, query, type Server, servers } from '../support/servers.ts'
@@ -29,8 +30,8 @@ const server = newestServer()
 interface Shop {
   name: string
   connection: Connection
-  options: RestoreOptions
-  asked: Omit<RestoreOptions, 'task'>
+  options: BackupRestoreOptions
+  asked: Omit<BackupRestoreOptions, 'task'>
   /** Names, oid and comment of all databases that have to do with it, by name. */
   around: () => Promise<Record<string, unknown>[]>
   /** What stands in the table `moment` of one of them: which state of the data it is. */
@@ -55,10 +56,10 @@ async function shop(on: Server = server): Promise<Shop> {
   const store = await newStore()
   await store.backup(connection)
   await query(on, name, `UPDATE moment SET at = 'live'`)
-  const options: RestoreOptions = {
+  const options: BackupRestoreOptions = {
     ...store.reading,
     target: connection,
-    confirm: name,
+    confirm: confirmationOf(name, name),
     dryRun: false,
     safetyBackup: false,
   }
@@ -273,7 +274,10 @@ test('a dry run of an undo tells which database, from when, its size and who is 
   const restored = await restore(options, quietWork())
   const before = await around()
   const reader = await connect(server.to(name), quietWork())
-  const dry = await restore({ ...asked, task: 'undo', dryRun: true, confirm: '' }, quietWork())
+  const dry = await restore(
+    { ...asked, task: 'undo', dryRun: true, confirm: confirmationOf(name, '') },
+    quietWork(),
+  )
   await reader.end()
   assert.deepEqual(await around(), before)
   assert.equal(dry.database, restored.previousDatabase)
@@ -340,7 +344,7 @@ test('an undo without the right confirm, or one that a slot or a prepared transa
   const { previousDatabase: kept = '' } = await restore(options, quietWork())
   const before = await around()
   await assert.rejects(
-    restore({ ...asked, task: 'undo', confirm: kept }, quietWork()),
+    restore({ ...asked, task: 'undo', confirm: confirmationOf(name, kept) }, quietWork()),
     (error: UserError) => error.code === 'confirm-mismatch' && error.hint.includes(name),
   )
   for (const database of [name, kept]) {
@@ -434,10 +438,13 @@ test('clean drops what was kept long enough, and nothing else; a dry run tells',
   const young = await keptSince(name, day)
   const clean = { ...asked, task: 'clean', keepPrevious: 2 * day } as const
   await assert.rejects(
-    restore({ ...clean, confirm: 'other' }, quietWork()),
+    restore({ ...clean, confirm: confirmationOf(name, 'other') }, quietWork()),
     (error: UserError) => error.code === 'confirm-mismatch',
   )
-  const dry = await restore({ ...clean, dryRun: true, confirm: '' }, quietWork())
+  const dry = await restore(
+    { ...clean, dryRun: true, confirm: confirmationOf(name, '') },
+    quietWork(),
+  )
   assert.deepEqual(
     [dry.dropped.map(({ database }) => database), (await around()).length],
     [[old], 3],

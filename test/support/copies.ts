@@ -7,6 +7,7 @@ import { backup, type BackupOptions, type BackupResult } from '../../src/backup/
 import type { Connection } from '../../src/postgres/connection/connection.ts'
 import type { FoundBackup } from '../../src/repository/listing.ts'
 import { findReadable } from '../../src/repository/open.ts'
+import { parseSelector, type SingleSelector } from '../../src/repository/selector.ts'
 import { openStorage } from '../../src/storage/open.ts'
 import type { Storage } from '../../src/storage/storage.ts'
 import type { Work } from '../../src/work.ts'
@@ -19,7 +20,7 @@ export interface Store {
   identity: string
   recipient: string
   /** Where to look for and what to open with: what `verify`, `rehearse` and `restore` share. */
-  reading: { sources: Storage[]; backup: string; identities: string[]; bindirs: string[] }
+  reading: { sources: Storage[]; backup: SingleSelector; identities: string[]; bindirs: string[] }
   backup(database: Connection, options?: Partial<BackupOptions>, work?: Work): Promise<BackupResult>
   found(): Promise<FoundBackup>
 }
@@ -38,7 +39,7 @@ export async function newStore(label = 'test'): Promise<Store> {
   const recipient = await identityToRecipient(identity)
   const reading = {
     sources: [storage],
-    backup: 'latest',
+    backup: parseSelector('latest'),
     identities: [identity],
     bindirs: [],
     label,

@@ -7,9 +7,10 @@ import { Cancelled, UserError } from '../../src/errors.ts'
 import { packageOf } from '../../src/postgres/programs/packages.ts'
 import { batchFailure, batchReport, batchVerdict, sumOf } from '../../src/report/verify/batch.ts'
 import { fallenText } from '../../src/report/verify/objectives.ts'
+import { parseSelector } from '../../src/repository/selector.ts'
 import { readProof } from '../../src/repository/proof.ts'
 import { verifyBatch, type VerifyBatch } from '../../src/verify/batch.ts'
-import type { VerifyOptions } from '../../src/verify/result.ts'
+import type { VerifyBatchOptions } from '../../src/verify/result.ts'
 import type { Work } from '../../src/work.ts'
 import { again, folderOf, manifestOf, rewrite } from '../repository/backup-index.ts'
 import { newStore, type Store } from '../support/copies.ts'
@@ -35,7 +36,7 @@ before(async () => {
 /** A store with the good backup in it so many times, a day apart, the newest an hour old. */
 async function backups(
   count: number,
-): Promise<{ store: Store; ids: string[]; options: VerifyOptions }> {
+): Promise<{ store: Store; ids: string[]; options: VerifyBatchOptions }> {
   const store = await newStore()
   const ids = Array.from(
     { length: count },
@@ -69,7 +70,7 @@ const refused =
     error instanceof UserError &&
     error.code === code &&
     pattern.test(`${error.message} ${error.hint}`)
-const go = (options: VerifyOptions, work: Work = quietWork()): Promise<VerifyBatch> =>
+const go = (options: VerifyBatchOptions, work: Work = quietWork()): Promise<VerifyBatch> =>
   verifyBatch(options, work)
 
 describe('a run over several', () => {
@@ -99,7 +100,7 @@ describe('a run over several', () => {
     const said: string[] = []
     const work = quietWork()
     const run = await go(
-      { ...options, backup: 'all' },
+      { ...options, backup: { kind: 'all' } },
       {
         ...work,
         log: {
@@ -163,7 +164,7 @@ describe('a run over several', () => {
 
   test('that finds all of them good says how many, and how much', async () => {
     const { options } = await backups(3)
-    const run = await go({ ...options, backup: 'all', level: 'stored', identities: [] })
+    const run = await go({ ...options, backup: { kind: 'all' }, level: 'stored', identities: [] })
     assert.deepEqual([sumOf(run).checked, sumOf(run).valid, batchFailure(run)], [3, 3, undefined])
     assert.match(batchVerdict(run), /^Backups of test: 3 checked, 3 valid, [\d.]+ KiB, /)
     assert.match(batchReport(run), /^## ✅ Backups of `test`: 3 checked, 3 valid, /)
@@ -173,13 +174,13 @@ describe('a run over several', () => {
     const { ids, options } = await backups(3)
     for (const id of ids)
       assert.deepEqual(
-        (await go({ ...options, backup: 'oldest-unproven' })).backups.map((each) => [
+        (await go({ ...options, backup: { kind: 'oldest-unproven' } })).backups.map((each) => [
           each.id,
           each.result?.proven,
         ]),
         [[id, true]],
       )
-    const done = await go({ ...options, backup: 'oldest-unproven' })
+    const done = await go({ ...options, backup: { kind: 'oldest-unproven' } })
     assert.deepEqual(
       [done.backups, batchFailure(done), sumOf(done).checked, sumOf(done).proven],
       [[], undefined, 0, true],
@@ -194,7 +195,7 @@ describe('a run over several', () => {
       ...manifest,
       source: { ...manifest.source, major: 99, server: '99.1' },
     }))
-    const run = await go({ ...options, backup: 'all' })
+    const run = await go({ ...options, backup: { kind: 'all' } })
     const failure = batchFailure(run)
     assert.equal(failure?.code, 'not-checked')
     assert.match(
@@ -203,7 +204,7 @@ describe('a run over several', () => {
     )
     // of one backup, it is what the step fails with
     await assert.rejects(
-      go({ ...options, backup: ids[0] as string }),
+      go({ ...options, backup: parseSelector(ids[0] as string) }),
       refused('server-older', /99\.1/),
     )
   })
@@ -218,7 +219,7 @@ describe('a run over several', () => {
       group: (_title, body) => (++groups === 2 && stop.abort(new Cancelled()), body()),
     }
     await assert.rejects(
-      go({ ...options, backup: 'all', level: 'stored' }, { ...work, log }),
+      go({ ...options, backup: { kind: 'all' }, level: 'stored' }, { ...work, log }),
       Cancelled,
     )
     const broken = {
@@ -231,13 +232,7 @@ describe('a run over several', () => {
         }),
       ),
     }
-    await assert.rejects(go({ ...broken, backup: 'all', level: 'stored' }), TypeError)
-  })
-
-  test('a file of another tool is for other code', async () => {
-    const { options } = await backups(1)
-    for (const backup of ['file: dump.sql.gz', 'store: old/dump.sql'])
-      await assert.rejects(go({ ...options, backup }), refused('foreign-backup', /another tool/))
+    await assert.rejects(go({ ...broken, backup: { kind: 'all' }, level: 'stored' }), TypeError)
   })
 })
 
@@ -245,7 +240,12 @@ describe('objectives', () => {
   test('the newest backup’s age counts, whichever was verified', async () => {
     const { ids, options } = await backups(2)
     const look = (backup: string, maxAge: number): Promise<VerifyBatch> =>
-      go({ ...options, backup, level: 'stored', objectives: { maxAge } })
+      go({
+        ...options,
+        backup: parseSelector(backup, ['one', 'several']),
+        level: 'stored',
+        objectives: { maxAge },
+      })
     for (const backup of [ids[0] as string, 'latest', 'all', 'sample: 1']) {
       assert.equal(batchFailure(await look(backup, 2 * hour)), undefined, backup)
       const failure = batchFailure(await look(backup, hour / 2))
@@ -342,15 +342,15 @@ describe('objectives', () => {
     assert.equal(none?.met, false, 'no rows at all are beyond any share')
     resize(store, ids[7] as string, 3)
     assert.deepEqual(
-      (await go({ ...options, backup: ids[7] as string, level: 'stored' })).backups[0]?.result
-        ?.fallen,
+      (await go({ ...options, backup: parseSelector(ids[7] as string), level: 'stored' }))
+        .backups[0]?.result?.fallen,
       [],
     )
     assert.equal(
       (
         await go({
           ...options,
-          backup: ids[7] as string,
+          backup: parseSelector(ids[7] as string),
           level: 'stored',
           objectives: { maxSizeChange: 1.5 },
         })

@@ -92,7 +92,7 @@ for (const server of servers())
         release: (one: Held) => void held.delete(one),
       }
       const result = await verifyExternalDump(
-        { kind: 'file', name: `some/${name}` },
+        { kind: 'external', scheme: 'file', name: `some/${name}` },
         {
           sources: [],
           identities: [identity],
@@ -142,7 +142,7 @@ test('what is no whole dump is told by what it is: empty, cut, a web page, a clu
   ): ReturnType<typeof verifyExternalDump> => {
     writeFileSync(join(workspace, 'file'), content)
     return verifyExternalDump(
-      { kind: 'file', name: 'file' },
+      { kind: 'external', scheme: 'file', name: 'file' },
       { sources: [], identities, workspace, bindirs: [], scratch: server.to('postgres') },
       quietWork(),
     )
@@ -197,7 +197,7 @@ test('an empty dump is never good, and one that does not restore says why', asyn
   const prove = async (content: Uint8Array): ReturnType<typeof verifyExternalDump> => {
     writeFileSync(join(workspace, 'file'), content)
     return verifyExternalDump(
-      { kind: 'file', name: 'file' },
+      { kind: 'external', scheme: 'file', name: 'file' },
       { sources: [], identities: [], workspace, bindirs: [], scratch: server.to('postgres') },
       quietWork(),
     )
@@ -223,7 +223,7 @@ test('no command for psql in a dump is ever run, wherever it hides; nor does a t
   const prove = async (content: string | Uint8Array): ReturnType<typeof verifyExternalDump> => {
     writeFileSync(join(workspace, 'file'), content)
     return verifyExternalDump(
-      { kind: 'file', name: 'file' },
+      { kind: 'external', scheme: 'file', name: 'file' },
       { sources: [], identities: [], workspace, bindirs: [], scratch: server.to('postgres') },
       quietWork(),
     )
@@ -269,7 +269,7 @@ test('what psql reads otherwise than a plain reader would is refused; what no re
       plain.replace('CREATE TABLE public.things', (at) => before + at),
     )
     return verifyExternalDump(
-      { kind: 'file', name: 'file' },
+      { kind: 'external', scheme: 'file', name: 'file' },
       { sources: [], identities: [], workspace, bindirs: [], scratch: server.to('postgres') },
       quietWork(),
     )
@@ -332,7 +332,7 @@ test('a file in a storage is read by its key, one in the workspace by its path, 
   }
   // without a server given: on a cluster of our own
   const result = await verifyExternalDump(
-    { kind: 'store', name: 'old/a.dump' },
+    { kind: 'external', scheme: 'store', name: 'old/a.dump' },
     options,
     quietWork(),
   )
@@ -342,12 +342,12 @@ test('a file in a storage is read by its key, one in the workspace by its path, 
   )
   for (const name of ['old/b.dump', '../old/a.dump', '/etc/passwd', ''])
     await assert.rejects(
-      verifyExternalDump({ kind: 'store', name }, options, quietWork()),
+      verifyExternalDump({ kind: 'external', scheme: 'store', name }, options, quietWork()),
       refused('file-missing'),
     )
   for (const name of ['none', '../x', '/etc/passwd', '.'])
     await assert.rejects(
-      verifyExternalDump({ kind: 'file', name }, options, quietWork()),
+      verifyExternalDump({ kind: 'external', scheme: 'file', name }, options, quietWork()),
       refused('file-missing'),
     )
 })

@@ -197,7 +197,8 @@ test('a newer scratch server proves rows and content, and says what it cannot pr
   )
   // and it neither takes a good proof away nor gives one
   const provenIs = async (): Promise<string> =>
-    (await findReadable({ ...store.reading, backup: 'latest-proven' }, quietWork())).manifest.id
+    (await findReadable({ ...store.reading, backup: { kind: 'latest-proven' } }, quietWork()))
+      .manifest.id
   await assert.rejects(provenIs(), (error: UserError) => error.code === 'no-proven-backup')
   const { proven, id } = await verify(
     { ...store.reading, scratch: oldest.to('postgres') },

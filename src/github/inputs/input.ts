@@ -1,17 +1,17 @@
 import { readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { UserError } from '../../errors.ts'
+import { badInput, shown } from '../../errors/bad-input.ts'
 
 export type Env = Record<string, string | undefined>
 
-/** One input as the runner passes it on; an input that is not set is empty. */
+/** Returns an input as the runner passes it, trimmed; empty if it is not set. */
 export function inputText(env: Env, name: string): string {
   return (env[`INPUT_${name.replaceAll(' ', '_').toUpperCase()}`] ?? '').trim()
 }
 
 /**
- * An input of one value a line; blank lines are left out, and so are comments where `comments` says
- * that a line may be one.
+ * Returns the lines of an input of one value per line, without duplicates and blank lines. With
+ * `comments`, lines that start with `#` are skipped.
  */
 export function inputLines(env: Env, name: string, { comments = false } = {}): string[] {
   const lines = inputText(env, name)
@@ -21,7 +21,7 @@ export function inputLines(env: Env, name: string, { comments = false } = {}): s
   return [...new Set(lines)]
 }
 
-/** `true` or `false`, in any of YAML's spellings. */
+/** Reads `true` or `false`, in any of YAML's spellings. */
 export function inputFlag(env: Env, name: string, fallback = false): boolean {
   const given = inputText(env, name)
   if (given === '') return fallback
@@ -30,81 +30,90 @@ export function inputFlag(env: Env, name: string, fallback = false): boolean {
   throw badInput(
     name,
     `is ${shown(given)}, which is neither true nor false`,
-    `Write ${name}: true or ${name}: false.`,
+    'It takes true or false.',
+    'true',
   )
 }
 
-/** A whole number of at least `least`; undefined when empty. */
-export function inputCount(env: Env, name: string, least: number): number | undefined {
+/** Reads a whole number of at least `min`; undefined if empty. */
+export function inputCount(env: Env, name: string, min: number): number | undefined {
   const given = inputText(env, name)
   if (given === '') return undefined
   const count = Number(given)
-  if (/^\d+$/.test(given) && Number.isSafeInteger(count) && count >= least) return count
+  if (/^\d+$/.test(given) && Number.isSafeInteger(count) && count >= min) return count
   throw badInput(
     name,
-    `is ${shown(given)}, which is not a whole number of ${least} or more`,
-    `Write for example ${name}: 7, or leave it out.`,
+    `is ${shown(given)}, which is not a whole number of ${min} or more`,
+    'Give a whole number, or leave it out.',
+    '7',
   )
 }
 
 const milliseconds: Record<string, number> = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1000 }
-/** The longest that a job may run, on a runner of one's own. */
-const longestJob = 5 * 86_400_000
+/** The longest that a job can run, which is on a self-hosted runner. */
+const maxJobDuration = 5 * 86_400_000
 
 /**
- * How long a job waits at most, such as `30m`, `5s`, `1h30m`, in milliseconds; `fallback` when
- * empty.
+ * Reads a time limit such as `30m`, `5s` or `1h30m`, in milliseconds; at most five days. `fallback`
+ * if empty.
  */
 export function inputDuration(env: Env, name: string, fallback: number): number {
   const given = inputText(env, name)
-  const duration = given === '' ? fallback : readDuration(name, given, '30m or 1h30m')
-  if (duration <= longestJob) return duration
+  const duration = given === '' ? fallback : parseDuration(name, given, ['30m', '1h30m'])
+  if (duration <= maxJobDuration) return duration
   throw badInput(
     name,
-    `is ${shown(given)}, which is longer than 5 days, the longest that a job may run`,
-    `Write a number with its unit (s, m, h, d), for example ${name}: 30m or ${name}: 1h30m.`,
+    `is ${shown(given)}, which is longer than 5 days, the longest that a job can run`,
+    'Give a number with a unit (s, m, h, d).',
+    '30m',
+    '1h30m',
   )
 }
 
-/** An age, or a time that nobody waits for: of any length; undefined when empty. */
+/** Reads an age such as `26h`, in milliseconds, of any length; undefined if empty. */
 export function inputAge(env: Env, name: string): number | undefined {
   const given = inputText(env, name)
-  return given === '' ? undefined : readDuration(name, given, '26h or 7d')
+  return given === '' ? undefined : parseDuration(name, given, ['26h', '7d'])
 }
 
-function readDuration(name: string, given: string, example: string): number {
+function parseDuration(name: string, given: string, examples: readonly string[]): number {
   const parts = /^(\d+d)?(\d+h)?(\d+m)?(\d+s)?$/i.exec(given.replaceAll(' ', ''))?.slice(1) ?? []
-  const sum = parts.reduce(
-    (total, part) =>
-      total +
-      (part ? Number.parseInt(part, 10) * (milliseconds[part.slice(-1).toLowerCase()] ?? 0) : 0),
-    0,
+  const durations = parts.map((part) =>
+    part ? Number.parseInt(part, 10) * (milliseconds[part.slice(-1).toLowerCase()] ?? 0) : 0,
   )
+  const sum = durations.reduce((total, duration) => total + duration, 0)
   if (sum > 0 && Number.isSafeInteger(sum)) return sum
   throw badInput(
     name,
     `is ${shown(given)}, which is not a time`,
-    `Write a number with its unit (s, m, h, d), for example ${example
-      .split(' or ')
-      .map((one) => `${name}: ${one}`)
-      .join(' or ')}.`,
+    'Give a number with a unit (s, m, h, d).',
+    ...examples,
   )
 }
 
-/** The first of the words is the default. */
+/** Reads one of some words, in any case. The first word is the default. */
 export function inputChoice<Word extends string>(
   env: Env,
   name: string,
   words: readonly [Word, ...Word[]],
 ): Word {
-  const given = inputText(env, name)
-  if (given === '') return words[0]
-  const word = words.find((one) => one === given.toLowerCase())
-  if (word !== undefined) return word
-  throw badInput(name, `is ${shown(given)}`, `Write one of: ${words.join(', ')}.`)
+  return inputWord(env, name, words) ?? words[0]
 }
 
-/** A share such as `50%` or `0.5`, as a number; undefined when empty. */
+/** Reads one of some words, in any case; undefined if empty. */
+export function inputWord<Word extends string>(
+  env: Env,
+  name: string,
+  words: readonly Word[],
+): Word | undefined {
+  const given = inputText(env, name)
+  if (given === '') return undefined
+  const word = words.find((each) => each === given.toLowerCase())
+  if (word !== undefined) return word
+  throw badInput(name, `is ${shown(given)}`, `It takes one of: ${words.join(', ')}.`)
+}
+
+/** Reads a share such as `50%` or `0.5`, as a number; undefined if empty. */
 export function inputShare(env: Env, name: string): number | undefined {
   const given = inputText(env, name)
   if (given === '') return undefined
@@ -114,30 +123,29 @@ export function inputShare(env: Env, name: string): number | undefined {
   throw badInput(
     name,
     `is ${shown(given)}, which is not a share`,
-    `Write for example ${name}: 50%.`,
+    'Give a percentage, or a number above 0.',
+    '50%',
   )
 }
 
-/** A text, or the path of a file that holds it: one line that names a file of the workspace. */
+/**
+ * Reads a text, or the file that it names. One line that is the path of a file in the workspace
+ * stands for the file's content.
+ */
 export function inputTextOrFile(env: Env, name: string): string {
   const given = inputText(env, name)
   if (given === '' || /\n/.test(given)) return given
   const file = resolve(env['GITHUB_WORKSPACE'] || '.', given)
   if (statSync(file, { throwIfNoEntry: false })?.isFile()) return readFileSync(file, 'utf8')
-  if (/^[\w./~-]+\.(sql|txt)$/i.test(given))
-    throw badInput(
-      name,
-      `names ${shown(given)}, but there is no file ${shown(file)}`,
-      'Check the spelling, and that an earlier step has made it (actions/checkout comes first).',
-    )
+  if (/^[\w./~-]+\.(sql|txt)$/i.test(given)) throw notFound(name, given, 'file', file)
   return given
 }
 
 const unitBytes: Record<string, number> = { k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 }
 
 /**
- * A size with its unit, such as `16MiB`, `64 MB` or `1g`, in bytes; as in PostgreSQL, 1 MB is 1024
- * kB. `fallback` when empty.
+ * Reads a size such as `16MiB`, `64 MB` or `1g`, in bytes. As in PostgreSQL, 1 MB is 1024 kB.
+ * `fallback` if empty.
  */
 export function inputSize(env: Env, name: string, fallback: number): number {
   const given = inputText(env, name)
@@ -148,31 +156,22 @@ export function inputSize(env: Env, name: string, fallback: number): number {
   throw badInput(
     name,
     `is ${shown(given)}, which is not a size`,
-    `Write a number with its unit (kB, MB, GB), for example ${name}: 64MB.`,
+    'Give a number with a unit (kB, MB, GB).',
+    '64MB',
   )
 }
 
-/** A folder that exists, absolute; what is relative is relative to the workspace. */
+/** Returns the absolute path of a folder that exists; relative paths start at the workspace. */
 export function existingFolder(env: Env, name: string, given: string): string {
   const folder = resolve(env['GITHUB_WORKSPACE'] || '.', given)
   if (statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return folder
-  throw badInput(
+  throw notFound(name, given, 'folder', folder)
+}
+
+function notFound(name: string, given: string, kind: string, path: string): Error {
+  return badInput(
     name,
-    `names ${shown(given)}, but there is no folder ${shown(folder)}`,
-    'Check the spelling, and that an earlier step has made it (actions/checkout comes first).',
+    `names ${shown(given)}, but there is no ${kind} ${shown(path)}`,
+    `Check the spelling, and that an earlier step creates the ${kind} (actions/checkout runs first).`,
   )
-}
-
-/** One error for every input that holds what it must not. `what` goes on after the input's name. */
-export function badInput(name: string, what: string, hint: string): UserError {
-  return new UserError('bad-input', `The input ${name} ${what}.`, hint)
-}
-
-/**
- * A value for a message: one line, in quotes, and not too long. Never for an input that may hold a
- * secret.
- */
-export function shown(value: string): string {
-  const flat = value.replace(/\s+/g, ' ')
-  return `"${flat.length > 80 ? `${flat.slice(0, 77)}...` : flat}"`
 }

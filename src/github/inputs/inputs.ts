@@ -1,12 +1,24 @@
+/**
+ * The inputs of the actions, parsed once into typed values. A value that cannot be used is a
+ * UserError that names the input, thrown before anything connects.
+ */
 import { availableParallelism } from 'node:os'
+import { badInput, shown } from '../../errors/bad-input.ts'
 import {
   connectionFromEnv,
   parseConnection,
   type Connection,
 } from '../../postgres/connection/connection.ts'
-import { checkIdentities, checkRecipients } from '../../stream/encrypt.ts'
 import {
-  badInput,
+  type BackupSelector,
+  parseSelector,
+  type SelectedBy,
+  type SelectorGroup,
+  type SingleSelector,
+} from '../../repository/selector.ts'
+import { checkIdentities, checkRecipients } from '../../stream/encrypt.ts'
+import { input, join, text } from '../../text.ts'
+import {
   existingFolder,
   inputChoice,
   inputCount,
@@ -14,32 +26,27 @@ import {
   inputLines,
   inputSize,
   inputText,
-  shown,
   type Env,
 } from './input.ts'
 
-/**
- * Each action's inputs, read once into one value. Whatever is wrong with them is a UserError that
- * names the input, and comes before anything is connected to.
- */
+/** The inputs that all actions have. */
 export interface CommonInputs {
-  /** One URL a destination, as typed. At least one. */
+  /** One URL per destination, as typed. */
   storage: string[]
   label?: string
-  /** Folders to look in first for PostgreSQL's programs. */
+  /** Folders to search first for PostgreSQL's programs. */
   bindirs: string[]
-  /** Work done side by side. */
+  /** Number of concurrent jobs. */
   jobs: number
 }
 
-/** What is read of a storage, and with which keys. */
-export interface SourceInputs {
-  /** As typed, in one of the forms that the action takes; the core gives it its meaning. */
-  backup: string
+/** Which backups are read, and with which keys. */
+export interface SourceInputs<Selector extends BackupSelector = SingleSelector> {
+  backup: Selector
   identities: string[]
 }
 
-/** Where a command of the user's runs, and how long. */
+/** Where the user's command runs, and for how long. */
 export interface CommandInputs {
   workingDirectory: string
   /** Milliseconds. */
@@ -62,6 +69,7 @@ export interface TestMigrationInputs extends CommonInputs, SourceInputs, Command
   token: string
 }
 
+/** Parses the inputs of `backup`. */
 export function readBackupInputs(env: Env): BackupInputs {
   const recipients = readRecipients(env)
   const keep = inputCount(env, 'keep', 1)
@@ -75,17 +83,19 @@ export function readBackupInputs(env: Env): BackupInputs {
   }
 }
 
+/** Parses the inputs of `test-migration`. */
 export function readTestMigrationInputs(env: Env): TestMigrationInputs {
   const command = inputText(env, 'migrate-command')
   if (command === '')
     throw badInput(
       'migrate-command',
       'is empty',
-      'Give the command that migrates the database which DATABASE_URL names, for example migrate-command: npm run migrate.',
+      'Give the command that migrates the database in DATABASE_URL.',
+      'npm run migrate',
     )
   return {
     ...readCommon(env),
-    ...readSource(env, one),
+    ...readSource(env, ['one']),
     ...readScratch(env),
     command,
     ...readCommandInputs(env),
@@ -93,10 +103,7 @@ export function readTestMigrationInputs(env: Env): TestMigrationInputs {
   }
 }
 
-/**
- * For the clean-up after a run: what of storage and servers can be read; what cannot was never
- * used.
- */
+/** Reads the storages and servers that the cleanup after a step may need, as far as they are set. */
 export function readSweepInputs(env: Env): {
   storage: string[]
   servers: Partial<Record<'scratch-url' | 'target-url', Connection>>
@@ -109,73 +116,58 @@ export function readSweepInputs(env: Env): {
   return { storage: inputLines(env, 'storage'), servers }
 }
 
-/** `needed` false: it can do without a storage. */
+/** Parses the inputs that all actions have. `storage` may be empty unless it is `needed`. */
 export function readCommon(env: Env, needed = true): CommonInputs {
   const storage = inputLines(env, 'storage')
-  if (storage.length === 0 && needed) {
+  if (storage.length === 0 && needed)
     throw badInput(
       'storage',
       'is empty',
-      'Say where backups are kept, one URL a line, for example storage: s3://bucket/prefix?region=eu-central-1 or storage: file:///mnt/backups.',
+      'Give the storage of the backups, one URL per line.',
+      's3://bucket/prefix?region=eu-central-1',
+      'file:///mnt/backups',
     )
-  }
   const label = inputText(env, 'label')
-  if (label && !/^(?![-.])[^/\p{Cc}]{1,100}$/u.test(label)) {
+  if (label && !/^(?![-.])[^/\p{Cc}]{1,100}$/u.test(label))
     throw badInput(
       'label',
       `is ${shown(label)}, and becomes part of a path`,
-      'Use at most 100 characters, no slash among them and neither a dot nor a hyphen first, for example label: production.',
+      'Use at most 100 characters, without a slash, and start with neither a dot nor a hyphen.',
+      'production',
     )
-  }
   const bindirs = inputLines(env, 'postgres-bin').map((folder) =>
     existingFolder(env, 'postgres-bin', folder),
   )
   return { storage, ...(label ? { label } : {}), bindirs, jobs: readJobs(env) }
 }
 
-/**
- * The machine's cores by default, eight at most: each job is also a connection, and work for the
- * server.
- */
+/** The default is the machine's cores, at most 8, because each job loads the server too. */
 function readJobs(env: Env): number {
   const jobs = inputCount(env, 'jobs', 1) ?? Math.min(availableParallelism(), 8)
   if (jobs > 64)
     throw badInput(
       'jobs',
       `is ${jobs}, and each job is a connection to the server`,
-      'Use at most 64; more than the cores of this machine or of the server gains nothing.',
+      'Use at most 64. More jobs than cores, here or on the server, gain nothing.',
+      '8',
     )
   return jobs
 }
 
-/** Which backup, in words: see `docs/recipes.md`. */
-const id = String.raw`[A-Za-z0-9][\w.=-]{0,199}`
-const moment = String.raw`\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?\s?(Z|UTC|[+-]\d\d:?\d\d)?)?`
-/** One backup that we made. */
-export const one = new RegExp(String.raw`^(${id}|before:\s*${moment})$`)
-/** The same, or a file of another tool. */
-export const oneOrFile = new RegExp(String.raw`${one.source}|^(file|store):\s*\S.*$`)
-/** The same, or several. */
-export const any = new RegExp(String.raw`${oneOrFile.source}|^sample:\s*[1-9]\d{0,5}$`)
-
-export function readSource(env: Env, forms: RegExp): SourceInputs {
-  const backup = inputText(env, 'backup') || 'latest'
-  if (!forms.test(backup)) {
-    const more =
-      forms === one
-        ? ''
-        : forms === any
-          ? ', all, unproven, oldest-unproven, sample: 3, or file: and a path'
-          : ', or file: and a path'
-    throw badInput(
-      'backup',
-      `is ${shown(backup)}, which names no backup`,
-      `Write backup: latest, latest-proven, an id as the output backup-id of the action backup gives it, before: 2026-11-20T03:00:00Z${more}.`,
-    )
-  }
+/** Parses `backup`, as one of the groups that the action accepts, and `decrypt-with`. */
+export function readSource<Group extends SelectorGroup>(
+  env: Env,
+  accepts: readonly Group[],
+): SourceInputs<SelectedBy<Group>> {
+  const backup = parseSelector(inputText(env, 'backup') || 'latest', accepts)
   const identities = inputLines(env, 'decrypt-with', { comments: true })
   checkIdentities(identities, 'decrypt-with')
   return { backup, identities }
+}
+
+/** Whether the backup is read from a storage; a file of the workspace is not. */
+export function isInStorage(backup: BackupSelector): boolean {
+  return backup.kind !== 'external' || backup.scheme === 'store'
 }
 
 export function readScratch(env: Env): { scratch?: Connection } {
@@ -195,18 +187,17 @@ export function readCommandInputs(env: Env): CommandInputs {
 }
 
 /**
- * A raw / in a password ends the host's part of a URL: the rest would be taken for the database's
- * name, and shown.
+ * Parses a PostgreSQL URL. An unencoded `/` in a password ends the host part of a URL, and the rest
+ * of the password would be shown as the database's name: such a URL is refused.
  */
-export function readConnection(url: string, input: string): Connection {
-  if (/^[^:]+:\/\/[^/?#]*\/[^?#]*@/.test(url)) {
+export function readConnection(url: string, name: string): Connection {
+  if (/^[^:]+:\/\/[^/?#]*\/[^?#]*@/.test(url))
     throw badInput(
-      input,
+      name,
       'has an @ after the first /, so its password is not percent-encoded',
       'In a URL, write @ as %40, / as %2F, : as %3A, # as %23 and % as %25.',
     )
-  }
-  return parseConnection(url, input)
+  return parseConnection(url, name)
 }
 
 function readDatabase(env: Env): Connection {
@@ -217,25 +208,39 @@ function readDatabase(env: Env): Connection {
   throw badInput(
     'database-url',
     'is empty, and no PG* variable names a database',
-    'Write database-url: ${{ secrets.DATABASE_URL }}, or set PGHOST, PGUSER, PGPASSWORD and PGDATABASE in env.',
+    join(
+      [
+        text`Write ${input('database-url', { secret: 'DATABASE_URL' })},`,
+        'or set PGHOST, PGUSER, PGPASSWORD and PGDATABASE in the environment.',
+      ],
+      ' ',
+    ),
   )
 }
 
 function readRecipients(env: Env): string[] | 'none' {
   const lines = inputLines(env, 'encrypt-to', { comments: true })
-  if (lines.length === 0) {
+  if (lines.length === 0)
     throw badInput(
       'encrypt-to',
-      'is empty, and a backup that is not encrypted is never made by accident',
-      'Make a key with: age-keygen -o key.txt. Write its public line (age1...) in encrypt-to, and keep key.txt away from CI, in two places. To store in the clear, write encrypt-to: none.',
+      'is empty, and a backup is stored unencrypted only on request',
+      join(
+        [
+          'Create a key with: age-keygen -o key.txt.',
+          text`Write its public line (age1...) in ${input('encrypt-to')}.`,
+          'Keep key.txt outside CI, in two places.',
+          text`To store the backup unencrypted, write ${input('encrypt-to', 'none')}.`,
+        ],
+        ' ',
+      ),
     )
-  }
   if (lines.length === 1 && lines[0] === 'none') return 'none'
   if (lines.includes('none'))
     throw badInput(
       'encrypt-to',
       'holds both a key and the word none',
-      'Leave out the one that you do not mean.',
+      'Give public keys, or none alone.',
+      'none',
     )
   checkRecipients(lines, 'encrypt-to')
   return lines

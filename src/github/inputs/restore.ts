@@ -1,7 +1,10 @@
-import { UserError } from '../../errors.ts'
+import { badInput, shown } from '../../errors/bad-input.ts'
 import type { Connection } from '../../postgres/connection/connection.ts'
+import type { OwnerRule } from '../../postgres/pg-restore/owners.ts'
+import type { ExternalSelector, SingleSelector } from '../../repository/selector.ts'
+import { checkConfirmation, type Confirmation, confirmationOf } from '../../restore/confirmation.ts'
+import { input, join, text } from '../../text.ts'
 import {
-  badInput,
   type Env,
   inputAge,
   inputChoice,
@@ -9,12 +12,11 @@ import {
   inputLines,
   inputText,
   inputTextOrFile,
-  shown,
 } from './input.ts'
 import {
   type CommandInputs,
   type CommonInputs,
-  oneOrFile,
+  isInStorage,
   readCommandInputs,
   readCommon,
   readConnection,
@@ -22,15 +24,11 @@ import {
   type SourceInputs,
 } from './inputs.ts'
 
-/** `keep`, `drop`, or the new role of each old one. */
-export type OwnerInput = 'keep' | 'drop' | Record<string, string>
-
-export interface RestoreInputs extends CommonInputs, SourceInputs, CommandInputs {
+export interface RestoreInputs
+  extends CommonInputs, SourceInputs<SingleSelector | ExternalSelector>, CommandInputs {
   target: Connection
-  /** What must be typed: the database's name, after its environment's where that is given. */
-  confirm: string
+  confirm: Confirmation
   environmentName?: string
-  /** What to do: restore, or only one of the others. */
   task: 'restore' | 'list' | 'undo' | 'clean'
   mode: 'swap' | 'new' | 'in-place'
   dryRun: boolean
@@ -44,26 +42,21 @@ export interface RestoreInputs extends CommonInputs, SourceInputs, CommandInputs
   replace: boolean
   /** SQL. */
   prepare?: string
-  owner: OwnerInput
+  owner: OwnerRule
   postCommand?: string
   /** Milliseconds. */
   maxRestoreTime?: number
 }
 
+/** Parses the inputs of `restore`. */
 export function readRestoreInputs(env: Env): RestoreInputs {
-  const url = inputText(env, 'target-url')
-  if (url === '')
-    throw badInput(
-      'target-url',
-      'is empty',
-      'Give the URL of the database to put back, for example target-url: ${{ secrets.DATABASE_URL }}.',
-    )
-  const target = readConnection(url, 'target-url')
+  const target = readTarget(env)
   const task = readTask(env)
   const dryRun = inputFlag(env, 'dry-run')
   const environmentName = inputText(env, 'environment')
-  const confirm = readConfirm(env, target, environmentName, dryRun || task === 'list')
-  const source = readSource(env, oneOrFile)
+  const confirm = confirmationOf(target.database, inputText(env, 'confirm'), environmentName)
+  checkConfirmation(confirm, { optional: dryRun || task === 'list' })
+  const source = readSource(env, ['one', 'external'])
   const mode = inputChoice(env, 'mode', ['swap', 'new', 'in-place'])
   const keepPrevious = inputAge(env, 'keep-previous')
   const maxRestoreTime = inputAge(env, 'max-restore-time')
@@ -76,8 +69,9 @@ export function readRestoreInputs(env: Env): RestoreInputs {
     contents: inputChoice(env, 'contents', ['all', 'schema', 'data']),
   }
   checkTogether(env, { ...part, mode, task })
+  const needsStorage = task !== 'undo' && task !== 'clean' && isInStorage(source.backup)
   return {
-    ...readCommon(env, task !== 'undo' && task !== 'clean' && !/^file:/.test(source.backup)),
+    ...readCommon(env, needsStorage),
     ...source,
     ...readCommandInputs(env),
     target,
@@ -96,128 +90,175 @@ export function readRestoreInputs(env: Env): RestoreInputs {
   }
 }
 
-function readTask(env: Env): RestoreInputs['task'] {
-  const [task, other] = (['list', 'undo', 'clean'] as const).filter((name) => inputFlag(env, name))
-  if (other) throw badInput(other, `is true, and ${task} is too`, 'Do one after the other.')
-  return task ?? 'restore'
-}
-
-/**
- * A dry run asks what would happen, so it need not be confirmed; a wrong name is an error all the
- * same.
- */
-function readConfirm(env: Env, target: Connection, environment: string, optional: boolean): string {
-  const given = inputText(env, 'confirm')
-  const wanted = environment ? `${environment}/${target.database}` : target.database
-  if (given === wanted || (optional && given === '')) return wanted
-  throw new UserError(
-    'confirm-mismatch',
-    given === ''
-      ? 'The input confirm is empty, and a restore replaces a database.'
-      : `The input confirm is ${shown(given)}, but target-url names the database ${shown(target.database)}${environment ? ` of ${shown(environment)}` : ''}.`,
-    `To replace that database, write its name: confirm: ${wanted}. To see first what would happen, write dry-run: true.`,
+function readTarget(env: Env): Connection {
+  const url = inputText(env, 'target-url')
+  if (url !== '') return readConnection(url, 'target-url')
+  throw badInput(
+    'target-url',
+    'is empty',
+    text`Give the URL of the database to restore, for example ${input('target-url', { secret: 'DATABASE_URL' })}.`,
   )
 }
 
-/** What contradicts itself. */
-function checkTogether(
-  env: Env,
-  {
-    tables,
-    schemas,
-    replace,
-    contents,
-    mode,
-    task,
-  }: Pick<RestoreInputs, 'tables' | 'schemas' | 'replace' | 'contents' | 'mode' | 'task'>,
-): void {
-  const part = tables.length + schemas.length > 0
-  if (task !== 'restore')
-    refuseBeside(env, task, part || replace || contents !== 'all' || mode !== 'swap')
-  if (!part && contents === 'schema' && mode === 'swap')
+function readTask(env: Env): RestoreInputs['task'] {
+  const [task, other] = (['list', 'undo', 'clean'] as const).filter((name) => inputFlag(env, name))
+  if (other)
     throw badInput(
+      other,
+      text`is true, and ${input(task ?? '')} is too`,
+      'Use one of them in each run.',
+    )
+  return task ?? 'restore'
+}
+
+type Together = Pick<RestoreInputs, 'tables' | 'schemas' | 'replace' | 'contents' | 'mode' | 'task'>
+type Refusal = Parameters<typeof badInput>
+
+/** Refuses inputs that contradict each other, or that have no effect together. */
+function checkTogether(env: Env, given: Together): void {
+  const isPart = given.tables.length + given.schemas.length > 0
+  if (given.task === 'undo' || given.task === 'clean')
+    checkOtherTask(env, given.task, given, isPart)
+  const conflicts = [
+    ...(isPart ? partConflicts(env, given) : databaseConflicts(given)),
+    ...liveConflicts(env, given, isPart),
+    ...(given.task === 'clean' ? cleanConflicts(env) : []),
+  ]
+  for (const [applies, ...refusal] of conflicts) if (applies) throw badInput(...refusal)
+}
+
+/** An undo and a clean concern whole databases, and restore nothing from a backup. */
+function checkOtherTask(env: Env, task: 'undo' | 'clean', given: Together, isPart: boolean): void {
+  const { replace, contents, mode } = given
+  const other =
+    isPart || replace || contents !== 'all' || mode !== 'swap'
+      ? 'tables, schemas, replace, contents or mode'
+      : ['prepare', 'max-restore-time'].find((name) => inputText(env, name) !== '')
+  if (other === undefined) return
+  throw badInput(
+    task,
+    `is true, and so is something in ${other}, which is for restoring`,
+    task === 'undo'
+      ? 'An undo swaps back the whole database that a swap replaced. To revert a restore of ' +
+          'tables or in place, restore its safety backup, by its id, in the same way.'
+      : 'Run it without them.',
+  )
+}
+
+function databaseConflicts({ contents, mode, replace }: Together): [boolean, ...Refusal][] {
+  return [
+    [
+      contents === 'schema' && mode === 'swap',
       'contents',
       'is "schema", and a swap would put a database without rows in the place of the live one',
-      'To make an empty one beside it, write mode: new and a free name in target-url.',
-    )
-  if (replace && !part)
-    throw badInput(
+      join(
+        [
+          text`To create an empty database beside it, write ${input('mode', 'new')}`,
+          text`and a free name in ${input('target-url')}.`,
+        ],
+        ' ',
+      ),
+    ],
+    [
+      replace,
       'replace',
-      'is true, and neither tables nor schemas name what to replace',
-      'Name the tables, for example tables: public.orders; without them, the whole database is put back, by mode.',
-    )
-  if (part && inputText(env, 'mode') && mode !== 'swap')
-    throw badInput(
-      'mode',
-      `is ${shown(mode)}, and tables or schemas name a part`,
-      'A part goes into the live database; leave mode out.',
-    )
-  if (!part && contents === 'data' && mode !== 'in-place')
-    throw badInput(
+      text`is true, and neither ${input('tables')} nor ${input('schemas')} name what to replace`,
+      join(
+        [
+          text`Name the tables, for example ${input('tables', 'public.orders')}.`,
+          text`Without them the whole database is restored, by ${input('mode')}.`,
+        ],
+        ' ',
+      ),
+    ],
+    [
+      contents === 'data' && mode !== 'in-place',
       'contents',
       'is "data", and a new database has no tables to put rows into',
-      'Name the tables whose rows are to be put back, with tables and replace: true.',
-    )
-  if (contents === 'data' && part && !replace)
-    throw badInput(
+      text`Name the tables that get the rows in ${input('tables')}, and write ${input('replace', true)}.`,
+    ],
+  ]
+}
+
+function partConflicts(env: Env, { contents, mode, replace }: Together): [boolean, ...Refusal][] {
+  return [
+    [
+      inputText(env, 'mode') !== '' && mode !== 'swap',
+      'mode',
+      text`is ${shown(mode)}, and ${input('tables')} or ${input('schemas')} name a part`,
+      text`A part goes into the live database. Leave ${input('mode')} out.`,
+    ],
+    [
+      contents === 'data' && !replace,
       'contents',
-      'is "data", and replace is not true',
-      'Rows alone can only go into the live tables: write replace: true.',
-    )
-  const inside = part
-    ? 'tables or schemas name a part'
-    : mode === 'in-place'
-      ? 'mode is "in-place"'
-      : undefined
-  if (inside && inputText(env, 'prepare'))
-    throw badInput(
+      text`is "data", and ${input('replace')} is not true`,
+      text`Rows alone can only go into the live tables. Write ${input('replace', true)}.`,
+    ],
+  ]
+}
+
+/** A restore into the live database itself has no side database, and replaces no database. */
+function liveConflicts(
+  env: Env,
+  { mode, task }: Together,
+  isPart: boolean,
+): [boolean, ...Refusal][] {
+  if (!isPart && mode !== 'in-place') return []
+  const reason = isPart
+    ? text`${input('tables')} or ${input('schemas')} name a part`
+    : text`${input('mode')} is "in-place"`
+  return [
+    [
+      inputText(env, 'prepare') !== '',
       'prepare',
-      `is given, and ${inside}`,
-      'It runs in a database that nobody uses yet: use it with mode: swap or mode: new.',
-    )
-  if (inside && task === 'restore' && inputText(env, 'keep-previous'))
-    throw badInput(
+      text`is given, and ${reason}`,
+      join(
+        [
+          'It runs in a database that is not in use yet.',
+          text`Use it with ${input('mode', 'swap')} or ${input('mode', 'new')}.`,
+        ],
+        ' ',
+      ),
+    ],
+    [
+      task === 'restore' && inputText(env, 'keep-previous') !== '',
       'keep-previous',
-      `is given, and ${inside}`,
-      'No database is replaced then, so none is kept. To drop what earlier restores replaced, run it with clean: true.',
-    )
-  if (task === 'clean' && inputText(env, 'keep-previous') === '')
-    throw badInput(
+      text`is given, and ${reason}`,
+      join(
+        [
+          'No database is replaced, so none is kept.',
+          text`To drop what earlier restores replaced, run it with ${input('clean', true)}.`,
+        ],
+        ' ',
+      ),
+    ],
+  ]
+}
+
+function cleanConflicts(env: Env): [boolean, ...Refusal][] {
+  return [
+    [
+      inputText(env, 'keep-previous') === '',
       'clean',
-      'is true, and keep-previous is empty',
-      'Say how long replaced databases are kept, for example keep-previous: 24h.',
-    )
+      text`is true, and ${input('keep-previous')} is empty`,
+      text`Say how long replaced databases are kept, for example ${input('keep-previous', '24h')}.`,
+    ],
+  ]
 }
 
-/**
- * An undo, a clean and a list are of whole databases, and do nothing else: what asks for more was
- * meant for a restore.
- */
-function refuseBeside(env: Env, task: 'list' | 'undo' | 'clean', restoring: boolean): void {
-  const other = restoring
-    ? 'tables, schemas, replace, contents or mode'
-    : ['prepare', 'max-restore-time'].find((name) => inputText(env, name) !== '')
-  if (other === undefined || task === 'list') return
-  const way =
-    task === 'undo'
-      ? 'An undo swaps the whole database back that a swap replaced. What a restore of tables or in place changed is in its safety backup: restore that one, by its id, in the same way.'
-      : 'Run it without them.'
-  throw badInput(task, `is true, and so is something in ${other}, which is for restoring`, way)
-}
-
-function readOwner(env: Env): OwnerInput {
+function readOwner(env: Env): OwnerRule {
   const lines = inputLines(env, 'owner')
   const [first = 'keep'] = lines
   if (lines.length <= 1 && (first === 'keep' || first === 'drop')) return first
   const pairs = lines.map((line) => {
-    const [, old = '', mapped = ''] = /^(\S.*?)\s*:\s+(\S.*)$/.exec(line) ?? []
+    const [, old = '', replacement = ''] = /^(\S.*?)\s*:\s+(\S.*)$/.exec(line) ?? []
     if (old === '')
       throw badInput(
         'owner',
         `has the line ${shown(line)}`,
-        'Write keep, drop, or lines of two roles, for example owner: production_app: staging_app.',
+        'It takes keep, drop, or lines "old role: new role", for example production_app: staging_app.',
       )
-    return [old, mapped] as const
+    return [old, replacement] as const
   })
   return Object.fromEntries(pairs)
 }

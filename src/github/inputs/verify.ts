@@ -1,18 +1,14 @@
+import { badInput, shown } from '../../errors/bad-input.ts'
 import type { Connection } from '../../postgres/connection/connection.ts'
+import { type TargetLevel, targetLevels } from '../../repository/level.ts'
+import type { BackupSelector } from '../../repository/selector.ts'
+import { input, text } from '../../text.ts'
+import type { Check } from '../../verify/user-checks.ts'
+import { type Env, inputAge, inputShare, inputText, inputTextOrFile, inputWord } from './input.ts'
 import {
-  badInput,
-  type Env,
-  inputAge,
-  inputChoice,
-  inputShare,
-  inputText,
-  inputTextOrFile,
-  shown,
-} from './input.ts'
-import {
-  any,
   type CommandInputs,
   type CommonInputs,
+  isInStorage,
   readCommandInputs,
   readCommon,
   readScratch,
@@ -20,49 +16,36 @@ import {
   type SourceInputs,
 } from './inputs.ts'
 
-/** A check of the user's: one query that gives one row with one value, `true`. */
-export interface Check {
-  name: string
-  sql: string
-}
-
-export interface VerifyInputs extends CommonInputs, SourceInputs, CommandInputs {
+export interface VerifyInputs extends CommonInputs, SourceInputs<BackupSelector>, CommandInputs {
   scratch?: Connection
-  /** How far to go; undefined: as far as it goes. */
-  level?: 'stored' | 'readable' | 'restored' | 'counted' | 'identical' | 'accepted'
+  /** Undefined: as far as the backup and the checks allow. */
+  level?: TargetLevel
   checks: Check[]
   checkCommand?: string
   /** Milliseconds. */
   maxAge?: number
   /** Milliseconds. */
   maxRestoreTime?: number
-  /** 0.5 is by half, up or down. */
+  /** 0.5 is half, more or less. */
   maxSizeChange?: number
 }
 
+/** Parses the inputs of `verify`. */
 export function readVerifyInputs(env: Env): VerifyInputs {
-  const source = readSource(env, any)
-  const level = inputChoice(env, 'level', [
-    '',
-    'stored',
-    'readable',
-    'restored',
-    'counted',
-    'identical',
-    'accepted',
-  ])
+  const source = readSource(env, ['one', 'several', 'external'])
+  const level = inputWord(env, 'level', targetLevels)
   const checkCommand = inputText(env, 'check-command')
   const maxAge = inputAge(env, 'max-age')
   const maxRestoreTime = inputAge(env, 'max-restore-time')
   const maxSizeChange = inputShare(env, 'max-size-change')
-  const checks = readChecks(inputTextOrFile(env, 'checks'))
-  checkTogether(level, {
+  const checks = parseChecks(inputTextOrFile(env, 'checks'))
+  checkLevel(level, {
     checks: checks.length > 0,
     'check-command': checkCommand !== '',
     'max-restore-time': maxRestoreTime !== undefined,
   })
   return {
-    ...readCommon(env, !/^file:/.test(source.backup)),
+    ...readCommon(env, isInStorage(source.backup)),
     ...source,
     ...readScratch(env),
     ...(level ? { level } : {}),
@@ -75,38 +58,39 @@ export function readVerifyInputs(env: Env): VerifyInputs {
   }
 }
 
-/** What a level does not come to is not left out in silence. */
-function checkTogether(
-  level: string,
+/** Refuses inputs that have no effect because the verification stops at `level`. */
+function checkLevel(
+  level: TargetLevel | undefined,
   given: Record<'checks' | 'check-command' | 'max-restore-time', boolean>,
 ): void {
-  const beyond = (input: keyof typeof given, needs: string): void => {
-    if (given[input])
+  if (level === undefined) return
+  const refuse = (name: keyof typeof given, event: string): void => {
+    if (given[name])
       throw badInput(
-        input,
-        `is set, and level: ${level} ends before ${needs}`,
-        `Leave level out, or leave ${input} out.`,
+        name,
+        text`is set, and ${input('level', level)} ends before ${event}`,
+        text`Leave out ${input('level')} or ${input(name)}.`,
       )
   }
   if (level === 'stored' || level === 'readable')
-    beyond('max-restore-time', 'anything is restored, so that the time cannot be measured')
-  if (level !== '' && level !== 'accepted')
-    for (const input of ['checks', 'check-command'] as const) beyond(input, 'they run')
+    refuse('max-restore-time', 'anything is restored, so the time cannot be measured')
+  if (level !== 'accepted')
+    for (const name of ['checks', 'check-command'] as const) refuse(name, 'they run')
   if (level === 'accepted' && !given.checks && !given['check-command'])
     throw badInput(
       'level',
-      'is "accepted", and there is nothing to accept it by',
-      'Give checks or check-command, or write level: identical.',
+      'is "accepted", and there are no checks to accept the backup by',
+      text`Give ${input('checks')} or ${input('check-command')}, or write ${input('level', 'identical')}.`,
     )
 }
 
 /**
- * Lines `name: SQL`; blank ones and those that begin with # are left out, and one that begins with
- * white space goes on with the one before.
+ * Parses lines of `name: SQL`. Blank lines and lines that start with # are skipped; a line that
+ * starts with white space continues the one before.
  */
-function readChecks(text: string): Check[] {
+function parseChecks(lines: string): Check[] {
   const checks: Check[] = []
-  for (const line of text.split(/\r?\n/)) {
+  for (const line of lines.split(/\r?\n/)) {
     const last = checks.at(-1)
     if (line.trim() === '' || line.trimStart().startsWith('#')) continue
     if (/^\s/.test(line) && last) {
@@ -118,13 +102,14 @@ function readChecks(text: string): Check[] {
       throw badInput(
         'checks',
         `has the line ${shown(line)}, which is not name: SQL`,
-        "Write for example: orders are recent: SELECT max(created_at) > now() - interval '2 days' FROM orders",
+        'Give one check per line: a name, a colon, and a query that returns true. For example, ' +
+          "orders are recent: SELECT max(created_at) > now() - interval '2 days' FROM orders",
       )
     if (checks.some((check) => check.name === name))
       throw badInput(
         'checks',
         `has two checks of the name ${shown(name)}`,
-        'Give each a name of its own.',
+        'Give each check its own name.',
       )
     checks.push({ name, sql })
   }
@@ -133,7 +118,7 @@ function readChecks(text: string): Check[] {
     throw badInput(
       'checks',
       `has no SQL for ${shown(empty.name)}`,
-      'Write the query after the colon, or in lines below it that begin with a space.',
+      'Write the query after the colon, or on the following lines, each indented by a space.',
     )
   return checks
 }

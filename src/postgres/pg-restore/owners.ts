@@ -12,7 +12,7 @@ import { connect, quoteName } from '../connection/session.ts'
  * The owners and grants of restored objects: as in the backup (`keep`), all owned by the restoring
  * role without grants (`drop`), or as in the backup with some roles replaced.
  */
-export type OwnerChoice = 'keep' | 'drop' | Roles
+export type OwnerRule = 'keep' | 'drop' | Roles
 /** The new role by the old role. */
 export type Roles = Readonly<Record<string, string>>
 

@@ -1,7 +1,7 @@
 import { UserError } from '../../errors.ts'
 import { quoteName, type Session } from '../../postgres/connection/session.ts'
 import { restoreError } from '../../postgres/pg-restore/errors.ts'
-import type { OwnerChoice } from '../../postgres/pg-restore/owners.ts'
+import type { OwnerRule } from '../../postgres/pg-restore/owners.ts'
 import type { PsqlError } from '../../postgres/pg-restore/psql.ts'
 import type { ArchiveEntry } from '../../postgres/pg-restore/toc.ts'
 import { readLocale } from '../../postgres/server/database.ts'
@@ -23,7 +23,7 @@ export function lockTimeoutOf({ lockTimeout: lockPatience }: RestoreOptions): nu
 export async function findInPlaceObstacles(
   session: Session,
   { manifest }: FoundBackup,
-  owner: OwnerChoice,
+  owner: OwnerRule,
   emptying: DropPlan,
 ): Promise<{ obstacles: UserError[]; warnings: string[] }> {
   const { source, fingerprint } = manifest

@@ -11,10 +11,11 @@ import type { Session } from '../../postgres/connection/session.ts'
 import { measureCopy } from '../../postgres/fingerprint/fingerprint.ts'
 import { findPrograms } from '../../postgres/programs/find-programs.ts'
 import { createDatabase, type Locale, readLocale } from '../../postgres/server/database.ts'
-import { parseSelector } from '../../repository/selector.ts'
+import type { ExternalSelector } from '../../repository/selector.ts'
 import { checkIdentities, recipientsOf } from '../../stream/encrypt.ts'
 import type { Work } from '../../work.ts'
-import { checkConfirm, type RestoreOptions } from '../options.ts'
+import { checkConfirmation } from '../confirmation.ts'
+import type { RestoreOptions } from '../options.ts'
 import { lastSteps, step, type Steps } from '../plan.ts'
 import { emptyRestored, type Restored } from '../result.ts'
 import { lookAtTarget } from '../target-facts.ts'
@@ -31,6 +32,7 @@ export interface RestoreExternalOptions extends Omit<
   RestoreOptions,
   'task' | 'mode' | 'tables' | 'schemas' | 'contents' | 'replace' | 'lockPatience' | 'owner'
 > {
+  backup: ExternalSelector
   mode?: 'swap' | 'new'
   owner?: 'keep' | 'drop'
   /** The folder that `file:` is relative to, and stays within. */
@@ -64,12 +66,9 @@ export async function restoreExternalDump(
   work: Work,
 ): Promise<RestoreExternalResult> {
   const started = Date.now()
-  checkConfirm(options)
+  checkConfirmation(options.confirm, { optional: options.dryRun })
   checkIdentities(options.identities, 'decrypt-with')
-  const which = parseSelector(options.backup)
-  if (which.kind !== 'file' && which.kind !== 'store')
-    throw new Error(`${options.backup} is no file`)
-  const file = await openExternalDump(which, options, work)
+  const file = await openExternalDump(options.backup, options, work)
   try {
     if (options.owner === 'drop' && file.format === 'sql')
       throw new UserError(

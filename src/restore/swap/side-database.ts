@@ -2,7 +2,7 @@ import { UserError } from '../../errors.ts'
 import type { Programs } from '../../postgres/programs/find-programs.ts'
 import type { Connection } from '../../postgres/connection/connection.ts'
 import { createDatabase } from '../../postgres/server/database.ts'
-import type { OwnerChoice } from '../../postgres/pg-restore/owners.ts'
+import type { OwnerRule } from '../../postgres/pg-restore/owners.ts'
 import { connect, type Session } from '../../postgres/connection/session.ts'
 import type { Work } from '../../work.ts'
 import type { FoundBackup } from '../../repository/listing.ts'
@@ -26,7 +26,7 @@ export interface Side {
   /** To the side database: quietly. */
   connection: Connection
   jobs: number
-  owner: OwnerChoice
+  owner: OwnerRule
   /** False: definitions alone, and these are compared. */
   rows: boolean
 }

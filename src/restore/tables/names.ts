@@ -1,3 +1,4 @@
+import { editDistance } from '../../errors/suggest.ts'
 import { UserError } from '../../errors.ts'
 import { tableName } from '../../postgres/fingerprint/tables.ts'
 import type { Manifest } from '../../repository/manifest.ts'
@@ -93,8 +94,8 @@ export function nearest(name: string, all: readonly string[]): string[] {
   const rank = (other: string): number => {
     const last = bare(other).split('.').at(-1) ?? ''
     return Math.min(
-      distance(bare(name), bare(other)),
-      1 + distance(own, last),
+      editDistance(bare(name), bare(other)),
+      1 + editDistance(own, last),
       own !== '' && last.startsWith(own) ? 1 : Infinity,
     )
   }
@@ -102,20 +103,6 @@ export function nearest(name: string, all: readonly string[]): string[] {
     .map((other) => ({ other, rank: rank(other) }))
     .sort((a, b) => a.rank - b.rank || (a.other < b.other ? -1 : 1))
   return ranked.slice(0, 3).map(({ other }) => other)
-}
-
-/** How many letters must be put in, taken out or changed (Levenshtein). */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const changed = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min((row[j] as number) + 1, (next[j - 1] as number) + 1, changed))
-    }
-    row = next
-  }
-  return row.at(-1) as number
 }
 
 /**

@@ -109,7 +109,7 @@ describe('the inputs of', () => {
       storage: ['file:///x'],
       bindirs: [],
       jobs: 64,
-      backup: 'latest',
+      backup: { kind: 'latest' },
       identities: [identity],
       checks: [],
       workingDirectory: workspace,
@@ -181,7 +181,7 @@ describe('the inputs of', () => {
     )
     const dry = readRestoreInputs(given({ ...good.restore, confirm: '', 'dry-run': 'True' }))
     assert.equal(dry.dryRun, true)
-    assert.equal(dry.confirm, 'app')
+    assert.deepEqual([dry.confirm.expected, dry.confirm.typed], ['app', ''])
   })
   test('the clean-up: the servers that are named, and no more', () => {
     assert.deepEqual(Object.keys(readSweepInputs(given(good.restore)).servers), ['target-url'])
@@ -280,7 +280,7 @@ describe('a bad input is an error that names it, says what is wrong, and shows n
     [
       'verify',
       { level: 'accepted' },
-      /level is "accepted", and there is nothing to accept it by.*check-command/,
+      /level is "accepted", and there are no checks to accept the backup by.*check-command/,
     ],
     [
       'verify',

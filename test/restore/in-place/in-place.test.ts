@@ -11,7 +11,8 @@ import { connect } from '../../../src/postgres/connection/session.ts'
 import { measureCopy } from '../../../src/postgres/fingerprint/fingerprint.ts'
 import { findPrograms } from '../../../src/postgres/programs/find-programs.ts'
 import { readManifest, writeManifest } from '../../../src/repository/manifest.ts'
-import type { RestoreOptions } from '../../../src/restore/options.ts'
+import { confirmationOf } from '../../../src/restore/confirmation.ts'
+import type { BackupRestoreOptions } from '../../../src/restore/options.ts'
 import { lockTarget } from '../../../src/restore/preconditions.ts'
 import { restore } from '../../../src/restore/restore.ts'
 import type { RestoreResult } from '../../../src/restore/result.ts'
@@ -71,7 +72,7 @@ interface Bench {
   id: string
   sql(text: string): Promise<Record<string, unknown>[]>
   restore(
-    options?: Partial<RestoreOptions>,
+    options?: Partial<BackupRestoreOptions>,
     work?: ReturnType<typeof quietWork>,
   ): Promise<RestoreResult>
   /** All that can be seen of the target, by its own fingerprint. */
@@ -101,7 +102,7 @@ async function bench(server: Server = newest, sql = owned): Promise<Bench> {
         {
           ...store.reading,
           target,
-          confirm: name,
+          confirm: confirmationOf(name, name),
           dryRun: false,
           mode: 'in-place',
           jobs: 2,
@@ -256,7 +257,7 @@ test('killed by SIGKILL in the middle, the target is as it was', async () => {
     sources: undefined,
     url: `file://${b.store.folder}`,
     target: b.target,
-    confirm: b.name,
+    confirm: confirmationOf(b.name, b.name),
     dryRun: false,
     mode: 'in-place',
     jobs: 2,
@@ -369,7 +370,11 @@ test('two restores of one target never run at once, whichever database their loc
     await assert.rejects(run(), isError('restore-running', new RegExp(b.name)))
     await other.end()
   }
-  const swap: Partial<RestoreOptions> = { mode: 'swap', target: newest.to(b.name), dryRun: true }
+  const swap: Partial<BackupRestoreOptions> = {
+    mode: 'swap',
+    target: newest.to(b.name),
+    dryRun: true,
+  }
   await held('postgres', () => b.restore({ dryRun: true }))
   await held(b.name, () => b.restore(swap))
   await held('postgres', () => b.restore(swap))
@@ -488,10 +493,10 @@ test('locks are counted first', async () => {
   await session.end()
   const store = await newStore()
   await store.backup(server.to('many'))
-  const options: RestoreOptions = {
+  const options: BackupRestoreOptions = {
     ...store.reading,
     target: server.to('many'),
-    confirm: 'many',
+    confirm: confirmationOf('many', 'many'),
     dryRun: false,
     mode: 'in-place',
   }

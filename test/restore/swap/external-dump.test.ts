@@ -11,7 +11,9 @@ import {
   type RestoreExternalOptions,
   restoreExternalDump,
 } from '../../../src/restore/swap/external-dump.ts'
-import { findBackup } from '../../../src/repository/selector.ts'
+import { findBackup } from '../../../src/repository/find-backup.ts'
+import { type ExternalSelector, parseSelector } from '../../../src/repository/selector.ts'
+import { confirmationOf } from '../../../src/restore/confirmation.ts'
 import type { UserError } from '../../../src/errors.ts'
 import { libpqEnvironment, withDatabase } from '../../../src/postgres/connection/connection.ts'
 import {
@@ -74,6 +76,8 @@ interface Shop {
   work: Work
 }
 
+const dumpFile = (name: string): ExternalSelector => ({ kind: 'external', scheme: 'file', name })
+
 /** A live database, and beside it the folder in which a job finds `shop.dump`. */
 async function shop(on = server): Promise<Shop> {
   const { name, connection } = await freshDatabase(on, template)
@@ -100,12 +104,12 @@ async function shop(on = server): Promise<Shop> {
   }
   const options = {
     sources: [openStorage(`file://${temporaryFolder()}`)],
-    backup: 'file: shop.dump',
+    backup: dumpFile('shop.dump'),
     identities: [identity],
     bindirs: [],
     workspace,
     target: connection,
-    confirm: name,
+    confirm: confirmationOf(name, name),
     dryRun: false,
   }
   return {
@@ -147,7 +151,7 @@ for (const each of servers())
         const result = await restoreExternalDump(
           {
             ...options,
-            backup: `file: ${called}`,
+            backup: dumpFile(called),
             label: 'production',
             known: (facts) => void Object.assign(known, facts),
             postCommand: 'psql -X -Atc "SELECT at FROM app.moment"',
@@ -209,7 +213,7 @@ for (const each of servers())
         const { manifest } = await findBackup(
           options.sources,
           'production',
-          result.safetyBackup?.id ?? '',
+          parseSelector(result.safetyBackup?.id ?? ''),
           quietWork(),
         )
         assert.deepEqual(
@@ -218,7 +222,7 @@ for (const each of servers())
         )
         assert.deepEqual([...held], [], 'nothing is left, neither a database nor a folder')
         told(result)
-        await restore({ ...options, task: 'undo' }, quietWork())
+        await restore({ ...options, backup: parseSelector('latest'), task: 'undo' }, quietWork())
         assert.equal(await moment(), 'live')
       })
       test(`${called} becomes a new database, in UTF8 and cut off from the outside`, async () => {
@@ -233,10 +237,10 @@ for (const each of servers())
         const result = await restoreExternalDump(
           {
             ...options,
-            backup: `file: ${called}`,
+            backup: dumpFile(called),
             mode: 'new',
             target: withDatabase(options.target, made),
-            confirm: made,
+            confirm: confirmationOf(made, made),
             prepare: `UPDATE app.moment SET at = 'staging'`,
           },
           work,
@@ -261,7 +265,7 @@ for (const each of servers())
           /made from a file, and not compared[^]*counted before the SQL of `prepare`[^]*ALTER EVENT TRIGGER "acts" ENABLE/,
         )
         await assert.rejects(
-          restoreExternalDump({ ...options, backup: `file: ${called}`, mode: 'new' }, work),
+          restoreExternalDump({ ...options, backup: dumpFile(called), mode: 'new' }, work),
           refused('target-exists', /already a database/),
         )
       })
@@ -301,7 +305,10 @@ test('a target of another encoding and locale keeps them', async () => {
     `CREATE DATABASE ${name}_latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'`,
   )
   const target = withDatabase(options.target, `${name}_latin`)
-  const result = await restoreExternalDump({ ...options, target, confirm: target.database }, work)
+  const result = await restoreExternalDump(
+    { ...options, target, confirm: confirmationOf(target.database, target.database) },
+    work,
+  )
   assert.equal(result.rows, 501)
   assert.deepEqual(
     await query(
@@ -323,7 +330,7 @@ test('a file in a storage, by its key; an older server’s file goes into a newe
   for (const [called, make] of Object.entries(kinds)) {
     writeFileSync(join(folder, called), make(oldest, old.name))
     const result = await restoreExternalDump(
-      { ...live.options, backup: `store: ${called}`, sources },
+      { ...live.options, backup: { kind: 'external', scheme: 'store', name: called }, sources },
       live.work,
     )
     assert.deepEqual(
@@ -334,7 +341,7 @@ test('a file in a storage, by its key; an older server’s file goes into a newe
     // backups made since are beside it
     old.file(make(server, live.name), called)
     await assert.rejects(
-      restoreExternalDump({ ...old.options, backup: `file: ${called}` }, old.work),
+      restoreExternalDump({ ...old.options, backup: dumpFile(called) }, old.work),
       refused('server-older', /older than the backup's .*the pg_dump that made it/),
     )
   }
@@ -431,7 +438,7 @@ describe('the target stays as it was, and nothing is left beside it', () => {
     },
     'a name that is not confirmed': {
       make: (name) => dump(server, name, '-Fc'),
-      more: { confirm: 'other' },
+      more: { confirm: confirmationOf('shop', 'other') },
       code: 'confirm-mismatch',
       says: /confirm/,
     },
@@ -528,7 +535,7 @@ test('without the roles that it names: an archive whose owners and grants are le
 test('a dry run reads the file, tells what stands in the way and what cannot be known, and touches nothing', async () => {
   const { name, options, databases, file, held, work } = await shop()
   file(dump(server, name, '-Fc'))
-  const dry = { ...options, dryRun: true, confirm: '' }
+  const dry = { ...options, dryRun: true, confirm: confirmationOf(options.target.database, '') }
   const result = await restoreExternalDump(dry, work)
   assert.deepEqual(
     [result.plan.some(({ done }) => done), result.facts?.obstacles, result.facts?.needed],

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import type { UserError } from '../../../src/errors.ts'
 import { withDatabase } from '../../../src/postgres/connection/connection.ts'
-import type { RestoreOptions } from '../../../src/restore/options.ts'
+import { confirmationOf } from '../../../src/restore/confirmation.ts'
+import type { BackupRestoreOptions } from '../../../src/restore/options.ts'
 import { restore } from '../../../src/restore/restore.ts'
 import type { Work } from '../../../src/work.ts'
 import { newStore, watchedWork } from '../../support/copies.ts'
@@ -30,7 +31,7 @@ const sides = (): Promise<Record<string, unknown>[]> =>
 interface Clone {
   source: string
   name: string
-  options: RestoreOptions
+  options: BackupRestoreOptions
   databases: () => Promise<unknown[]>
 }
 
@@ -62,7 +63,7 @@ async function clone(on: Server = server, sql = ''): Promise<Clone> {
       bindirs,
       mode: 'new',
       target: withDatabase(source.connection, name),
-      confirm: name,
+      confirm: confirmationOf(name, name),
       dryRun: false,
     },
   }
@@ -193,7 +194,11 @@ test('a name that is taken, one that is not confirmed, and a storage of several 
   const { source, name, options, databases } = await clone()
   await assert.rejects(
     restore(
-      { ...options, target: withDatabase(options.target, source), confirm: source },
+      {
+        ...options,
+        target: withDatabase(options.target, source),
+        confirm: confirmationOf(source, source),
+      },
       quietWork(),
     ),
     (error: UserError) =>
@@ -202,11 +207,14 @@ test('a name that is taken, one that is not confirmed, and a storage of several 
       /leave mode out/.test(error.hint),
   )
   await assert.rejects(
-    restore({ ...options, environmentName: 'staging' }, quietWork()),
+    restore({ ...options, confirm: confirmationOf(name, name, 'staging') }, quietWork()),
     (error: UserError) =>
       error.code === 'confirm-mismatch' && error.hint.includes(`staging/${name}`),
   )
-  const dry = await restore({ ...options, dryRun: true, confirm: '', prepare: 'SELECT 1' }, watched)
+  const dry = await restore(
+    { ...options, dryRun: true, confirm: confirmationOf(name, ''), prepare: 'SELECT 1' },
+    watched,
+  )
   assert.deepEqual(
     dry.plan.map(({ done }) => done),
     [false, false, false, false, false, false, false],
@@ -238,11 +246,11 @@ describe('prepare', () => {
         ...options,
         mode: 'swap',
         target: withDatabase(options.target, source),
-        confirm: source,
+        confirm: confirmationOf(source, source),
         label: 'production',
         safetyBackup: false,
       },
-    ] satisfies RestoreOptions[]) {
+    ] satisfies BackupRestoreOptions[]) {
       for (const [prepare, says] of [
         [
           'DELETE FROM app.customers;\nUPDATE nothing SET a = 1',
@@ -280,7 +288,7 @@ describe('prepare', () => {
         mode: 'swap',
         label: 'production',
         target: withDatabase(options.target, source),
-        confirm: source,
+        confirm: confirmationOf(source, source),
         safetyBackup: false,
         prepare,
       },
@@ -340,13 +348,13 @@ describe('when all is done', () => {
       ...quietWork(),
       log: { ...quietWork().log, warning: (text) => void said.push(text) },
     }
-    const swap: RestoreOptions = {
+    const swap: BackupRestoreOptions = {
       ...options,
       ...after,
       mode: 'swap',
       label: 'production',
       target: withDatabase(options.target, source),
-      confirm: source,
+      confirm: confirmationOf(source, source),
       safetyBackup: false,
       known: (facts) => void known.push(facts),
     }

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import type { UserError } from '../../../src/errors.ts'
 import { connect } from '../../../src/postgres/connection/session.ts'
-import type { RestoreOptions } from '../../../src/restore/options.ts'
+import { confirmationOf } from '../../../src/restore/confirmation.ts'
+import type { BackupRestoreOptions } from '../../../src/restore/options.ts'
 import { restore } from '../../../src/restore/restore.ts'
 import { newStore, type Store, watchedWork } from '../../support/copies.ts'
 import { freshDatabase, newestServer, query, servers } from '../../support/servers.ts'
@@ -22,8 +23,8 @@ const server = newestServer()
 function optionsFor(
   store: Store,
   target: Awaited<ReturnType<typeof freshDatabase>>,
-  more: Partial<RestoreOptions> = {},
-): RestoreOptions {
+  more: Partial<BackupRestoreOptions> = {},
+): BackupRestoreOptions {
   after(async () => {
     for (const row of await query(
       server,
@@ -35,7 +36,7 @@ function optionsFor(
   return {
     ...store.reading,
     target: target.connection,
-    confirm: target.name,
+    confirm: confirmationOf(target.name, target.name),
     dryRun: false,
     safetyBackup: false,
     ...more,
@@ -82,7 +83,7 @@ for (const each of servers())
     const options = {
       ...store.reading,
       target: target.connection,
-      confirm: target.name,
+      confirm: confirmationOf(target.name, target.name),
       dryRun: false,
       safetyBackup: false,
     }
@@ -150,7 +151,7 @@ test('a dry run tells the plan and touches nothing', async () => {
   const databases = `SELECT oid, datname FROM pg_database WHERE datname = '${target.name}' OR datname LIKE '${target.name}%'`
   const before = await query(server, 'postgres', databases)
   const result = await restore(
-    optionsFor(store, target, { dryRun: true, confirm: '' }),
+    optionsFor(store, target, { dryRun: true, confirm: confirmationOf(target.name, '') }),
     quietWork(),
   )
   assert.deepEqual(await query(server, 'postgres', databases), before)
@@ -166,9 +167,12 @@ test('a dry run tells the plan and touches nothing', async () => {
 test('without the right confirm nothing begins', async () => {
   const target = await freshDatabase(server, template)
   const store = await newStore()
-  for (const confirm of ['', 'other', `${target.name} `])
+  for (const typed of ['', 'other', `${target.name} `])
     await assert.rejects(
-      restore(optionsFor(store, target, { confirm }), quietWork()),
+      restore(
+        optionsFor(store, target, { confirm: confirmationOf(target.name, typed) }),
+        quietWork(),
+      ),
       (error: UserError) => error.code === 'confirm-mismatch' && error.hint.includes(target.name),
     )
 })

@@ -5,7 +5,9 @@ import { describe, test } from 'node:test'
 import type { UserError } from '../../../src/errors.ts'
 import { connect } from '../../../src/postgres/connection/session.ts'
 import { restoreReport } from '../../../src/report/restore/restore.ts'
-import type { RestoreOptions } from '../../../src/restore/options.ts'
+import { parseSelector } from '../../../src/repository/selector.ts'
+import { confirmationOf } from '../../../src/restore/confirmation.ts'
+import type { BackupRestoreOptions } from '../../../src/restore/options.ts'
 import { restore } from '../../../src/restore/restore.ts'
 import type { RestoredTables, RestoreResult } from '../../../src/restore/result.ts'
 import type { Held } from '../../../src/work.ts'
@@ -67,7 +69,7 @@ interface Bench {
   sql: (text: string) => Promise<Record<string, unknown>[]>
   one(text: string): Promise<unknown>
   restore(
-    options: Partial<RestoreOptions>,
+    options: Partial<BackupRestoreOptions>,
     work?: ReturnType<typeof quietWork>,
   ): Promise<RestoreResult & { part: RestoredTables }>
 }
@@ -94,7 +96,7 @@ async function bench(server: Server = newest, largeTable = 16 << 20, more = ''):
         {
           ...store.reading,
           target: target.connection,
-          confirm: target.name,
+          confirm: confirmationOf(target.name, target.name),
           dryRun: false,
           jobs: 2,
           ...options,
@@ -570,7 +572,7 @@ test('the way back that the report prints is the part, and it brings back what w
     ...(/^tables: \|\n((?: {2}.*\n)+)/m.exec(typed)?.[1] ?? '').matchAll(/^ {2}(.*)$/gm),
   ].map(([, line]) => line as string)
   const back = await b.restore({
-    backup: value('backup'),
+    backup: parseSelector(value('backup')),
     label: value('label'),
     tables,
     replace: true,
