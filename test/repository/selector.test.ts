@@ -98,7 +98,7 @@ describe('one backup', () => {
     const store = await fiveBackups()
     await assert.rejects(
       one(store, '20261103T030000Z-zzzzzz'),
-      refused('unknown-backup', new RegExp(`newest there are: ${fifth}, ${fourth}`)),
+      refused('unknown-backup', new RegExp(`newest are: ${fifth}, ${fourth}`)),
     )
     for (const typed of ['before: 2026-11-31', 'before: yesterday', 'sample: 0', 'latest-prooven'])
       await assert.rejects(one(store, typed), refused('bad-backup-id', /backup is/), typed)
@@ -106,7 +106,7 @@ describe('one backup', () => {
     await assert.rejects(one(store, 'file: dump.sql.gz'), refused('foreign-backup', /another tool/))
     await assert.rejects(
       findReadable({ ...store.reading, label: 'tset' }, quietWork()),
-      refused('no-backup', /Labels there: test/),
+      refused('no-backup', /has these labels: test/),
     )
   })
 
