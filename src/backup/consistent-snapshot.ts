@@ -1,6 +1,6 @@
 import type { Programs } from '../postgres/programs/find-programs.ts'
 import type { Connection } from '../postgres/connection/connection.ts'
-import { emptyPrint, mergePrints, type TablePrint } from '../postgres/fingerprint/content.ts'
+import { emptyPrint, mergePrints, type Part, type TablePrint } from '../postgres/fingerprint/content.ts'
 import { type Dump, startDump } from '../postgres/pg-dump/pg-dump.ts'
 import {
   splitWork,
@@ -9,7 +9,12 @@ import {
   readSupplement,
   type Supplement,
 } from '../postgres/fingerprint/fingerprint.ts'
-import { freeConnections, maxArchives, planArchives } from '../postgres/pg-dump/archive-plan.ts'
+import {
+  type Archive,
+  freeConnections,
+  maxArchives,
+  planArchives,
+} from '../postgres/pg-dump/archive-plan.ts'
 import { countLargeObjects, measureLargeObjects } from '../postgres/fingerprint/large-objects.ts'
 import { listTables, type Table } from '../postgres/fingerprint/tables.ts'
 import { printSchema, type SchemaPrint } from '../postgres/fingerprint/schema.ts'
@@ -27,8 +32,8 @@ import { messageOf, UserError } from '../errors.ts'
 import type { Work } from '../work.ts'
 
 /**
- * One moment of a database, held still: every archive's pg_dump and the readers of the fingerprint
- * are all on it, hold their locks, and wait for us.
+ * A snapshot of a database under which no table can change: every archive's pg_dump and every
+ * reader of the fingerprint has imported it, holds its locks, and waits to be read.
  */
 export interface ConsistentSnapshot {
   readonly snapshot: Snapshot
@@ -38,53 +43,53 @@ export interface ConsistentSnapshot {
   readonly schema: SchemaPrint
   readonly supplement: Supplement
   /**
-   * Whether readers lock tables only when they come to them: the base archive's pg_dump then holds
-   * all locks, and must not end before them.
+   * True if readers lock tables only just before they read them. The base archive's pg_dump then
+   * holds all locks, so it must not end before the readers.
    */
   readonly lean: boolean
-  /** How many snapshots it took. */
+  /** How many snapshots were taken. */
   readonly attempts: number
   /** Settles if the server ends the session that holds the snapshot. */
   readonly lost: Promise<Error>
   /**
-   * Reads every table once; `onRead` is told how many bytes of tables were gone through,
-   * `onFailure` at once of the first thing that went wrong.
+   * Reads every table once. Calls `onRead` with the bytes of tables read since the last call, and
+   * `onFailure` with the first failure, at once.
    */
   measure(onRead: (bytes: number) => void, onFailure: (error: unknown) => void): Promise<Measured>
   end(): Promise<void>
 }
 
-/** What a fingerprint says of rows and large objects. */
+/** The part of a fingerprint that reads rows and large objects. */
 export type Measured = Pick<Fingerprint, 'largeObjects'> & { tables: TablePrint[] }
 
 export interface ConsistentSnapshotOptions {
   connection: Connection
   programs: Programs
   encoding: string
-  /** Tables of this many bytes and more get an archive of their own. */
+  /** Tables of at least this many bytes get an archive of their own. */
   largeTable: number
   depth: Depth
-  /** Archives that will be read side by side, and sessions that read for the fingerprint. */
+  /** Number of archives that are read at a time, and of sessions for the fingerprint. */
   jobs: number
-  /** Told when a pg_dump begins to read a table, by its archive's name. */
+  /** Called when a pg_dump starts to read a table, with its archive's name. */
   onTable: (archive: string, table: string) => void
 }
 
-/**
- * How long we try to get a moment in which nothing moves, milliseconds. Behind a lock that is held
- * for longer, a backup is given up with its name.
- */
+/** How long to retry before the backup fails, milliseconds. */
 const snapshotTimeout = 5 * 60_000
 
 /**
- * Takes a snapshot, starts everything that reads it, and looks whether anything moved meanwhile. If
- * so, or if a lock was not to be had at once, lets go of all and starts over after a while: nothing
- * of ours ever waits in a queue of locks that waits for us.
+ * Takes a snapshot, starts everything that reads it, and then checks whether a table changed in
+ * between. If one did, or if a lock was not granted at once, closes everything and retries with a
+ * new snapshot: a session of ours never waits in a lock queue that waits for another of ours.
+ *
+ * Throws `tables-in-motion` if it does not succeed within five minutes.
  */
 export async function openConsistentSnapshot(
   options: ConsistentSnapshotOptions,
   work: Work,
 ): Promise<ConsistentSnapshot> {
+  const minutes = snapshotTimeout / 60_000
   const deadline = Date.now() + snapshotTimeout
   for (let attempts = 1; ; attempts++) {
     try {
@@ -95,16 +100,38 @@ export async function openConsistentSnapshot(
       if (Date.now() > deadline)
         throw new UserError(
           'tables-in-motion',
-          `In ${snapshotTimeout / 60_000} minutes and ${attempts} attempts there was no moment in which all tables stood still: ${messageOf(error)}`,
-          'Something holds or takes exclusive locks all the time: a migration, VACUUM FULL, or a job that truncates. Run the backup at another time.',
+          `In ${minutes} minutes and ${attempts} attempts, tables changed or were locked ` +
+            `every time: ${messageOf(error)}`,
+          'Something takes exclusive locks all the time: a migration, VACUUM FULL, or a job that ' +
+            'truncates tables. Run the backup at another time.',
           { cause: error },
         )
       const pause = Math.min(200 * 1.4 ** attempts, 15_000) * (0.5 + Math.random())
       work.log.info(
-        `Attempt ${attempts}: ${messageOf(error)}; starting over with a new snapshot (this is tried for ${snapshotTimeout / 60_000} minutes)`,
+        `Attempt ${attempts}: ${messageOf(error)}; retrying with a new snapshot ` +
+          `(for up to ${minutes} minutes)`,
       )
       await pauseFor(pause, work)
     }
+  }
+}
+
+/** What is open on one snapshot. */
+class SnapshotUsers {
+  readonly snapshot: Snapshot
+  readonly dumps: Dump[] = []
+  readonly readers: Reader[] = []
+
+  constructor(snapshot: Snapshot) {
+    this.snapshot = snapshot
+  }
+
+  async end(): Promise<void> {
+    await Promise.allSettled([
+      ...this.dumps.map((dump) => dump.stop()),
+      ...this.readers.map((reader) => reader.end()),
+      this.snapshot.end(),
+    ])
   }
 }
 
@@ -113,137 +140,158 @@ async function attempt(
   attempts: number,
   work: Work,
 ): Promise<ConsistentSnapshot> {
-  const { connection, programs, encoding, depth } = options
+  const { connection, depth } = options
   const snapshot = await takeSnapshot(connection, work)
-  const readers: Reader[] = []
-  const dumps: Dump[] = []
-  const end = async (): Promise<void> => {
-    await Promise.allSettled([
-      ...dumps.map((dump) => dump.stop()),
-      ...readers.map((reader) => reader.end()),
-      snapshot.end(),
-    ])
-  }
+  const users = new SnapshotUsers(snapshot)
   try {
     const all = await listTables(snapshot.session).catch(rethrowAsDrift)
     const tables = all.filter((table) => !table.unreadable)
-    // pg_dump locks no table of an extension, and reads those that hold its configuration
+    // pg_dump reads extensions' configuration tables without a lock
     await snapshot.lock(tables.filter(({ condition }) => condition !== undefined))
-    const capacity = await lockCapacity(snapshot.session)
-    const lean = 3 * tables.length > capacity / 2
-    const free = await freeConnections(snapshot.session)
-    const buckets =
-      depth === 'none'
-        ? []
-        : splitWork(tables, Math.max(1, Math.min(options.jobs, Math.floor(free / 3))))
-    // each archive is a reading of the whole catalogue: twice as many as are read at a time keep
-    // all busy to the end, beside the base archive and large objects
-    const archives = Math.max(
-      1,
-      Math.min(maxArchives, 2 + Math.max(4, 2 * options.jobs), free - buckets.length - 1),
-    )
-    const plans = await planArchives(snapshot.session, all, {
-      largeTable: options.largeTable,
-      archives,
-      encoding,
-    })
-    // each one is noted at once, so that `end` finds it also when another one fails
-    const open = (): Promise<void> =>
-      settled(
-        buckets.map(async (bucket) => {
-          const reader = await openReader(
-            snapshot,
-            bucket,
-            { lockFirst: !lean, depth: depth === 'counts' ? depth : 'content' },
-            work,
-          )
-          readers.push(reader)
-        }),
-      )
-    const begin = (): Promise<void> =>
-      settled(
-        plans.map(async (plan) => {
-          const onTable = (table: string): void => options.onTable(plan.name, table)
-          const dump = await startDump(
-            programs,
-            connection,
-            { snapshot: snapshot.id, encoding, plan, onTable },
-            work,
-          )
-          dumps.push(dump)
-        }),
-      )
-    let schema: SchemaPrint = {}
-    const print = async (): Promise<void> => {
-      if (depth !== 'none')
-        schema = await printSchema(
-          programs,
-          connection,
-          { snapshot: snapshot.id, lockWait, encoding },
-          work,
-        ).catch(asDriftByWords)
-    }
-    if (lean) {
-      // a lock table that many tables would fill: one pg_dump that locks all after the other
-      work.log.info(
-        `${tables.length} tables, and room for some ${capacity} locks: the fingerprint locks them some at a time, to spare the server's lock table`,
-      )
-      await print()
-      await begin()
-      await open()
-    } else await settled([begin(), open(), print()])
-    dumps.sort((a, b) => plans.indexOf(a.plan) - plans.indexOf(b.plan))
+    const plan = await planReading(snapshot.session, all, tables, options, work)
+    const schema = await startAll(users, plan, options, work)
+    users.dumps.sort((a, b) => plan.archives.indexOf(a.plan) - plan.archives.indexOf(b.plan))
     const supplement = await readSupplement(snapshot.session)
-    const moved = await snapshot.moved()
-    if (moved.length)
-      throw new Drift(
-        `${moved.slice(0, 3).join(', ')}${moved.length > 3 ? ` and ${moved.length - 3} more` : ''} moved while the snapshot was taken`,
-      )
-    const { lost } = snapshot.session
+    await expectUnmoved(snapshot)
     const measure: ConsistentSnapshot['measure'] = async (onRead, onFailure) => {
       if (depth === 'none') return { tables: [] }
-      const measured = await read(snapshot, readers, depth, onRead, onFailure)
-      return {
-        ...measured,
-        tables: [
-          ...measured.tables,
-          ...all.filter((table) => table.unreadable).map((table) => emptyPrint(table, depth)),
-        ],
-      }
+      const measured = await measureAll(users, depth, onRead, onFailure)
+      const unreadable = all.filter((table) => table.unreadable)
+      const empty = unreadable.map((table) => emptyPrint(table, depth))
+      return { ...measured, tables: [...measured.tables, ...empty] }
     }
-    return { snapshot, dumps, tables: all, schema, supplement, lean, attempts, lost, measure, end }
+    return {
+      snapshot,
+      dumps: users.dumps,
+      tables: all,
+      schema,
+      supplement,
+      lean: plan.lean,
+      attempts,
+      lost: snapshot.session.lost,
+      measure,
+      end: () => users.end(),
+    }
   } catch (error) {
-    await end()
+    await users.end()
     throw error
   }
 }
 
-async function read(
-  snapshot: Snapshot,
-  readers: readonly Reader[],
+interface ReadingPlan {
+  archives: Archive[]
+  /** The parts of tables that each reader of the fingerprint measures. */
+  buckets: Part[][]
+  lean: boolean
+}
+
+/** Divides the database among archives and readers, within the server's locks and connections. */
+async function planReading(
+  session: Session,
+  all: readonly Table[],
+  tables: readonly Table[],
+  { depth, jobs, largeTable, encoding }: ConsistentSnapshotOptions,
+  work: Work,
+): Promise<ReadingPlan> {
+  const capacity = await lockCapacity(session)
+  const lean = 3 * tables.length > capacity / 2
+  if (lean)
+    work.log.info(
+      `${tables.length} tables, and room for about ${capacity} locks: ` +
+        "the fingerprint locks them in groups, to spare the server's lock table",
+    )
+  const free = await freeConnections(session)
+  const buckets =
+    depth === 'none' ? [] : splitWork(tables, Math.max(1, Math.min(jobs, Math.floor(free / 3))))
+  // each archive reads the whole catalogue, so there are few: twice as many as are read at a time
+  // keep all jobs busy to the end; two more are the base archive and the large objects
+  const most = Math.min(maxArchives, 2 + Math.max(4, 2 * jobs), free - buckets.length - 1)
+  const archives = await planArchives(session, all, {
+    largeTable,
+    archives: Math.max(1, most),
+    encoding,
+  })
+  return { archives, buckets, lean }
+}
+
+/**
+ * Starts every pg_dump and reader of the plan, and hashes the schema. Each is noted in `users` as
+ * soon as it is open, so that `end` closes it also if another one fails to open.
+ */
+async function startAll(
+  users: SnapshotUsers,
+  { archives, buckets, lean }: ReadingPlan,
+  { connection, programs, encoding, depth, onTable }: ConsistentSnapshotOptions,
+  work: Work,
+): Promise<SchemaPrint> {
+  const { snapshot, dumps, readers } = users
+  const lockFirst = !lean
+  const readerDepth = depth === 'counts' ? depth : 'content'
+  const openReaders = (): Promise<void> =>
+    allSettled(
+      buckets.map(async (bucket) => {
+        const options = { lockFirst, depth: readerDepth } as const
+        readers.push(await openReader(snapshot, bucket, options, work))
+      }),
+    )
+  const startDumps = (): Promise<void> =>
+    allSettled(
+      archives.map(async (plan) => {
+        const options = {
+          snapshot: snapshot.id,
+          encoding,
+          plan,
+          onTable: (table: string): void => onTable(plan.name, table),
+        }
+        dumps.push(await startDump(programs, connection, options, work))
+      }),
+    )
+  let schema: SchemaPrint = {}
+  const hashSchema = async (): Promise<void> => {
+    if (depth === 'none') return
+    const options = { snapshot: snapshot.id, lockWait, encoding }
+    schema = await printSchema(programs, connection, options, work).catch(asDriftByMessage)
+  }
+  if (lean) {
+    // several pg_dumps that lock everything at the same time would fill the lock table
+    await hashSchema()
+    await startDumps()
+    await openReaders()
+  } else await allSettled([startDumps(), openReaders(), hashSchema()])
+  return schema
+}
+
+async function expectUnmoved(snapshot: Snapshot): Promise<void> {
+  const moved = await snapshot.moved()
+  if (moved.length === 0) return
+  const more = moved.length > 3 ? ` and ${moved.length - 3} more` : ''
+  throw new Drift(`${moved.slice(0, 3).join(', ')}${more} changed while the snapshot was taken`)
+}
+
+async function measureAll(
+  { snapshot, readers }: SnapshotUsers,
   depth: 'content' | 'counts',
   onRead: (bytes: number) => void,
   onFailure: (error: unknown) => void,
 ): Promise<Measured> {
   const tables: TablePrint[] = []
   const measured: Measured = { tables }
-  const bodies = [
+  const measureObjects = async (): Promise<void> => {
+    measured.largeObjects = await (depth === 'content'
+      ? measureLargeObjects(snapshot.session)
+      : countLargeObjects(snapshot.session))
+  }
+  const bodies: Promise<unknown>[] = [
     ...readers.map(async (reader) => tables.push(...(await reader.measure(onRead)))),
-    (async () =>
-      (measured.largeObjects = await (depth === 'content'
-        ? measureLargeObjects(snapshot.session)
-        : countLargeObjects(snapshot.session))))(),
+    measureObjects(),
   ]
-  for (const body of bodies as Promise<unknown>[]) body.catch(onFailure)
-  await settled(bodies)
+  for (const body of bodies) body.catch(onFailure)
+  await allSettled(bodies)
   return { ...measured, tables: mergePrints(tables) }
 }
 
-/**
- * Waits for all, so that none goes on after a failure of another was told; then throws the first
- * failure, if there is one.
- */
-async function settled(all: readonly Promise<unknown>[]): Promise<void> {
+/** Waits for all, then throws the first failure in their order, if there is one. */
+async function allSettled(all: readonly Promise<unknown>[]): Promise<void> {
   for (const outcome of await Promise.allSettled(all))
     if (outcome.status === 'rejected') throw outcome.reason
 }
@@ -251,22 +299,23 @@ async function settled(all: readonly Promise<unknown>[]): Promise<void> {
 /** How many locks the server has room for, by its settings. */
 async function lockCapacity(session: Session): Promise<number> {
   const [row] = await session.query<{ capacity: number }>(
-    `SELECT pg_catalog.current_setting('max_locks_per_transaction')::int4 * (pg_catalog.current_setting('max_connections')::int4 + pg_catalog.current_setting('max_prepared_transactions')::int4) AS capacity`,
+    `SELECT pg_catalog.current_setting('max_locks_per_transaction')::int4
+       * (pg_catalog.current_setting('max_connections')::int4
+         + pg_catalog.current_setting('max_prepared_transactions')::int4) AS capacity`,
   )
   return row?.capacity ?? 0
 }
 
-/** The same of pg_dump's words. */
-function asDriftByWords(error: unknown): never {
-  if (
-    /lock timeout|statement timeout|does not exist|cache lookup failed|could not open relation/.test(
-      messageOf(error),
-    )
-  )
-    throw new Drift(messageOf(error).replace(/\s+/g, ' ').slice(0, 300))
+/** The same as `rethrowAsDrift`, for an error that has pg_dump's message and no SQLSTATE. */
+function asDriftByMessage(error: unknown): never {
+  const message = messageOf(error)
+  const drifted =
+    /lock timeout|statement timeout|does not exist|cache lookup failed|could not open relation/
+  if (drifted.test(message)) throw new Drift(message.replace(/\s+/g, ' ').slice(0, 300))
   throw error
 }
 
+/** Waits, in milliseconds; rejects with the signal's reason if the work is cancelled. */
 export function pauseFor(milliseconds: number, work: Work): Promise<void> {
   return new Promise((resolve, reject) => {
     const finish = (): void => {

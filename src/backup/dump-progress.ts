@@ -6,75 +6,83 @@ import type { Session } from '../postgres/connection/session.ts'
 import type { Log } from '../work.ts'
 import { type Counter, tellProgress } from '../stream/progress.ts'
 
+interface ArchiveProgress {
+  archive: Archive
+  /** By the name that pg_dump reports. */
+  tables: Map<string, Table>
+  /** Bytes of the tables that were read to their end. */
+  finished: number
+  /** The table that is being read. */
+  current?: Table
+}
+
 /**
- * How far the reading of a database has come: by what each pg_dump says it begins with, and what
- * the server says of the table it is at.
+ * How far the reading of a database has come: from the table that each pg_dump reports to have
+ * started, and from what the server reports about that table's COPY.
  */
 export class DumpProgress {
   readonly #read: Counter = { name: 'read', done: 0, total: 0 }
   readonly #measured: Counter = { name: 'measured', done: 0, total: 0 }
-  /**
-   * By archive: its tables' sizes by the name that pg_dump says, what was finished, and the table
-   * it is at.
-   */
-  readonly #archives = new Map<
-    string,
-    { archive: Archive; sizes: Map<string, Table>; finished: number; at?: Table }
-  >()
+  /** By the archive's name. */
+  readonly #archives = new Map<string, ArchiveProgress>()
+  /** The table that each pg_dump last reported, also before `plan` is called. */
   readonly #begun = new Map<string, string>()
 
+  /** Sets what there is to read, and to measure. */
   plan(archives: readonly Archive[], measured: readonly Table[]): void {
     for (const archive of archives) {
       this.#archives.set(archive.name, {
         archive,
-        sizes: new Map(archive.tables.map((table) => [`${table.schema}.${table.name}`, table])),
+        tables: new Map(archive.tables.map((table) => [`${table.schema}.${table.name}`, table])),
         finished: 0,
       })
       this.#read.total += archive.bytes
-      // it began while it was still held back
+      // pg_dump reports its first table while its output is still held back
       const begun = this.#begun.get(archive.name)
       if (begun !== undefined) this.begin(archive.name, begun)
     }
     this.#measured.total = measured.reduce((sum, { bytes }) => sum + bytes, 0)
   }
 
-  /** pg_dump begins with a table: it has read the one before. */
+  /** Notes that pg_dump started to read a table, and so has finished the one before. */
   begin(archive: string, table: string): void {
     this.#begun.set(archive, table)
     const state = this.#archives.get(archive)
     if (!state) return
-    state.finished += state.at?.bytes ?? 0
-    const at = state.sizes.get(table)
-    if (at) state.at = at
-    else delete state.at
+    state.finished += state.current?.bytes ?? 0
+    const current = state.tables.get(table)
+    if (current) state.current = current
+    else delete state.current
   }
 
+  /** Notes that an archive is stored. */
   finish(archive: string): void {
     const state = this.#archives.get(archive)
     if (!state) return
     state.finished = state.archive.bytes
-    delete state.at
+    delete state.current
   }
 
+  /** Notes that the fingerprint has read some more bytes of tables. */
   measured(bytes: number): void {
     this.#measured.done += bytes
   }
 
   /**
-   * Tells of it every few seconds, until what it gives is called. `session` is one that nobody else
-   * uses meanwhile.
+   * Logs the progress every few seconds. Returns a function that stops this. `session` must not be
+   * used for anything else until then.
    */
-  tell(session: Session, connection: Connection, log: Pick<Log, 'info'>): () => void {
+  report(session: Session, connection: Connection, log: Pick<Log, 'info'>): () => void {
     const look = async (): Promise<void> => {
       const copied = await bytesCopied(session, connection.settings['PGAPPNAME'] ?? '').catch(
         () => new Map<number, number>(),
       )
-      // what COPY writes of a table is not just as large as the table
-      const at = [...this.#archives.values()].map(
-        ({ finished, at: table }) =>
-          finished + (table ? Math.min(copied.get(table.oid) ?? 0, table.bytes) : 0),
+      // COPY may write more bytes than the table has on disk
+      const inCurrent = (table: Table): number => Math.min(copied.get(table.oid) ?? 0, table.bytes)
+      this.#read.done = [...this.#archives.values()].reduce(
+        (sum, { finished, current }) => sum + finished + (current ? inCurrent(current) : 0),
+        0,
       )
-      this.#read.done = at.reduce((sum, bytes) => sum + bytes, 0)
     }
     return tellProgress(
       log,

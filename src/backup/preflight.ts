@@ -14,25 +14,28 @@ import {
 import type { Storage } from '../storage/storage.ts'
 import type { Work } from '../work.ts'
 
-/** What a backup knows before it begins. */
+/** What is known of the database and the machine before a backup starts. */
 export interface PreflightResult {
   session: Session
-  /** The database's connection, on which the server speaks English where it lets us choose. */
+  /** The database's connection, with messages in English where the server lets us choose. */
   database: Connection
   programs: Programs
   locale: Locale
   roles: { superuser: string; names: string[] }
   tablespaces: string[]
-  /** The cluster's own number. */
+  /** The cluster's system identifier. */
   system?: string
-  /** Size of the database. */
+  /** Size of the database on the server. */
   bytes: number
   warnings: string[]
 }
 
 /**
- * Everything that can be known to fail before a byte is read. The session it gives is the caller's
- * to end.
+ * Checks everything that can be checked before a byte is read: the server, the role's rights,
+ * PostgreSQL's programs and every destination. The caller ends the session that it returns.
+ *
+ * Throws `transaction-pooler`, `client-missing`, `no-permission`, `row-security`,
+ * `table-unreadable`, and the UserErrors of the connection and of the destinations.
  */
 export async function preflight(
   options: { database: Connection; destinations: readonly Storage[]; bindirs: string[] },

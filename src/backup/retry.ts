@@ -5,12 +5,12 @@ import { StandbyConflict } from '../postgres/connection/session-errors.ts'
 import type { Drift } from '../postgres/pg-dump/snapshot.ts'
 import type { Work } from '../work.ts'
 
-/** How often a backup is begun anew when the server ends its snapshot in the middle. */
+/** How many times a backup is attempted while the server cancels its snapshot. */
 export const maxAttempts = 4
 
 /**
- * A standby's conflict; also one of which no more was heard than that the connection was gone,
- * which is all that an idle session may hear.
+ * Returns the standby conflict that an error means; undefined if it is another failure. A lost
+ * connection to a standby counts as a conflict: an idle session gets no other message.
  */
 export async function conflictOf(
   error: unknown,
@@ -34,19 +34,20 @@ export async function conflictOf(
   }
 }
 
-/** The error of a backup that was begun often enough. */
+/** The error to throw when the last attempt has failed. `input` names the database's URL. */
 export function errorOfLastAttempt(error: Drift | StandbyConflict, input: string): UserError {
   if (error instanceof StandbyConflict)
     return new UserError(
       'standby-conflict',
-      `${input}: in ${maxAttempts} attempts this standby ended what was being read, because its replay needed it: ${error.message}`,
-      'Set hot_standby_feedback = on at the standby, or raise max_standby_streaming_delay there above the time that a backup takes; or back up from the primary.',
+      `${input}: this standby cancelled all ${maxAttempts} attempts, ` +
+        `because its replay needed what was being read: ${error.message}`,
+      undefined,
       { cause: error },
     )
   return new UserError(
     'tables-in-motion',
-    `${input}: in ${maxAttempts} attempts tables changed while they were being read: ${error.message}`,
-    'Run the backup again, best when no migration runs.',
+    `${input}: tables changed during all ${maxAttempts} attempts: ${error.message}`,
+    undefined,
     { cause: error },
   )
 }

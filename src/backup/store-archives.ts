@@ -6,7 +6,10 @@ import { storeArchive } from '../repository/write.ts'
 import type { StoredArchive } from '../repository/manifest.ts'
 import { mapConcurrent } from '../stream/map-concurrent.ts'
 
-/** Stores every archive, `jobs` at a time, the largest first: what is left at the end is small. */
+/**
+ * Stores every archive, `jobs` at a time. Starts with the largest, so that small ones fill the end.
+ * Returns the manifest's entries, in the order of `dumps`. Throws the first failure.
+ */
 export async function storeArchives(
   dumps: readonly Dump[],
   options: {
@@ -15,9 +18,7 @@ export async function storeArchives(
     destinations: readonly Storage[]
     jobs: number
     onStored: (archive: string) => void
-    /**
-     * Told at once of a failure, for ending the others; what is thrown in the end is the first one.
-     */
+    /** Called at once for each failure, so that the caller can stop the others. */
     onFailure: (error: unknown) => void
   },
   work: Work,

@@ -5,14 +5,14 @@ import type { SequenceValue } from '../postgres/fingerprint/sequences.ts'
 import type { Difference, Level } from '../repository/level.ts'
 
 /**
- * Compares what a copy holds with what the source held. Empty means: the same rows with the same
- * content, the same schema, sequences, large objects, extensions. Left out on purpose: the
- * database's own entries (a copy has another name and owner, and its settings are those of its
- * server) and subscriptions, which no copy of ours gets.
+ * Compares the fingerprint of a copy with that of its source. Returns an empty array if rows,
+ * content, schema, sequences, large objects and extensions are all the same. Does not compare the
+ * entries of the database itself, because a copy has another name, owner and settings, nor
+ * subscriptions, which are not restored.
  *
- * `sameMajor`: pg_dump's text of two major versions differs where nothing does, so across majors
- * only the entries' names are compared. `owners: false`: the copy was meant to have other owners
- * and grants, so these are not compared.
+ * @param sameMajor false compares only the names of schema entries: pg_dump's text differs between
+ *   majors even if the definitions do not
+ * @param owners false does not compare owners and grants, for a copy that was given others
  */
 export function compareFingerprints(
   expected: Fingerprint,
@@ -50,16 +50,13 @@ export function compareFingerprints(
       .map((key): Difference => ({
         kind: 'schema',
         object: key,
-        expected: 'kept to',
-        found: 'its own triggers are disabled',
+        expected: 'enforced',
+        found: 'not enforced: its triggers are disabled',
       })),
   ]
 }
 
-/**
- * The same for what the level `counted` promises: tables and their rows, sequences, how many large
- * objects.
- */
+/** Compares what the level `counted` covers: tables, rows, sequences, number of large objects. */
 export function compareCounts(expected: Fingerprint, found: Fingerprint): Difference[] {
   const [before, after] = [countsOf(expected), countsOf(found)]
   return [
@@ -83,7 +80,7 @@ function countsOf({ largeObjects, ...print }: Fingerprint): Fingerprint {
   }
 }
 
-/** Rows and content alone: of all tables, or of those that a part of a database has. */
+/** Compares only rows and content, of all tables or of some. */
 export function compareRows(
   expected: readonly TablePrint[],
   found: readonly TablePrint[],
@@ -92,8 +89,8 @@ export function compareRows(
 }
 
 /**
- * Whether an extension is in both, in the same schema, and in two versions. A restore takes the
- * version that its server has to offer: that speaks of the server, not of the backup.
+ * Whether a difference is only another version of an extension, in the same schema. A restore
+ * installs the version that the server offers, so this says nothing about the backup.
  */
 export function isOtherVersion({ kind, expected, found }: Difference): boolean {
   const schemaOf = (text: string): string | undefined => /^\S+ in (.*)$/s.exec(text)?.[1]
@@ -104,14 +101,15 @@ export function isOtherVersion({ kind, expected, found }: Difference): boolean {
   )
 }
 
+/** A warning about a difference of which `isOtherVersion` is true. */
 export function otherVersionText({ object, expected, found }: Difference): string {
-  return `The extension ${object} has the version that this server offers (${found}), not the backup's (${expected}).`
+  return (
+    `The extension ${object} has the version that this server offers (${found}), ` +
+    `not the backup's (${expected}).`
+  )
 }
 
-/**
- * Which level a restored copy with these differences reaches, at the most that a fingerprint of
- * this depth can show.
- */
+/** The level that a restored copy with these differences reaches, given the fingerprint's depth. */
 export function levelOf(differences: readonly Difference[], depth: Depth): Level {
   if (depth === 'none') return 'restored'
   if (differences.length === 0) return depth === 'content' ? 'identical' : 'counted'
@@ -120,7 +118,7 @@ export function levelOf(differences: readonly Difference[], depth: Depth): Level
     : 'counted'
 }
 
-/** Leaves whose rows may move between them at a restore, as one. */
+/** By table; partitions between which a restore may move rows are added up. */
 function grouped(tables: readonly TablePrint[]): Map<string, TablePrint> {
   const groups = new Map<string, TablePrint>()
   for (const print of tables) {
@@ -169,7 +167,7 @@ function compareTables(
         kind: 'content',
         object,
         expected: `content ${short(print.hash)}`,
-        found: `content ${short(other.hash)}, in as many rows`,
+        found: `content ${short(other.hash)}, in the same number of rows`,
       })
     else if (other.generated !== print.generated)
       differences.push({
@@ -213,14 +211,11 @@ function compareSequences(
   }
   for (const object of Object.keys(found))
     if (!expected[object])
-      differences.push({ kind: 'sequence', object, expected: 'no such sequence', found: 'there' })
+      differences.push({ kind: 'sequence', object, expected: 'no such sequence', found: 'present' })
   return differences
 }
 
-/**
- * Orders the pairs that `setval` takes: a value that was called comes after the same one that was
- * not.
- */
+/** Orders sequence values: one that was returned already comes after the same one that was not. */
 function position({ last, called }: SequenceValue): bigint {
   return BigInt(last) * 2n + (called ? 1n : 0n)
 }
@@ -248,50 +243,55 @@ function compareLargeObjects(
       {
         kind: 'large-objects',
         object,
-        expected: 'owners, grants and comments as they were',
-        found: 'others',
+        expected: 'the owners, grants and comments of the source',
+        found: 'different ones',
       },
     ]
   return []
 }
 
-/** Entries that a copy has otherwise, or not at all, by intent. */
+/** Entries that a copy is not meant to have, or has with other values. */
 function belongsToTheServer(entry: string): boolean {
   return /^DATABASE\b|^(ACL|COMMENT|SECURITY LABEL) (DATABASE$|SUBSCRIPTION )|^SUBSCRIPTION\b/.test(
     entry,
   )
 }
 
-/** `definitions`: both are the text of one client; else only names are compared. */
+/** `definitions: false` compares only the names of entries. */
 function compareSchemas(
   expected: Fingerprint['schema'],
   found: Fingerprint['schema'],
   { definitions, owners }: { definitions: boolean; owners: boolean },
 ): Difference[] {
   const differences: Difference[] = []
-  const left = (entry: string): boolean =>
+  const ignored = (entry: string): boolean =>
     belongsToTheServer(entry) || (!owners && /^(DEFAULT )?ACL /.test(entry))
   const entries = new Set(
-    [...Object.keys(expected), ...Object.keys(found)].filter((entry) => !left(entry)),
+    [...Object.keys(expected), ...Object.keys(found)].filter((entry) => !ignored(entry)),
   )
   for (const object of [...entries].sort()) {
     const [before, after] = [expected[object], found[object]]
     if (before === after) continue
     if (before === undefined) {
       if (definitions)
-        differences.push({ kind: 'schema', object, expected: 'not there', found: 'there' })
+        differences.push({ kind: 'schema', object, expected: 'absent', found: 'present' })
     } else if (after === undefined)
-      differences.push({ kind: 'schema', object, expected: 'there', found: 'missing' })
+      differences.push({ kind: 'schema', object, expected: 'present', found: 'missing' })
     else if (!definitions) continue
     else if (definitionOf(before) !== definitionOf(after))
       differences.push({
         kind: 'schema',
         object,
         expected: `definition ${before.slice(0, 8)}`,
-        found: `another definition (${after.slice(0, 8)})`,
+        found: `a different definition (${after.slice(0, 8)})`,
       })
     else if (owners)
-      differences.push({ kind: 'schema', object, expected: 'its owner', found: 'another owner' })
+      differences.push({
+        kind: 'schema',
+        object,
+        expected: 'the same owner',
+        found: 'a different owner',
+      })
   }
   return differences
 }
@@ -311,8 +311,8 @@ function compareRecords<T>(
         {
           kind,
           object,
-          expected: before === undefined ? 'not there' : text(before),
-          found: after === undefined ? 'not there' : text(after),
+          expected: before === undefined ? 'absent' : text(before),
+          found: after === undefined ? 'missing' : text(after),
         },
       ]
     })

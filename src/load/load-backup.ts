@@ -1,8 +1,12 @@
+/**
+ * Loads a backup into an empty database, measures what the database then holds, and compares that
+ * with the fingerprint. Opens the scratch databases that copies are made in.
+ */
 import { randomBytes } from 'node:crypto'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { UserError } from '../errors.ts'
-import { readTableOfContents } from '../postgres/pg-restore/toc.ts'
+import { type TableOfContents, readTableOfContents } from '../postgres/pg-restore/toc.ts'
 import type { Programs } from '../postgres/programs/find-programs.ts'
 import type { Connection } from '../postgres/connection/connection.ts'
 import { runPgRestore, runParallelPgRestore } from '../postgres/pg-restore/pg-restore.ts'
@@ -12,18 +16,27 @@ import type { Held, Work } from '../work.ts'
 import { type Counter, tellProgress } from '../stream/progress.ts'
 import type { FoundBackup } from '../repository/listing.ts'
 import { archivesOf, fetchArchive, baseOf } from '../repository/read.ts'
-import { expectNone, loadRows, rowOptions, type RestoreInto, type Target } from './load-rows.ts'
+import {
+  expectNone,
+  loadEntries,
+  loadRows,
+  loadingOptions,
+  type RestoreInto,
+  type RowsLoaded,
+  type Target,
+} from './load-rows.ts'
 
 /**
- * Restores a backup into an empty database, in the order in which one pg_restore of a whole archive
- * would go: types, tables and functions; rows, from all archives side by side, and indexes of large
- * tables as soon as their rows are there; all else that rests on rows; grants; materialized views.
- * Archives of rows flow straight from the store; only the base archive, which is read several times
- * and by several connections, is a file meanwhile: decrypted, in a folder of our own, and checked
- * before anything reads it.
+ * Restores a backup into an empty database, in the order of one pg_restore of a whole archive:
+ * types, tables and functions; rows, from all archives in parallel, and indexes of large tables as
+ * soon as their rows are loaded; everything else that depends on rows; grants; materialized views.
  *
- * Gives a sentence for each thing that was let pass. Throws `object-damaged`, `object-missing` and
- * load's UserErrors.
+ * Streams archives of rows from the store. Only the base archive, which is read several times and
+ * by several connections, becomes a file: decrypted, in a private folder, and checked before it is
+ * read.
+ *
+ * Returns a sentence for each problem that was accepted. Throws `object-damaged`,
+ * `object-missing`, `disk-full`, and the UserErrors of pg_restore.
  */
 export async function restoreInto(
   backup: FoundBackup,
@@ -41,79 +54,63 @@ export async function restoreInto(
       0,
     )
     const loaded: Counter = { name: 'loaded', done: 0, total }
-    const target: Target = {
-      ...options,
-      backup,
-      identities,
-      programs,
-      connection,
-      folder,
-      base,
-      loaded,
-    }
+    const paths = { folder, base }
+    const target = { ...options, ...paths, backup, identities, programs, connection, loaded }
     const contents = await readTableOfContents(programs, base, work)
-    const { otherData, postData, grants, views } = contents
-    const { jobs, owner = 'keep', rows: withRows = true } = options
-    const how = rowOptions(options)
-    work.log.info('Restoring types, tables and functions')
-    expectNone(
-      await runPgRestore(programs, connection, base, { ...how, preData: true }, work),
-      connection,
-    )
-    const nothing: Awaited<ReturnType<typeof loadRows>> = { late: [], indexes: new Set() }
-    const rows = !withRows
-      ? nothing
-      : await work.log.group(
-          `Restoring rows, ${jobs === 1 ? 'one archive' : `up to ${jobs} archives`} at a time`,
-          async () => {
-            const done = tellProgress(work.log, [loaded])
-            return loadRows(target, contents, work).finally(done)
-          },
-        )
-    // archives of rows may have values of sequences too, read at another time
-    if (withRows && otherData.length)
-      expectNone(
-        await runPgRestore(
-          programs,
-          connection,
-          base,
-          { ...how, only: { ids: otherData, folder } },
-          work,
-        ),
-        connection,
-      )
-    work.log.info('Restoring indexes, constraints and grants')
-    const rest = postData.filter((id) => !rows.indexes.has(id))
-    if (rest.length)
-      await runParallelPgRestore(
-        programs,
-        connection,
-        base,
-        { ...how, jobs, only: { ids: rest, folder } },
-        work,
-      )
-    if (grants.length)
-      expectNone(
-        await runPgRestore(
-          programs,
-          connection,
-          base,
-          { ...how, only: { ids: grants, folder } },
-          work,
-        ),
-        connection,
-      )
-    if (owner !== 'keep' && owner !== 'drop')
-      await applyOwners(programs, connection, base, owner, work)
-    if (withRows) await computeViews(target, views, work)
-    if (rows.late.length === 0) return []
+    await loadDefinitions(target, work)
+    const withRows = options.rows ?? true
+    const { late, indexes } = withRows
+      ? await loadAllRows(target, contents, work)
+      : { late: [], indexes: new Set<number>() }
+    await loadRest(target, contents, indexes, work)
+    if (withRows) await computeViews(target, contents.views, work)
+    if (late.length === 0) return []
     return [
-      `Rows of ${rows.late.join(', ')} were loaded in another pass, after the rest: a check of theirs reads other tables. Stock pg_restore goes by the archive's order, and may stop there; run it again for these tables.`,
+      `Rows of ${late.join(', ')} were loaded in another pass, after the rest: a check ` +
+        `constraint on them reads other tables. Stock pg_restore loads in the archive's order ` +
+        `and may fail there; if it does, run it again for these tables.`,
     ]
   })
 }
 
-/** A folder that nobody else may look into, for as long as `body` runs. */
+async function loadDefinitions(target: Target, work: Work): Promise<void> {
+  const { programs, connection, base } = target
+  work.log.info('Restoring types, tables and functions')
+  const options = { ...loadingOptions(target), preData: true }
+  expectNone(await runPgRestore(programs, connection, base, options, work), connection)
+}
+
+async function loadAllRows(target: Target, contents: TableOfContents, work: Work): Promise<RowsLoaded> {
+  const archives = target.jobs === 1 ? 'one archive' : `up to ${target.jobs} archives`
+  const rows = await work.log.group(`Restoring rows, ${archives} at a time`, async () => {
+    const done = tellProgress(work.log, [target.loaded])
+    return loadRows(target, contents, work).finally(done)
+  })
+  // archives of rows may have sequence values too, read at another time: those of the base count
+  await loadEntries(target, contents.otherData, work)
+  return rows
+}
+
+/** Loads what depends on rows, without the indexes that are there already; then grants, owners. */
+async function loadRest(
+  target: Target,
+  { postData, grants }: TableOfContents,
+  indexes: ReadonlySet<number>,
+  work: Work,
+): Promise<void> {
+  const { programs, connection, base, folder, jobs, owner = 'keep' } = target
+  work.log.info('Restoring indexes, constraints and grants')
+  const ids = postData.filter((id) => !indexes.has(id))
+  if (ids.length) {
+    const options = { ...loadingOptions(target), jobs, only: { ids, folder } }
+    await runParallelPgRestore(programs, connection, base, options, work)
+  }
+  await loadEntries(target, grants, work)
+  if (owner !== 'keep' && owner !== 'drop')
+    await applyOwners(programs, connection, base, owner, work)
+}
+
+/** Runs `body` with a private folder, and removes the folder afterwards. */
 export async function withFolder<T>(work: Work, body: (folder: string) => Promise<T>): Promise<T> {
   const directory = join(work.temporary, `holdfast-restore-${randomBytes(6).toString('hex')}`)
   const held: Held = { kind: 'folder', directory }
@@ -128,36 +125,26 @@ export async function withFolder<T>(work: Work, body: (folder: string) => Promis
 }
 
 /**
- * Computes materialized views, side by side where that goes well. A view whose function reads
- * another one may come too early; computed again, after the others, it does not.
+ * Computes materialized views, in parallel if that succeeds. A view whose function reads another
+ * view may be computed too early and fail; it is then computed again after the others.
  */
 async function computeViews(target: Target, views: readonly number[], work: Work): Promise<void> {
   const { programs, connection, base, folder, jobs } = target
-  const how = rowOptions(target)
+  const options = loadingOptions(target)
   if (jobs > 1 && views.length > 1) {
     try {
-      return await runParallelPgRestore(
-        programs,
-        connection,
-        base,
-        { ...how, jobs, only: { ids: views, folder } },
-        work,
-      )
+      const parallel = { ...options, jobs, only: { ids: views, folder } }
+      return await runParallelPgRestore(programs, connection, base, parallel, work)
     } catch (error) {
       if (!(error instanceof UserError && error.code === 'restore-failed')) throw error
       work.log.debug(
-        `computing materialized views one after the other, since at once it failed: ${error.message}`,
+        `computing materialized views one by one, because in parallel it failed: ${error.message}`,
       )
     }
   }
   for (let ids = views; ids.length;) {
-    const failed = await runPgRestore(
-      programs,
-      connection,
-      base,
-      { ...how, only: { ids, folder } },
-      work,
-    )
+    const only = { ids, folder }
+    const failed = await runPgRestore(programs, connection, base, { ...options, only }, work)
     if (failed.length >= ids.length) throw failedEntriesError(failed, connection)
     ids = failed.map(({ id }) => id)
   }

@@ -17,13 +17,13 @@ import { mapConcurrent } from '../stream/map-concurrent.ts'
 import type { Work } from '../work.ts'
 
 export interface RestoreInto {
-  /** Put tables back into the tablespaces that they were in. */
+  /** Whether tables go into the tablespaces that they were in. */
   tablespaces: boolean
-  /** Whose everything is; undefined: as in the backup, with its grants. */
+  /** Who owns the restored objects. Undefined: the owners of the backup, with its grants. */
   owner?: OwnerRule
-  /** False: definitions alone. Default: true. */
+  /** False restores definitions only. Default: true. */
   rows?: boolean
-  /** How many connections and archives at once. */
+  /** Number of connections, and of archives read at a time. */
   jobs: number
 }
 
@@ -36,11 +36,19 @@ export interface Target extends RestoreInto {
   /** A private folder, with the base archive in it. */
   folder: string
   base: string
-  /** Bytes of archives that were loaded, compressed as pg_dump wrote them. */
+  /** Bytes of archives loaded so far, compressed as pg_dump wrote them. */
   loaded: Counter
 }
 
-/** Some entries, or all, of an archive of the store or of the base archive's file. */
+/** What `loadRows` did. */
+export interface RowsLoaded {
+  /** Tables that took another loader. */
+  late: string[]
+  /** Ids of the indexes that were created. */
+  indexes: ReadonlySet<number>
+}
+
+/** All entries, or some, of a stored archive or of the base archive's file. */
 interface Part {
   archive: StoredArchive | 'base'
   only?: readonly number[]
@@ -52,101 +60,115 @@ interface LargeIndex extends TableIndex {
   rowsIn: string
 }
 
-/** `bytes`: stored ones, about. */
+/** `bytes`: roughly, as stored. */
 type Step = { bytes: number } & (
   { part: Part; index?: never } | { part?: never; index: LargeIndex }
 )
 
 /**
- * Loads all rows and large objects, the largest archives first, and makes the indexes and keys of
- * large tables as soon as their rows are there: pg_restore knows the sizes of the tables in its own
- * file only, and would begin just these last, one after the other when nothing is left for other
- * connections.
+ * Loads all rows and large objects, the largest archives first, and creates the indexes and keys of
+ * large tables as soon as their rows are loaded. pg_restore could not do that: it knows only the
+ * sizes of the tables in its own file, and would create these indexes last, one by one.
  *
- * Rows that are refused because others were not there yet come once more after the rest, as long as
- * each pass brings more in. Gives the tables that took another pass, and the ids of the indexes.
+ * Rows that were refused because other rows were missing are loaded again after the rest, for as
+ * long as each pass loads more. Throws `restore-failed` for those that still fail.
  */
 export async function loadRows(
   target: Target,
   contents: TableOfContents,
   work: Work,
-): Promise<{ late: string[]; indexes: ReadonlySet<number> }> {
+): Promise<RowsLoaded> {
   const { backup, connection, jobs } = target
-  const others = dataArchivesOf(backup.manifest).map((archive): Step => ({
+  const archives = dataArchivesOf(backup.manifest).map((archive): Step => ({
     part: { archive },
     bytes: archive.bytes,
   }))
-  const steps = [...baseParts(target, contents), ...others, ...largeIndexes(backup, contents)].sort(
-    inOrder,
+  const indexes = largeIndexes(backup, contents)
+  const steps = [...baseParts(target, contents), ...archives, ...indexes].sort(largestFirst)
+  const loader = new RowLoader(target)
+  let failed = await mapConcurrent(
+    steps,
+    jobs,
+    (step, own) => loader.run(step, own),
+    work,
+    (step, running) => loader.mayStart(step, running),
   )
-  const loaded = new Set<string>()
-  const tried = new Set<string>()
-  const indexes = new Set<number>()
-  const take = async ({ part, index, bytes }: Step, own: Work): Promise<FailedEntry[]> => {
-    if (index) {
-      if (!loaded.has(index.rowsIn)) return [] // rows were refused: it is made with all others, after they are in
-      await makeIndex(target, index, own)
-      indexes.add(index.id)
-      return []
-    }
-    const failed = await loadPart(target, part, own)
-    if (part.archive === 'base') target.loaded.done += bytes
-    if (part.archive === 'base') return failed
-    tried.add(part.archive.name)
-    if (failed.length === 0) loaded.add(part.archive.name)
-    return failed
-  }
-  const mayJoin = ({ index }: Step, running: readonly Step[]): boolean =>
-    !index ||
-    (tried.has(index.rowsIn) &&
-      !running.some(
-        (other) => other.index?.table === index.table && (other.index.alone || index.alone),
-      ))
-  let failed = await mapConcurrent(steps, jobs, take, work, mayJoin)
   let parts = steps
   const late = new Set<string>()
   for (;;) {
     const entries = failed.flat()
-    if (entries.length === 0) return { late: [...late], indexes }
+    if (entries.length === 0) return { late: [...late], indexes: loader.indexes }
     for (const { what } of entries) late.add(what.replace(/^TABLE DATA /, ''))
     work.log.info(
-      `Loading once more what came before what it rests on: ${entries.map(({ what }) => what).join(', ')}`,
+      'PgRestoreOptions again what came before the rows that it depends on: ' +
+        entries.map(({ what }) => what).join(', '),
     )
     parts = parts.flatMap((step, i) =>
       step.part && failed[i]?.length
         ? [{ ...step, part: { ...step.part, only: failed[i].map(({ id }) => id) } }]
         : [],
     )
-    failed = await mapConcurrent(parts, jobs, take, work)
+    failed = await mapConcurrent(parts, jobs, (step, own) => loader.run(step, own), work)
     if (failed.flat().length >= entries.length) throw failedEntriesError(failed.flat(), connection)
   }
 }
 
-/** The largest first; of a table, its rows before its keys, and these before its indexes. */
-function inOrder(a: Step, b: Step): number {
+/** Runs the steps, and knows which archives are loaded. */
+class RowLoader {
+  readonly indexes = new Set<number>()
+  /** Archives that were read, by name; and those of them without a refused row. */
+  readonly #read = new Set<string>()
+  readonly #loaded = new Set<string>()
+  readonly #target: Target
+
+  constructor(target: Target) {
+    this.#target = target
+  }
+
+  /** Loads rows or creates an index; returns the entries that were refused. */
+  async run({ part, index, bytes }: Step, work: Work): Promise<FailedEntry[]> {
+    if (index) {
+      // rows of the table were refused: the index is created with all others, after they are loaded
+      if (!this.#loaded.has(index.rowsIn)) return []
+      await loadEntries(this.#target, [index.id], work)
+      this.indexes.add(index.id)
+      return []
+    }
+    const failed = await loadPart(this.#target, part, work)
+    if (part.archive === 'base') {
+      this.#target.loaded.done += bytes
+      return failed
+    }
+    this.#read.add(part.archive.name)
+    if (failed.length === 0) this.#loaded.add(part.archive.name)
+    return failed
+  }
+
+  /** An index waits for its table's rows, and for indexes that cannot be created in parallel. */
+  mayStart({ index }: Step, running: readonly Step[]): boolean {
+    if (!index) return true
+    const conflicts = ({ index: other }: Step): boolean | undefined =>
+      other?.table === index.table && (other.alone || index.alone)
+    return this.#read.has(index.rowsIn) && !running.some(conflicts)
+  }
+}
+
+/** The largest first; of one table: its rows, then its keys, then its indexes. */
+function largestFirst(a: Step, b: Step): number {
   const rank = ({ index }: Step): number => (index ? (index.alone ? 1 : 2) : 0)
   return b.bytes - a.bytes || rank(a) - rank(b)
 }
 
 /**
- * The base archive's own rows, in parts of about the same size: each has a pg_restore of its own,
- * since with several workers in one it could not be told which table an error belongs to. A small
- * base archive is one part.
+ * The base archive's own rows, in parts of about the same size. Each part has a pg_restore of its
+ * own, because one with several workers does not say which table an error belongs to. A small base
+ * archive is one part.
  */
 function baseParts(target: Target, { rows }: TableOfContents): Step[] {
   const { bytes } = baseOf(target.backup)
-  const count = Math.max(
-    1,
-    Math.min(
-      rows.length,
-      4 * target.jobs,
-      Math.max(Math.floor(bytes / (4 * 1024 * 1024)), Math.floor(rows.length / 500)),
-    ),
-  )
-  const dealt = Array.from({ length: count }, (_, hand) =>
-    rows.filter((_id, i) => i % count === hand),
-  )
-  return dealt
+  const bySize = Math.max(Math.floor(bytes / (4 * 1024 * 1024)), Math.floor(rows.length / 500))
+  const count = Math.max(1, Math.min(rows.length, 4 * target.jobs, bySize))
+  return Array.from({ length: count }, (_, n) => rows.filter((_id, i) => i % count === n))
     .filter((only) => only.length > 0)
     .map((only) => ({ part: { archive: 'base', only }, bytes: bytes / count }))
 }
@@ -154,7 +176,7 @@ function baseParts(target: Target, { rows }: TableOfContents): Step[] {
 async function loadPart(target: Target, part: Part, work: Work): Promise<FailedEntry[]> {
   const { backup, identities, programs, connection, folder, base } = target
   const loading = {
-    ...rowOptions(target),
+    ...loadingOptions(target),
     ...(part.only ? { only: { ids: part.only, folder } } : {}),
   }
   if (part.archive === 'base') return runPgRestore(programs, connection, base, loading, work)
@@ -169,35 +191,34 @@ async function loadPart(target: Target, part: Part, work: Work): Promise<FailedE
   )
 }
 
-async function makeIndex(target: Target, { id }: LargeIndex, work: Work): Promise<void> {
+/** Loads some entries of the base archive. Throws `restore-failed` if one is refused. */
+export async function loadEntries(
+  target: Target,
+  ids: readonly number[],
+  work: Work,
+): Promise<void> {
+  if (ids.length === 0) return
   const { programs, connection, base, folder } = target
-  expectNone(
-    await runPgRestore(
-      programs,
-      connection,
-      base,
-      { ...rowOptions(target), only: { ids: [id], folder } },
-      work,
-    ),
-    connection,
-  )
+  const options = { ...loadingOptions(target), only: { ids, folder } }
+  expectNone(await runPgRestore(programs, connection, base, options, work), connection)
 }
 
-/** What holds for each pg_restore of a restore. */
-export function rowOptions({
+/** What applies to each pg_restore of a restore. */
+export function loadingOptions({
   tablespaces,
   owner = 'keep',
 }: RestoreInto): Pick<PgRestoreOptions, 'tablespaces' | 'owners'> {
   return { tablespaces, owners: owner === 'keep' }
 }
 
+/** Throws `restore-failed` if entries were refused. */
 export function expectNone(failed: readonly FailedEntry[], connection: Connection): void {
   if (failed.length) throw failedEntriesError(failed, connection)
 }
 
 /**
- * Indexes of tables that are at least a hundredth of what archives of rows hold: so of at most a
- * hundred tables.
+ * Indexes of tables that have at least a hundredth of the bytes in archives of rows: so of at most
+ * a hundred tables.
  */
 function largeIndexes({ manifest }: FoundBackup, { indexes }: TableOfContents): Step[] {
   const archives = manifest.objects.filter(({ tables }) => tables?.length)
@@ -210,7 +231,7 @@ function largeIndexes({ manifest }: FoundBackup, { indexes }: TableOfContents): 
     })),
   )
   const large = new Map(
-    all.filter(({ bytes }) => bytes * 100 >= total).map((one) => [one.table, one]),
+    all.filter(({ bytes }) => bytes * 100 >= total).map((entry) => [entry.table, entry]),
   )
   return indexes.flatMap((index) => {
     const found = findByTocName(large, index.table)

@@ -5,7 +5,7 @@ import type { Work } from '../work.ts'
 import { jobsOf } from './options.ts'
 import type { Scratch } from './scratch.ts'
 
-/** Measures a restored copy as closely as its source was measured. */
+/** Measures a restored copy, by default to the depth to which its source was measured. */
 export async function measure(
   scratch: Pick<Scratch, 'connection' | 'programs'>,
   { source, fingerprint }: FoundBackup['manifest'],

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { UserError } from '../errors.ts'
 import { type Connection, withDatabase } from '../postgres/connection/connection.ts'
 import { withEventTriggersOff } from '../postgres/connection/session-options.ts'
 import { connect } from '../postgres/connection/session.ts'
@@ -12,37 +11,37 @@ import { preloadSettings } from '../postgres/server/preload.ts'
 import type { Manifest } from '../repository/manifest.ts'
 import type { Held, Work } from '../work.ts'
 import type { CopyOptions } from './options.ts'
+import { serverOlder, type ServerRequirements } from './requirements.ts'
 
 /** An empty database on a scratch server, ready for a restore. */
 export interface Scratch {
   /**
-   * To the database. Event triggers are off where the server lets us (17 and newer): a login
-   * trigger of the copy must not act.
+   * To the database. Event triggers are off where the server allows that (17 and newer), so that a
+   * login trigger of the copy does not run.
    */
   readonly connection: Connection
-  /**
-   * PostgreSQL's programs of the archive's major, and of the server's (another only if it is
-   * newer).
-   */
+  /** PostgreSQL's programs of the archive's major and of the server's, which may be newer. */
   readonly programs: { archive: Programs; server: Programs }
+  /** `own`: a cluster that this run started. */
   readonly server: { version: string; own: boolean }
+  /** Drops the database, and the roles that were created for it, or destroys the cluster. */
   close(): Promise<void>
 }
 
-/** What a copy needs of the server that it is made on; of a backup, its manifest tells. */
-export interface ScratchRequirements {
-  manifest: {
-    source: Pick<Manifest['source'], 'major' | 'server' | 'roles' | 'locale'>
-    fingerprint: { supplement: Pick<Manifest['fingerprint']['supplement'], 'extensions'> }
-  }
+/** What a copy needs: a scratch database is created with the locale of its source. */
+type CopyRequirements = ServerRequirements & {
+  manifest: { source: Pick<Manifest['source'], 'locale'> }
 }
 
 /**
- * Opens a scratch database with the backup's locale and roles: on the given server, or on a cluster
- * that we start and destroy.
+ * Creates an empty scratch database with the backup's locale and roles, on the given server or on a
+ * cluster of its own. The caller must `close` it.
+ *
+ * Throws `server-older`, `extension-missing`, `client-missing`, `locale-missing`, `scratch-failed`,
+ * and the UserErrors of the connection.
  */
 export async function openScratch(
-  backup: ScratchRequirements,
+  backup: CopyRequirements,
   options: Pick<CopyOptions, 'scratch' | 'bindirs'>,
   work: Work,
 ): Promise<Scratch> {
@@ -78,7 +77,7 @@ export async function openScratch(
 }
 
 async function openDatabase(
-  backup: ScratchRequirements,
+  backup: CopyRequirements,
   server: Connection,
   name: string,
   bindirs: string[],
@@ -94,12 +93,7 @@ async function openDatabase(
     if (roles) await dropHeldRoles(server, roles, work)
   }
   try {
-    if (session.major < source.major)
-      throw new UserError(
-        'server-older',
-        `The scratch server is PostgreSQL ${session.version}, older than the backup's ${source.server}.`,
-        `Use the same major version, for example the image postgres:${source.major}.`,
-      )
+    if (session.major < source.major) throw serverOlder('scratch', session.version, source)
     const lacking = await lackingExtensions(session, Object.keys(fingerprint.supplement.extensions))
     if (lacking.length)
       throw extensionMissing(
@@ -108,7 +102,7 @@ async function openDatabase(
         session.major,
         own
           ? ' Or give a scratch-url whose image has them.'
-          : ' This says nothing against the backup.',
+          : ' The backup itself is not at fault.',
       )
     const archive = await findPrograms(source.major, ['pg_restore', 'pg_dump'], bindirs, work)
     const programs = {

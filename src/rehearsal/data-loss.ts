@@ -3,17 +3,17 @@ import type { LargeObjectsPrint } from '../postgres/fingerprint/large-objects.ts
 import type { SequenceValue } from '../postgres/fingerprint/sequences.ts'
 import type { Finding, TableChange } from './finding.ts'
 
-/** What a migration did to the tables and their rows, and what of it lost data. */
+/** Returns what a migration changed in the tables and their rows, with a finding for each loss. */
 export function compareStates(
   before: ReadonlyMap<number, TableState>,
   after: ReadonlyMap<number, TableState>,
 ): { tables: TableChange[]; findings: Finding[] } {
   const tables: TableChange[] = []
   const findings: Finding[] = []
-  const whole = wholeTrees(before, after)
+  const unchanged = unchangedTrees(before, after)
   for (const [oid, was] of before) {
     const is = after.get(oid)
-    const moved = was.partOf !== undefined && whole.has(was.partOf)
+    const moved = was.partOf !== undefined && unchanged.has(was.partOf)
     if (is) {
       const change = changeOf(was, is)
       if (change) tables.push(change)
@@ -26,7 +26,9 @@ export function compareStates(
         rewritten: false,
         bytes: was.bytes,
       })
-      findings.push(...dropped(was, moved || sameValues([was], replacements(was, before, after))))
+      findings.push(
+        ...droppedTable(was, moved || sameValues([was], replacements(was, before, after))),
+      )
     }
   }
   for (const [oid, is] of after)
@@ -41,7 +43,7 @@ export interface Outside {
   largeObjects: LargeObjectsPrint
 }
 
-/** What a migration did to large objects and sequences. */
+/** Returns findings about what a migration did to large objects and sequences. */
 export function compareOutside(before: Outside, after: Outside): Finding[] {
   const findings: Finding[] = []
   const object = 'large objects'
@@ -51,8 +53,11 @@ export function compareOutside(before: Outside, after: Outside): Finding[] {
       code: 'large-objects-removed',
       severity: 'error',
       object,
-      evidence: `${figure(gone, 'large object')} of ${before.largeObjects.count.toLocaleString('en-US')} are gone.`,
-      remedy: 'Keep a copy, or remove them in a step of its own once nothing refers to them.',
+      evidence:
+        `${figure(gone, 'large object')} of ${before.largeObjects.count.toLocaleString('en-US')} ` +
+        `${gone === 1 ? 'was' : 'were'} removed.`,
+      remedy:
+        'Keep a copy, or remove them in a separate step when nothing refers to them any more.',
       lost: gone,
     })
   else if (gone === 0 && before.largeObjects.hash !== after.largeObjects.hash)
@@ -60,8 +65,8 @@ export function compareOutside(before: Outside, after: Outside): Finding[] {
       code: 'large-objects-changed',
       severity: 'warning',
       object,
-      evidence: 'The content of large objects is another than before.',
-      remedy: 'See that this is meant.',
+      evidence: 'The content of large objects changed.',
+      remedy: 'Check that this is intended.',
     })
   for (const [name, was] of Object.entries(before.sequences)) {
     const is = after.sequences[name]
@@ -70,14 +75,14 @@ export function compareOutside(before: Outside, after: Outside): Finding[] {
         code: 'sequence-moved-back',
         severity: 'warning',
         object: name,
-        evidence: `The sequence stood at ${was.last} and stands at ${is.last}: values that were given out may come again.`,
+        evidence: `The sequence moved back from ${was.last} to ${is.last}, so it can return the same values again.`,
         remedy: 'Set it to the largest value in use: SELECT setval(…).',
       })
   }
   return findings
 }
 
-/** Views that are gone: they hold nothing, and whoever reads them fails. */
+/** Returns a finding for each removed view: it held no data, but queries that read it fail. */
 export function droppedViews(removed: readonly string[]): Finding[] {
   return removed.flatMap((entry) => {
     const name = /^(?:MATERIALIZED )?VIEW (.*)$/.exec(entry)?.[1]
@@ -87,8 +92,8 @@ export function droppedViews(removed: readonly string[]): Finding[] {
         code: 'view-dropped',
         severity: 'warning' as const,
         object: name,
-        evidence: 'The view is gone, and with it the grants on it.',
-        remedy: 'Create it anew in the same migration if anybody reads it.',
+        evidence: 'The view was dropped, with the grants on it.',
+        remedy: 'Re-create it in the same migration if anything reads it.',
       },
     ]
   })
@@ -119,8 +124,8 @@ function sameColumns(was: TableState, is: TableState): boolean {
 }
 
 /**
- * New tables that took the place of a dropped one: of its name, or leaves of a partition tree of
- * its name or its own tree's.
+ * New tables that may replace a dropped one: those with its name, and the leaves of a partition tree
+ * with its name or with that of its own tree.
  */
 function replacements(
   was: TableState,
@@ -136,10 +141,10 @@ function replacements(
 }
 
 /**
- * Partition trees, by the name of their topmost table, that hold the same values as before,
- * whichever leaf they are in now.
+ * Names of the root tables of partition trees that hold the same values as before, in whichever
+ * leaf.
  */
-function wholeTrees(
+function unchangedTrees(
   before: ReadonlyMap<number, TableState>,
   after: ReadonlyMap<number, TableState>,
 ): Set<string> {
@@ -153,7 +158,7 @@ function wholeTrees(
   )
 }
 
-function dropped(was: TableState, carriedOver: boolean): Finding[] {
+function droppedTable(was: TableState, carriedOver: boolean): Finding[] {
   const object = was.table
   if (was.rows === 0)
     return [
@@ -162,7 +167,7 @@ function dropped(was: TableState, carriedOver: boolean): Finding[] {
         severity: 'note',
         object,
         evidence: 'The table was dropped; it held no rows.',
-        remedy: 'Nothing is lost.',
+        remedy: 'Nothing was lost.',
       },
     ]
   const values = [...was.columns.values()].reduce((sum, column) => sum + column.values, 0)
@@ -172,8 +177,8 @@ function dropped(was: TableState, carriedOver: boolean): Finding[] {
         code: 'table-replaced',
         severity: 'note',
         object,
-        evidence: `The table was dropped, and what took its place holds all its ${figure(was.rows, 'row')} with the same values.`,
-        remedy: 'Nothing is lost; on production the copying takes as long as the table is large.',
+        evidence: `The table was dropped; its replacement has all ${figure(was.rows, 'row')} with the same values.`,
+        remedy: 'Nothing was lost. On production, copying a large table takes longer.',
       },
     ]
   return [
@@ -183,16 +188,14 @@ function dropped(was: TableState, carriedOver: boolean): Finding[] {
       object,
       evidence: `The table was dropped with ${figure(was.rows, 'row')} and ${figure(values, 'value')} in it.`,
       remedy:
-        'Copy the rows elsewhere first, or rename the table and drop it in a later release, when nothing reads it any more.',
+        'Copy the rows elsewhere first, or rename the table and drop it in a later release, ' +
+        'when nothing reads it any more.',
       lost: values,
     },
   ]
 }
 
-/**
- * Whether some tables together hold, in every column of the old ones' names, the values that those
- * held.
- */
+/** Whether tables together hold the values of other tables, column by column, by name. */
 function sameValues(were: readonly TableState[], are: readonly TableState[]): boolean {
   const rows = (states: readonly TableState[]): number =>
     states.reduce((sum, state) => sum + state.rows, 0)
@@ -212,7 +215,7 @@ function sameValues(were: readonly TableState[], are: readonly TableState[]): bo
   })
 }
 
-/** `moved`: rows that left this table, a leaf, are in another leaf of its tree. */
+/** `moved`: the table is a leaf, and its missing rows are in another leaf of its tree. */
 function compareTable(was: TableState, is: TableState, moved: boolean): Finding[] {
   const findings: Finding[] = []
   const object = is.table
@@ -222,9 +225,10 @@ function compareTable(was: TableState, is: TableState, moved: boolean): Finding[
       code: 'rows-deleted',
       severity: 'error',
       object,
-      evidence: `${figure(missing, 'row')} of ${figure(was.rows, 'row')} ${missing === 1 ? 'is' : 'are'} gone.`,
+      evidence: `${figure(missing, 'row')} of ${figure(was.rows, 'row')} ${missing === 1 ? 'was' : 'were'} deleted.`,
       remedy:
-        'If that is meant, delete them in a step of their own that is not part of the schema’s migration; otherwise mend the condition.',
+        'If this is intended, delete them in a separate step, outside the schema migration. ' +
+        'If not, correct the condition.',
       lost: missing,
     })
   if (was.file !== is.file && was.rows > 0 && is.rows > 0)
@@ -232,9 +236,13 @@ function compareTable(was: TableState, is: TableState, moved: boolean): Finding[
       code: 'table-rewritten',
       severity: 'warning',
       object,
-      evidence: `The table (${figure(was.rows, 'row')}, ${Math.ceil(was.bytes / 1024).toLocaleString('en-US')} KiB with indexes) was written anew; on production nobody can read or write it meanwhile.`,
+      evidence:
+        `The table (${figure(was.rows, 'row')}, ` +
+        `${Math.ceil(was.bytes / 1024).toLocaleString('en-US')} KiB with indexes) was rewritten. ` +
+        'On production, reads and writes are blocked until the rewrite ends.',
       remedy:
-        'Add a new column and fill it in batches, or choose a change that PostgreSQL makes without a rewrite.',
+        'Add a new column and fill it in batches, or use a change that PostgreSQL makes ' +
+        'without a rewrite.',
     })
   if (!moved || missing === 0)
     for (const [number, column] of was.columns)
@@ -256,12 +264,13 @@ function compareColumn(
           code: 'column-dropped',
           severity: 'note',
           object,
-          evidence: 'The column was dropped; it held no value.',
-          remedy: 'Nothing is lost.',
+          evidence: 'The column was dropped; it held no values.',
+          remedy: 'Nothing was lost.',
         },
       ]
     const remedy =
-      'Stop reading and writing it first, keep its values elsewhere if anybody may want them, and drop it in a later release.'
+      'Stop reading and writing the column first, keep its values elsewhere if you may need ' +
+      'them, and drop it in a later release.'
     return [
       {
         code: 'column-dropped',
@@ -273,7 +282,7 @@ function compareColumn(
       },
     ]
   }
-  // a row that is gone takes one value with it at most: that is said of the table
+  // a deleted row accounts for at most one value, and is reported for the table
   const lost = was.values - is.values - Math.max(0, missing)
   if (lost > 0)
     return [
@@ -281,9 +290,12 @@ function compareColumn(
         code: 'values-emptied',
         severity: 'error',
         object,
-        evidence: `${missing === 0 ? '' : 'At least '}${figure(lost, 'value')} of ${figure(was.values, 'value')} became NULL.`,
+        evidence:
+          `${missing === 0 ? '' : 'At least '}${figure(lost, 'value')} ` +
+          `of ${figure(was.values, 'value')} became NULL.`,
         remedy:
-          'Mend the conversion, or keep the old values in a column of their own until the new ones are proven.',
+          'Correct the conversion, or keep the old values in another column until the new ones ' +
+          'are verified.',
         lost,
       },
     ]
@@ -293,8 +305,10 @@ function compareColumn(
         code: 'values-unchecked',
         severity: 'warning',
         object,
-        evidence: `The type changed from ${was.type} to ${is.type} while rows came or went: whether it kept all values cannot be told.`,
-        remedy: 'Change types and rows in two migrations, and rehearse each.',
+        evidence:
+          `The type changed from ${was.type} to ${is.type} while rows were added or deleted, ` +
+          'so the values could not be compared.',
+        remedy: 'Change types and rows in two migrations, and rehearse each of them.',
       },
     ]
   if (missing !== 0) return []
@@ -305,19 +319,24 @@ function compareColumn(
         code: 'values-updated',
         severity: 'note',
         object,
-        evidence: `The migration changed values of this column (${figure(was.values, 'value')} before, ${figure(is.values, 'value')} after).`,
-        remedy: 'See that this is meant.',
+        evidence:
+          'The migration changed values of this column ' +
+          `(${figure(was.values, 'value')} before, ${figure(is.values, 'value')} after).`,
+        remedy: 'Check that this is intended.',
       },
     ]
   const change = `The type changed from ${was.type} to ${is.type}, and`
-  const remedy = 'Compare the values of the copy, and convert with a USING that keeps what matters.'
+  const remedy =
+    'Compare the values on the copy, and convert with a USING clause that keeps what matters.'
   if (was.kind === 'number' && is.kind === 'number' && was.exact !== is.exact)
     return [
       {
         code: 'values-changed',
         severity: 'error',
         object,
-        evidence: `${change} the numbers are others: their sum was ${was.total} and is ${was.total === is.total ? 'the same' : is.total} (${figure(was.values, 'value')}).`,
+        evidence:
+          `${change} the numbers changed: their sum was ${was.total} and is ` +
+          `${was.total === is.total ? 'the same' : is.total} (${figure(was.values, 'value')}).`,
         remedy,
         lost: was.values,
       },
@@ -328,7 +347,9 @@ function compareColumn(
         code: 'values-shortened',
         severity: 'error',
         object,
-        evidence: `${change} texts were cut: ${was.bytes.toLocaleString('en-US')} bytes became ${is.bytes.toLocaleString('en-US')} (${figure(was.values, 'value')}).`,
+        evidence:
+          `${change} text was truncated: ${was.bytes.toLocaleString('en-US')} bytes became ` +
+          `${is.bytes.toLocaleString('en-US')} (${figure(was.values, 'value')}).`,
         remedy,
         lost: was.values,
       },
@@ -339,12 +360,12 @@ function compareColumn(
       code: 'values-rewritten',
       severity: 'warning',
       object,
-      evidence: `${change} values are written otherwise than before.`,
+      evidence: `${change} the values are written differently.`,
       remedy,
     },
   ]
 }
 
-function figure(count: number, of: string): string {
-  return `${count.toLocaleString('en-US')} ${of}${count === 1 ? '' : 's'}`
+function figure(count: number, noun: string): string {
+  return `${count.toLocaleString('en-US')} ${noun}${count === 1 ? '' : 's'}`
 }

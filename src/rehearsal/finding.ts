@@ -1,17 +1,17 @@
 import type { FindingCode } from '../errors/catalogue.ts'
 
-/** One thing that the rehearsal saw. */
+/** One result of a rehearsal. */
 export interface Finding {
   /** Stable kebab-case, for example `column-dropped`. */
   code: FindingCode
   severity: 'error' | 'warning' | 'note'
   /** For example `public.orders.total`. */
   object: string
-  /** What was seen, one sentence, with figures. */
+  /** What happened, in one or two sentences, with figures. */
   evidence: string
-  /** What to do, one sentence. */
+  /** What to do, in one or two sentences. */
   remedy: string
-  /** How many values or rows are gone, where the finding is a loss. */
+  /** Number of lost values or rows, if the finding is a loss. */
   lost?: number
 }
 
@@ -22,7 +22,7 @@ export interface TableChange {
   change: 'created' | 'dropped' | 'changed'
   rowsBefore?: number
   rowsAfter?: number
-  /** The table's file was written anew, which locks it for as long as that takes. */
+  /** The table's file was rewritten, which locks the table until the rewrite ends. */
   rewritten: boolean
   /** Size before, bytes. */
   bytes?: number

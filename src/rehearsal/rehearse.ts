@@ -1,3 +1,6 @@
+/**
+ * Runs a migration on a copy of production, and reports what it changed and what data it lost.
+ */
 import { restoreInto } from '../load/load-backup.ts'
 import { type CopyOptions, jobsOf } from '../load/options.ts'
 import { openScratch, type Scratch } from '../load/scratch.ts'
@@ -41,18 +44,18 @@ export interface RehearsalResult {
   rows: { before: number; after: number }
   /** Milliseconds. */
   timings: { restore: number; migration: number; total: number }
-  /** The last lines that the command wrote, stdout and stderr as they came. */
+  /** The last lines that the command wrote to stdout and stderr, in their order. */
   output: string
   warnings: string[]
 }
 
 /**
- * Rehearses a migration on a copy of production: restores the backup into a scratch database, reads
- * what it holds column by column, runs the project's own command against it, reads again, and tells
- * what is gone. The copy is destroyed afterwards.
+ * Rehearses a migration: restores the backup into a scratch database, reads the state of every
+ * column, runs the project's own command, reads the state again, and compares the two. Destroys the
+ * copy afterwards.
  *
- * A migration that fails, hangs or loses data is a result; what keeps us from rehearsing it is a
- * UserError.
+ * Returns a result also if the migration fails, hangs or loses data. Throws a UserError only if the
+ * rehearsal itself is not possible: those of `findReadable`, `openScratch` and `restoreInto`.
  */
 export async function rehearse(options: RehearseOptions, work: Work): Promise<RehearsalResult> {
   const started = Date.now()
@@ -62,38 +65,36 @@ export async function rehearse(options: RehearseOptions, work: Work): Promise<Re
   work.log.info(`Rehearsing on a copy of ${backup.location} (snapshot of ${manifest.snapshot.at})`)
   const scratch = await openScratch(backup, options, work)
   try {
-    const how = { tablespaces: false, jobs: jobsOf(options) }
     const warnings = await restoreInto(
       backup,
       options.identities,
       scratch.programs.archive,
       scratch.connection,
-      how,
+      { tablespaces: false, jobs: jobsOf(options) },
       work,
     )
     const session = await connect(scratch.connection, work)
     try {
       for (const what of await dropUserMappings(session))
         warnings.push(
-          `Not in the copy: ${what}, so that nothing run there can reach other systems.`,
+          `Left out of the copy: ${what}, so that nothing can reach other systems from there.`,
         )
       await session.query('ANALYZE')
       const restored = Date.now()
-      const look = (): Promise<Seen> => see(session, scratch, encoding, work)
-      const before = await look()
+      const read = (): Promise<DatabaseState> => readState(session, scratch, encoding, work)
+      const before = await read()
       const ran = await runCommand(options, scratch.connection, scratch.programs.server, work)
       await endOthers(session)
-      const after = await look()
+      const after = await read()
       const changes = compareStates(before.states, after.states)
       const schema = compareSchemaPrints(before.schema, after.schema)
-      const weight = ({ severity }: Finding): number => order.indexOf(severity)
-      const seen = [
+      const rank = ({ severity }: Finding): number => severities.indexOf(severity)
+      const findings = [
         ...commandFindings(options, ran),
         ...changes.findings,
         ...compareOutside(before, after),
         ...droppedViews(schema.removed),
-      ]
-      const findings = seen.sort((a, b) => weight(a) - weight(b))
+      ].sort((a, b) => rank(a) - rank(b))
       return {
         id: manifest.id,
         label: manifest.label,
@@ -123,17 +124,18 @@ export async function rehearse(options: RehearseOptions, work: Work): Promise<Re
   }
 }
 
-interface Seen extends Outside {
+/** What a database holds, before or after the migration. */
+interface DatabaseState extends Outside {
   states: Map<number, TableState>
   schema: SchemaPrint
 }
 
-async function see(
+async function readState(
   session: Session,
   scratch: Scratch,
   encoding: string,
   work: Work,
-): Promise<Seen> {
+): Promise<DatabaseState> {
   const states = await readStates(session)
   const sequences = await readSequences(session)
   await session.query('BEGIN')
@@ -148,20 +150,22 @@ async function see(
 }
 
 /**
- * Ends what the command left running on the server: a statement whose client is gone goes on, and
- * holds its locks.
+ * Terminates what the command left running on the server, for up to 15 seconds: a statement whose
+ * client has gone continues, and holds its locks.
  */
 async function endOthers(session: Session): Promise<void> {
   for (const deadline = Date.now() + 15_000; Date.now() < deadline;) {
     const [row] = await session.query<{ count: number }>(
-      'SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid))::int4 AS count FROM pg_catalog.pg_stat_activity WHERE datname = pg_catalog.current_database() AND pid <> pg_catalog.pg_backend_pid()',
+      `SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid))::int4 AS count
+       FROM pg_catalog.pg_stat_activity
+       WHERE datname = pg_catalog.current_database() AND pid <> pg_catalog.pg_backend_pid()`,
     )
     if (!row?.count) return
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
 }
 
-const order = ['error', 'warning', 'note']
+const severities = ['error', 'warning', 'note']
 
 function commandFindings(options: Command, end: CommandEnd): Finding[] {
   const object = 'migrate-command'
@@ -174,7 +178,7 @@ function commandFindings(options: Command, end: CommandEnd): Finding[] {
         object,
         evidence,
         remedy:
-          'If it takes that long on a copy, it takes that long on production: make it shorter, or raise timeout if that is acceptable.',
+          'It takes as long on production: make it shorter, or raise timeout if that is acceptable.',
       },
     ]
   if (end.exitCode === 0) return []
@@ -185,7 +189,7 @@ function commandFindings(options: Command, end: CommandEnd): Finding[] {
       object,
       evidence,
       remedy:
-        'Its whole output is in the report; DATABASE_URL and PG* point at the copy while it runs.',
+        'The end of its output is in the report. DATABASE_URL and PG* point to the copy while it runs.',
     },
   ]
 }

@@ -1,6 +1,6 @@
 /**
- * How far a backup was proven, each level named for what was seen; each includes those before it.
- * `accepted`: checks of the user's own passed, too.
+ * How far a backup was proven. Each level includes those before it. `accepted`: the user's own
+ * checks passed, too.
  */
 export const levels = [
   'none',
@@ -17,7 +17,7 @@ export type Level = (typeof levels)[number]
 export type TargetLevel = Exclude<Level, 'none'>
 export const targetLevels = levels.filter((level) => level !== 'none')
 
-/** Whether a level is at least another one. */
+/** Whether a level is at least as high as another one. */
 export function reaches(level: Level, other: Level): boolean {
   return levels.indexOf(level) >= levels.indexOf(other)
 }
@@ -33,31 +33,28 @@ export const differenceKinds = [
   'matview',
 ] as const
 
-/**
- * What one comparison saw. `expected` is the fingerprint's side, `found` the copy's; short texts,
- * never row data.
- */
+/** A difference between a fingerprint and a copy. `expected` and `found` never have row data. */
 export interface Difference {
   kind: (typeof differenceKinds)[number]
-  /**
-   * The thing's name as a person would write it, for example `public.orders` or `TABLE
-   * public.orders`.
-   */
+  /** Its readable name, for example `public.orders` or `TABLE public.orders`. */
   object: string
   expected: string
   found: string
 }
 
 /**
- * What a verification says in one word: `proven`; `reached`, as far as was asked; `limited`,
- * nothing speaks against it, and its fingerprint or the scratch server shows no more; `short`, the
- * same, and more was asked for; `check-failed`, it is good, and a check of the user's did not pass;
- * `bad`.
+ * The result of a verification in one word:
+ * - `proven`: the copy is identical to the database
+ * - `reached`: no fault found up to the requested level
+ * - `limited`: no fault found, but the fingerprint or the scratch server cannot show more
+ * - `short`: as `limited`, and a higher level was requested
+ * - `check-failed`: the backup has no fault, but one of the user's checks failed
+ * - `bad`: a fault was found
  */
 export type Verdict = 'proven' | 'reached' | 'limited' | 'short' | 'check-failed' | 'bad'
 
-/** What a verdict rests on. */
-export interface Seen {
+/** What a verdict is based on. */
+export interface VerdictFacts {
   level: Level
   asked?: Level
   proven: boolean
@@ -65,15 +62,15 @@ export interface Seen {
   checks: readonly { passed: boolean }[]
 }
 
-export function verdictOf(seen: Seen): Verdict {
-  if (seen.stoppedBy !== undefined && !seen.proven) return 'bad'
-  if (seen.checks.some(({ passed }) => !passed)) return 'check-failed'
-  if (seen.asked !== undefined)
-    return reaches(seen.level, seen.asked) ? (seen.proven ? 'proven' : 'reached') : 'short'
-  return seen.proven ? 'proven' : 'limited'
+export function verdictOf({ level, asked, proven, stoppedBy, checks }: VerdictFacts): Verdict {
+  if (stoppedBy !== undefined && !proven) return 'bad'
+  if (checks.some(({ passed }) => !passed)) return 'check-failed'
+  if (asked !== undefined && !reaches(level, asked)) return 'short'
+  if (proven) return 'proven'
+  return asked === undefined ? 'limited' : 'reached'
 }
 
-/** Whether nothing speaks against it, and it came as far as was asked. */
+/** Whether no fault was found, and the requested level was reached. */
 export function isPassing(verdict: Verdict): boolean {
   return verdict === 'proven' || verdict === 'reached' || verdict === 'limited'
 }

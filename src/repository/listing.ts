@@ -1,11 +1,16 @@
-import { text } from 'node:stream/consumers'
+/**
+ * Reads and writes what a destination stores: backups with their manifests, objects and proofs.
+ * Lists them, opens them, and removes those that retention does not keep.
+ */
+import { text as readText } from 'node:stream/consumers'
 import { UserError } from '../errors.ts'
 import { ObjectMissing, type Storage } from '../storage/storage.ts'
+import { input, text } from '../text.ts'
 import type { Work } from '../work.ts'
 import { idPattern, isId, isPreRestore, labelKey, labelOf, locationOf } from './ids.ts'
 import { type Manifest, readManifest } from './manifest.ts'
 
-/** A backup that was found, its manifest read and checked. */
+/** A backup whose manifest was read and checked. */
 export interface FoundBackup {
   storage: Storage
   manifest: Manifest
@@ -14,19 +19,23 @@ export interface FoundBackup {
   location: string
 }
 
-/** What one destination has of one backup. */
+/** What one destination holds of one backup. */
 export interface StoredBackup {
   storage: Storage
   folder: string
-  /** It has a manifest. */
+  /** Whether it has a manifest. */
   finished: boolean
-  /** Of all objects but proofs. */
+  /** Of all objects except proofs. */
   bytes: number
-  /** Keys, in the order of their time. */
+  /** Keys, oldest first. */
   proofs: string[]
 }
 
-/** What one destination has, by label and id: one listing. */
+/**
+ * Lists what one destination holds, by label and id.
+ *
+ * @param only lists this label alone
+ */
 export async function listStored(
   storage: Storage,
   only: string | undefined,
@@ -57,17 +66,14 @@ export async function listStored(
   return found
 }
 
-/**
- * Ids of the finished backups of a label in one destination that `latest` and its like choose from,
- * oldest first.
- */
+/** Returns the ids of a label in one destination that `latest` can select, oldest first. */
 export async function listBackups(storage: Storage, label: string, work: Work): Promise<string[]> {
   return selectableIds(
     (await listStored(storage, label, work)).get(label) ?? new Map<string, StoredBackup>(),
   )
 }
 
-/** Those that are finished and that a choice is made from, oldest first. */
+/** The ids that `latest` can select, oldest first: finished, and not taken before a restore. */
 export function selectableIds(
   found: ReadonlyMap<string, Pick<StoredBackup, 'finished'>>,
 ): string[] {
@@ -77,21 +83,21 @@ export function selectableIds(
     .sort()
 }
 
-/** All that the destinations have of one label. */
+/** All backups of one label in several destinations. */
 export interface BackupIndex {
   label: string
   sources: readonly Storage[]
-  /** Those that `latest` and its like choose from, oldest first. */
+  /** The ids that `latest` can select, oldest first. */
   ids: string[]
-  /** Finished ones by id, in the order of the sources. */
+  /** Finished backups by id, each in the order of the sources. */
   stored: Map<string, StoredBackup[]>
   /** Why sources could not be read. */
   failures: unknown[]
 }
 
 /**
- * Looks into all sources, for the one label that they have unless one is named. A source that
- * cannot be read is among the failures.
+ * Lists the backups of a label in all sources. A source that cannot be read is added to `failures`.
+ * Without a label, the sources must hold exactly one: throws `label-needed` or `no-backup`.
  */
 export async function openBackupIndex(
   sources: readonly Storage[],
@@ -120,9 +126,10 @@ export async function openBackupIndex(
 }
 
 /**
- * Why nothing in the index is what was asked for, or of what there is: the failure of a source that
- * might have it, or a UserError `unknown-backup` (`what` is missing) or `no-backup` (there is
- * nothing).
+ * Returns why the index does not have a backup: the failure of a source that might have it, or a
+ * UserError `unknown-backup` or `no-backup`.
+ *
+ * @param what what was looked for, as the rest of a sentence that starts with "There is no backup"
  */
 export async function backupNotFound(
   index: BackupIndex,
@@ -131,25 +138,27 @@ export async function backupNotFound(
 ): Promise<unknown> {
   if (index.failures.length) return index.failures[0]
   const where = index.sources.map(({ url }) => url).join(' and ')
+  const ids = isPreRestore(what) ? [...index.stored.keys()].sort() : index.ids
+  const newest = ids.toReversed().slice(0, 10)
   if (index.ids.length)
     return new UserError(
       'unknown-backup',
       `There is no backup ${what} of "${index.label}" in ${where}.`,
-      `"latest" is ${index.ids.at(-1)}. The newest there are: ${(isPreRestore(what) ? [...index.stored.keys()].sort() : index.ids).toReversed().slice(0, 10).join(', ')}.`,
+      `"latest" is ${index.ids.at(-1)}. The newest are: ${newest.join(', ')}.`,
     )
   const labels = await labelsIn(index.sources, work)
   return new UserError(
     'no-backup',
     `No backup of "${index.label}" was found in ${where}.`,
     labels.length
-      ? `Labels there: ${labels.join(', ')}. Set label to one of them.`
-      : 'Nothing is stored there yet: run the backup action first, with the same storage and label.',
+      ? text`The storage has these labels: ${labels.join(', ')}. Set ${input('label')} to one of them.`
+      : nothingStored,
   )
 }
 
 /**
- * Reads the manifest of a backup that is in the index, from the first source that has it. Throws
- * readManifest's UserErrors, and `unknown-backup` if it was removed meanwhile.
+ * Reads the manifest of a backup in the index, from the first source that has it. Throws
+ * `manifest-damaged` and `newer-format`, and `unknown-backup` if it has been removed since.
  */
 export async function openBackup(
   { label, stored }: BackupIndex,
@@ -163,8 +172,8 @@ export async function openBackup(
   if (manifest.id !== id || manifest.label !== label)
     throw new UserError(
       'manifest-damaged',
-      `The manifest in ${location} is that of another backup (${manifest.label}, ${manifest.id}).`,
-      'Somebody copied it there. Read the backup from another destination, or take another backup.',
+      `The manifest in ${location} belongs to another backup (${manifest.label}, ${manifest.id}).`,
+      'It was copied there. Read the backup from another destination, or take a new backup.',
     )
   return { storage: at.storage, manifest, folder: at.folder, location }
 }
@@ -177,35 +186,34 @@ async function fetchManifest(
 ): Promise<Manifest> {
   try {
     return readManifest(
-      await text(await storage.read(`${folder}manifest.json`, { signal: work.signal })),
+      await readText(await storage.read(`${folder}manifest.json`, { signal: work.signal })),
       `of ${location}`,
     )
   } catch (error) {
     if (error instanceof ObjectMissing)
       throw new UserError(
         'unknown-backup',
-        `The backup ${location} was removed while it was being looked up.`,
-        'Run this again: "latest" will find what is there now.',
+        `The backup ${location} was removed while it was being opened.`,
+        'Run this again: "latest" selects the newest backup that is there then.',
         { cause: error },
       )
     throw error
   }
 }
 
+const nothingStored = text`Nothing is stored there yet: run the backup action first, with the same ${input('storage')}.`
+
+/** Returns the one label that the sources hold. Throws `no-backup` or `label-needed`. */
 async function onlyLabel(sources: readonly Storage[], work: Work): Promise<string> {
   const labels = await labelsIn(sources, work)
   if (labels.length === 1) return labels[0] as string
   const where = sources.map(({ url }) => url).join(' and ')
   if (labels.length === 0)
-    throw new UserError(
-      'no-backup',
-      `No backup was found in ${where}.`,
-      'Nothing is stored there yet: run the backup action first, with the same storage.',
-    )
+    throw new UserError('no-backup', `No backup was found in ${where}.`, nothingStored)
   throw new UserError(
     'label-needed',
     `${where} holds backups of several databases: ${labels.join(', ')}.`,
-    'Set label to the one that is meant.',
+    text`Set ${input('label')} to the one that you mean.`,
   )
 }
 

@@ -3,12 +3,11 @@ import * as v from 'valibot'
 import { messageOf, UserError } from '../errors.ts'
 
 /**
- * The manifest: what a backup is. Written last and create-only; where there is none, there is no
+ * The manifest describes a backup. It is written last and create-only: without it there is no
  * backup.
  *
- * Its last member is its own SHA-256, taken over the whole text with 64 zeros in that place: a byte
- * changed anywhere in it is seen. A reader refuses a newer `format` instead of guessing.
- * docs/format.md describes each member.
+ * Its last member is its own SHA-256, of the whole text with 64 zeros in that place, so a changed
+ * byte anywhere is detected. A reader refuses a newer `format`. docs/format.md describes each member.
  */
 export const formatVersion = 1
 
@@ -52,7 +51,7 @@ const fingerprintSchema = v.object({
 const manifestSchema = v.object({
   format: v.literal(formatVersion),
   id: v.string(),
-  /** Made of a database before it was replaced; left out for an ordinary backup. */
+  /** `pre-restore`: taken of a database before a restore; absent for an ordinary backup. */
   kind: v.exactOptional(v.picklist(['pre-restore'])),
   label: v.string(),
   createdAt: time,
@@ -71,11 +70,9 @@ const manifestSchema = v.object({
       icuRules: v.exactOptional(v.string()),
     }),
     roles: v.object({ superuser: v.string(), names: v.array(v.string()) }),
-    /** Those that its tables and indexes are in, but for the default. */
+    /** Those that its tables and indexes use, except the default. */
     tablespaces: v.exactOptional(v.array(v.string())),
-    /**
-     * The cluster's own number (initdb's): whether a target is the very server that was backed up.
-     */
+    /** The cluster's system identifier: shows whether a target is the server of this backup. */
     system: v.exactOptional(v.string()),
   }),
   /** The pg_dump that wrote the archives, for example `17.11`. */
@@ -95,15 +92,15 @@ const manifestSchema = v.object({
         ),
         kind: v.picklist(['base', 'rows', 'large-objects', 'recovery-guide']),
         /**
-         * For `rows`: the tables whose rows it holds, as in the fingerprint. The base archive holds
-         * those of all others.
+         * For `rows`: the tables whose rows it has, named as in the fingerprint. The base archive
+         * has the rows of all others.
          */
         tables: v.exactOptional(v.array(v.string())),
         bytes: count,
         sha256,
         /**
-         * Before encryption; for archives. `compression` is ours, around the archive; pg_dump's own
-         * is inside it.
+         * For archives: before encryption. `compression` is around the archive; pg_dump's own
+         * compression is inside it.
          */
         plain: v.exactOptional(
           v.object({ bytes: count, sha256, compression: v.picklist(['none', 'zstd']) }),
@@ -120,7 +117,7 @@ const manifestSchema = v.object({
 export type Manifest = v.InferOutput<typeof manifestSchema>
 export type StoredArchive = Manifest['objects'][number]
 
-/** What a backup holds in all: stored bytes, and the rows and tables that were measured. */
+/** Totals of a backup: stored bytes, and the rows and tables that were measured. */
 export function totalsOf({ objects, fingerprint }: Pick<Manifest, 'objects' | 'fingerprint'>): {
   bytes: number
   rows: number
@@ -135,43 +132,41 @@ export function totalsOf({ objects, fingerprint }: Pick<Manifest, 'objects' | 'f
 
 const zeros = '0'.repeat(64)
 
-/** The manifest's text, with its digest. */
+/** Returns the manifest's text, with its digest. */
 export function writeManifest(manifest: Omit<Manifest, 'sha256'>): string {
   const text = `${JSON.stringify({ ...manifest, sha256: zeros }, null, 1)}\n`
   return withDigest(text, createHash('sha256').update(text).digest('hex'))
 }
 
 /**
- * Reads and checks a manifest. `where` is its place, for messages. Throws UserErrors `newer-format`
- * and `manifest-damaged`.
+ * Parses and checks a manifest. Throws the UserErrors `newer-format` and `manifest-damaged`.
+ *
+ * @param where its place, for messages: `The manifest ${where} …`
  */
 export function readManifest(text: string, where: string): Manifest {
   const damaged = (how: string, cause?: unknown): UserError =>
-    new UserError(
-      'manifest-damaged',
-      `The manifest ${where} is damaged: ${how}.`,
-      'Nothing in this backup can be trusted without it. Read the backup from another destination, or take another backup.',
-      { cause },
-    )
+    new UserError('manifest-damaged', `The manifest ${where} is damaged: ${how}.`, undefined, {
+      cause,
+    })
   let data: unknown
   try {
     data = JSON.parse(text)
   } catch (cause) {
-    throw damaged(text.trim() ? 'it is not whole JSON' : 'it is empty', cause)
+    throw damaged(text.trim() ? 'it is not complete JSON' : 'it is empty', cause)
   }
   const format =
     typeof data === 'object' && data !== null && 'format' in data ? data.format : undefined
   if (typeof format === 'number' && Number.isInteger(format) && format > formatVersion)
     throw new UserError(
       'newer-format',
-      `The manifest ${where} has format ${format}; this version of Holdfast reads up to ${formatVersion}.`,
-      'Use the version of Holdfast that made the backup, or a newer one. RECOVER.md beside the manifest tells how to restore with plain tools.',
+      `The manifest ${where} has format ${format}; this version of Holdfast reads formats ` +
+        `up to ${formatVersion}.`,
     )
   const checked = v.safeParse(manifestSchema, data)
   if (!checked.success)
     throw damaged(
       checked.issues.map((issue) => `${v.getDotPath(issue) ?? 'it'}: ${issue.message}`)[0] ??
-        'it has another shape',
+        'it has the wrong structure',
     )
   const { sha256 } = checked.output
   if (createHash('sha256').update(withDigest(text, zeros)).digest('hex') !== sha256)
@@ -179,21 +174,18 @@ export function readManifest(text: string, where: string): Manifest {
   return checked.output
 }
 
-/** Puts a digest in its place: the last 64 hexadecimal digits of the text. */
+/** Replaces the digest, which is the last 64 hexadecimal digits of the text. */
 function withDigest(text: string, digest: string): string {
   const end = text.lastIndexOf('"')
   return text.slice(0, end - 64) + digest + text.slice(end)
 }
 
-/**
- * Checks what a caller built against the schema: our own mistakes are found when a backup is
- * written, not when it is needed.
- */
+/** Checks a manifest before it is written, so that a bug shows then and not when it is needed. */
 export function assertManifest(text: string): void {
   try {
     readManifest(text, 'just written')
   } catch (error) {
-    throw new Error(`wrote a manifest that does not read back: ${messageOf(error)}`, {
+    throw new Error(`the manifest cannot be read back: ${messageOf(error)}`, {
       cause: error,
     })
   }

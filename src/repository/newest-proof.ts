@@ -6,14 +6,13 @@ import type { Work } from '../work.ts'
 import type { StoredBackup } from './listing.ts'
 import { isPartial, type Proof, readProof } from './proof.ts'
 
-/** How many proofs are read side by side. */
+/** How many proofs are read at a time. */
 const readers = 8
 
 /**
- * What a backup's proofs say of it: the newest one counts, whichever destination has it; one that
- * ended early and found nothing only where there is no other. What cannot be read as a proof, or is
- * one of another backup or of another manifest, proves nothing; an older one does not take its
- * place.
+ * Returns the newest proof of a backup, from any destination. A partial proof counts only if there
+ * is no full one. A proof that is unreadable, or belongs to another backup or manifest, proves
+ * nothing, and no older one replaces it.
  */
 export async function newestProof(
   id: string,
@@ -23,17 +22,14 @@ export async function newestProof(
   const read = await Promise.all(
     at.filter(({ finished }) => finished).map((stored) => proofIn(id, stored, work)),
   )
-  const proofs = read.flatMap((one) => one ?? [])
-  const whole = proofs.filter(({ partial }) => !partial)
-  return (whole.length ? whole : proofs)
+  const proofs = read.flatMap((found) => found ?? [])
+  const full = proofs.filter(({ partial }) => !partial)
+  return (full.length ? full : proofs)
     .map(({ proof }) => proof)
     .sort((a, b) => (a.at < b.at ? 1 : -1))[0]
 }
 
-/**
- * The same of several backups, side by side. Proofs that cannot be fetched are warned of, and prove
- * nothing.
- */
+/** The newest proofs of several backups, by id. One that cannot be fetched is a warning. */
 export async function newestProofs(
   backups: readonly { id: string; at: readonly StoredBackup[] }[],
   work: Work,
@@ -61,7 +57,7 @@ async function proofIn(
   { storage, folder, proofs }: StoredBackup,
   work: Work,
 ): Promise<{ proof: Proof; partial: boolean } | undefined> {
-  const key = proofs.findLast((one) => !isPartial(one)) ?? proofs.at(-1)
+  const key = proofs.findLast((proof) => !isPartial(proof)) ?? proofs.at(-1)
   if (key === undefined) return undefined
   try {
     const proof = readProof(await text(await storage.read(key, { signal: work.signal })))
@@ -77,10 +73,7 @@ async function proofIn(
   }
 }
 
-/**
- * The digest that a manifest says it has, its last member; undefined if it does not end as one
- * does. Whether it is right, only a reading of it all shows.
- */
+/** The digest at the end of a stored manifest, unchecked; undefined if there is none. */
 async function manifestDigest(
   { storage, folder }: Pick<StoredBackup, 'storage' | 'folder'>,
   work: Work,

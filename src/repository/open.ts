@@ -1,23 +1,27 @@
 import { UserError } from '../errors.ts'
 import type { Storage } from '../storage/storage.ts'
 import { checkIdentities, recipientsOf } from '../stream/encrypt.ts'
+import { input, text } from '../text.ts'
 import type { Work } from '../work.ts'
 import type { FoundBackup } from './listing.ts'
 import { findBackup } from './find-backup.ts'
 import type { SingleSelector } from './selector.ts'
 
-/** Which backup is meant, and what opens it. */
+/** Which backup to use, and the keys that decrypt it. */
 export interface BackupSelection {
-  /** Read from the first that has the backup. */
+  /** The backup is read from the first one that has it. */
   sources: Storage[]
-  /** Which database's backups. Undefined when the storage holds one label only. */
+  /** Undefined if the storage holds one label only. */
   label?: string
   backup: SingleSelector
   /** age identities; empty for backups that are not encrypted. */
   identities: string[]
 }
 
-/** Finds the backup and makes sure, before anything is fetched, that the given keys can open it. */
+/**
+ * Finds the backup, and checks that the given keys can decrypt it before an archive is read. Throws
+ * `findBackup`'s and `checkKeys`' UserErrors, and `bad-identity`.
+ */
 export async function findReadable(options: BackupSelection, work: Work): Promise<FoundBackup> {
   checkIdentities(options.identities, 'decrypt-with')
   const backup = await findBackup(options.sources, options.label, options.backup, work)
@@ -25,10 +29,7 @@ export async function findReadable(options: BackupSelection, work: Work): Promis
   return backup
 }
 
-/**
- * Throws `key-missing` or `wrong-key` unless one of the identities belongs to a key that the
- * manifest names.
- */
+/** Throws `key-missing` or `wrong-key` unless an identity matches a public key of the manifest. */
 export async function checkKeys(
   { manifest }: FoundBackup,
   identities: readonly string[],
@@ -39,14 +40,14 @@ export async function checkKeys(
   if (identities.length === 0)
     throw new UserError(
       'key-missing',
-      `The backup ${manifest.id} is encrypted, and decrypt-with is empty.`,
-      `${keys} Give the age identity that belongs to one of them.`,
+      text`The backup ${manifest.id} is encrypted, and ${input('decrypt-with')} is empty.`,
+      `${keys} Give the age identity that belongs to one of these keys.`,
     )
   const own = await recipientsOf(identities)
   if (!own.some((recipient) => encryption.recipients.includes(recipient)))
     throw new UserError(
       'wrong-key',
-      `No identity in decrypt-with opens the backup ${manifest.id}.`,
-      `${keys} The ${own.length === 1 ? 'identity' : 'identities'} given belong${own.length === 1 ? 's' : ''} to ${own.join(', ')}.`,
+      text`No identity in ${input('decrypt-with')} decrypts the backup ${manifest.id}.`,
+      `${keys} You gave the ${own.length === 1 ? 'identity' : 'identities'} of ${own.join(', ')}.`,
     )
 }

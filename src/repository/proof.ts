@@ -10,37 +10,34 @@ const difference = v.object({
 })
 
 /**
- * The record of a verification, stored beside the backup below `proofs/`. Never changed; the newest
- * counts.
+ * The record of a verification, stored in the backup's folder under `proofs/`. It is never changed;
+ * the newest one counts.
  */
 const proofSchema = v.object({
   format: v.literal(1),
   backup: v.string(),
-  /** Ties the proof to this very manifest. */
+  /** The digest of the manifest that was verified. */
   manifest: v.string(),
   at: v.pipe(v.string(), v.isoTimestamp()),
-  /** It restores, and is identical. */
+  /** The backup restores, and the copy is identical. */
   proven: v.boolean(),
   level,
-  /** How far it was to go, where that was less than all. */
+  /** The requested level; absent if all levels were requested. */
   asked: v.exactOptional(level),
-  /** What kept it from the next level, when something speaks against the backup or its copy. */
+  /** The fault of the backup or of its copy that ended the verification. */
   stoppedBy: v.exactOptional(v.string()),
-  /**
-   * What could not be looked at, and why: with it, and without `stoppedBy`, nothing speaks against
-   * the backup.
-   */
+  /** What could not be checked, and why. Without `stoppedBy`, no fault was found. */
   limit: v.exactOptional(v.string()),
   /**
-   * Its name has a level: it was asked to end early, or its scratch server could not show more, and
-   * it found nothing.
+   * No fault was found, but the verification ended early, as requested or because of its scratch
+   * server. The proof's name has the level.
    */
   partial: v.exactOptional(v.boolean()),
-  /** How many there were, and the first of them. */
+  /** Their number, and the first of them. */
   differences: v.object({ count: v.number(), first: v.array(difference) }),
-  /** The user's own, in their order. `outcome`: what it gave, when it did not pass. */
+  /** The user's own checks, in their order. */
   checks: v.array(v.object({ name: v.string(), passed: v.boolean(), outcome: v.string() })),
-  /** Those that were set. `met` is left out where it could not be measured. */
+  /** Those that were set. Without `met`, the objective could not be measured. */
   objectives: v.array(
     v.object({
       name: v.string(),
@@ -49,11 +46,11 @@ const proofSchema = v.object({
       met: v.exactOptional(v.boolean()),
     }),
   ),
-  /** Left out where nothing was restored. */
+  /** Absent if nothing was restored. */
   scratch: v.exactOptional(v.object({ server: v.string(), own: v.boolean() })),
-  /** Versions of what read it: this project, and pg_restore where it was needed. */
+  /** Versions of Holdfast, and of pg_restore if it was used. */
   versions: v.object({ holdfast: v.string(), client: v.exactOptional(v.string()) }),
-  /** Milliseconds; those of steps that were not come to are left out. */
+  /** Milliseconds, of the steps that ran. */
   timings: v.object({
     restore: v.exactOptional(v.number()),
     compare: v.exactOptional(v.number()),
@@ -65,10 +62,10 @@ const proofSchema = v.object({
 
 export type Proof = v.InferOutput<typeof proofSchema>
 
-/** So many differences are in a proof; how many there were is in it, too. */
+/** The most differences that a proof lists. */
 export const maxDifferences = 100
 
-/** A stored proof; undefined if it cannot be read as one: then it proves nothing. */
+/** Parses a proof; returns undefined if it is not one. */
 export function readProof(text: string): Proof | undefined {
   try {
     const checked = v.safeParse(proofSchema, JSON.parse(text))
@@ -83,16 +80,14 @@ export function writeProof(proof: Proof): string {
 }
 
 /**
- * The key of a proof below its backup's folder: the time, in the form that ids have, and chance.
- * One that was asked to end early and found nothing, or whose scratch server could not show more,
- * says so by its name: it speaks neither for the whole backup nor against it, and must not take the
- * place of one that does.
+ * The key of a proof below its backup's folder: the time, in the form of ids, and random digits. The
+ * name of a partial proof ends with its level, so that it does not replace a full one.
  */
-export function proofName(at: Date, chance: string, partial?: Level): string {
-  return `proofs/${at.toISOString().replace(/[-:.]/g, '')}-${chance}${partial === undefined ? '' : `-${partial}`}.json`
+export function proofName(at: Date, random: string, partial?: Level): string {
+  return `proofs/${at.toISOString().replace(/[-:.]/g, '')}-${random}${partial === undefined ? '' : `-${partial}`}.json`
 }
 
-/** Whether a key is one of a proof that ended early and found nothing. */
+/** Whether a key is that of a partial proof. */
 export function isPartial(key: string): boolean {
   return /-(stored|readable|restored|counted)\.json$/.test(key)
 }

@@ -12,24 +12,23 @@ import type { Work } from '../work.ts'
 import type { FoundBackup } from './listing.ts'
 import type { Manifest, StoredArchive } from './manifest.ts'
 
-/** The archive with the schema, and the rows of all tables that no other archive has. */
+/** Returns the base archive. Throws `manifest-damaged` if the manifest names none. */
 export function baseOf(backup: FoundBackup): StoredArchive {
   const base = backup.manifest.objects.find(({ kind }) => kind === 'base')
   if (!base)
     throw new UserError(
       'manifest-damaged',
-      `The manifest of ${backup.location} names no archive.`,
-      'Read the backup from another destination, or take another backup.',
+      `The manifest of ${backup.location} names no base archive.`,
     )
   return base
 }
 
-/** All archives, in the manifest's order. */
+/** Returns all archives, in the manifest's order. */
 export function archivesOf({ objects }: Pick<Manifest, 'objects'>): StoredArchive[] {
   return objects.filter(({ kind }) => kind !== 'recovery-guide')
 }
 
-/** The archives beside the base archive, which hold data alone; the largest first. */
+/** Returns the archives of rows and large objects, largest first. */
 export function dataArchivesOf({ objects }: Pick<Manifest, 'objects'>): StoredArchive[] {
   return objects
     .filter(({ kind }) => kind === 'rows' || kind === 'large-objects')
@@ -37,8 +36,10 @@ export function dataArchivesOf({ objects }: Pick<Manifest, 'objects'>): StoredAr
 }
 
 /**
- * Opens an archive of the backup, gives it to `use`, and afterwards checks that what flowed was
- * what the manifest says. Throws `object-damaged` and `object-missing`.
+ * Opens an archive of the backup for `use`, and checks its digests afterwards. Returns what `use`
+ * returned. Throws `object-damaged` and `object-missing`.
+ *
+ * @param onBytes called with the size of each piece of the opened archive
  */
 export async function withArchive<T>(
   backup: FoundBackup,
@@ -63,7 +64,7 @@ export async function withArchive<T>(
     fed,
   ])
   work.signal.throwIfAborted()
-  // damage goes before what it made pg_restore say
+  // damage is reported before the pg_restore error that it caused
   const damage =
     flowed.status === 'rejected'
       ? damageOf(flowed.reason, `${backup.location}: ${object.name}`)
@@ -75,10 +76,7 @@ export async function withArchive<T>(
   return used.value
 }
 
-/**
- * The same for whoever needs the beginning only: no more is read than that, and no digest can be
- * checked.
- */
+/** The same for a `use` that reads only the beginning. No digest is checked. */
 export async function withHead<T>(
   backup: FoundBackup,
   object: StoredArchive,
@@ -102,23 +100,18 @@ export async function withHead<T>(
     : used.reason
 }
 
-/** What a store that has no such object means for a backup. */
+/** Rethrows an error of a store; as `object-missing` if the store has no such object. */
 export function asMissing(name: string): (error: unknown) => never {
   return (error) => {
     if (error instanceof ObjectMissing)
-      throw new UserError(
-        'object-missing',
-        `${name} is missing.`,
-        'The backup is not whole. Read it from another destination, or use another backup.',
-        { cause: error },
-      )
+      throw new UserError('object-missing', `${name} is missing.`, undefined, { cause: error })
     throw error
   }
 }
 
 /**
- * Puts an archive, opened, into a new file that nobody else may read. When this returns, every
- * digest was right.
+ * Writes an opened archive to a new private file, and checks its digests. Throws `disk-full`,
+ * `object-damaged` and `object-missing`.
  */
 export async function fetchArchive(
   backup: FoundBackup,
@@ -143,38 +136,34 @@ export async function fetchArchive(
     throw new UserError(
       'disk-full',
       `The disk of this machine is full: ${object.name} does not fit into ${work.temporary}.`,
-      'The base archive of a backup is kept there, decrypted, while it is restored. Free some space, or use a larger runner.',
+      undefined,
       { cause: error },
     )
   }
 }
 
 /**
- * What decryption and decompression found, with its place; undefined for what is no fault of the
- * object. A key that the manifest names (`findReadable` looked) and that does not open the object:
- * its header was changed.
+ * The UserError for an error of decryption or decompression; undefined if it is not a fault of the
+ * object. `findReadable` has checked the keys, so `wrong-key` here means that the header was changed.
  */
 function damageOf(error: unknown, where: string): UserError | undefined {
   const { code = '', message } = error as Error & { code?: string }
   const damaged = (how: string): UserError =>
-    new UserError(
-      'object-damaged',
-      `${where}: ${how}${how.endsWith('.') ? '' : '.'}`,
-      'Read the backup from another destination, or take another backup.',
-      { cause: error },
-    )
+    new UserError('object-damaged', `${where}: ${how}${how.endsWith('.') ? '' : '.'}`, undefined, {
+      cause: error,
+    })
   if (/^(ZSTD_|Z_)/.test(code)) return damaged(`damaged: it does not decompress (${message})`)
   if (!(error instanceof UserError)) return undefined
   if (code === 'wrong-key')
-    return damaged('damaged: its header does not open with the key that it was encrypted to')
+    return damaged('damaged: the key that it was encrypted to does not open its header')
   return code === 'object-damaged'
     ? damaged(message.replace(/^The encrypted object is /, ''))
     : error
 }
 
 /**
- * An archive on its way from the store: `stages` check and open it as it flows; `check` throws
- * unless every digest and size was the manifest's.
+ * A stored archive as a stream. The `stages` decrypt and decompress it and take its digests; `check`
+ * then throws `object-damaged` unless digests and sizes match the manifest.
  */
 export interface OpenedArchive {
   source: Readable
@@ -210,7 +199,7 @@ export async function openArchive(
   }
 }
 
-/** Reads an object to its end and throws unless it is what the manifest says. */
+/** Reads an object to its end. Throws `object-damaged` unless size and digest match the manifest. */
 export async function checkObject(
   backup: FoundBackup,
   object: StoredArchive,
@@ -231,13 +220,9 @@ export async function checkObject(
 
 function compare(found: Digest, expected: Digest, where: string): void {
   if (found.bytes === expected.bytes && found.sha256 === expected.sha256) return
-  const how =
+  const difference =
     found.bytes === expected.bytes
-      ? 'its SHA-256 is another'
-      : `it has ${found.bytes} bytes where there were ${expected.bytes}`
-  throw new UserError(
-    'object-damaged',
-    `${where}: damaged: ${how} than the manifest says.`,
-    'Read the backup from another destination, or take another backup.',
-  )
+      ? 'its SHA-256 is not the one in the manifest'
+      : `it has ${found.bytes} bytes, and the manifest says ${expected.bytes}`
+  throw new UserError('object-damaged', `${where}: damaged: ${difference}.`)
 }

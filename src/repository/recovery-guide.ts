@@ -3,8 +3,8 @@ import { dataArchivesOf } from './read.ts'
 import type { Manifest, StoredArchive } from './manifest.ts'
 
 /**
- * RECOVER.md, stored in each backup's folder: how to restore it with stock tools alone, on a day
- * when this project is gone. Names no secret; every command in it is run by a test.
+ * Returns RECOVER.md, which is stored in each backup's folder: how to restore the backup with stock
+ * tools alone. It names no secret. A test runs every command in it.
  */
 export function recoveryGuide(
   manifest: Pick<
@@ -24,16 +24,17 @@ export function recoveryGuide(
   ]
   return `# Backup ${manifest.id} of "${manifest.label}"
 
-The database "${source.database}" of a PostgreSQL ${source.server} server, as it was at ${snapshot.at} (write-ahead log ${snapshot.lsn}).
-It can be restored with stock tools: ${tools.join(', ')}.
+The database "${source.database}" of a PostgreSQL ${source.server} server, as of ${snapshot.at}
+(write-ahead log position ${snapshot.lsn}). You can restore it with stock tools: ${tools.join(', ')}.
 
-First, check what was stored against its digest in manifest.json (each \`sha256\` in \`objects\`):
+First, compare the digest of each object with \`objects[].sha256\` in manifest.json:
 
 \`\`\`sh
 sha256sum ${[base, ...others].map(({ name }) => name).join(' ')}
 \`\`\`
 
-Then create the roles that the database names, where they are missing (an error "already exists" is fine), and an empty database:
+Then create an empty database, and the roles that the backup needs. Ignore errors that a role
+already exists:
 
 \`\`\`sh
 psql -d postgres <<'SQL'
@@ -45,26 +46,31 @@ CREATE DATABASE restored ${localeOptions(source)};
 SQL
 \`\`\`
 
-${encrypted ? '`key.txt` holds the age identity (the line AGE-SECRET-KEY-…) that belongs to one of the public keys below. ' : ''}${others.length ? inStages(base, others, encrypted) : inOne(base, encrypted)}
+${encrypted ? keyFile : ''}${others.length ? inStages(base, others, encrypted) : inOne(base, encrypted)}
 
-Last, \`psql -d restored -c ANALYZE\`. manifest.json tells how many rows each table had (\`fingerprint.tables\`).
+Last, run \`psql -d restored -c ANALYZE\`. manifest.json lists the rows that each table had
+(\`fingerprint.tables\`).
 ${encrypted ? `\nEncrypted to:\n\n${encryption.recipients.map((recipient) => `- \`${recipient}\``).join('\n')}\n` : ''}`
 }
 
+const keyFile =
+  'Put the age identity (the line AGE-SECRET-KEY-…) of one of the public keys below into ' +
+  '`key.txt`. '
+
 const restore = 'pg_restore --no-tablespaces --no-subscriptions -d restored'
 
-/** One archive: one pipe. */
+/** For one archive: one pipe. */
 function inOne(base: StoredArchive, encrypted: boolean): string {
   return `Restore.
-If it stops at a row that "violates check constraint", that check reads another table: leave out --exit-on-error, and load the tables
-that it names once more with \`-a -t\`.
+If it stops at a row that "violates check constraint", that check reads another table: run it without
+--exit-on-error, and then load the tables that it named again with \`-a -t\`.
 
 ${shell(piped(base, encrypted, `${restore} --exit-on-error`))}`
 }
 
 /**
- * Several: the base archive without rows, all rows, and then what needs the rows. Grants go where
- * pg_restore itself puts them.
+ * For several archives: the base archive without rows, all rows, then what needs the rows. Grants
+ * come where pg_restore itself puts them.
  */
 function inStages(
   base: StoredArchive,
@@ -73,17 +79,23 @@ function inStages(
 ): string {
   const file = 'base.dump'
   const opened = base.name === file
-  return `The backup has several archives. First types, tables and functions, from the base archive${opened ? '' : ', which is read several times and so becomes a file'}:
+  const asFile = opened ? '' : '. It is read several times, so write it to a file first'
+  const opening = opened ? [] : [`${piped(base, encrypted)} > ${file}`]
+  const preData = `${restore} --exit-on-error --section=pre-data --no-privileges ${file}`
+  const rows = others.map((archive) => piped(archive, encrypted, restore))
+  return `The backup has several archives. First restore types, tables and functions from the base
+archive${asFile}:
 
-${shell(...(opened ? [] : [`${piped(base, encrypted)} > ${file}`]), `${restore} --exit-on-error --section=pre-data --no-privileges ${file}`)}
+${shell(...opening, preData)}
 
-Then the rows of all archives; several at a time if you like, the base archive last, since its values of sequences count. Where a row "violates check constraint", that check reads another
-table: run the command once more, after the others, with \`-a -t\` and the table's name.
+Then restore the rows of all archives, in parallel if you like. Restore the base archive last, because
+its sequence values are the right ones. If a row "violates check constraint", that check reads another
+table: run the command again after the others, with \`-a -t\` and the table's name.
 
-${shell(...others.map((archive) => piped(archive, encrypted, restore)), `${restore} --section=data --no-privileges ${file}`)}
+${shell(...rows, `${restore} --section=data --no-privileges ${file}`)}
 
-Then indexes, constraints, grants and materialized views (\`-j 4\` makes it quicker where no role passes grants on, and no view's
-function reads another view):
+Then restore indexes, constraints, grants and materialized views. \`-j 4\` is faster, but may fail if
+a role passes grants on, or if the function of a view reads another view:
 
 ${shell(
   `pg_restore -l --section=post-data --no-privileges ${file} > rest.list`,
@@ -93,7 +105,7 @@ ${shell(
 )}`
 }
 
-/** An archive of the folder through what opens it, and into a command. */
+/** Decrypts and decompresses an archive of the folder, and pipes it into a command. */
 function piped({ name, plain }: StoredArchive, encrypted: boolean, command?: string): string {
   const steps = [
     ...(encrypted ? ['age -d -i key.txt'] : []),

@@ -6,14 +6,15 @@ import { selectableIds, type StoredBackup, listStored } from './listing.ts'
 import { newestProof } from './newest-proof.ts'
 
 /**
- * Keeps the newest `keep` backups of a label in one destination, and removes the others. Three
- * things are never removed: the newest; a backup made while we look (only what the first listing
- * held is a candidate); and, when none of those kept has been proven, the newest backup that has: a
- * row of unproven backups must not push out the last good one. A backup made before a restore goes
- * when it is older than the oldest that is kept.
+ * Keeps the newest `keep` backups of a label in one destination, and removes the others. Never
+ * removes:
+ * - the newest backup
+ * - a backup that was stored after the listing
+ * - the newest proven backup, if none of those kept is proven
  *
- * Of a backup, the manifest goes first: a removal that is cut off leaves no backup that looks whole
- * and is not. Gives the ids that were removed.
+ * Removes a backup taken before a restore when it is older than the oldest backup that is kept.
+ * Removes each manifest first, so that an interrupted removal leaves no backup that looks complete.
+ * Returns the removed ids.
  */
 export async function prune(
   storage: Storage,
@@ -26,10 +27,9 @@ export async function prune(
   const ids = selectableIds(found).reverse()
   const kept = ids.slice(0, Math.max(1, keep))
   let candidates = ids.slice(kept.length)
-  // one that was good once and was found bad since is not; and what cannot be read of proofs stops
-  // it all
-  const newestProven = async (some: readonly string[]): Promise<string | undefined> => {
-    for (const id of some)
+  // only the newest proof of each counts; a proof that cannot be fetched ends the removal
+  const newestProven = async (among: readonly string[]): Promise<string | undefined> => {
+    for (const id of among)
       if ((await newestProof(id, [found.get(id) as StoredBackup], work))?.proven) return id
     return undefined
   }
@@ -37,7 +37,7 @@ export async function prune(
     const proven = await newestProven(candidates)
     if (proven)
       work.log.info(
-        `Keeping ${proven} beyond keep: ${keep}, since it is the newest backup that has been proven.`,
+        `Keeping ${proven} in addition to the newest ${kept.length}: it is the newest proven backup.`,
       )
     candidates = candidates.filter((id) => id !== proven)
   }
@@ -54,7 +54,7 @@ export async function prune(
   return removed
 }
 
-/** Removes a backup, or what there is of one, the manifest first. */
+/** Removes a backup, complete or not, the manifest first. */
 export async function removeBackup(
   storage: Storage,
   folder: string,
@@ -65,8 +65,8 @@ export async function removeBackup(
 }
 
 /**
- * Prunes every destination, and gives what was removed. Never fails a backup that is already whole:
- * what it could not do is a warning.
+ * Applies retention to every destination, and returns what was removed. The backup is complete by
+ * then, so a failure is only added to `warnings`.
  */
 export async function pruneAll(
   destinations: readonly Storage[],
@@ -83,7 +83,8 @@ export async function pruneAll(
     } catch (error) {
       work.signal.throwIfAborted()
       warnings.push(
-        `The backup is stored, but old ones could not be removed from ${destination.url}: ${messageOf(error)}`,
+        `The backup is stored, but old backups could not be removed from ${destination.url}: ` +
+          messageOf(error),
       )
     }
   }

@@ -1,4 +1,4 @@
-import { text } from 'node:stream/consumers'
+import { text as readText } from 'node:stream/consumers'
 import { messageOf, UserError } from '../errors.ts'
 import { ObjectMissing, type Storage } from '../storage/storage.ts'
 import type { Work } from '../work.ts'
@@ -12,7 +12,7 @@ import { isOpen } from './find-backup.ts'
 
 export interface StatusOptions {
   sources: readonly Storage[]
-  /** All labels when left out. */
+  /** Default: all labels. */
   label?: string
 }
 
@@ -22,62 +22,54 @@ export interface StatusResult {
   warnings: string[]
 }
 
-/** What there is of one database. A backup that stands in several destinations counts once. */
+/** The backups of one label. A backup in several destinations counts once. */
 export interface LabelStatus {
   label: string
   backups: number
-  /** Of all finished backups, `pre-restore` ones too, in one destination each. */
+  /** Of all finished backups, also `pre-restore` ones, in one destination each. */
   bytes: number
-  /** The newest finished backup whose manifest can be read. */
+  /** The newest finished backup with a readable manifest. */
   newest?: BackupStatus
-  /** The newest backup whose newest proof says that it is good. */
+  /** The newest backup whose newest proof says `proven`. */
   proven?: BackupStatus & { proof: ProofStatus }
-  /**
-   * All that are finished, newest first, those too that a restore took of its target before it
-   * began (`pre-restore`).
-   */
+  /** All finished backups, newest first, also `pre-restore` ones. */
   all: ListedBackup[]
-  /** Ids of which it is still open whether they are good, newest first. */
+  /** Ids of backups without a full proof, newest first. */
   unproven: string[]
-  /**
-   * Those whose newest proof found nothing against them, as far as their fingerprint goes
-   * (`counts`, `none`).
-   */
+  /** Those whose newest proof found no fault, but whose fingerprint is `counts` or `none`. */
   limited: { id: string; level: Level; at: string }[]
-  /** Those whose newest proof says that they are not good. */
+  /** Those whose newest proof found a fault. */
   failed: { id: string; level: Level; at: string }[]
-  /**
-   * Finished by their name, but their manifest cannot be read: found on the way to the newest ones.
-   */
+  /** Those with an unreadable manifest, as far as manifests were read. */
   damaged: { id: string; why: string }[]
-  /** Objects without a manifest: a backup that runs now, or what one left that was killed. */
+  /** Objects without a manifest: of a backup that is running, or of one that was killed. */
   unfinished: { id: string; startedAt: string; age: number; bytes: number; location: string }[]
-  /** Finished, made of what a restore replaced, newest first: none of the others counts them. */
+  /** Those taken before a restore, newest first. The other lists, except `all`, leave them out. */
   preRestore: { id: string; startedAt: string; age: number; bytes: number; location: string }[]
 }
 
-/** What is known of a backup without reading its manifest. */
+/** What is known of a backup without its manifest. */
 export interface ListedBackup {
   id: string
-  /** By its id: when it was begun. */
+  /** When it started, from its id. */
   snapshotAt: string
-  /** Stored, in one destination. */
+  /** Stored bytes, in one destination. */
   bytes: number
   kind: 'backup' | 'pre-restore'
-  /** How far the newest proof came. */
+  /** The level of the newest proof. */
   level?: Level
-  /** When it was proven, if the newest proof says so. */
+  /** When it was proven, if the newest proof says `proven`. */
   provenAt?: string
 }
 
 export interface BackupStatus {
   id: string
   snapshotAt: string
-  /** Milliseconds since the snapshot: what would be lost of the data's time. */
+  /** Milliseconds since the snapshot. */
   age: number
-  /** Stored, in one destination. */
+  /** Stored bytes, in one destination. */
   bytes: number
-  /** Unknown, as are rows, where nothing was measured. */
+  /** Tables and rows are absent if nothing was measured. */
   tables?: number
   rows?: number
   server: string
@@ -90,21 +82,22 @@ export interface ProofStatus {
   at: string
   /** Milliseconds since it was proven. */
   age: number
-  /** Milliseconds that restoring took then. */
+  /** Milliseconds that the restore took. */
   restore?: number
 }
 
-/** One backup's traces in the destinations that have some. */
+/** One backup, and what each destination holds of it. */
 interface Backup {
   id: string
   at: StoredBackup[]
 }
 
 /**
- * What backups there are, how old, and how far proven: by one listing of each destination, the
- * manifests of the newest, and each backup's newest proof. A destination that cannot be read is a
- * warning if another can; if none can, the first failure is thrown. Where nothing is found at all,
- * a UserError `no-backup`: a folder that does not exist looks like an empty one.
+ * Returns which backups there are, how old they are and how far they are proven. Reads one listing
+ * of each destination, the manifests of the newest backups, and each backup's newest proof.
+ *
+ * A destination that cannot be read is a warning if another one can. Otherwise throws its failure,
+ * or `no-backup` if nothing is found at all: a folder that does not exist looks like an empty one.
  */
 export async function status(options: StatusOptions, work: Work): Promise<StatusResult> {
   const warnings: string[] = []
@@ -130,13 +123,9 @@ export async function status(options: StatusOptions, work: Work): Promise<Status
     const where = options.sources.map(({ url }) => url).join(' and ')
     const what =
       options.label === undefined
-        ? 'No backup, nor any part of one,'
-        : `No backup of "${options.label}", nor any part of one,`
-    throw new UserError(
-      'no-backup',
-      `${what} was found in ${where}.`,
-      'Check storage (a folder that does not exist, or a prefix that is misspelt, looks like an empty one) and label, or run backup now.',
-    )
+        ? 'No backup, nor part of one,'
+        : `No backup of "${options.label}", nor part of one,`
+    throw new UserError('no-backup', `${what} was found in ${where}.`)
   }
   const result: StatusResult = {
     sources: options.sources.map(({ url }) => url),
@@ -144,12 +133,13 @@ export async function status(options: StatusOptions, work: Work): Promise<Status
     warnings,
   }
   for (const label of [...labels.keys()].sort()) {
-    const one = await labelStatus(label, [...(labels.get(label)?.values() ?? [])], work)
-    result.labels.push(one)
-    const { newest } = one
-    if (newest && newest.locations.length < options.sources.length - failures.length)
+    const found = await labelStatus(label, [...(labels.get(label)?.values() ?? [])], work)
+    result.labels.push(found)
+    const copies = found.newest?.locations.length
+    if (copies !== undefined && copies < options.sources.length - failures.length)
       warnings.push(
-        `The newest backup of ${label} is in ${newest.locations.length} of ${options.sources.length} destinations only.`,
+        `The newest backup of ${label} is in only ${copies} of ` +
+          `${options.sources.length} destinations.`,
       )
   }
   return result
@@ -157,12 +147,12 @@ export async function status(options: StatusOptions, work: Work): Promise<Status
 
 async function labelStatus(label: string, found: Backup[], work: Work): Promise<LabelStatus> {
   const byAge = found.toSorted((a, b) => (a.id < b.id ? 1 : -1))
-  const all = byAge.filter(({ at }) => at.some((one) => one.finished))
+  const all = byAge.filter(({ at }) => at.some((stored) => stored.finished))
   const finished = all.filter(({ id }) => !isPreRestore(id))
   const proofs = await newestProofs(all, work)
   const known = finished.flatMap(({ id }) => proofs.get(id) ?? [])
   const notProven = known.filter((proof) => !proof.proven && !isOpen(proof))
-  const one: LabelStatus = {
+  const result: LabelStatus = {
     label,
     backups: finished.length,
     bytes: all.reduce((sum, { at }) => sum + bytesOf(at), 0),
@@ -178,39 +168,39 @@ async function labelStatus(label: string, found: Backup[], work: Work): Promise<
       }
     }),
     unproven: finished.filter(({ id }) => isOpen(proofs.get(id))).map(({ id }) => id),
-    limited: notProven.filter(({ stoppedBy }) => stoppedBy === undefined).map(saidBy),
-    failed: notProven.filter(({ stoppedBy }) => stoppedBy !== undefined).map(saidBy),
+    limited: notProven.filter(({ stoppedBy }) => stoppedBy === undefined).map(summaryOf),
+    failed: notProven.filter(({ stoppedBy }) => stoppedBy !== undefined).map(summaryOf),
     damaged: [],
     unfinished: byAge.flatMap(({ id, at }) =>
-      at.filter((each) => !each.finished && each.bytes > 0).map((each) => begunAt(label, id, each)),
+      at.filter((each) => !each.finished && each.bytes > 0).map((each) => partsOf(label, id, each)),
     ),
     preRestore: all
       .filter(({ id }) => isPreRestore(id))
       .flatMap(({ id, at }) => {
         const first = at.find((each) => each.finished)
-        return first ? [begunAt(label, id, first)] : []
+        return first ? [partsOf(label, id, first)] : []
       }),
   }
   for (const backup of finished) {
-    if (one.newest && one.proven) break
+    if (result.newest && result.proven) break
     const proof = proofs.get(backup.id)
-    if (one.newest && !proof?.proven) continue
-    const read = await manifestOf(label, backup, one.damaged, work)
+    if (result.newest && !proof?.proven) continue
+    const read = await manifestOf(label, backup, result.damaged, work)
     if (!read) continue
-    one.newest ??= backupStatus(label, backup, read)
-    if (proof?.proven && !one.proven) {
+    result.newest ??= backupStatus(label, backup, read)
+    if (proof?.proven && !result.proven) {
       const { level, at, timings } = proof
       const restore = timings.restore === undefined ? {} : { restore: timings.restore }
-      one.proven = {
+      result.proven = {
         ...backupStatus(label, backup, read),
         proof: { level, at, age: Date.now() - Date.parse(at), ...restore },
       }
     }
   }
-  return one
+  return result
 }
 
-/** In one destination; where they differ, in the one that has most. */
+/** Stored bytes in one destination; if they differ, the most. */
 function bytesOf(at: readonly StoredBackup[]): number {
   return Math.max(...at.filter(({ finished }) => finished).map(({ bytes }) => bytes))
 }
@@ -231,22 +221,22 @@ function backupStatus(label: string, { id, at }: Backup, manifest: Manifest): Ba
   }
 }
 
-/** From the first destination where it can be read; if there is none, it is noted as damaged. */
+/** Reads a manifest from the first destination where it is readable; else notes it as damaged. */
 async function manifestOf(
   label: string,
   { id, at }: Backup,
   damaged: LabelStatus['damaged'],
   work: Work,
 ): Promise<Manifest | undefined> {
-  let why = 'it was removed meanwhile'
+  let why = 'it was removed while the status was read'
   for (const { storage } of at.filter(({ finished }) => finished)) {
     try {
-      const stored = await text(
+      const stored = await readText(
         await storage.read(`${folderOf(label, id)}manifest.json`, { signal: work.signal }),
       )
       const manifest = readManifest(stored, `of ${locationOf(storage, label, id)}`)
       if (manifest.id === id && manifest.label === label) return manifest
-      why = 'it is the manifest of another backup'
+      why = 'it belongs to another backup'
     } catch (error) {
       work.signal.throwIfAborted()
       if (!(error instanceof ObjectMissing)) why = messageOf(error)
@@ -256,7 +246,7 @@ async function manifestOf(
   return undefined
 }
 
-function begunAt(
+function partsOf(
   label: string,
   id: string,
   { storage, bytes }: StoredBackup,
@@ -271,6 +261,6 @@ function begunAt(
   }
 }
 
-function saidBy({ backup, level, at }: Proof): { id: string; level: Level; at: string } {
+function summaryOf({ backup, level, at }: Proof): { id: string; level: Level; at: string } {
   return { id: backup, level, at }
 }

@@ -11,8 +11,8 @@ import type { Work } from '../work.ts'
 import type { StoredArchive } from './manifest.ts'
 
 /**
- * Sends one stream to every destination under one key, at the pace of the slowest. It is at all of
- * them, whole, or the call fails.
+ * Sends one stream to every destination under one key, at the pace of the slowest. Throws if it is
+ * not stored completely at all of them.
  */
 export async function storeEverywhere(
   source: Readable,
@@ -36,8 +36,7 @@ export async function storeEverywhere(
   const failures = outcomes.flatMap((outcome) =>
     outcome.status === 'rejected' ? [outcome.reason as Error] : [],
   )
-  // the first cause goes before what it caused elsewhere: an aborted branch, a stream that closed
-  // too early
+  // report the cause, not its consequences: an aborted branch, a stream that closed too early
   const cause =
     failures.find((failure) => failure instanceof UserError) ??
     failures.find((failure) => !isConsequence(failure)) ??
@@ -46,8 +45,8 @@ export async function storeEverywhere(
 }
 
 /**
- * Sets a stream going: how it ends, and one to read from for each reader. A single one reads from
- * the last stage itself.
+ * Starts a stream. Returns a promise of its end and a stream for each reader; a single reader reads
+ * from the last stage.
  */
 function sending(
   source: Readable,
@@ -78,16 +77,18 @@ export interface ArchiveOptions {
   kind?: 'base' | 'rows' | 'large-objects'
   /** The folder of the backup, with its slash. */
   folder: string
-  /** Whether pg_dump has compressed it already. */
+  /** Whether pg_dump has compressed it. */
   compressed: boolean
   recipients: readonly string[] | 'none'
   destinations: readonly Storage[]
 }
 
 /**
- * Stores a pg_dump archive: compressed if it is not yet, encrypted if there are recipients. Gives
- * the manifest's entry. What the archive's stream gives has to be ours alone, as what is read from
- * a child is: its memory is freed as it is stored.
+ * Stores a pg_dump archive: compresses it unless pg_dump did, and encrypts it if there are
+ * recipients. Returns the manifest's entry. Throws `dump-failed` if the archive is empty.
+ *
+ * Frees the memory of each piece of `archive` once it is stored, so nothing else may hold the pieces;
+ * the output of a child process fulfils that.
  */
 export async function storeArchive(
   archive: Readable,
@@ -110,13 +111,13 @@ export async function storeArchive(
   if (before.bytes === 0)
     throw new UserError(
       'dump-failed',
-      'pg_dump ended well and wrote nothing.',
-      'Nothing was stored. Run the backup again; if it stays so, the pg_dump on this machine is broken.',
+      'pg_dump exited with code 0 and wrote nothing.',
+      'Run the backup again; if it fails again, the pg_dump on this machine is broken.',
     )
   return { name, kind, ...after, plain: { ...before, compression: compressed ? 'none' : 'zstd' } }
 }
 
-/** Stores a small text object. */
+/** Stores a small text object, and returns its digest. */
 export async function storeText(
   text: string,
   key: string,

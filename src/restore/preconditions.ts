@@ -7,7 +7,7 @@ import { connect, quoteName, type Session } from '../postgres/connection/session
 import { swapObstacles } from '../postgres/server/swap.ts'
 import { freeSpace } from '../postgres/server/activity.ts'
 import type { Work } from '../work.ts'
-import type { Manifest } from '../repository/manifest.ts'
+import type { ServerRequirements } from '../load/requirements.ts'
 
 /**
  * One restore of a database at a time: held by the session, and so gone with it. Such a lock
@@ -32,17 +32,6 @@ export async function lockTarget(session: Session, target: string): Promise<void
       `Another restore of "${target}" is running.`,
       'Wait until it has ended, and look at its result first.',
     )
-}
-
-/**
- * What a restore needs of the server; of a backup, its manifest tells. `bytes` undefined: nobody
- * knows how much.
- */
-export interface ServerRequirements {
-  manifest: {
-    source: Pick<Manifest['source'], 'major' | 'server' | 'roles'> & { bytes?: number }
-    fingerprint: { supplement: Pick<Manifest['fingerprint']['supplement'], 'extensions'> }
-  }
 }
 
 /** A restore that is about to begin. */

@@ -476,7 +476,7 @@ describe('which backup', () => {
         {
           code: 'unknown-backup',
           says: /20200101T000000Z-nope of "p"/,
-          hint: /newest there are: \d{8}T/,
+          hint: /newest are: \d{8}T/,
         },
       ],
       [
@@ -492,7 +492,7 @@ describe('which backup', () => {
       [
         `${action}: a label that is unknown`,
         () => ({ ...inputs(), label: 'nolabel' }),
-        { code: 'no-backup', says: /"nolabel"/, hint: /Labels there: p\b/ },
+        { code: 'no-backup', says: /"nolabel"/, hint: /has these labels: p\b/ },
       ],
       [
         `${action}: nothing stored`,
@@ -513,7 +513,7 @@ describe('which backup', () => {
     await refused(
       'verify',
       { ...reading(), storage: `file://${folder}`, label: 'one' },
-      { code: 'manifest-damaged', says: /that of another backup/, hint: /copied/ },
+      { code: 'manifest-damaged', says: /belongs to another backup/, hint: /copied/ },
     )
   })
 })
@@ -712,8 +712,8 @@ describe('what is stored was damaged', () => {
   const newer = (bytes: Buffer): Buffer =>
     Buffer.from(bytes.toString().replace('"format": 1', '"format": 99'))
   const manifests: [string, (bytes: Buffer) => Buffer, string, RegExp][] = [
-    ['of a newer format', newer, 'newer-format', /format 99.*reads up to 1/],
-    ['not whole', (bytes) => bytes.subarray(0, 300), 'manifest-damaged', /not whole JSON/],
+    ['of a newer format', newer, 'newer-format', /format 99.*reads formats up to 1/],
+    ['not whole', (bytes) => bytes.subarray(0, 300), 'manifest-damaged', /not complete JSON/],
     ['empty', () => Buffer.alloc(0), 'manifest-damaged', /it is empty/],
     ['a flipped bit', flip((length) => length >> 1), 'manifest-damaged', /is damaged/],
   ]
@@ -727,7 +727,7 @@ describe('what is stored was damaged', () => {
           await refused(
             action,
             { ...inputs, storage: `file://${folder}` },
-            { code, says, hint: code === 'newer-format' ? /RECOVER\.md/ : /another backup/ },
+            { code, says, hint: code === 'newer-format' ? /RECOVER\.md/ : /new backup/ },
           )
       }))
   test('and mended again, it is proven', async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { existsSync, globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { pipeline, Transform } from 'node:stream'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { backup } from '../../src/backup/backup.ts'
@@ -24,6 +25,14 @@ const thousand = {
 const large = {
   name: 'large',
   sql: `CREATE TABLE fat AS SELECT g AS id, repeat(md5(g::text), 20) AS v FROM generate_series(1, 60000) g`,
+}
+/**
+ * More than all pipes and buffers on the way hold, compressed: its pg_dump stands still while
+ * nothing is taken.
+ */
+const dense = {
+  name: 'dense',
+  sql: `CREATE TABLE fat AS SELECT g AS id, ${Array.from('abcdefgh', (letter) => `md5('${letter}' || g)`).join(' || ')} AS v FROM generate_series(1, 60000) g`,
 }
 const manifests = (folder: string): string[] => globSync('**/manifest.json', { cwd: folder })
 const everything = (folder: string): string[] =>
@@ -179,17 +188,46 @@ test('several destinations hold the same bytes; when one fails, none has a manif
   assert.equal(manifests(store.folder).length, 1)
 })
 
-test('a destination that refuses at once ends the backup, however much is still to come', async () => {
-  const { connection } = await freshDatabase(server, large)
+test('a destination that refuses at once ends the backup before the database is read', async () => {
+  const { connection } = await freshDatabase(server, dense)
   const store = await newStore()
+  const whole = await store.backup(connection)
   const second = temporaryFolder()
   writeFileSync(join(second, 'test'), 'a file where the label’s folder belongs')
-  await assert.rejects(
-    store.backup(connection, { destinations: [store.storage, openStorage(`file://${second}`)] }),
-    UserError,
-  )
-  assert.deepEqual(everything(store.folder), [])
+  const occupied = openStorage(`file://${second}`)
+  const refusing = {
+    ...openStorage(`file://${temporaryFolder()}`),
+    create: async () => Promise.reject(new UserError('disk-full', 'no space')),
+  }
+  for (const destination of [occupied, refusing]) {
+    const { storage, received } = countingStore(store)
+    await assert.rejects(
+      store.backup(connection, { destinations: [storage, destination] }),
+      UserError,
+    )
+    assert.ok(
+      received() < 128 << 10,
+      `${received()} of ${whole.bytes} bytes were read for the other destination`,
+    )
+  }
+  assert.equal(manifests(store.folder).length, 1)
 })
+
+/** The store, with a count of the bytes that arrived there. */
+function countingStore(store: Store): { storage: Store['storage']; received: () => number } {
+  let bytes = 0
+  const create: Store['storage']['create'] = async (key, source, options) => {
+    const counted = new Transform({
+      transform(chunk: Buffer, _encoding, done) {
+        bytes += chunk.length
+        done(null, chunk)
+      },
+    })
+    pipeline(source, counted, () => {})
+    return store.storage.create(key, counted, options)
+  }
+  return { storage: override(store.storage, { create }), received: () => bytes }
+}
 
 test('keep removes the oldest, never the newest, and never the last one that was proven', async () => {
   const { connection } = await freshDatabase(server, thousand)
@@ -306,15 +344,6 @@ test('validation comes before the first connection', async () => {
   )
   await assert.rejects(store.backup(nowhere), (error: UserError) => error.code === 'unreachable')
 })
-
-/**
- * More than all pipes and buffers on the way hold, compressed: its pg_dump stands still while
- * nothing is taken.
- */
-const dense = {
-  name: 'dense',
-  sql: `CREATE TABLE fat AS SELECT g AS id, ${Array.from('abcdefgh', (letter) => `md5('${letter}' || g)`).join(' || ')} AS v FROM generate_series(1, 60000) g`,
-}
 
 /**
  * A destination that takes nothing until it is let: a backup stands still with all its locks held.

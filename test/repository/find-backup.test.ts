@@ -12,6 +12,7 @@ import { status } from '../../src/repository/status.ts'
 import { openStorage } from '../../src/storage/open.ts'
 import { newStore, type Store, temporaryFolder } from '../support/copies.ts'
 import { freshDatabase, newestServer } from '../support/servers.ts'
+import { override } from '../support/override.ts'
 import { quietWork } from '../support/start-servers.ts'
 import { again, folderOf, prove } from './backup-index.ts'
 
@@ -99,11 +100,11 @@ describe('one backup', () => {
     const store = await fiveBackups()
     await assert.rejects(
       one(store, '20261103T030000Z-zzzzzz'),
-      refused('unknown-backup', new RegExp(`newest there are: ${fifth}, ${fourth}`)),
+      refused('unknown-backup', new RegExp(`newest are: ${fifth}, ${fourth}`)),
     )
     await assert.rejects(
       findReadable({ ...store.reading, label: 'tset' }, quietWork()),
-      refused('no-backup', /Labels there: test/),
+      refused('no-backup', /has these labels: test/),
     )
   })
 
@@ -196,14 +197,12 @@ describe('the newest that is proven', () => {
     const store = await fiveBackups()
     prove(store, first)
     const { storage } = store
-    const failing = {
-      ...storage,
-      list: storage.list.bind(storage),
+    const failing = override(storage, {
       read: async (key: string) => {
         if (key.includes('/proofs/')) throw new UserError('storage-unreachable', 'gone', 'wait')
         return storage.read(key)
       },
-    }
+    })
     await assert.rejects(
       prune(failing, 'test', 2, quietWork()),
       refused('storage-unreachable', /gone/),

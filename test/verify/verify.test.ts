@@ -310,7 +310,7 @@ describe('an extension', () => {
     }))
     assert.deepEqual(
       [result.level, result.differences.map(({ kind, found }) => [kind, found]), verdictOf(result)],
-      ['counted', [['extension', 'not there']], 'bad'],
+      ['counted', [['extension', 'missing']], 'bad'],
     )
   })
 })

@@ -23,7 +23,7 @@ export interface RecreatePlan {
 const ownBefore = /^(SEQUENCE|SEQUENCE OWNED BY|SEQUENCE SET|DEFAULT)$/
 const ownAfter = /^(INDEX ATTACH|STATISTICS)$/
 const ownIndex = /^(CONSTRAINT|CHECK CONSTRAINT|INDEX)$/
-const ofTable = /^(TRIGGER|RULE|POLICY|ROW SECURITY)$/
+const findByTocName = /^(TRIGGER|RULE|POLICY|ROW SECURITY)$/
 const attached = /^(COMMENT|ACL|SECURITY LABEL)$/
 
 /**
@@ -81,7 +81,7 @@ export function recreatePlanOf(
       making.keys.push(entry)
       lost.add(id) // a comment on it comes after it
       tie(restsOn)
-    } else if (ofTable.test(kind) && rests) {
+    } else if (findByTocName.test(kind) && rests) {
       const table = tableOf(entry)
       if (isMissing(table)) making.after.push(id)
       else making.dependents.push(entry)
