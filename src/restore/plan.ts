@@ -1,11 +1,12 @@
 import type { FoundBackup } from '../repository/listing.ts'
 import { totalsOf } from '../repository/manifest.ts'
+import { plainText, type Text } from '../text.ts'
 import type { Work } from '../work.ts'
 import type { RestoreOptions } from './options.ts'
 
 /** One step of a restore, as a sentence. */
 export interface PlanStep {
-  step: string
+  step: Text
   done: boolean
 }
 
@@ -65,7 +66,7 @@ export function lastSteps(
 }
 
 /** A sentence of a plan, not done yet. */
-export function step(text: string): PlanStep {
+export function step(text: Text): PlanStep {
   return { step: text, done: false }
 }
 
@@ -90,7 +91,7 @@ export type AllSteps = Steps & Partial<Record<StepName, PlanStep>>
 /** Puts the further steps of this restore between those of the plan. */
 export function withSteps(
   steps: Steps,
-  more: Partial<Record<Exclude<StepName, keyof Steps>, string | undefined>>,
+  more: Partial<Record<Exclude<StepName, keyof Steps>, Text | undefined>>,
 ): AllSteps {
   const added = Object.entries(more).flatMap(([name, text]) =>
     text === undefined ? [] : [[name, { step: text, done: false }]],
@@ -107,7 +108,7 @@ export function stepsAsked({
   prepare,
   postCommand,
   keepPrevious,
-}: RestoreOptions): Record<'prepare' | 'command' | 'clean', string | undefined> {
+}: RestoreOptions): Record<'prepare' | 'command' | 'clean', Text | undefined> {
   return {
     prepare:
       prepare === undefined
@@ -125,7 +126,7 @@ export function finish({ steps }: { steps: AllSteps }, name: StepName, work: Wor
   const step = steps[name]
   if (!step) return
   step.done = true
-  work.log.info(`Done: ${step.step}`)
+  work.log.info(`Done: ${plainText(step.step)}`)
 }
 
 function lines(sql: string): string {

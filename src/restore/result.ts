@@ -3,6 +3,7 @@ import type { Depth, Fingerprint } from '../postgres/fingerprint/fingerprint.ts'
 import type { Difference } from '../repository/level.ts'
 import type { FoundBackup } from '../repository/listing.ts'
 import { totalsOf } from '../repository/manifest.ts'
+import type { Text } from '../text.ts'
 import type { Cleaned } from './clean.ts'
 import { confirmOf, type RestoreOptions } from './options.ts'
 import { type AllSteps, inOrder, type PlanStep } from './plan.ts'
@@ -53,7 +54,7 @@ export interface Restored {
     command?: number
     total: number
   }
-  warnings: string[]
+  warnings: Text[]
   /** Of a dry run: what there is, and what stands in the way. */
   facts?: TargetFacts
 }
@@ -164,7 +165,7 @@ export interface RestoredTables {
   /** Foreign keys that were checked. */
   keys: string[]
   /** What was left out on purpose, as sentences. */
-  leftOut: string[]
+  leftOut: Text[]
   /** What the backup's fingerprint could be asked: `none` compares with what the archives held. */
   fingerprint: Fingerprint['kind']
   /** Archives that were read, of how many. */

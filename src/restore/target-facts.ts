@@ -14,6 +14,7 @@ import {
 import { readSystem } from '../postgres/server/database.ts'
 import { type FoundBackup, openBackupIndex } from '../repository/listing.ts'
 import { newestProof } from '../repository/newest-proof.ts'
+import type { Text } from '../text.ts'
 import type { Work } from '../work.ts'
 import type { RestoreCheck } from './preconditions.ts'
 
@@ -46,7 +47,7 @@ export interface TargetFacts {
    */
   source?: { written?: number }
   /** What keeps a restore from being done. */
-  obstacles: { code: ErrorCode; message: string; hint: string }[]
+  obstacles: { code: ErrorCode; message: Text; hint: Text }[]
   /** What will be otherwise than now, by name; undefined when it was not compared. */
   changes?: SchemaChanges
   /**
@@ -54,7 +55,7 @@ export interface TargetFacts {
    * change first.
    */
   rows: { table: string; now: number | undefined; then: number | undefined }[]
-  notes: string[]
+  notes: Text[]
 }
 
 /** Schema entries as `TYPE schema.name`. */
@@ -81,7 +82,7 @@ export async function lookAtTarget(
     ...(needed === undefined ? {} : { needed }),
     ...(free === undefined ? {} : { free }),
     connected: exists ? await connectedTo(session, target.database) : [],
-    obstacles: obstacles.map(({ code, message, hint }) => ({ code, message, hint })),
+    obstacles: obstacles.map(({ code, texts }) => ({ code, ...texts })),
     rows: [],
     notes: [],
   }

@@ -16,6 +16,7 @@ import {
   withMark,
 } from '../postgres/server/previous-databases.ts'
 import { swapDatabases, swapObstacles } from '../postgres/server/swap.ts'
+import { plainText, type Text } from '../text.ts'
 import type { Work } from '../work.ts'
 import { confirmOf, type RestoreOptions } from './options.ts'
 import type { PlanStep } from './plan.ts'
@@ -46,7 +47,7 @@ export interface UndoResult {
   postCommand?: PostCommand
   /** Milliseconds. */
   timings: { swap: number; command?: number; total: number }
-  warnings: string[]
+  warnings: Text[]
 }
 
 /**
@@ -132,7 +133,7 @@ export async function undo(options: Omit<RestoreOptions, 'task'>, work: Work): P
       )
       result.timings.swap = Date.now() - from
       step.done = true
-      work.log.info(`Done: ${step.step}`)
+      work.log.info(`Done: ${plainText(step.step)}`)
       if (previous !== undefined) result.previousDatabase = previous
       options.known?.({
         database: target,

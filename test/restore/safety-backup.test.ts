@@ -17,6 +17,7 @@ import { backUpTarget } from '../../src/restore/safety-backup.ts'
 import { openStorage } from '../../src/storage/open.ts'
 import { verify } from '../../src/verify/verify.ts'
 import type { Held } from '../../src/work.ts'
+import { plainText } from '../../src/text.ts'
 import { newStore, type Store, temporaryFolder } from '../support/copies.ts'
 import { startFaultyProxy } from '../support/faulty-proxy.ts'
 import { startS3 } from '../support/s3.ts'
@@ -126,7 +127,7 @@ test('what is not encrypted stays so; a dry run makes none, a target that is gon
   const folders = (): string[] =>
     readdirSync(join(store.folder, 'test')).filter((folder) => folder.includes('pre-restore'))
   const dry = await restore({ ...options, dryRun: true }, quietWork())
-  assert.match(dry.plan[0]?.step ?? '', /^Back up ".*" as it is now/)
+  assert.match(plainText(dry.plan[0]?.step ?? ''), /^Back up ".*" as it is now/)
   const without = await restore({ ...options, safetyBackup: false }, quietWork())
   assert.deepEqual([without.safetyBackup, without.plan.length, folders()], [undefined, 5, []])
   await query(server, 'postgres', `DROP DATABASE ${name}`)

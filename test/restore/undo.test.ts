@@ -12,6 +12,7 @@ import {
 import { dropPreviousDatabases } from '../../src/restore/clean.ts'
 import type { RestoreOptions } from '../../src/restore/options.ts'
 import { restore } from '../../src/restore/restore.ts'
+import { plainText } from '../../src/text.ts'
 import { newStore } from '../support/copies.ts'
 import { freshDatabase, newestServer, query, type Server, servers } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
@@ -320,7 +321,7 @@ test('a mark on another owner’s database is not believed', async () => {
   const { previousDatabase: kept } = await restore(options, quietWork())
   const undone = await restore({ ...asked, task: 'undo' }, quietWork())
   assert.deepEqual([undone.database, await moment()], [kept, 'live'])
-  assert.ok(undone.warnings.some((warning) => warning.includes(offered)))
+  assert.ok(undone.warnings.some((warning) => plainText(warning).includes(offered)))
 })
 
 test('a target that is gone: the one before it takes its name again', async () => {
@@ -514,7 +515,10 @@ describe('what must not be touched', () => {
     const second = await restore(options, quietWork())
     const undone = await restore({ ...asked, task: 'undo' }, quietWork())
     assert.equal(undone.database, second.previousDatabase)
-    assert.match(undone.warnings.join(), new RegExp(`${name}_reports.*was renamed`))
+    assert.match(
+      undone.warnings.map((each) => plainText(each)).join(),
+      new RegExp(`${name}_reports.*was renamed`),
+    )
   })
 
   test('where there is no target, clean drops nothing of what was kept of it', async () => {

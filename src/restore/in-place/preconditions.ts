@@ -7,6 +7,7 @@ import type { ArchiveEntry } from '../../postgres/pg-restore/toc.ts'
 import { readLocale } from '../../postgres/server/database.ts'
 import type { DropPlan } from '../../postgres/tables/empty-database.ts'
 import type { FoundBackup } from '../../repository/listing.ts'
+import type { Text } from '../../text.ts'
 import type { RestoreOptions } from '../options.ts'
 import { extensionObstacles, roleObstacles, versionObstacles } from '../preconditions.ts'
 import type { RestoredInPlace } from '../result.ts'
@@ -25,7 +26,7 @@ export async function findInPlaceObstacles(
   { manifest }: FoundBackup,
   owner: OwnerChoice,
   emptying: DropPlan,
-): Promise<{ obstacles: UserError[]; warnings: string[] }> {
+): Promise<{ obstacles: UserError[]; warnings: Text[] }> {
   const { source, fingerprint } = manifest
   const { database, user } = session.connection
   const locale = await readLocale(session)

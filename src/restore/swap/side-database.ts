@@ -4,6 +4,7 @@ import type { Connection } from '../../postgres/connection/connection.ts'
 import { createDatabase } from '../../postgres/server/database.ts'
 import type { OwnerChoice } from '../../postgres/pg-restore/owners.ts'
 import { connect, type Session } from '../../postgres/connection/session.ts'
+import type { Text } from '../../text.ts'
 import type { Work } from '../../work.ts'
 import type { FoundBackup } from '../../repository/listing.ts'
 import { compareFingerprints, isOtherVersion, otherVersionText } from '../../load/compare.ts'
@@ -40,10 +41,10 @@ export async function buildSide(
   side: Side,
   done: (step: 'create' | 'load' | 'compare') => void,
   work: Work,
-): Promise<{ warnings: string[]; timings: { restore: number; compare: number } }> {
+): Promise<{ warnings: Text[]; timings: { restore: number; compare: number } }> {
   const { backup, session, programs, connection, jobs, owner, rows } = side
   const { manifest } = backup
-  const warnings: string[] = []
+  const warnings: Text[] = []
   let from = Date.now()
   const { keep: tablespaces, lost } = await tablespacesOf(backup, session)
   if (lost) warnings.push(lost)

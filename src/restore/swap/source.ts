@@ -2,6 +2,7 @@ import type { UserError } from '../../errors.ts'
 import type { Connection } from '../../postgres/connection/connection.ts'
 import type { Session } from '../../postgres/connection/session.ts'
 import type { Programs } from '../../postgres/programs/find-programs.ts'
+import type { Text } from '../../text.ts'
 import type { AllSteps, Steps } from '../plan.ts'
 import type { RestoreCheck, ServerRequirements } from '../preconditions.ts'
 import type { Restored } from '../result.ts'
@@ -53,7 +54,7 @@ export interface Place {
 }
 
 export interface Built {
-  warnings: string[]
+  warnings: Text[]
   /** Milliseconds. */
   timings: { restore: number; compare: number }
   /** Where only the restored database itself tells. */

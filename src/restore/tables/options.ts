@@ -4,6 +4,7 @@ import type { Table } from '../../postgres/fingerprint/tables.ts'
 import type { Programs } from '../../postgres/programs/find-programs.ts'
 import type { PartTable } from '../../postgres/tables/partitions.ts'
 import type { LiveTable } from '../../postgres/tables/replace.ts'
+import type { Text } from '../../text.ts'
 import type { RecreatePlan } from './recreate-plan.ts'
 import type { PartSide } from './side-database.ts'
 
@@ -36,7 +37,7 @@ export interface Replaced {
   untouched: string[]
   /** Foreign keys that were checked, by name. */
   keys: string[]
-  warnings: string[]
+  warnings: Text[]
   /** Milliseconds that the live tables were locked. */
   locked: number
   /** When they were, by the server's clock: milliseconds since 1970. */

@@ -5,6 +5,7 @@ import { withDatabase } from '../../../src/postgres/connection/connection.ts'
 import type { RestoreOptions } from '../../../src/restore/options.ts'
 import { restore } from '../../../src/restore/restore.ts'
 import type { Work } from '../../../src/work.ts'
+import { plainText } from '../../../src/text.ts'
 import { newStore, watchedWork } from '../../support/copies.ts'
 import { freshDatabase, newestServer, query, type Server, servers } from '../../support/servers.ts'
 import { quietWork } from '../../support/start-servers.ts'
@@ -178,7 +179,9 @@ test('a role that may only create databases makes one, which is then its own', a
     },
     quietWork(),
   )
-  assert.ok(result.warnings.some((warning) => warning.includes('belongs to "new_maker"')))
+  assert.ok(
+    result.warnings.some((warning) => plainText(warning).includes('belongs to "new_maker"')),
+  )
   assert.deepEqual(
     await query(
       server,

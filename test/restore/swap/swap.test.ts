@@ -6,6 +6,7 @@ import type { UserError } from '../../../src/errors.ts'
 import { connect } from '../../../src/postgres/connection/session.ts'
 import type { RestoreOptions } from '../../../src/restore/options.ts'
 import { restore } from '../../../src/restore/restore.ts'
+import { plainText } from '../../../src/text.ts'
 import { newStore, type Store, watchedWork } from '../../support/copies.ts'
 import { freshDatabase, newestServer, query, servers } from '../../support/servers.ts'
 import { quietWork } from '../../support/start-servers.ts'
@@ -338,7 +339,7 @@ test('an extension that the server now has in another version is a warning: what
     quietWork(),
   )
   assert.match(
-    warnings.join(),
+    warnings.map((each) => plainText(each)).join(),
     new RegExp(
       `extension hstore has the version that this server offers .*not the backup's \\(${String(older['version'])} in public\\)`,
     ),
