@@ -5,6 +5,7 @@ import type { OwnerChoice } from '../postgres/pg-restore/owners.ts'
 import { extensionMissing, lackingExtensions } from '../postgres/programs/packages.ts'
 import { freeSpace } from '../postgres/server/activity.ts'
 import { missingRoles } from '../postgres/server/database.ts'
+import { connectToMaintenanceDatabase } from '../postgres/server/maintenance-session.ts'
 import { swapObstacles } from '../postgres/server/swap.ts'
 import type { Manifest } from '../repository/manifest.ts'
 import { input, join, text } from '../text.ts'
@@ -35,6 +36,24 @@ export async function lockTarget(session: Session, target: string): Promise<void
   )
   if (!row?.locked || others.length)
     throw new UserError('restore-running', `Another restore of "${target}" is running.`)
+}
+
+/**
+ * Connects to another database of the target's server, locks the target, and runs `body`. Throws
+ * `restore-running` if another restore of the target is running.
+ */
+export async function withLockedTarget<T>(
+  target: Connection,
+  work: Work,
+  body: (session: Session) => Promise<T>,
+): Promise<T> {
+  const session = await connectToMaintenanceDatabase(target, target.database, work)
+  try {
+    await lockTarget(session, target.database)
+    return await body(session)
+  } finally {
+    await session.end()
+  }
 }
 
 /**

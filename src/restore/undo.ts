@@ -7,7 +7,6 @@ import {
   type DatabaseSettings,
   readDatabaseSettings,
 } from '../postgres/server/database-settings.ts'
-import { connectToMaintenanceDatabase } from '../postgres/server/maintenance-session.ts'
 import {
   nextFreeTimestamp,
   isPreviousName,
@@ -25,7 +24,7 @@ import { notOwner, swapUnsafe } from './errors.ts'
 import { confirmOf, type RestoreOptions } from './options.ts'
 import { type PlanStep, planStep } from './plan.ts'
 import { runPostCommand } from './post-command.ts'
-import { lockTarget } from './preconditions.ts'
+import { withLockedTarget } from './preconditions.ts'
 import type { PostCommand } from './result.ts'
 
 export interface UndoResult {
@@ -63,9 +62,7 @@ export interface UndoResult {
 export async function undo(options: Omit<RestoreOptions, 'task'>, work: Work): Promise<UndoResult> {
   const started = Date.now()
   const target = options.target.database
-  const session = await connectToMaintenanceDatabase(options.target, target, work)
-  try {
-    await lockTarget(session, target)
+  return withLockedTarget(options.target, work, async (session) => {
     const current = await readDatabaseSettings(session, target)
     const found = await findPrevious(session, target, current)
     const until = await nextFreeTimestamp(session, target)
@@ -81,9 +78,7 @@ export async function undo(options: Omit<RestoreOptions, 'task'>, work: Work): P
     }
     result.timings.total = Date.now() - started
     return result
-  } finally {
-    await session.end()
-  }
+  })
 }
 
 /** The marked databases of a target. */

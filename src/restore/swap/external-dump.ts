@@ -13,6 +13,7 @@ import { input, join, text } from '../../text.ts'
 import type { Work } from '../../work.ts'
 import { checkConfirm, type RestoreOptions } from '../options.ts'
 import { lastSteps, planStep, type Steps } from '../plan.ts'
+import type { ServerRequirements } from '../preconditions.ts'
 import { emptyRestored, type Restored } from '../result.ts'
 import { readTargetFacts } from '../target-facts.ts'
 import { restoreAsNew } from './new-database.ts'
@@ -112,22 +113,7 @@ async function externalDumpSource(
   return {
     noun: 'file',
     started,
-    needs: {
-      manifest: {
-        source: {
-          major: writer === undefined ? 0 : Number.parseInt(writer, 10),
-          server: `${writer ?? ''} (the pg_dump that made it)`,
-          roles: { superuser: '', names: roles },
-        },
-        fingerprint: {
-          supplement: {
-            extensions: Object.fromEntries(
-              [...seen.extensions].map((extension) => [extension, '']),
-            ),
-          },
-        },
-      },
-    },
+    needs: requirementsOf(seen, writer),
     safety: {
       label: options.label ?? target.database,
       encryption: recipients.length ? { recipients } : undefined,
@@ -162,6 +148,23 @@ async function externalDumpSource(
       return facts
     },
     build: (place, done) => build(file, place, options, done, work),
+  }
+}
+
+/** Returns what the dump needs from the server. `writer` is the version of its pg_dump. */
+function requirementsOf(seen: DumpFacts, writer: string | undefined): ServerRequirements {
+  const extensions = Object.fromEntries(
+    [...seen.extensions].map((name): [string, string] => [name, '']),
+  )
+  return {
+    manifest: {
+      source: {
+        major: writer === undefined ? 0 : Number.parseInt(writer, 10),
+        server: `${writer ?? ''} (the pg_dump that made it)`,
+        roles: { superuser: '', names: [...seen.roles].sort() },
+      },
+      fingerprint: { supplement: { extensions } },
+    },
   }
 }
 

@@ -1,11 +1,10 @@
 import { UserError } from '../../errors.ts'
-import { quoteName } from '../../postgres/connection/session.ts'
-import { connectToMaintenanceDatabase } from '../../postgres/server/maintenance-session.ts'
+import { quoteName, type Session } from '../../postgres/connection/session.ts'
 import { input, join, type Text, text } from '../../text.ts'
 import type { Work } from '../../work.ts'
 import type { RestoreOptions } from '../options.ts'
 import { markDone, optionalSteps, withSteps } from '../plan.ts'
-import { findObstacles, lockTarget, type RestoreCheck } from '../preconditions.ts'
+import { findObstacles, type RestoreCheck, withLockedTarget } from '../preconditions.ts'
 import { isolateCopy } from '../prepare.ts'
 import type { Restored } from '../result.ts'
 import { buildAndRename, runAfterSwap, type SwapContext } from './build-and-rename.ts'
@@ -22,54 +21,58 @@ export async function restoreAsNew<R extends Restored>(
   options: RestoreOptions,
   work: Work,
 ): Promise<R> {
+  return withLockedTarget(options.target, work, (session) =>
+    createInSession(session, source, options, work),
+  )
+}
+
+async function createInSession<R extends Restored>(
+  session: Session,
+  source: Source<R>,
+  options: RestoreOptions,
+  work: Work,
+): Promise<R> {
   const target = options.target.database
-  const session = await connectToMaintenanceDatabase(options.target, target, work)
-  try {
-    await lockTarget(session, target)
-    const [existing] = await session.query(
-      'SELECT FROM pg_catalog.pg_database WHERE datname = $1',
-      [target],
-    )
-    if (existing) throw targetExists(target)
-    const check: RestoreCheck = {
-      session,
-      target: options.target,
-      exists: false,
-      backup: source.needs,
-      owner: options.owner ?? 'keep',
-    }
-    const obstacles = await findObstacles(check, work)
-    if (obstacles[0] && !options.dryRun) throw obstacles[0]
-    const programs = await source.programs(session)
-    const steps = withSteps(source.steps(target, undefined), {
-      ...optionalSteps(options),
-      cut:
-        'Isolate it: drop user mappings and disable event triggers; ' +
-        'subscriptions are never restored',
-    })
-    const result = source.result('new', session, steps)
-    result.warnings.push(ownerWarning(options, source.noun))
-    if (options.dryRun) {
-      result.facts = await source.facts(check, obstacles, programs.server)
-      result.timings.total = Date.now() - source.started
-      return result
-    }
-    const context: SwapContext<R> = { source, options, session, programs, steps, result }
-    await buildAndRename(
-      context,
-      { previous: undefined },
-      async (side) => {
-        markDone(context, 'settings', work)
-        result.cut = await isolateCopy(side, work)
-        markDone(context, 'cut', work)
-      },
-      work,
-    )
-    await runAfterSwap(context, work)
-    return result
-  } finally {
-    await session.end()
+  const [existing] = await session.query('SELECT FROM pg_catalog.pg_database WHERE datname = $1', [
+    target,
+  ])
+  if (existing) throw targetExists(target)
+  const check: RestoreCheck = {
+    session,
+    target: options.target,
+    exists: false,
+    backup: source.needs,
+    owner: options.owner ?? 'keep',
   }
+  const obstacles = await findObstacles(check, work)
+  if (obstacles[0] && !options.dryRun) throw obstacles[0]
+  const programs = await source.programs(session)
+  const steps = withSteps(source.steps(target, undefined), {
+    ...optionalSteps(options),
+    cut:
+      'Isolate it: drop user mappings and disable event triggers; ' +
+      'subscriptions are never restored',
+  })
+  const result = source.result('new', session, steps)
+  result.warnings.push(ownerWarning(options, source.noun))
+  if (options.dryRun) {
+    result.facts = await source.facts(check, obstacles, programs.server)
+    result.timings.total = Date.now() - source.started
+    return result
+  }
+  const context: SwapContext<R> = { source, options, session, programs, steps, result }
+  await buildAndRename(
+    context,
+    { previous: undefined },
+    async (side) => {
+      markDone(context, 'settings', work)
+      result.cut = await isolateCopy(side, work)
+      markDone(context, 'cut', work)
+    },
+    work,
+  )
+  await runAfterSwap(context, work)
+  return result
 }
 
 function targetExists(target: string): UserError {

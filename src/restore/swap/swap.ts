@@ -7,7 +7,6 @@ import {
   readDatabaseSettings,
   writeDatabaseSettings,
 } from '../../postgres/server/database-settings.ts'
-import { connectToMaintenanceDatabase } from '../../postgres/server/maintenance-session.ts'
 import {
   nextFreeTimestamp,
   previousName,
@@ -20,7 +19,7 @@ import type { Work } from '../../work.ts'
 import { dropPreviousDatabases } from '../clean.ts'
 import type { RestoreOptions } from '../options.ts'
 import { markDone, optionalSteps, withSteps } from '../plan.ts'
-import { findObstacles, lockTarget, type RestoreCheck } from '../preconditions.ts'
+import { findObstacles, type RestoreCheck, withLockedTarget } from '../preconditions.ts'
 import type { Restored } from '../result.ts'
 import { createSafetyBackup, safetyBackupObstacle, safetyStep } from '../safety-backup.ts'
 import { buildAndRename, runAfterSwap, type SwapContext } from './build-and-rename.ts'
@@ -37,61 +36,66 @@ export async function restoreBySwap<R extends Restored>(
   options: RestoreOptions,
   work: Work,
 ): Promise<R> {
+  return withLockedTarget(options.target, work, (session) =>
+    swapInSession(session, source, options, work),
+  )
+}
+
+async function swapInSession<R extends Restored>(
+  session: Session,
+  source: Source<R>,
+  options: RestoreOptions,
+  work: Work,
+): Promise<R> {
   const target = options.target.database
-  const session = await connectToMaintenanceDatabase(options.target, target, work)
-  try {
-    await lockTarget(session, target)
-    const current = await readCurrentSettings(session, target)
-    const until = await nextFreeTimestamp(session, target)
-    const previous = current ? previousName(target, until) : undefined
-    const check: RestoreCheck = {
-      session,
-      target: options.target,
-      exists: current !== undefined,
-      backup: source.needs,
-      owner: options.owner ?? 'keep',
-    }
-    const safety = current !== undefined && options.safetyBackup !== false
-    const unsafe = safety ? safetyBackupObstacle(options, source.safety) : undefined
-    const obstacles = [...(await findObstacles(check, work)), ...(unsafe ? [unsafe] : [])]
-    if (obstacles[0] && !options.dryRun) throw obstacles[0]
-    const programs = await source.programs(session)
-    const steps = withSteps(source.steps(target, previous), {
-      ...optionalSteps(options),
-      safety: safety ? safetyStep(target, source.safety) : undefined,
-    })
-    const result = source.result('swap', session, steps)
-    const context: SwapContext<R> = { source, options, session, programs, steps, result }
-    if (!current)
-      result.warnings.push(
-        `The server has no database "${target}" to copy owner, grants and settings from: ` +
-          "the new database has the server's defaults.",
-      )
-    if (options.dryRun) {
-      result.facts = await source.facts(check, obstacles, programs.server)
-      await planCleanUp(context, work)
-      result.timings.total = Date.now() - source.started
-      return result
-    }
-    if (safety) {
-      result.safetyBackup = await createSafetyBackup(options, source.safety, work)
-      result.timings.safety = result.safetyBackup.took
-      markDone(context, 'safety', work)
-    }
-    await buildAndRename(
-      context,
-      { previous, comments: commentsFor(source, target, current, until) },
-      async (side) => {
-        if (current) await writeDatabaseSettings(session, side.database, current)
-        markDone(context, 'settings', work)
-      },
-      work,
-    )
-    await runAfterSwap(context, work)
-    return result
-  } finally {
-    await session.end()
+  const current = await readCurrentSettings(session, target)
+  const until = await nextFreeTimestamp(session, target)
+  const previous = current ? previousName(target, until) : undefined
+  const check: RestoreCheck = {
+    session,
+    target: options.target,
+    exists: current !== undefined,
+    backup: source.needs,
+    owner: options.owner ?? 'keep',
   }
+  const safety = current !== undefined && options.safetyBackup !== false
+  const unsafe = safety ? safetyBackupObstacle(options, source.safety) : undefined
+  const obstacles = [...(await findObstacles(check, work)), ...(unsafe ? [unsafe] : [])]
+  if (obstacles[0] && !options.dryRun) throw obstacles[0]
+  const programs = await source.programs(session)
+  const steps = withSteps(source.steps(target, previous), {
+    ...optionalSteps(options),
+    safety: safety ? safetyStep(target, source.safety) : undefined,
+  })
+  const result = source.result('swap', session, steps)
+  const context: SwapContext<R> = { source, options, session, programs, steps, result }
+  if (!current)
+    result.warnings.push(
+      `The server has no database "${target}" to copy owner, grants and settings from: ` +
+        "the new database has the server's defaults.",
+    )
+  if (options.dryRun) {
+    result.facts = await source.facts(check, obstacles, programs.server)
+    await planCleanUp(context, work)
+    result.timings.total = Date.now() - source.started
+    return result
+  }
+  if (safety) {
+    result.safetyBackup = await createSafetyBackup(options, source.safety, work)
+    result.timings.safety = result.safetyBackup.took
+    markDone(context, 'safety', work)
+  }
+  await buildAndRename(
+    context,
+    { previous, comments: commentsFor(source, target, current, until) },
+    async (side) => {
+      if (current) await writeDatabaseSettings(session, side.database, current)
+      markDone(context, 'settings', work)
+    },
+    work,
+  )
+  await runAfterSwap(context, work)
+  return result
 }
 
 /**
