@@ -1,6 +1,11 @@
 import type { Programs } from '../postgres/programs/find-programs.ts'
 import type { Connection } from '../postgres/connection/connection.ts'
-import { emptyPrint, mergePrints, type Part, type TablePrint } from '../postgres/fingerprint/content.ts'
+import {
+  emptyPrint,
+  mergePrints,
+  type Part,
+  type TablePrint,
+} from '../postgres/fingerprint/content.ts'
 import { type Dump, startDump } from '../postgres/pg-dump/pg-dump.ts'
 import {
   splitWork,

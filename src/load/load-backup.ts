@@ -80,7 +80,11 @@ async function loadDefinitions(target: Target, work: Work): Promise<void> {
   expectNone(await runPgRestore(programs, connection, base, options, work), connection)
 }
 
-async function loadAllRows(target: Target, contents: TableOfContents, work: Work): Promise<RowsLoaded> {
+async function loadAllRows(
+  target: Target,
+  contents: TableOfContents,
+  work: Work,
+): Promise<RowsLoaded> {
   const archives = target.jobs === 1 ? 'one archive' : `up to ${target.jobs} archives`
   const rows = await work.log.group(`Restoring rows, ${archives} at a time`, async () => {
     const done = tellProgress(work.log, [target.loaded])

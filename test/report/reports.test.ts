@@ -470,7 +470,7 @@ describe('the report of a part, and of a restore in place', () => {
           tables: replaced,
           unsaved: 2345,
         },
-        { safetyBackup, mode: 'part' },
+        { safetyBackup, mode: 'tables' },
       ),
     )
     assert.match(
@@ -485,7 +485,7 @@ describe('the report of a part, and of a restore in place', () => {
           schemas: [],
           tables: [{ table: 'public."My T"', into: 'x', how: 'created', rows: 1 }],
         },
-        { safetyBackup, mode: 'part' },
+        { safetyBackup, mode: 'tables' },
       ),
     )
     assert.doesNotMatch(made, /replace: true/)

@@ -1,3 +1,4 @@
+import { plainText, type Text } from '../../text.ts'
 import type { ExternalDumpResult } from '../../verify/external-dump.ts'
 import { formatDuration, formatMany } from './format.ts'
 import { blocks, code, details, fence, list, type Markdown, md, table, text } from './markdown.ts'
@@ -5,9 +6,11 @@ import { blocks, code, details, fence, list, type Markdown, md, table, text } fr
 /** At most so many rows of a long list are shown; the rest is counted. */
 export const maxRows = 50
 
-export function warningsPart(warnings: readonly string[]): Markdown | undefined {
+export function warningsPart(warnings: readonly Text[]): Markdown | undefined {
   if (warnings.length === 0) return undefined
-  return { markdown: warnings.map((warning) => md`> ⚠️ ${warning}`.markdown).join('\n>\n') }
+  return {
+    markdown: warnings.map((warning) => md`> ⚠️ ${plainText(warning)}`.markdown).join('\n>\n'),
+  }
 }
 
 /**
@@ -58,10 +61,10 @@ export function foldedList(
 }
 
 /** The steps of a restore; those done are marked. */
-export function planTable(plan: readonly { step: string; done: boolean }[]): Markdown {
+export function planTable(plan: readonly { step: Text; done: boolean }[]): Markdown {
   return table(
     ['', 'Step'],
-    plan.map((each) => [each.done ? '✅' : '▢', text(each.step)]),
+    plan.map((each) => [each.done ? '✅' : '▢', text(plainText(each.step))]),
   )
 }
 

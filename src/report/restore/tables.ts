@@ -1,3 +1,4 @@
+import { plainText } from '../../text.ts'
 import type { PartTableResult, RestoredTables, RestoreResult } from '../../restore/result.ts'
 import {
   formatAge,
@@ -48,7 +49,9 @@ export function tablesReport(result: RestoreResult, part: RestoredTables): strin
     warningsPart([...timePart(result), ...result.warnings]),
     result.postCommand && commandPart(result.postCommand, 'The restore itself is done.'),
     tablesPart(part),
-    part.leftOut.length ? blocks(md`**Left out:**`, list(part.leftOut.map(text))) : undefined,
+    part.leftOut.length
+      ? blocks(md`**Left out:**`, list(part.leftOut.map((each) => text(plainText(each)))))
+      : undefined,
     part.keys.length
       ? md`Foreign keys that were checked: ${capped(part.keys, (keys) => ({ markdown: keys.map((key) => code(key).markdown).join(', ') }), 'key')}.`
       : undefined,

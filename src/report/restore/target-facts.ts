@@ -1,3 +1,4 @@
+import { plainText } from '../../text.ts'
 import type { SchemaChanges, TargetFacts } from '../../restore/target-facts.ts'
 import {
   formatBytes,
@@ -25,7 +26,7 @@ export function targetPart(facts: TargetFacts, target: string, { inPlace = false
     md`### ${code(target)} now`,
     table(['', ''], rowsOf(facts, inPlace)),
     changesPart(facts),
-    facts.notes.length > 0 ? list(facts.notes.map((note) => text(note))) : undefined,
+    facts.notes.length > 0 ? list(facts.notes.map((note) => text(plainText(note)))) : undefined,
   )
 }
 
@@ -33,7 +34,7 @@ function obstaclesPart({ obstacles }: TargetFacts): Markdown | undefined {
   if (obstacles.length === 0) return undefined
   return blocks(
     md`### What stands in the way`,
-    list(obstacles.map(({ message, hint }) => md`**${message}** ${hint}`)),
+    list(obstacles.map(({ message, hint }) => md`**${plainText(message)}** ${plainText(hint)}`)),
   )
 }
 
