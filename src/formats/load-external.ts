@@ -129,15 +129,7 @@ export async function loadExternalDump(
   owner: 'keep' | 'drop' = 'keep',
 ): Promise<{ warnings: string[] }> {
   const sql = file.format === 'sql'
-  if (sql && !supportsRestrict(programs.version))
-    throw new UserError(
-      'client-missing',
-      `psql ${programs.version} in ${programs.directory} does not know \\restrict, so it may not run ` +
-        'a plain dump.',
-      '\\restrict (since August 2025: 13.22, 14.19, 15.14, 16.10, 17.6 and 18) keeps psql from ' +
-        'running commands that hide in a dump. Update the client package to its newest minor ' +
-        'version.',
-    )
+  if (sql) checkRestrict(programs)
   const key = randomBytes(16).toString('hex')
   const args = sql
     ? ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '--single-transaction', '-f', '-']
@@ -179,6 +171,17 @@ export async function loadExternalDump(
       connection,
     )
   return { warnings: stderr.trim() ? [`${sql ? 'psql' : 'pg_restore'}: ${lastLine(stderr)}`] : [] }
+}
+
+function checkRestrict({ version, directory }: Programs): void {
+  if (!supportsRestrict(version))
+    throw new UserError(
+      'client-missing',
+      `psql ${version} in ${directory} does not know \\restrict, so it may not run a plain dump.`,
+      '\\restrict (since August 2025: 13.22, 14.19, 15.14, 16.10, 17.6 and 18) keeps psql from ' +
+        'running commands that hide in a dump. Update the client package to its newest minor ' +
+        'version.',
+    )
 }
 
 /**
