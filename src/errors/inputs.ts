@@ -20,8 +20,10 @@ export const inputErrors = {
     hint: 'Put the line that begins with "age1" there (age-keygen -y shows it), and make a new key if this one was shown to anybody.',
   },
   'bad-url': {
-    message: '…: the file … (…) cannot be read.',
-    hint: 'Correct the path, or write the file in a step before.',
+    message: 'A connection URL is not valid, or a file that it names cannot be read.',
+    hint:
+      'Write one line such as postgres://user:password@host:5432/database, with special ' +
+      'characters percent-encoded (@ is %40, / is %2F, : is %3A).',
   },
   'confirm-mismatch': {
     message: 'No name was typed; nothing was touched.',

@@ -36,13 +36,7 @@ const sslModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-
  * names `input` and never shows the text.
  */
 export function parseConnection(text: string, input: string): Connection {
-  const wrong = (what: string): UserError =>
-    new UserError(
-      'bad-url',
-      `${input} ${what}.`,
-      'Write one line such as postgres://user:password@host:5432/database, with special ' +
-        'characters percent-encoded (@ is %40, / is %2F, : is %3A).',
-    )
+  const wrong = (what: string): UserError => new UserError('bad-url', `${input} ${what}.`)
   const trimmed = text.trim()
   if (!/^postgres(ql)?:\/\//i.test(trimmed))
     throw wrong('is not a PostgreSQL URL: it does not start with postgres:// or postgresql://')
