@@ -30,10 +30,10 @@ export const inputErrors = {
       'If a private key was shown to anyone, create a new pair.',
   },
   'bad-url': {
-    message: 'A database URL cannot be read, or a file that it names cannot be read.',
+    message: 'A connection URL is not valid, or a file that it names cannot be read.',
     hint:
-      'Use postgres://user:password@host:5432/database, and percent-encode special characters in ' +
-      'the password. Certificates that the URL names must exist on the runner.',
+      'Write one line such as postgres://user:password@host:5432/database, with special ' +
+      'characters percent-encoded (@ is %40, / is %2F, : is %3A).',
   },
   'confirm-mismatch': {
     message: 'The confirmation of a restore is missing, or is not the name of the target database.',

@@ -36,52 +36,17 @@ const sslModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-
  * names `input` and never shows the text.
  */
 export function parseConnection(text: string, input: string): Connection {
-  const wrong = (what: string): UserError =>
-    new UserError(
-      'bad-url',
-      `${input} ${what}.`,
-      'Write one line such as postgres://user:password@host:5432/database, with special ' +
-        'characters percent-encoded (@ is %40, / is %2F, : is %3A).',
-    )
+  const wrong = (what: string): UserError => new UserError('bad-url', `${input} ${what}.`)
   const trimmed = text.trim()
-  if (!/^postgres(ql)?:\/\//i.test(trimmed))
-    throw wrong('is not a PostgreSQL URL: it does not start with postgres:// or postgresql://')
-  if (/^[^:]+:\/\/[^/?]*,/.test(trimmed.replace(/\/\/.*@/, '//')))
-    throw wrong('names several hosts; use one')
-  if (/@/.test(trimmed.replace(/^[^:]+:\/\/[^/?#]*@/, '').replace(/[?#].*$/s, '')))
-    throw wrong(
-      'has an @ after its host: a special character in the password is not percent-encoded',
-    )
-  // libpq allows an empty host (a socket in ?host=), URL does not
-  const withHost = trimmed.replace(
-    /^(postgres(?:ql)?:\/\/(?:[^/?#]*@)?)(?=[/?]|$)/i,
-    '$1socket.invalid',
-  )
-  let url: URL
-  let parts: { user: string; password: string; database: string }
-  try {
-    url = new URL(withHost)
-    parts = {
-      user: decodeURIComponent(url.username),
-      password: decodeURIComponent(url.password),
-      database: decodeURIComponent(url.pathname.slice(1)),
-    }
-  } catch {
-    throw wrong('is not a URL that can be parsed')
-  }
-  const parameters = url.searchParams
-  const host =
-    parameters.get('host') ??
-    (url.hostname === 'socket.invalid' ? 'localhost' : url.hostname.replace(/^\[|\]$/g, ''))
-  const user = parameters.get('user') ?? parts.user
-  const password = parameters.get('password') ?? parts.password
+  const problem = problemOf(trimmed)
+  if (problem) throw wrong(problem)
+  const url = splitUrl(trimmed)
+  if (!url) throw wrong('is not a URL that can be parsed')
+  const { parameters } = url
+  const user = parameters.get('user') ?? url.user
   if (!user) throw wrong('names no user')
-  const database = parameters.get('dbname') ?? (parts.database || user)
-  const settings: Record<string, string> = {}
-  for (const [key, value] of parameters) {
-    const variable = keptParameters[key]
-    if (variable && value) settings[variable] = value
-  }
+  const password = parameters.get('password') ?? url.password
+  const settings = settingsOf(parameters)
   const mode = settings['PGSSLMODE']
   if (mode && !sslModes.includes(mode))
     throw wrong(`has sslmode=${mode}; use one of ${sslModes.join(', ')}`)
@@ -89,17 +54,72 @@ export function parseConnection(text: string, input: string): Connection {
   if (!Number.isInteger(port) || port < 1 || port > 65535)
     throw wrong('has a port that is not a number from 1 to 65535')
   return {
-    host: decodeURIComponent(host),
+    host: decodeURIComponent(parameters.get('host') ?? url.host),
     port,
     user,
     ...(password ? { password } : {}),
-    database,
+    database: parameters.get('dbname') ?? (url.database || user),
     settings,
     input,
   }
 }
 
-/** Returns the connection of libpq's PG* variables; undefined without PGHOST, PGDATABASE, PGUSER. */
+/** Returns what is wrong with a URL, for mistakes that a parser would accept or misread. */
+function problemOf(url: string): string | undefined {
+  if (!/^postgres(ql)?:\/\//i.test(url))
+    return 'is not a PostgreSQL URL: it does not start with postgres:// or postgresql://'
+  if (/^[^:]+:\/\/[^/?]*,/.test(url.replace(/\/\/.*@/, '//'))) return 'names several hosts; use one'
+  const afterHost = url.replace(/^[^:]+:\/\/[^/?#]*@/, '').replace(/[?#].*$/s, '')
+  return afterHost.includes('@')
+    ? 'has an @ after its host: a special character in the password is not percent-encoded'
+    : undefined
+}
+
+/** The parts of a URL, decoded; only the host is still as it was written. */
+interface UrlParts {
+  user: string
+  password: string
+  host: string
+  port: string
+  database: string
+  parameters: URLSearchParams
+}
+
+function splitUrl(text: string): UrlParts | undefined {
+  // libpq allows an empty host (a socket in ?host=), URL does not
+  const withHost = text.replace(
+    /^(postgres(?:ql)?:\/\/(?:[^/?#]*@)?)(?=[/?]|$)/i,
+    '$1socket.invalid',
+  )
+  try {
+    const url = new URL(withHost)
+    const { hostname } = url
+    return {
+      user: decodeURIComponent(url.username),
+      password: decodeURIComponent(url.password),
+      host: hostname === 'socket.invalid' ? 'localhost' : hostname.replace(/^\[|\]$/g, ''),
+      port: url.port,
+      database: decodeURIComponent(url.pathname.slice(1)),
+      parameters: url.searchParams,
+    }
+  } catch {
+    return undefined
+  }
+}
+
+function settingsOf(parameters: URLSearchParams): Record<string, string> {
+  const settings: Record<string, string> = {}
+  for (const [key, value] of parameters) {
+    const variable = keptParameters[key]
+    if (variable && value) settings[variable] = value
+  }
+  return settings
+}
+
+/**
+ * Returns the connection that libpq's PG* variables describe; undefined if PGHOST, PGDATABASE and
+ * PGUSER are all unset.
+ */
 export function connectionFromEnv(
   env: Record<string, string | undefined>,
   input: string,

@@ -1,6 +1,6 @@
 /**
- * Programs that run next to ours: PostgreSQL's own client and server programs, the packages of its
- * extensions, and the commands of a user.
+ * Other programs: PostgreSQL's client and server programs, the packages of its extensions, and the
+ * commands of a user.
  */
 import { accessSync, constants, readdirSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
