@@ -1,5 +1,5 @@
 import { catalogue } from '../../src/errors/catalogue.ts'
-import type { Generated } from './generated.ts'
+import type { Generated } from '../generate.ts'
 
 /** `docs/errors.md`: a heading per code, so that an error can link to it. */
 export const errorsPage: Generated = {
