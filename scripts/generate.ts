@@ -8,6 +8,8 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { generatedFiles } from './generate/all.ts'
 
+export type { Generated } from './generate/generated.ts'
+
 const root = dirname(import.meta.dirname)
 const check = process.argv.includes('--check')
 const stale: string[] = []

@@ -60,18 +60,24 @@ function helpOf(command: CommandName): Markdown {
 
 function flagRow(command: CommandName, input: InputDescription, required: boolean): Piece[] {
   const { name, flag, secret, description, more = [], lines, example } = input
-  const usual = input.default?.startsWith('${{') ? undefined : input.default
   const sentences = [
     // on a terminal, the name is asked for
     required && name !== 'confirm' ? 'Required.' : undefined,
     description,
     ...more.filter(({ of }) => of.includes(command)).map((each) => each.text),
-    usual !== undefined && !(flag && usual === 'false') ? `Default: ${usual}.` : undefined,
+    defaultText(input),
     lines ? 'Can be given several times.' : undefined,
     exampleText(example),
   ].filter((sentence) => sentence !== undefined)
   const syntax = flag ? `--${name}` : secret === 'always' ? `--${name}-file FILE` : `--${name} …`
   return [code(syntax), text(sentences.join(' ').replaceAll('`', ''))]
+}
+
+function defaultText({ name, flag, default: value }: InputDescription): string | undefined {
+  if (flag) return value === 'true' ? `Default: true; --${name}=false turns it off.` : undefined
+  // an expression is the runner's
+  if (value === undefined || value.startsWith('${{')) return undefined
+  return /^\w/.test(value) ? `Default: ${value}.` : `Default: "${value}".`
 }
 
 function secretsPart(inputs: readonly InputDescription[]): Markdown | undefined {

@@ -1,5 +1,6 @@
+import { badInput } from '../errors/bad-input.ts'
 import { UserError } from '../errors.ts'
-import { code, input, join, text, type Text } from '../text.ts'
+import { code, either, input, join, text, type Text } from '../text.ts'
 import { isId } from './ids.ts'
 
 /** One backup. It is an error if there is none. */
@@ -44,6 +45,9 @@ export type SelectorGroup = keyof Groups
 /** The selectors of some groups. */
 export type SelectedBy<Group extends SelectorGroup> = Groups[Group]
 
+/** The input, as the subject of a sentence. */
+const subject = text`${either('The input ', '')}${input('backup')}`
+
 const words = ['latest', 'latest-proven', 'all', 'unproven', 'oldest-unproven'] as const
 
 /**
@@ -64,12 +68,12 @@ export function parseSelector<Group extends SelectorGroup = 'one'>(
   if (selector.kind === 'external')
     throw new UserError(
       'foreign-backup',
-      text`${input('backup')} is "${shown}", a dump that another tool made. This command cannot read it.`,
+      text`${subject} is "${shown}", a dump that another tool made. This command cannot read it.`,
       text`${examples(accepts)}.`,
     )
   throw new UserError(
     'bad-backup-id',
-    text`${input('backup')} is "${shown}", which may be several backups. This command takes one.`,
+    text`${subject} is "${shown}", which may be several backups. This command takes one.`,
     text`${examples(accepts)}.`,
   )
 }
@@ -122,7 +126,7 @@ function parse(typed: string, accepts: readonly SelectorGroup[]): BackupSelector
   if (kind === 'sample' || /^\w[\w.=-]*$/.test(typed))
     throw new UserError(
       'bad-backup-id',
-      text`${input('backup')} is "${shown}", which is no keyword and no backup id.`,
+      text`${subject} is "${shown}", which is no keyword and no backup id.`,
       join(
         [
           'An id looks like 20261121T031500Z-ab12cd.',
@@ -132,11 +136,7 @@ function parse(typed: string, accepts: readonly SelectorGroup[]): BackupSelector
         ' ',
       ),
     )
-  throw new UserError(
-    'bad-input',
-    text`${input('backup')} is "${shown}", which names no backup.`,
-    text`${examples(accepts)}.`,
-  )
+  throw badInput('backup', `is "${shown}", which names no backup`, text`${examples(accepts)}.`)
 }
 
 /**
@@ -157,7 +157,7 @@ function parseTime(typed: string): Date {
   if (!Number.isNaN(at.getTime()) && real) return at
   throw new UserError(
     'bad-backup-id',
-    text`${input('backup')} is "before: ${typed.slice(0, 60)}", which is not a valid time.`,
+    text`${subject} is "before: ${typed.slice(0, 60)}", which is not a valid time.`,
     'Write it like "before: 2026-11-20T03:00:00Z". Without a zone the time is UTC; a date alone ' +
       'means the start of that day.',
   )

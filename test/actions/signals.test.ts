@@ -34,7 +34,8 @@ const slow = `
   CREATE FUNCTION takes_long(a int) RETURNS boolean LANGUAGE sql AS 'SELECT true';
   CREATE TABLE zz_slow (a int CHECK (takes_long(a)));
   INSERT INTO zz_slow VALUES (1);
-  CREATE OR REPLACE FUNCTION takes_long(a int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN PERFORM pg_catalog.pg_sleep(300); RETURN true; END'`
+  CREATE OR REPLACE FUNCTION takes_long(a int) RETURNS boolean LANGUAGE plpgsql
+    AS 'BEGIN PERFORM pg_catalog.pg_sleep(300); RETURN true; END'`
 
 let server: OwnServer
 let s3: RunningS3
@@ -57,7 +58,10 @@ before(async () => {
   // hardly to be compressed: several parts of an upload
   await server.create(
     'large',
-    `CREATE TABLE fat AS SELECT g AS id, (SELECT string_agg(md5((g * 100 + i)::text), '') FROM generate_series(1, 40) i) AS v FROM generate_series(1, 40000) g`,
+    `CREATE TABLE fat AS
+     SELECT g AS id,
+            (SELECT string_agg(md5((g * 100 + i)::text), '') FROM generate_series(1, 40) i) AS v
+       FROM generate_series(1, 40000) g`,
   )
   for (const name of ['slow', 'quick']) {
     const made = await watchedRun('backup', {
@@ -80,7 +84,8 @@ beforeEach(() => {
 const sessions = async (): Promise<unknown[]> =>
   server.query(
     'postgres',
-    `SELECT datname, application_name, query FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()`,
+    `SELECT datname, application_name, query FROM pg_stat_activity
+      WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()`,
   )
 const copies = async (): Promise<string[]> =>
   (await server.databases()).filter((name) => name.startsWith('holdfast'))
@@ -154,12 +159,17 @@ async function ended(
   return ran
 }
 
+/** The same storage, reached through the proxy. */
+function byProxy(url: string): string {
+  return url.replace(encodeURIComponent(s3.endpoint), encodeURIComponent(proxy.endpoint))
+}
+
 describe('backup', () => {
   const halfway = { kind: 'stall' } as const
   for (const name of signals) {
     test(`${name} in the middle of an upload, with another destination half written`, async () => {
       proxy.rules.push({ method: 'PUT', url: /partNumber=2/, fault: halfway, times: 1000 })
-      const storage = `${s3.url('half').replace(encodeURIComponent(s3.endpoint), encodeURIComponent(proxy.endpoint))}\nfile://${store}`
+      const storage = `${byProxy(s3.url('half'))}\nfile://${store}`
       const bytesOf = (folder: string): number =>
         globSync('large/**/*', { cwd: folder, withFileTypes: true }).reduce(
           (sum, entry) =>
@@ -179,7 +189,7 @@ describe('backup', () => {
 
     test(`${name} when the archive is stored, and the manifest is not`, async () => {
       proxy.rules.push({ method: 'PUT', url: /RECOVER/, fault: halfway, times: 1000 })
-      const storage = `${s3.url('nearly').replace(encodeURIComponent(s3.endpoint), encodeURIComponent(proxy.endpoint))}\nfile://${store}`
+      const storage = `${byProxy(s3.url('nearly'))}\nfile://${store}`
       const when = (): boolean =>
         proxy.seen.some((request) => /^PUT .*RECOVER/.test(request)) &&
         globSync('large/*/RECOVER*', { cwd: store }).length > 0
@@ -279,13 +289,16 @@ const commandsOfChildren = (): string[] =>
 
 describe('test-migration', () => {
   const commands: Record<string, string> = {
-    'that ends when it is told to': 'sleep 0.3; touch started; sleep 300 & sleep 301',
-    'that does not listen, nor what it started': `trap '' TERM INT HUP; (trap '' TERM INT HUP; sleep 302; sleep 303) & sleep 0.3; touch started; sleep 304; sleep 305`,
+    'that ends on a signal': 'sleep 0.3; touch started; sleep 300 & sleep 301',
+    'that ignores signals, as do its children': [
+      `trap '' TERM INT HUP; (trap '' TERM INT HUP; sleep 302; sleep 303) &`,
+      'sleep 0.3; touch started; sleep 304; sleep 305',
+    ].join(' '),
   }
   for (const name of signals)
     for (const [what, command] of Object.entries(commands))
       for (const scratch of ['given', 'own'])
-        test(`${name} while the command runs, one ${what}, on ${scratch === 'own' ? 'a server of its own' : 'a given server'}`, async () => {
+        test(`${name} during a command ${what}, scratch: ${scratch}`, async () => {
           const workspace = newFolder()
           const inputs = {
             storage: `file://${store}`,
@@ -331,7 +344,7 @@ describe('restore', () => {
     })
 })
 
-test('a kill without a post step, as when the machine dies: the server frees what it held by itself, and no manifest is there', async () => {
+test('a kill without a post step leaves no manifest, and the server frees its locks', async () => {
   proxy.rules.push({ method: 'PUT', url: /partNumber=2/, fault: { kind: 'stall' }, times: 1000 })
   const storage = s3
     .url('died')

@@ -21,9 +21,17 @@ import {
  * together.
  */
 const shop = `
-  CREATE TABLE customers (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL, nickname text, about jsonb);
-  INSERT INTO customers (name, nickname, about) SELECT 'customer ' || g, CASE WHEN g % 2 = 0 THEN 'nick ' || g END, jsonb_build_object('n', g) FROM generate_series(1, 500) g;
-  CREATE TABLE orders (id int PRIMARY KEY, customer bigint REFERENCES customers, total numeric(10, 2), twice numeric GENERATED ALWAYS AS (total * 2) STORED);
+  CREATE TABLE customers (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL, nickname text, about jsonb
+  );
+  INSERT INTO customers (name, nickname, about)
+  SELECT 'customer ' || g, CASE WHEN g % 2 = 0 THEN 'nick ' || g END, jsonb_build_object('n', g)
+    FROM generate_series(1, 500) g;
+  CREATE TABLE orders (
+    id int PRIMARY KEY, customer bigint REFERENCES customers, total numeric(10, 2),
+    twice numeric GENERATED ALWAYS AS (total * 2) STORED
+  );
   INSERT INTO orders SELECT g, 1 + g % 500, g + 0.25 FROM generate_series(1, 2000) g;
   CREATE MATERIALIZED VIEW totals AS SELECT customer, sum(total) AS total FROM orders GROUP BY 1;
   SELECT lo_from_bytea(0, 'a large object');`
@@ -176,7 +184,10 @@ for (const major of majors().filter((_, i, all) => i === 0 || i === all.length -
         'test-migration',
         {
           ...reading,
-          'migrate-command': `psql -v ON_ERROR_STOP=1 -c "ALTER TABLE orders ADD COLUMN note text" -c "CREATE INDEX ON orders (customer)"`,
+          'migrate-command': [
+            'psql -v ON_ERROR_STOP=1 -c "ALTER TABLE orders ADD COLUMN note text"',
+            '-c "CREATE INDEX ON orders (customer)"',
+          ].join(' '),
         },
         {
           look: ({ outputs }) =>
@@ -204,7 +215,7 @@ for (const major of majors().filter((_, i, all) => i === 0 || i === all.length -
       assert.deepEqual(errorsOf(ran), [])
     })
 
-    test('test-migration: a harmful one fails, says what would be lost, and shows no secret that the command wrote', async () => {
+    test('test-migration: a harmful one fails, shows what would be lost, and no secret', async () => {
       let text = ''
       const api = await startGitHubApi()
       const event = { pull_request: { number: 7, head: { repo: { full_name: 'acme/shop' } } } }
@@ -212,7 +223,10 @@ for (const major of majors().filter((_, i, all) => i === 0 || i === all.length -
         const harmful = {
           ...reading,
           'scratch-url': server.url('postgres'),
-          'migrate-command': `echo "$DATABASE_URL $PGPASSWORD"; echo "::error::forged"; psql -c 'ALTER TABLE customers DROP COLUMN nickname'`,
+          'migrate-command': [
+            'echo "$DATABASE_URL $PGPASSWORD"; echo "::error::forged";',
+            `psql -c 'ALTER TABLE customers DROP COLUMN nickname'`,
+          ].join(' '),
         }
         const options: WatchOptions = {
           event,
@@ -304,7 +318,9 @@ for (const major of majors().filter((_, i, all) => i === 0 || i === all.length -
       assert.deepEqual(
         await server.query(
           'shop',
-          'SELECT (SELECT count(*) FROM orders)::int AS orders, (SELECT count(*) FROM totals)::int AS totals, (SELECT sum(twice) FROM orders)::text AS twice',
+          `SELECT (SELECT count(*) FROM orders)::int AS orders,
+                  (SELECT count(*) FROM totals)::int AS totals,
+                  (SELECT sum(twice) FROM orders)::text AS twice`,
         ),
         [{ orders: 2000, totals: 500, twice: '4003000.00' }],
       )
@@ -319,7 +335,7 @@ for (const major of majors().filter((_, i, all) => i === 0 || i === all.length -
       assert.match(ran.summary, /```yaml\nundo: true\nconfirm: shop\n```/)
     })
 
-    test('what the summary offers takes it back; a command that fails then fails the step, and what is known is told', async () => {
+    test('the summary’s undo works; a failing post-command fails the step, with outputs set', async () => {
       const undone = await run(server, 'restore', {
         'target-url': server.url('shop'),
         undo: 'true',

@@ -207,7 +207,7 @@ describe('what an action’s code is given', () => {
       'postgres://u@flag/d',
     )
   })
-  test('a password that the URL leaves out: PGPASSWORD, then the password file, which only its owner may read', () => {
+  test('a password that the URL lacks comes from PGPASSWORD, then from a private password file', () => {
     const argv = [...restore, '--target-url=postgres://u@h:5433/d?sslmode=disable']
     const passfile = file('passfile', 'other:*:*:*:no\nh:5433:*:u:fr\\:om f@ile\n')
     const url = (env: Record<string, string>): string | undefined =>

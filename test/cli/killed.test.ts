@@ -19,7 +19,8 @@ const slow = `
   CREATE FUNCTION takes_long(a int) RETURNS boolean LANGUAGE sql AS 'SELECT true';
   CREATE TABLE zz_slow (a int CHECK (takes_long(a)));
   INSERT INTO zz_slow VALUES (1);
-  CREATE OR REPLACE FUNCTION takes_long(a int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN PERFORM pg_catalog.pg_sleep(300); RETURN true; END'`
+  CREATE OR REPLACE FUNCTION takes_long(a int) RETURNS boolean LANGUAGE plpgsql
+    AS 'BEGIN PERFORM pg_catalog.pg_sleep(300); RETURN true; END'`
 
 let server: OwnServer
 let s3: RunningS3
@@ -47,7 +48,10 @@ before(async () => {
   await server.create('quick', 'CREATE TABLE t AS SELECT g AS id FROM generate_series(1, 1000) g')
   await server.create(
     'large',
-    `CREATE TABLE fat AS SELECT g AS id, (SELECT string_agg(md5((g * 100 + i)::text), '') FROM generate_series(1, 40) i) AS v FROM generate_series(1, 40000) g`,
+    `CREATE TABLE fat AS
+     SELECT g AS id,
+            (SELECT string_agg(md5((g * 100 + i)::text), '') FROM generate_series(1, 40) i) AS v
+       FROM generate_series(1, 40000) g`,
   )
   for (const name of ['slow', 'quick'])
     assert.equal(
@@ -138,7 +142,7 @@ describe('in the middle of a restore', () => {
     assert.deepEqual(processesOf(ran.temporary), [])
   })
 
-  test('a kill leaves a note without a secret; a run elsewhere says what is left, and one at the same server drops it', async () => {
+  test('a kill leaves a note without a secret, and the next run on that server drops the database', async () => {
     const ran = await type(restoreSlow(), { cancel: { name: 'SIGKILL', when: restoring } })
     assert.equal(ran.code, 137)
     const [database = ''] = await ours()
@@ -155,7 +159,8 @@ describe('in the middle of a restore', () => {
     assert.match(
       elsewhere.stdout,
       new RegExp(
-        `An earlier restore \\(.*\\) was killed[^]*The database "${database}" is still on 127\\.0\\.0\\.1:\\d+: a run with --target-url`,
+        'An earlier restore \\(.*\\) was killed[^]*' +
+          `The database "${database}" is still on 127\\.0\\.0\\.1:\\d+: a run with --target-url`,
       ),
     )
     assert.deepEqual(await ours(), [database])
@@ -208,7 +213,7 @@ describe('in the middle of a restore', () => {
   })
 })
 
-test('a verify that is killed: its server, its processes and its folder go with the next run, whatever that is', async () => {
+test('the next run removes the server, processes and folder of a verify that was killed', async () => {
   const running = (): boolean =>
     globSync('/proc/[0-9]*/cmdline').some((file) => {
       try {
@@ -264,7 +269,7 @@ test('a backup that is killed: its half upload goes with the next run that has t
     const elsewhere = await type(['status', '--storage', storage])
     assert.match(
       elsewhere.stdout,
-      /Parts of an unfinished backup of "large" are still in s3:\/\/backups\/died\S*: a run with that --storage removes them/,
+      /unfinished backup of "large" are still in s3:\/\/backups\/died\S*: a run with that --storage removes them/,
     )
     proxy.rules.length = 0
     const next = await type(['status', '--storage', stalled])
@@ -302,7 +307,7 @@ test('where nothing can be noted, work goes on, and a warning says what that mea
   )
 })
 
-test('a note that is damaged is forgotten, and one of a pid used again by another process is not taken for a run that lives', async () => {
+test('a damaged note is removed, and a reused pid does not count as a live run', async () => {
   const folder = join(home, '.local/state/holdfast/runs')
   mkdirSync(folder, { recursive: true })
   writeFileSync(

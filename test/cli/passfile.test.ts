@@ -9,7 +9,13 @@ const find = (text: string, url = 'postgres://ann@db.example:5433/shop'): string
 test('the first line that fits counts', () => {
   assert.equal(
     find(
-      'db.example:5433:shop:bob:1\ndb.example:5432:shop:ann:2\nother:5433:shop:ann:3\ndb.example:5433:shop:ann:4\n*:*:*:*:5',
+      [
+        'db.example:5433:shop:bob:1',
+        'db.example:5432:shop:ann:2',
+        'other:5433:shop:ann:3',
+        'db.example:5433:shop:ann:4',
+        '*:*:*:*:5',
+      ].join('\n'),
     ),
     '4',
   )

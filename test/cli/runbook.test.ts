@@ -57,9 +57,15 @@ before(async () => {
   await first.create(
     'shop',
     `
-    CREATE TABLE customers (id int PRIMARY KEY, name text); INSERT INTO customers SELECT g, 'customer ' || g FROM generate_series(1, 100) g;
-    CREATE TABLE orders (id serial PRIMARY KEY, customer int REFERENCES customers, total numeric CHECK (total > 0)); CREATE INDEX by_customer ON orders (customer);
-    INSERT INTO orders (customer, total) SELECT g % 100 + 1, g FROM generate_series(1, 1000) g; ALTER TABLE orders OWNER TO app; GRANT SELECT ON orders TO reader`,
+    CREATE TABLE customers (id int PRIMARY KEY, name text);
+    INSERT INTO customers SELECT g, 'customer ' || g FROM generate_series(1, 100) g;
+    CREATE TABLE orders (
+      id serial PRIMARY KEY, customer int REFERENCES customers, total numeric CHECK (total > 0)
+    );
+    CREATE INDEX by_customer ON orders (customer);
+    INSERT INTO orders (customer, total) SELECT g % 100 + 1, g FROM generate_series(1, 1000) g;
+    ALTER TABLE orders OWNER TO app;
+    GRANT SELECT ON orders TO reader`,
   )
   const recipients = await Promise.all([key, offline].map(identityToRecipient))
   env = {
@@ -76,7 +82,11 @@ before(async () => {
   }
   at(first)
   await bash(
-    `node dist/cli.js backup --storage "$STORAGE" --storage '${s3.url('dr')}' --label "$LABEL" --database-url "$TARGET" ${recipients.map((each) => `--encrypt-to ${each}`).join(' ')}`,
+    [
+      `node dist/cli.js backup --storage "$STORAGE" --storage '${s3.url('dr')}'`,
+      '--label "$LABEL" --database-url "$TARGET"',
+      ...recipients.map((each) => `--encrypt-to ${each}`),
+    ].join(' '),
   )
   const globals = await bash('pg_dumpall --globals-only --no-role-passwords -d "$TARGET"')
   writeFileSync(
@@ -144,8 +154,13 @@ test('before you begin: what there is', async () => {
   left()
 })
 
-test('a table was dropped: it is back with its index, key, owner and grants; the other table keeps what is newer', async () => {
-  const about = `SELECT pg_get_userbyid(relowner) AS owner, relacl::text, (SELECT count(*)::int FROM pg_index WHERE indrelid = c.oid) AS indexes, (SELECT count(*)::int FROM pg_constraint WHERE conrelid = c.oid AND contype IN ('f', 'c')) AS checks FROM pg_class c WHERE oid = 'public.orders'::regclass`
+test('a dropped table is back with its index, key, owner and grants; others keep newer rows', async () => {
+  const about = `
+    SELECT pg_get_userbyid(relowner) AS owner, relacl::text,
+           (SELECT count(*)::int FROM pg_index WHERE indrelid = c.oid) AS indexes,
+           (SELECT count(*)::int FROM pg_constraint
+             WHERE conrelid = c.oid AND contype IN ('f', 'c')) AS checks
+      FROM pg_class c WHERE oid = 'public.orders'::regclass`
   const before = await first.query('shop', about)
   await first.query('shop', `INSERT INTO customers VALUES (101, 'newer'); DROP TABLE orders`)
   const { next, left } = reading('A table was dropped')
@@ -186,12 +201,14 @@ test('rows were overwritten: the backup’s come into a schema of their own', as
   assert.deepEqual(await orders(), { rows: 1001, total: 1007 }, 'the live table is as it was')
   await first.query(
     'shop',
-    `UPDATE orders o SET total = b.total FROM "${String(schema?.['name'])}".orders b WHERE b.id = o.id; DROP SCHEMA "${String(schema?.['name'])}" CASCADE`,
+    `UPDATE orders o SET total = b.total FROM "${String(schema?.['name'])}".orders b
+      WHERE b.id = o.id;
+     DROP SCHEMA "${String(schema?.['name'])}" CASCADE`,
   )
   assert.deepEqual(await orders(), { rows: 1001, total: 500_507 })
 })
 
-test('a migration went wrong: the last backup before it; and the restore was wrong: it is taken back, and cleaned up', async () => {
+test('a wrong migration is restored, the restore undone, and the rest cleaned up', async () => {
   await sleep(1100)
   env['BEFORE'] = new Date().toISOString().replace(/\.\d+/, '')
   await sleep(1100)

@@ -119,7 +119,7 @@ describe('an environment', () => {
     PGOPTIONS: '-c x=y',
     PGSSLMODE: 'disable',
   }
-  test('of a migration has the step’s own variables, but no input, no token, no file of the runner’s, and no other database', () => {
+  test('of a migration has the step’s variables, but no input, token, runner file or database', () => {
     assert.deepEqual(Object.keys(migrationEnvironment(step)).sort(), [
       'GITHUB_SHA',
       'GITHUB_WORKSPACE',

@@ -216,7 +216,7 @@ describe('several', () => {
     assert.deepEqual(await several(await fiveBackups(), 'all'), ids.toReversed())
   })
 
-  test('those that no proof speaks of; one that was found bad is known, and one that was only looked at is not', async () => {
+  test('unproven: without a proof or a partial one; a backup found bad is not among them', async () => {
     const store = await fiveBackups()
     prove(store, fifth)
     prove(store, fourth, { proven: false, level: 'restored', stoppedBy: 'rows' })

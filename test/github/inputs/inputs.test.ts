@@ -313,7 +313,10 @@ describe('a bad input is an error that names it, says what is wrong, and shows n
     ['restore', { 'dry-run': 'maybe' }, /dry-run is "maybe", which is neither true nor false/],
   ]
   for (const [action, wrong, says, code = 'bad-input'] of cases) {
-    test(`${action}: ${JSON.stringify(wrong).replaceAll(identity, '(an identity)').replaceAll(recipient, '(a key)').slice(0, 100)}`, () => {
+    const shown = JSON.stringify(wrong)
+      .replaceAll(identity, '(an identity)')
+      .replaceAll(recipient, '(a key)')
+    test(`${action}: ${shown.slice(0, 80)}`, () => {
       assert.throws(
         () => readers[action](given({ ...good[action], ...wrong })),
         (error) => {
