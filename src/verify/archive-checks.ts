@@ -10,19 +10,17 @@ import { type Counter, tellProgress } from '../stream/progress.ts'
 import { mapConcurrent } from '../stream/map-concurrent.ts'
 import type { Work } from '../work.ts'
 
-/**
- * What the backup itself is to blame for; anything else (a key, a scratch server, a missing
- * extension) says nothing of the backup.
- */
+/** Codes of faults of the backup; other errors (of a key, a server) say nothing about it. */
 const faultsOfTheBackup = ['object-damaged', 'object-missing', 'contents-differ', 'restore-failed']
 
+/** Whether an error is a fault of the backup. */
 export function isFault(error: unknown): error is UserError {
   return error instanceof UserError && faultsOfTheBackup.includes(error.code)
 }
 
 /**
- * Reads every object as it is stored, without a key. Throws `object-missing` or `object-damaged`
- * unless each has the size and digest of the manifest.
+ * Reads every object as it is stored, without a key, and checks its size and digest. Throws
+ * `object-missing` and `object-damaged`.
  */
 export async function checkStored(backup: FoundBackup, jobs: number, work: Work): Promise<void> {
   const { objects } = backup.manifest
@@ -31,7 +29,7 @@ export async function checkStored(backup: FoundBackup, jobs: number, work: Work)
     done: 0,
     total: objects.reduce((sum, { bytes }) => sum + bytes, 0),
   }
-  await work.log.group(`Checking what is stored, ${objects.length} objects`, async () => {
+  await work.log.group(`Checking ${objects.length} stored objects`, async () => {
     const done = tellProgress(work.log, [checked])
     await mapConcurrent(
       objects,
@@ -47,27 +45,27 @@ export async function checkStored(backup: FoundBackup, jobs: number, work: Work)
   })
 }
 
-/** Checks the recovery guide, which no restore reads. */
+/** Checks the recovery guide, which a restore does not read. */
 export async function checkRecoveryGuide(backup: FoundBackup, work: Work): Promise<void> {
   for (const object of backup.manifest.objects)
     if (object.kind === 'recovery-guide')
       await checkObject(backup, object, work).catch(asMissing(`${backup.location}: ${object.name}`))
 }
 
-interface Reading {
+interface ReadOptions {
   identities: readonly string[]
   programs: Programs
   jobs: number
 }
 
 /**
- * Reads every archive to its end, decrypted and decompressed, by a pg_restore that restores
+ * Reads every archive to its end, decrypted and decompressed, with a pg_restore that restores
  * nothing, and compares its table of contents with the manifest. Throws `object-missing`,
  * `object-damaged`, `restore-failed` and `contents-differ`.
  */
 export async function checkReadable(
   backup: FoundBackup,
-  { identities, programs, jobs }: Reading,
+  { identities, programs, jobs }: ReadOptions,
   work: Work,
 ): Promise<void> {
   const archives = archivesOf(backup.manifest)
@@ -99,12 +97,12 @@ export async function checkReadable(
 }
 
 /**
- * Compares the tables of contents alone, of archives that a restore has read to their ends: only
- * their heads are fetched. Throws `contents-differ`.
+ * Compares only the tables of contents, for archives that a restore has read to their end. Fetches
+ * only the beginning of each. Throws `contents-differ`.
  */
 export async function checkContents(
   backup: FoundBackup,
-  { identities, programs, jobs }: Reading,
+  { identities, programs, jobs }: ReadOptions,
   work: Work,
 ): Promise<void> {
   await mapConcurrent(
@@ -128,17 +126,16 @@ function expectContents(
   object: StoredArchive,
   listed: readonly string[],
 ): void {
-  const why = whatDiffers(
+  const difference = contentsDifference(
     listed,
     tablesOf(backup.manifest, object),
     backup.manifest.source.locale.encoding,
   )
-  if (why === undefined) return
-  const hint =
-    'The archive is not the one that the manifest was written for. Read the backup from another destination, or take another backup.'
-  throw new UserError('contents-differ', `${backup.location}: ${object.name}: ${why}`, hint)
+  if (difference === undefined) return
+  throw new UserError('contents-differ', `${backup.location}: ${object.name}: ${difference}`)
 }
 
+/** Adds the object's name to pg_restore's errors. */
 function namingObject(backup: FoundBackup, object: StoredArchive): (error: unknown) => never {
   return (error) => {
     if (error instanceof UserError && error.code === 'restore-failed')
@@ -153,8 +150,8 @@ function namingObject(backup: FoundBackup, object: StoredArchive): (error: unkno
 }
 
 /**
- * The tables whose rows an archive should have, as in the fingerprint; undefined where it does not
- * tell (`fingerprint: none`: of the base archive).
+ * The tables whose rows an archive should have, named as in the fingerprint; undefined if unknown:
+ * for the base archive with `fingerprint: none`.
  */
 function tablesOf({ objects, fingerprint }: Manifest, object: StoredArchive): string[] | undefined {
   if (object.kind === 'rows') return object.tables
@@ -164,14 +161,14 @@ function tablesOf({ objects, fingerprint }: Manifest, object: StoredArchive): st
   return fingerprint.tables.map(({ table }) => table).filter((table) => !elsewhere.has(table))
 }
 
-/** How a table of contents differs from what is expected, as a sentence. */
-function whatDiffers(
+/** Returns how a table of contents differs from the expected tables; undefined if it does not. */
+function contentsDifference(
   listed: readonly string[],
   expected: readonly string[] | undefined,
   encoding: string,
 ): string | undefined {
   if (expected === undefined) return undefined
-  // of a text without an encoding, nobody knows how a name beyond ASCII comes out
+  // without an encoding, names with other than ASCII characters cannot be compared
   const known = (name: string): string =>
     encoding === 'SQL_ASCII' ? name.replace(/[^ -~]+/g, '?') : name
   const missing = new Map(expected.map((table) => [known(tocName(table)), table]))
@@ -183,20 +180,28 @@ function whatDiffers(
   })
   const [lacks] = missing.values()
   if (lacks !== undefined)
-    return `its table of contents lacks the rows of ${lacks}${missing.size > 1 ? ` and ${missing.size - 1} more` : ''}, which the manifest says it has.`
+    return (
+      `its table of contents lacks the rows of ${lacks}${more(missing.size)}, ` +
+      'which the manifest lists.'
+    )
   const [other] = others
   return other === undefined
     ? undefined
-    : `its table of contents has rows of ${other.replace(/ \S+$/, '').replace(' ', '.')}${others.length > 1 ? ` and ${others.length - 1} more` : ''}, of which the manifest says nothing.`
+    : `its table of contents has rows of ${other.replace(/ \S+$/, '').replace(' ', '.')}` +
+        `${more(others.length)}, which the manifest does not list.`
+}
+
+function more(count: number): string {
+  return count > 1 ? ` and ${count - 1} more` : ''
 }
 
 /**
- * The level of a backup of which a later step failed: are its objects what was stored, and is every
- * archive whole? And which of these stopped it.
+ * Returns the level that a backup reaches by its objects and archives alone, after a later step has
+ * failed, and the fault that was found, if any.
  */
 export async function levelBelow(
   backup: FoundBackup,
-  options: Reading,
+  options: ReadOptions,
   work: Work,
 ): Promise<{ level: Extract<Level, 'none' | 'stored' | 'readable'>; stoppedBy?: string }> {
   let level: 'none' | 'stored' = 'none'
@@ -208,7 +213,7 @@ export async function levelBelow(
   } catch (error) {
     work.signal.throwIfAborted()
     if (isFault(error)) return { level, stoppedBy: error.message }
-    work.log.debug(`beyond "${level}" it could not be looked at: ${messageOf(error)}`)
+    work.log.debug(`levels above "${level}" could not be checked: ${messageOf(error)}`)
     return { level }
   }
 }

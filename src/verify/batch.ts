@@ -10,16 +10,13 @@ import { judgeAge, type ObjectiveResult } from './objectives.ts'
 import type { ProveOptions, VerifyBatchOptions, VerifyResult } from './result.ts'
 import { proveBackup } from './verify.ts'
 
-/** Why one backup's verification came to no result. */
+/** Why the verification of a backup has no result. */
 export interface NotChecked {
-  /** From its id, when the manifest could not be read. */
+  /** From its id if the manifest could not be read. */
   snapshotAt: string
   /** Milliseconds. */
   age: number
-  /**
-   * `true`: the backup is to blame (its manifest is damaged), and so is bad; otherwise nothing is
-   * known of it from this run.
-   */
+  /** True if the backup is at fault: its manifest is damaged. False: nothing is known about it. */
   bad: boolean
   code: string
   message: string
@@ -34,23 +31,22 @@ export interface VerifyBatch {
   label: string
   /** The selector, as it can be typed. */
   asked: string
-  /** It named several, though it may have been one or none. */
+  /** Whether the selector can select several, even if it selected one or none. */
   several: boolean
-  /** How many there are of the label. */
+  /** Number of backups of the label. */
   there: number
   /** Newest first. */
   backups: Looked[]
-  /** About the label's newest backup, whichever were verified. */
+  /** About the label's newest backup, whether or not it was verified. */
   age: ObjectiveResult[]
   /** Milliseconds. */
   took: number
 }
 
 /**
- * Verifies what `backup` names: one, or several, one after the other. Of several, one that is bad,
- * or that cannot be verified here (the scratch server lacks an extension, no key fits), ends
- * nothing: it is among the results. Of one, what keeps us from finding out is thrown, as a
- * UserError.
+ * Verifies the backups that `backup` selects, one after the other. Of several, one that is bad or
+ * cannot be verified here (a missing extension, a wrong key) does not stop the run: it is in the
+ * results. For a single backup, throws a UserError if it cannot be verified.
  */
 export async function verifyBatch(options: VerifyBatchOptions, work: Work): Promise<VerifyBatch> {
   const started = Date.now()
@@ -77,7 +73,7 @@ export async function verifyBatch(options: VerifyBatchOptions, work: Work): Prom
     const ids = await selectIds(index, selector, work)
     warnOf(index, work)
     work.log.info(
-      `${ids.length} of ${index.ids.length} backups of ${index.label} are to be verified (${run.asked})`,
+      `Verifying ${ids.length} of ${index.ids.length} backups of ${index.label} (${run.asked})`,
     )
     for (const [i, id] of ids.entries()) {
       const looked = await work.log.group(`Backup ${i + 1} of ${ids.length}: ${id}`, () =>
@@ -97,7 +93,7 @@ function warnOf({ failures }: BackupIndex, work: Work): void {
     work.log.warning(`One destination could not be read: ${messageOf(failure)}`)
 }
 
-/** One of several. Only a cancel, or a fault of ours, is thrown. */
+/** Verifies one of several. Throws only a cancel or a bug. */
 async function look(
   id: string,
   index: BackupIndex,
@@ -131,9 +127,11 @@ function inWords({ result, failure }: Looked): string {
   if (failure) return failure.bad ? `BAD: ${failure.message}` : `not checked: ${failure.message}`
   const verdict = verdictOf(result)
   const word = {
-    short: 'below the level that was asked for',
+    short: 'below the requested level',
     'check-failed': 'a check failed',
     bad: 'BAD',
   }
-  return `${isPassing(verdict) ? 'good' : word[verdict as keyof typeof word]}, level "${result.level}"${result.stoppedBy === undefined ? '' : `: ${result.stoppedBy}`}`
+  const summary = isPassing(verdict) ? 'good' : word[verdict as keyof typeof word]
+  const reason = result.stoppedBy === undefined ? '' : `: ${result.stoppedBy}`
+  return `${summary}, level "${result.level}"${reason}`
 }

@@ -17,21 +17,21 @@ import type { Work } from '../work.ts'
 export interface ExternalDumpResult {
   name: string
   format: ExternalFormat
-  /** What is around the dump, from the outside in. */
+  /** Compression and encryption around the dump, outermost first. */
   layers: ExternalDump['layers']
-  /** At most `restored`: nothing tells what the database held. */
+  /** At most `restored`: there is no fingerprint to compare with. */
   level: Level
-  /** Why it went no further than it should have, when something speaks against it. */
+  /** The fault that ended the verification, if any. */
   stoppedBy?: string
-  /** What no file of this kind can show, and why. */
+  /** What a file of this kind cannot show, and why. */
   limit: string
   /** As stored. */
   bytes: number
-  /** What was there after the restore, for a person to judge. */
+  /** What the restored database holds, for a person to judge. */
   found?: { tables: number; rows: number; largeObjects: number }
-  /** Versions, as pg_dump wrote them: of the server and its own; and of the scratch server. */
+  /** Versions of the dumped server and of pg_dump, as in the file; and of the scratch server. */
   versions: { server?: string; client?: string; scratch?: string }
-  /** Roles that it names: made in the scratch, where they cannot log in. */
+  /** Roles that the dump names; they are created in the scratch database without login. */
   roles: string[]
   warnings: string[]
   /** Milliseconds. */
@@ -39,14 +39,15 @@ export interface ExternalDumpResult {
 }
 
 const limit =
-  'Nothing tells what the database held when this file was made, so that it restores is all that can be shown. Whether these are all its tables and rows is for you to judge.'
+  'This file does not record what the database held, so verification can only show that it ' +
+  'restores. Check yourself that these are all its tables and rows.'
 const faults = ['file-damaged', 'restore-failed']
 
 /**
- * Proves a dump that another tool made as far as it can be: that it is there (`stored`), can be
- * read to its end (`readable`), and goes into an empty database (`restored`). One without a table
- * is not called restored: an empty dump is the commonest of bad ones. What is no dump at all, or
- * cannot be opened, is a UserError of `openBareFile`.
+ * Verifies a dump of another tool as far as possible: that it exists (`stored`), can be read to its
+ * end (`readable`), and loads into an empty database (`restored`). A dump without a table does not
+ * count as restored, because an empty dump is the most common fault. Throws the UserErrors of
+ * `openExternalDump`.
  */
 export async function verifyExternalDump(
   selector: ExternalSelector,
@@ -99,7 +100,7 @@ async function runLevels(
   result.roles = [...seen.roles].sort()
   result.level = 'readable'
   if (!reaches(asked, 'restored')) return
-  // what pg_dump wrote is in the language of its own major, whatever the server's was
+  // pg_dump writes for its own major, not for the server's
   const major = Number.parseInt(client ?? server ?? `${reader.major}`, 10)
   const own = options.scratch
     ? ['pg_restore', 'psql', 'pg_dump']
@@ -146,7 +147,8 @@ async function runLevels(
     }
     if (result.found.tables === 0)
       result.stoppedBy =
-        'It restores, and holds no table: an empty dump. pg_dump of the wrong database, or of a role that sees nothing, makes such a file.'
+        'It restores, but has no table: an empty dump. pg_dump writes one for the wrong database, ' +
+        'or for a role that sees nothing.'
     else result.level = 'restored'
   } finally {
     await scratch.close()

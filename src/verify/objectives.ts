@@ -9,17 +9,17 @@ export interface Objectives {
   maxAge?: number
   /** Milliseconds. */
   maxRestoreTime?: number
-  /** 0.5 is by half, up or down. */
+  /** A share: 0.5 allows a change by half, up or down. */
   maxSizeChange?: number
 }
 
-/** One objective that was set, and what was found. */
+/** One objective that was set, and what was measured. */
 export type ObjectiveResult =
-  /** Milliseconds. Of the label's newest backup, whichever was verified. */
+  /** Milliseconds. For the label's newest backup, whether or not it was verified. */
   | { name: 'max-age'; limit: number; found: number; met: boolean; newest: string }
   /**
-   * Milliseconds. Left out: nothing was restored. `fills`: the size on the server whose restore
-   * takes just the limit, at the speed measured on `bytes`.
+   * Milliseconds; without `found`, nothing was restored. `fills`: the database size in bytes whose
+   * restore would take exactly the limit, at the speed measured on `bytes`.
    */
   | {
       name: 'max-restore-time'
@@ -29,22 +29,22 @@ export type ObjectiveResult =
       bytes?: number
       fills?: number
     }
-  /** Shares. Left out: there was nothing to compare with. */
+  /** Shares; without `found`, there was nothing to compare with. */
   | { name: 'max-size-change'; limit: number; found?: number; met?: boolean; changes: SizeChange[] }
 
-/** A figure beside the median of the backups before. */
+/** A figure, and the median of the backups before. */
 export interface SizeChange {
   of: 'bytes' | 'rows'
   now: number
   median: number
-  /** How many were looked at. */
+  /** How many backups the median is of. */
   before: number
 }
 
-/** So many older backups are compared with. */
-const lookedAt = 7
-/** Without an objective, a fall by more than this is warned of. */
-const worthAWarning = 0.5
+/** Number of older backups to compare with. */
+const comparedBackups = 7
+/** Without an objective, a decrease by more than this share is a warning. */
+const warningShare = 0.5
 
 interface Figures {
   snapshotAt: string
@@ -52,10 +52,10 @@ interface Figures {
   rows?: number
 }
 
-/** What was read of manifests already, by shelf and id. */
+/** Figures that were already read, by index and id. */
 const known = new WeakMap<BackupIndex, Map<string, Promise<Figures | undefined>>>()
 
-/** Of one backup; undefined if its manifest cannot be read, which its own verification tells. */
+/** The figures of one backup; undefined if its manifest cannot be read. */
 async function figuresOf(index: BackupIndex, id: string, work: Work): Promise<Figures | undefined> {
   const read = known.get(index) ?? new Map<string, Promise<Figures | undefined>>()
   known.set(index, read)
@@ -80,7 +80,7 @@ function figuresIn(manifest: Manifest): Figures {
   }
 }
 
-/** Whether the label's newest backup is new enough. */
+/** Judges `max-age`: whether the label's newest backup is new enough. */
 export async function judgeAge(
   index: BackupIndex,
   { maxAge }: Objectives,
@@ -93,7 +93,11 @@ export async function judgeAge(
   return [{ name: 'max-age', limit: maxAge, found, met: found <= maxAge, newest }]
 }
 
-/** `took`: milliseconds that the whole restore took; undefined: there was none. */
+/**
+ * Judges `max-restore-time`.
+ *
+ * @param took milliseconds that the restore took; undefined if nothing was restored
+ */
 export function judgeRestoreTime(
   manifest: Pick<Manifest, 'source'>,
   took: number | undefined,
@@ -115,9 +119,9 @@ export function judgeRestoreTime(
 }
 
 /**
- * How stored bytes and rows differ from the median of up to seven backups before it. With an
- * objective, a change beyond it is not met, and rows that fell to none never are; without one, a
- * fall by more than half is a warning.
+ * Judges `max-size-change`: compares stored bytes and rows with the median of up to seven backups
+ * before. A backup without rows never meets the objective if those before had some. Without an
+ * objective, returns decreases by more than half as `fallen`.
  */
 export async function judgeSize(
   index: BackupIndex,
@@ -125,19 +129,19 @@ export async function judgeSize(
   { maxSizeChange }: Objectives,
   work: Work,
 ): Promise<{ results: ObjectiveResult[]; fallen: SizeChange[] }> {
-  const earlier = index.ids.filter((id) => id < manifest.id).slice(-lookedAt)
+  const earlier = index.ids.filter((id) => id < manifest.id).slice(-comparedBackups)
   const others: Figures[] = []
   for (const id of earlier) others.push(...[(await figuresOf(index, id, work)) ?? []].flat())
   const own = figuresIn(manifest)
   const changes = (['bytes', 'rows'] as const).flatMap((of): SizeChange[] => {
-    const values = others.flatMap((one) => one[of] ?? [])
+    const values = others.flatMap((figures) => figures[of] ?? [])
     const now = own[of]
     const median = medianOf(values)
-    // from nothing to something is no share of anything
+    // a change from 0 has no share
     return now === undefined || !median ? [] : [{ of, now, median, before: values.length }]
   })
   if (maxSizeChange === undefined)
-    return { results: [], fallen: changes.filter((change) => shareOf(change) < -worthAWarning) }
+    return { results: [], fallen: changes.filter((change) => shareOf(change) < -warningShare) }
   if (changes.length === 0)
     return { results: [{ name: 'max-size-change', limit: maxSizeChange, changes }], fallen: [] }
   const found = Math.max(...changes.map((change) => Math.abs(shareOf(change))))

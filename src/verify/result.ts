@@ -8,7 +8,7 @@ import type { Check, CheckResult } from './user-checks.ts'
 /** How a backup is verified, whichever it is. */
 export interface ProveOptions extends Omit<CopyOptions, 'backup'> {
   runUrl?: string
-  /** How far to go; undefined: as far as the backup and the checks allow. */
+  /** The level to verify up to; undefined: as far as the backup and the checks allow. */
   level?: TargetLevel
   checks?: readonly Check[]
   checkCommand?: Command
@@ -29,49 +29,39 @@ export interface VerifyResult {
   id: string
   label: string
   location: string
-  /** It restores, and is identical. A check of the user's that fails does not change that. */
+  /** It restores, and the copy is identical. A failed check of the user does not change that. */
   proven: boolean
   level: Level
-  /** How far it was to go, when that was said. */
-  asked?: TargetLevel
-  /**
-   * What kept it from the next level, in one sentence; undefined when it came as far as was asked,
-   * or when the limit alone did.
-   */
+  /** The requested level, if any. */
+  asked?: Exclude<Level, 'none'>
+  /** The fault that ended the verification, in one sentence; undefined if none was found. */
   stoppedBy?: string
   /**
-   * What could not be looked at, and why: the fingerprint is one that was taken without content or
-   * without counts, or the scratch server is not like the backup's own. Then a backup without a
-   * fault ends below `identical`, and nothing speaks against it.
+   * What could not be checked, and why: the fingerprint has no content or no counts, or the scratch
+   * server is unlike that of the backup. A backup without a fault then ends below `identical`.
    */
   limit?: string
-  /**
-   * The limit is the scratch server's: another one would show more, so its proof takes the place of
-   * none.
-   */
+  /** The limit is the scratch server's: the proof is partial, and does not replace a full one. */
   partial?: true
   /** All of them, in a stable order. */
   differences: Difference[]
-  /** The user's own, in their order; empty where there was no copy to run them on. */
+  /** The user's checks, in their order; empty if there was no copy to run them on. */
   checks: CheckResult[]
   /** Those that were set, met or not. */
   objectives: ObjectiveResult[]
-  /** Figures that fell by more than half, where no objective says what is too much. */
+  /** Figures that decreased by more than half, if no objective sets a limit. */
   fallen: SizeChange[]
   snapshotAt: string
   /** Age of the backup when it was verified, milliseconds: what would be lost now (RPO). */
   age: number
-  /**
-   * `scratch` and `own` are there if it was to be restored; `client` is the version of pg_restore,
-   * where one was needed.
-   */
+  /** `scratch` and `own`: if it was restored. `client`: the version of pg_restore, if used. */
   server: { backup: string; scratch?: string; own?: boolean; client?: string }
   bytes: number
   rows: number
   tables: number
-  /** Milliseconds; a step that was not come to has none. */
+  /** Milliseconds, of the steps that ran. */
   timings: { restore?: number; compare?: number; checks?: number; total: number }
-  /** Known harmless messages that were let pass, and why. */
+  /** Known harmless problems that were accepted, and why. */
   allowed: string[]
   warnings: string[]
 }

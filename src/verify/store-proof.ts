@@ -13,6 +13,7 @@ import { storable, whatFailed } from './user-checks.ts'
 const measured = (found?: number, met?: boolean): { found?: number; met?: boolean } =>
   found === undefined || met === undefined ? {} : { found, met }
 
+/** Stores the proof in the backup's folder. If it cannot, adds a warning to `result`. */
 export async function storeProof(
   backup: FoundBackup,
   result: VerifyResult,
@@ -21,9 +22,9 @@ export async function storeProof(
 ): Promise<void> {
   const at = new Date()
   const { server, differences } = result
-  // what is stored is in the clear: nothing of a row, and nothing that a command wrote
+  // proofs are not encrypted: they must not have row data or the output of a command
   const checks = storable(result.checks)
-  // of a proven backup, nothing but its checks stops it
+  // only a failed check can stop the verification of a proven backup
   const stoppedBy = result.proven ? whatFailed(checks) : result.stoppedBy
   const early =
     result.partial && result.stoppedBy === undefined
@@ -68,7 +69,8 @@ export async function storeProof(
   } catch (error) {
     work.signal.throwIfAborted()
     result.warnings.push(
-      `The proof could not be stored beside the backup: ${messageOf(error)} Retention cannot know of it; give this job the right to write there.`,
+      `The proof could not be stored in the backup's folder: ${messageOf(error)} ` +
+        'Retention does not know of it. Give this job write access there.',
     )
   }
 }

@@ -6,7 +6,7 @@ import type { Work } from '../work.ts'
 import { type Command, endOf, runCommand } from '../postgres/programs/user-command.ts'
 import type { Scratch } from '../load/scratch.ts'
 
-/** A check of the user's: one query that gives one row with one value, `true`. */
+/** A check of the user: one query that must return one row with one value, `true`. */
 export interface Check {
   name: string
   sql: string
@@ -23,28 +23,25 @@ export interface CheckResult {
   name: string
   passed: boolean
   /**
-   * What it did, as the rest of a sentence that begins with its name: `gave true`, `gave no row`.
-   * No more of the data than one short value.
+   * What happened, as the rest of a sentence that starts with the check's name: `gave no row`. Has at
+   * most one short value of the data.
    */
   outcome: string
-  /**
-   * The same without anything of the data or of what was written: what a proof, which is stored in
-   * the clear, says. Only where it differs.
-   */
+  /** The same without data or output, if that differs: for the proof, which is not encrypted. */
   stored?: string
   /** Milliseconds. */
   took: number
-  /** The last that the command wrote. */
+  /** The end of what the command wrote. */
   output?: string
 }
 
-/** What the result of the command is called. */
+/** The name of the command's result. */
 export const commandCheck = 'check-command'
 
 /**
- * Runs all checks on a restored copy, whatever the ones before outcome: queries first, then the
- * command, which may change the copy. The copy's ties to the outside are cut beforehand. A check
- * that does not pass is a result; a server that fails is a UserError.
+ * Runs all checks on a restored copy, also after one has failed: queries first, then the command,
+ * which may change the copy. Drops the copy's user mappings before, so that no check can reach
+ * another server. Returns a result for each check; throws a UserError if the server fails.
  */
 export async function runChecks(
   { checks, command, timeout }: Checks,
@@ -77,7 +74,7 @@ export async function runChecks(
   })
 }
 
-/** Each has a session of its own: what one sets, or breaks, is not the next one's. */
+/** Runs a query in a session of its own, so that its settings do not affect the next one. */
 async function runCheck(
   { name, sql }: Check,
   timeout: number,
@@ -87,8 +84,8 @@ async function runCheck(
   const session = await connect(connection, work)
   const from = Date.now()
   try {
-    const answer = await ask(session, sql, timeout).catch((error: unknown) =>
-      whatItSaid(error, Date.now() - from, timeout),
+    const answer = await runQuery(session, sql, timeout).catch((error: unknown) =>
+      outcomeOfError(error, Date.now() - from, timeout),
     )
     const { outcome, stored } = typeof answer === 'string' ? { outcome: answer } : answer
     return {
@@ -105,18 +102,18 @@ async function runCheck(
 
 const passing = 'gave true'
 
-/** What a check outcome; and what a proof may say of it, where that is less. */
+/** The outcome of a check, and what a proof may say of it if that is less. */
 type Answer = string | { outcome: string; stored: string }
 
 /**
- * Settings are those that a client of the copy would meet, its search path among them, not those
- * that we measure with. A cursor lets nothing run but one query, and no more than two rows be
- * fetched of it.
+ * Runs a query with the settings of an ordinary client of the copy, such as its search path. The
+ * cursor allows only one query, of which at most two rows are fetched.
  */
-async function ask(session: ClientSession, sql: string, timeout: number): Promise<Answer> {
+async function runQuery(session: ClientSession, sql: string, timeout: number): Promise<Answer> {
   await session.query('RESET ALL')
   await session.query(
-    `SELECT pg_catalog.set_config(name, value, false) FROM json_each_text($1) AS s(name, value) WHERE name IN (SELECT lower(name) FROM pg_catalog.pg_settings)`,
+    `SELECT pg_catalog.set_config(name, value, false) FROM json_each_text($1) AS s(name, value)
+     WHERE name IN (SELECT lower(name) FROM pg_catalog.pg_settings)`,
     [
       JSON.stringify({
         statement_timeout: String(timeout),
@@ -145,11 +142,8 @@ function valueText(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
-/**
- * What an error means for a check. One of the server's or the network's own is thrown: nothing was
- * found out.
- */
-function whatItSaid(error: unknown, took: number, timeout: number): Answer {
+/** The outcome that an error means for a check. Rethrows errors of the server or the network. */
+function outcomeOfError(error: unknown, took: number, timeout: number): Answer {
   if (error instanceof UserError && error.code === 'query-cancelled')
     return took >= timeout
       ? `was still running after its timeout of ${timeout / 1000} s, and was stopped`
@@ -162,12 +156,12 @@ function whatItSaid(error: unknown, took: number, timeout: number): Answer {
   }
 }
 
-function shortened(text: string, most: number): string {
+function shortened(text: string, max: number): string {
   const flat = text.replace(/\s+/g, ' ').trim()
-  return flat.length > most ? `${flat.slice(0, most - 1)}…` : flat
+  return flat.length > max ? `${flat.slice(0, max - 1)}…` : flat
 }
 
-/** The results as a proof says them. */
+/** The results as a proof records them. */
 export function storable(results: readonly CheckResult[]): CheckResult[] {
   return results.map(({ name, passed, outcome, stored, took }) => ({
     name,
@@ -177,13 +171,13 @@ export function storable(results: readonly CheckResult[]): CheckResult[] {
   }))
 }
 
-/** What failed, in one sentence; undefined when all passed. */
+/** Returns in one sentence which checks failed; undefined if all passed. */
 export function whatFailed(results: readonly CheckResult[]): string | undefined {
   const failed = results.filter(({ passed }) => !passed)
   const [first] = failed
   if (!first) return undefined
-  const one = `"${first.name}" ${first.outcome}.`
+  const sentence = `"${first.name}" ${first.outcome}.`
   return failed.length === 1
-    ? `The check ${one}`
-    : `${failed.length} of ${results.length} checks failed, the first: ${one}`
+    ? `The check ${sentence}`
+    : `${failed.length} of ${results.length} checks failed, the first: ${sentence}`
 }

@@ -1,14 +1,15 @@
+/**
+ * Proves a backup: checks its objects, restores it into a scratch database, compares the copy with
+ * the fingerprint, runs the user's checks, and stores a proof of the result.
+ */
 import { messageOf } from '../errors.ts'
-import { compareCounts, compareFingerprints, isOtherVersion, levelOf } from '../load/compare.ts'
 import { restoreInto } from '../load/load-backup.ts'
-import { measure } from '../load/measure.ts'
 import { jobsOf } from '../load/options.ts'
 import { openScratch, type Scratch } from '../load/scratch.ts'
-import type { Depth } from '../postgres/fingerprint/fingerprint.ts'
 import { findPrograms } from '../postgres/programs/find-programs.ts'
-import { type Difference, type Level, reaches } from '../repository/level.ts'
+import { type Level, reaches } from '../repository/level.ts'
 import { type BackupIndex, type FoundBackup, openBackupIndex } from '../repository/listing.ts'
-import { type Manifest, totalsOf } from '../repository/manifest.ts'
+import { totalsOf } from '../repository/manifest.ts'
 import { checkKeys } from '../repository/open.ts'
 import { findInIndex } from '../repository/find-backup.ts'
 import { checkIdentities } from '../stream/encrypt.ts'
@@ -21,6 +22,7 @@ import {
   isFault,
   levelBelow,
 } from './archive-checks.ts'
+import { compareCopy } from './compare-copy.ts'
 import { judgeAge, judgeRestoreTime, judgeSize } from './objectives.ts'
 import type { ProveOptions, VerifyOptions, VerifyResult } from './result.ts'
 import { storeProof } from './store-proof.ts'
@@ -28,11 +30,11 @@ import { runChecks, whatFailed } from './user-checks.ts'
 
 /**
  * Proves one backup: fetches every object, decrypts it, restores it into an empty scratch database,
- * compares what that holds with the fingerprint, and runs the user's checks on it; or goes as far
- * of that as `level` says. The proof is stored beside the backup, whatever it says.
+ * compares that with the fingerprint, and runs the user's checks; or as much of that as `level`
+ * asks for. Always stores the proof in the backup's folder.
  *
- * A backup that is found bad is a result, as are checks that fail and objectives that are not met;
- * what keeps us from finding out is a UserError.
+ * Returns a result also if the backup is bad, a check fails or an objective is not met. Throws a
+ * UserError if the verification itself is not possible.
  */
 export async function verify(options: VerifyOptions, work: Work): Promise<VerifyResult> {
   checkIdentities(options.identities, 'decrypt-with')
@@ -43,7 +45,7 @@ export async function verify(options: VerifyOptions, work: Work): Promise<Verify
   return proveBackup(backup, index, options, work)
 }
 
-/** The same for a backup that was found already. */
+/** The same for a backup that is already open. */
 export async function proveBackup(
   backup: FoundBackup,
   index: BackupIndex,
@@ -94,8 +96,8 @@ interface Outcome extends Pick<
 }
 
 /**
- * Climbs as far as was asked, in as few readings of the store as that takes: what a restore and a
- * comparison show by themselves is not looked at before.
+ * Goes through the levels as far as requested, reading the store as little as possible: does not
+ * check separately what a restore and a comparison show.
  */
 async function prove(backup: FoundBackup, options: ProveOptions, work: Work): Promise<Outcome> {
   const { manifest } = backup
@@ -187,8 +189,8 @@ async function proveCopy(
   }
   timings.restore = Date.now() - from
   const compared = await compareCopy(backup, scratch, asked, { jobs, timings }, work)
-  // every digest was right as it flowed; whether each archive has the tables that a restore of some
-  // would look for in it, its restore does not show
+  // the restore has checked every digest, but not that each archive has the tables that the
+  // manifest names for it: a restore of single tables depends on that
   const below = await runLevels([['readable', () => checkContents(backup, reading, work)]])
   const { level, stoppedBy, ...rest } =
     below.stoppedBy === undefined
@@ -218,88 +220,4 @@ async function proveCopy(
     allowed,
     timings,
   }
-}
-
-/** What a copy shows that was restored without an error, as far as was asked. */
-async function compareCopy(
-  backup: FoundBackup,
-  scratch: Scratch,
-  asked: Level,
-  { jobs, timings }: { jobs: number; timings: Outcome['timings'] },
-  work: Work,
-): Promise<Pick<Outcome, 'level' | 'stoppedBy' | 'limit' | 'partial' | 'differences'>> {
-  const { fingerprint, source } = backup.manifest
-  if (asked === 'restored') return { level: 'restored', differences: [] }
-  const from = Date.now()
-  const counting = asked === 'counted'
-  const sameMajor = scratch.programs.server.major === source.major
-  const found = await measure(
-    scratch,
-    backup.manifest,
-    work,
-    jobs,
-    counting && fingerprint.kind === 'content' ? 'counts' : fingerprint.kind,
-  )
-  const all = counting
-    ? compareCounts(fingerprint, found)
-    : compareFingerprints(fingerprint, found, sameMajor)
-  const differences = all.filter((each) => !isOtherVersion(each))
-  timings.compare = Date.now() - from
-  const level = levelOf(
-    all,
-    counting && fingerprint.kind === 'content' ? 'counts' : fingerprint.kind,
-  )
-  const known = counting && fingerprint.kind !== 'none' ? undefined : limits[fingerprint.kind]
-  const unlike =
-    counting || fingerprint.kind === 'none'
-      ? []
-      : unlikeSource(source, scratch.server.version, sameMajor, all.filter(isOtherVersion))
-  const [first] = differences
-  // what is known of a backup without a fault is not so of one with a difference
-  const said = [...(known && !first ? [known] : []), ...unlike]
-  const limit = said.length ? { limit: said.join(' ') } : {}
-  if (first)
-    return {
-      level,
-      differences,
-      ...limit,
-      stoppedBy: `${differences.length === 1 ? 'One difference' : `${differences.length} differences`} from the fingerprint, the first: ${first.object}: expected ${first.expected}, found ${first.found}.`,
-    }
-  return unlike.length
-    ? { level: 'counted', differences, ...limit, partial: true }
-    : { level, differences, ...limit }
-}
-
-/**
- * What cannot be compared on this scratch server, and what would show it: a sentence for each.
- * Empty where it is like the backup's own.
- */
-function unlikeSource(
-  source: Manifest['source'],
-  server: string,
-  sameMajor: boolean,
-  versions: readonly Difference[],
-): string[] {
-  const [first] = versions
-  const others = versions.length > 1 ? ` (and ${versions.length - 1} more)` : ''
-  return [
-    ...(sameMajor
-      ? []
-      : [
-          `Definitions were not compared: the scratch server is PostgreSQL ${server}, the backup is of ${source.server}, and the text of two majors differs where nothing else does. Verify it on a scratch server of its own major (${source.major}), or without scratch-url, to see the rest.`,
-        ]),
-    ...(first
-      ? [
-          `The scratch server gave the extension ${first.object}${others} another version than the database had (${first.expected}; here ${first.found}), so this was not compared. Verify it on a scratch server that has that version, to see the rest.`,
-        ]
-      : []),
-  ]
-}
-
-/** What a fingerprint of each depth leaves open. */
-const limits: Record<Depth, string | undefined> = {
-  content: undefined,
-  counts:
-    'Every table has its rows, and the schema is the same; whether their content is was not compared, since the backup was taken with fingerprint: counts.',
-  none: 'It restores without an error; whether every row is there was not compared, since the backup was taken with fingerprint: none.',
 }

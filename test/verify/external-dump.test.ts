@@ -107,7 +107,7 @@ for (const server of servers())
         [undefined, 'restored', { tables: 2, rows: 202, largeObjects: 1 }],
         name,
       )
-      assert.match(result.limit, /Nothing tells what the database held/)
+      assert.match(result.limit, /does not record what the database held/)
       assert.deepEqual(
         [result.versions.server, result.versions.client],
         [server.version, server.version],
