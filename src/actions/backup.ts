@@ -7,6 +7,7 @@ import { run, type Step } from './run.ts'
 
 export const backup = (): Promise<void> => run('backup', backupStep)
 
+/** Makes one backup, sets the outputs and reports it. */
 export async function backupStep({ env, work, secrets, output, report }: Step): Promise<void> {
   const { storage, ...inputs } = readBackupInputs(env)
   const url = runUrl(env)

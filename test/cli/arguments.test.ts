@@ -60,6 +60,20 @@ describe('a command line', () => {
       ['verify', true, ['file:///a', 's3://b/c?region=x'], ['a=b']],
     )
   })
+  test('takes a value that begins with one hyphen, and a switch that is turned off', () => {
+    const { values, json, debug } = asked(
+      'verify',
+      '--label',
+      '-h',
+      '--backup=--help',
+      '--json=false',
+      '--debug=TRUE',
+    )
+    assert.deepEqual(
+      [values.get('label'), values.get('backup'), json, debug],
+      [['-h'], ['--help'], false, true],
+    )
+  })
   test('takes a word of its own, which may be given a value', () => {
     assert.deepEqual(asked('restore', '--dry-run').values.get('dry-run'), ['true'])
     assert.deepEqual(asked('restore', '--dry-run=false', '--label', 'x').values.get('dry-run'), [
