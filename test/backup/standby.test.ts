@@ -4,11 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { UserError } from '../../src/errors.ts'
 import type { Work } from '../../src/work.ts'
 import { newStore } from '../support/copies.ts'
-import { majors, startOwnServer } from '../support/own-server.ts'
+import { newestAndOldestMajor, startOwnServer } from '../support/own-server.ts'
 import { primarySettings, startStandby } from '../support/standby.ts'
 import { quietWork } from '../support/start-servers.ts'
 
-for (const major of majors())
+for (const major of newestAndOldestMajor())
   describe(`PostgreSQL ${major}: a backup of a hot standby`, async () => {
     const primary = await startOwnServer(major, { ...primarySettings, autovacuum: 'off' })
     // a second or more to dump: what happens on the primary meets it in the middle

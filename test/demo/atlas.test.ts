@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { loadAtlas } from '../../scripts/demo/atlas.ts'
-import { freshDatabase, query, servers } from '../support/servers.ts'
+import { freshDatabase, query, newestAndOldest } from '../support/servers.ts'
 
-for (const server of servers()) {
+for (const server of newestAndOldest()) {
   test(`the sample database loads on PostgreSQL ${server.version}, with what trips backups`, async () => {
     const { name, connection } = await freshDatabase(server)
     await loadAtlas(server.bindir, connection)

@@ -8,7 +8,7 @@ import type { BackupRestoreOptions } from '../../src/restore/options.ts'
 import { restore } from '../../src/restore/restore.ts'
 import { plainText } from '../../src/text.ts'
 import { newStore, type Store } from '../support/copies.ts'
-import { freshDatabase, newestServer, query, servers } from '../support/servers.ts'
+import { freshDatabase, newestServer, query, newestAndOldest } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
 
 const template = {
@@ -156,7 +156,7 @@ test('a dry run lists every obstacle; the restore itself stops at the first', as
   )
 })
 
-for (const each of servers())
+for (const each of newestAndOldest())
   test(`PostgreSQL ${each.major}: owner maps roles, and everything else matches the backup`, async () => {
     const target = await freshDatabase(each, template)
     const [old, mapped, reader] = ['old', 'new', 'reader'].map(

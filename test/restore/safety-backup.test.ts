@@ -23,7 +23,7 @@ import { plainText } from '../../src/text.ts'
 import { newStore, type Store, temporaryFolder } from '../support/copies.ts'
 import { startFaultyProxy } from '../support/faulty-proxy.ts'
 import { startS3 } from '../support/s3.ts'
-import { freshDatabase, newestServer, query, servers } from '../support/servers.ts'
+import { freshDatabase, newestServer, query, newestAndOldest } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
 
 /** The backup of what a restore replaces, made first; and what a restore leaves that is killed. */
@@ -76,7 +76,7 @@ async function shop(on = server, backup: Parameters<Store['backup']>[1] = {}): P
   }
 }
 
-for (const each of servers())
+for (const each of newestAndOldest())
   test(`PostgreSQL ${each.major}: the safety backup has the same keys and storage, and restores like any other`, async () => {
     const { store, options, moment } = await shop(each)
     const second = openStorage(`file://${temporaryFolder()}`)

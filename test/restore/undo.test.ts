@@ -15,7 +15,13 @@ import type { BackupRestoreOptions } from '../../src/restore/options.ts'
 import { restore } from '../../src/restore/restore.ts'
 import { plainText } from '../../src/text.ts'
 import { newStore } from '../support/copies.ts'
-import { freshDatabase, newestServer, query, type Server, servers } from '../support/servers.ts'
+import {
+  freshDatabase,
+  newestServer,
+  query,
+  type Server,
+  newestAndOldest,
+} from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
 
 /**
@@ -146,7 +152,7 @@ describe('the mark', () => {
   })
 })
 
-for (const each of servers())
+for (const each of newestAndOldest())
   test(`PostgreSQL ${each.major}: an undo brings back the database and its comment; a second undo, the restored one`, async () => {
     const { name, options, asked, around, moment } = await shop(each)
     await query(each, 'postgres', `COMMENT ON DATABASE ${name} IS 'it''s the \\ shop'`)

@@ -258,11 +258,13 @@ test('no command for psql in a dump is ever run, wherever it hides; nor does a t
     )
 })
 
-test('what psql reads otherwise than a plain reader would is refused; what no reader can see, psql refuses by itself', async () => {
-  const source = await freshDatabase(server, { name: 'bare', sql })
+test('a command that only psql would see is refused by the reader, or else by psql', async () => {
+  // PostgreSQL 19 has standard strings only: there, the last of these attacks is impossible
+  const lenient = servers().find(({ major }) => major < 19) ?? server
+  const source = await freshDatabase(lenient, { name: 'bare', sql })
   const workspace = temporaryFolder()
   const mark = join(workspace, 'mark')
-  const plain = String(dump(server, source.name, ['-Fp']))
+  const plain = String(dump(lenient, source.name, ['-Fp']))
   const prove = async (before: string): ReturnType<typeof verifyExternalDump> => {
     writeFileSync(
       join(workspace, 'file'),
@@ -270,7 +272,7 @@ test('what psql reads otherwise than a plain reader would is refused; what no re
     )
     return verifyExternalDump(
       { kind: 'external', scheme: 'file', name: 'file' },
-      { sources: [], identities: [], workspace, bindirs: [], scratch: server.to('postgres') },
+      { sources: [], identities: [], workspace, bindirs: [], scratch: lenient.to('postgres') },
       quietWork(),
     )
   }
@@ -290,7 +292,9 @@ test('what psql reads otherwise than a plain reader would is refused; what no re
     `SELECT 1; -- x\r\\! touch ${mark}\n`,
     ...off.map((set) => `${set}\n${hidden}`),
   ]
-  const copy = `CREATE TABLE stdin ();\nCOPY stdin TO stdout; SELECT 1 FROM stdin;\n\\! touch ${mark}\n\\.\n`
+  const copy =
+    'CREATE TABLE stdin ();\nCOPY stdin TO stdout; SELECT 1 FROM stdin;\n' +
+    `\\! touch ${mark}\n\\.\n`
   for (const command of [...commands, copy])
     await assert.rejects(prove(command), refused('file-refused'), command)
   assert.equal(existsSync(mark), false)
@@ -299,13 +303,18 @@ test('what psql reads otherwise than a plain reader would is refused; what no re
   const unseen = `SELECT set_config(E'standard\\x5fconforming_strings', 'off', false);\n${hidden}`
   const { level, stoppedBy } = await prove(unseen)
   assert.deepEqual(
-    [level, /restricted/.test(stoppedBy ?? ''), existsSync(mark)],
+    [
+      level,
+      /restricted|non-standard string literals are not supported/.test(stoppedBy ?? ''),
+      existsSync(mark),
+    ],
     ['readable', true, false],
     stoppedBy,
   )
-  spawnSync(join(server.bindir, 'psql'), ['-X', '-f', '-'], {
+  if (lenient.major >= 19) return
+  spawnSync(join(lenient.bindir, 'psql'), ['-X', '-f', '-'], {
     input: unseen,
-    env: { ...process.env, ...libpqEnvironment(server.to('postgres')) },
+    env: { ...process.env, ...libpqEnvironment(lenient.to('postgres')) },
   })
   assert.equal(existsSync(mark), true, 'without it, the command would have been run')
 })

@@ -14,7 +14,7 @@ import { version } from '../../src/version.ts'
 import type { Held, Work } from '../../src/work.ts'
 import { again, folderOf, manifestOf, rewrite } from '../repository/backup-index.ts'
 import { newStore, type Store } from '../support/copies.ts'
-import { freshDatabase, newestServer, query, servers } from '../support/servers.ts'
+import { freshDatabase, newestServer, query, newestAndOldest } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
 
 const server = newestServer()
@@ -242,7 +242,7 @@ describe('each level', () => {
       assert.ok(proofsOf(store, id).every(({ proven }) => !proven))
     })
 
-  for (const each of servers())
+  for (const each of newestAndOldest())
     test(`PostgreSQL ${each.major}: every odd name is known in the tables of contents`, async () => {
       const { connection } = await freshDatabase(each, {
         name: 'odd tables',

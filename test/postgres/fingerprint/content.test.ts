@@ -4,7 +4,7 @@ import { mergePrints, measureParts, type Part } from '../../../src/postgres/fing
 import { splitWork } from '../../../src/postgres/fingerprint/fingerprint.ts'
 import { listTables, type Table } from '../../../src/postgres/fingerprint/tables.ts'
 import { connect } from '../../../src/postgres/connection/session.ts'
-import { freshDatabase, servers } from '../../support/servers.ts'
+import { freshDatabase, newestAndOldest } from '../../support/servers.ts'
 import { quietWork } from '../../support/start-servers.ts'
 
 const MiB = 1024 * 1024
@@ -42,7 +42,7 @@ test('a large table is split into adjacent ranges of blocks; other tables are no
   assert.ok(Math.max(...sums) < 1.4 * Math.min(...sums), 'each bucket has about the same')
 })
 
-for (const server of servers()) {
+for (const server of newestAndOldest()) {
   test(`PostgreSQL ${server.major}: ranges of blocks add up to the print of the whole table`, async () => {
     // with holes, and with rows in its last block
     const sql = `CREATE TABLE t (a int, b text, c int GENERATED ALWAYS AS (a * 2) STORED);

@@ -10,7 +10,7 @@ import {
   type Waiter,
 } from '../../../src/postgres/pg-dump/lock-waiters.ts'
 import type { Work } from '../../../src/work.ts'
-import { majors, startOwnServer } from '../../support/own-server.ts'
+import { newestAndOldestMajor, startOwnServer } from '../../support/own-server.ts'
 import { quietWork } from '../../support/start-servers.ts'
 
 /** Work that records its log as `level: text`. */
@@ -43,7 +43,7 @@ const withoutTimes = (waiters: Waiter[]): unknown[] =>
     })
     .sort((one, other) => String(one.table).localeCompare(String(other.table)))
 
-for (const major of majors())
+for (const major of newestAndOldestMajor())
   describe(`PostgreSQL ${major}: a session that waits for locks of this run`, async () => {
     const server = await startOwnServer(major)
     await server.create(

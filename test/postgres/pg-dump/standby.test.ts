@@ -12,11 +12,11 @@ import {
   withUniqueApplicationName,
   watchWaiters,
 } from '../../../src/postgres/pg-dump/lock-waiters.ts'
-import { majors, startOwnServer } from '../../support/own-server.ts'
+import { newestAndOldestMajor, startOwnServer } from '../../support/own-server.ts'
 import { primarySettings, startStandby } from '../../support/standby.ts'
 import { quietWork } from '../../support/start-servers.ts'
 
-for (const major of majors())
+for (const major of newestAndOldestMajor())
   describe(`PostgreSQL ${major}: on a hot standby`, async () => {
     const primary = await startOwnServer(major, { ...primarySettings, autovacuum: 'off' })
     // small on disk, but more than all buffers between a server and a pg_dump hold

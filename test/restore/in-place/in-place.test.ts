@@ -19,7 +19,13 @@ import type { Work } from '../../../src/work.ts'
 import { plainText } from '../../../src/text.ts'
 import { newStore, type Store, temporaryFolder } from '../../support/copies.ts'
 import { startOwnServer } from '../../support/own-server.ts'
-import { freshDatabase, newestServer, query, type Server, servers } from '../../support/servers.ts'
+import {
+  freshDatabase,
+  newestServer,
+  query,
+  type Server,
+  newestAndOldest,
+} from '../../support/servers.ts'
 import { quietWork } from '../../support/start-servers.ts'
 import { waitForSession } from '../own-target.ts'
 
@@ -140,7 +146,7 @@ const isError =
 const nothing = (): void => {}
 const fixed = (text: string): string => text.replace(/"bytes":\d+/g, '"bytes":0')
 
-for (const server of servers())
+for (const server of newestAndOldest())
   describe(`PostgreSQL ${server.major}`, () => {
     test('an owner without CREATEDB restores everything, and newer objects are gone', async () => {
       const b = await bench(server)
