@@ -13,7 +13,7 @@ import type { RestoredTables, RestoreResult } from '../../../src/restore/result.
 import type { Held } from '../../../src/work.ts'
 import { plainText } from '../../../src/text.ts'
 import { newStore, type Store } from '../../support/copies.ts'
-import { majors, type OwnServer, startOwnServer } from '../../support/own-server.ts'
+import { newestAndOldestMajor, type OwnServer, startOwnServer } from '../../support/own-server.ts'
 import { quietWork } from '../../support/start-servers.ts'
 import { contentsOf, createTarget, type Target } from '../own-target.ts'
 
@@ -57,7 +57,7 @@ const shop = `
     REFRESH MATERIALIZED VIEW sums;
     TRUNCATE log`
 /** Only this file uses them, so that a test can compare everything on one. */
-const servers = await Promise.all(majors().map((major) => startOwnServer(major)))
+const servers = await Promise.all(newestAndOldestMajor().map((major) => startOwnServer(major)))
 const [newest] = servers as [OwnServer, ...OwnServer[]]
 
 interface Bench {
