@@ -51,6 +51,16 @@ export function code(value: string | number): Inline {
   return { kind: 'code', code: `${value}` }
 }
 
+/** A text to be set in bold. */
+export function strong(value: Text): Inline {
+  return { kind: 'strong', text: value }
+}
+
+/** A text that leads to an address. */
+export function link(value: Text, href: string): Inline {
+  return { kind: 'link', text: value, href }
+}
+
 /** Words that differ by where they are read: `either('the job summary', 'the report above')`. */
 export function either(workflow: string, terminal: string): Inline {
   return { kind: 'either', workflow, terminal }

@@ -1,3 +1,5 @@
+import type { Text } from './text.ts'
+
 /**
  * What every long piece of work is given: a signal that stops it, a log to speak to, and a place to
  * note what must be cleaned up if this process does not live to do it.
@@ -20,10 +22,10 @@ export interface Work {
 }
 
 export interface Log {
-  info(text: string): void
+  info(text: Text): void
   /** Shown only when the runner debugs. Never holds a secret. */
   debug(text: string): void
-  warning(text: string): void
+  warning(text: Text): void
   /**
    * How far the work has come, `share` from 0 to 1; each call takes the place of the one before.
    * Only where that can be shown: on a terminal.

@@ -7,7 +7,6 @@ import { inputLines } from '../github/inputs/input.ts'
 import { findSecrets } from '../github/mask.ts'
 import { failureReport } from '../report/failure.ts'
 import { type Asked, readArguments } from './arguments.ts'
-import { inputs } from './commands.ts'
 import { restoreAsked } from './confirm.ts'
 import { stepEnvironment } from './environment.ts'
 import { helpText } from './help.ts'
@@ -15,7 +14,6 @@ import { heldInFile, stateFolder } from './state.ts'
 import { statusStep } from './status.ts'
 import { placeOf, serversOf, sweepEarlier } from './sweep.ts'
 import { openTerminal, type Terminal, type TerminalOptions } from './terminal.ts'
-import { inFlags, reportInFlags } from './wording.ts'
 import { startWork } from './work.ts'
 
 /**
@@ -51,9 +49,6 @@ export async function cli(argv: readonly string[], env: Env): Promise<void> {
 
 type Outputs = Map<string, unknown>
 
-/** Of all commands: what one says may be of the next one's. */
-const names = inputs.map(({ name }) => name)
-
 async function perform(asked: Asked, env: Env, options: TerminalOptions): Promise<void> {
   const { command } = asked
   const secrets = findSecrets(env)
@@ -80,7 +75,7 @@ async function perform(asked: Asked, env: Env, options: TerminalOptions): Promis
     work: running.work,
     secrets,
     output: (name, value) => outputs.set(name, value),
-    report: (markdown) => terminal.report(reportInFlags(markdown, names)),
+    report: (report) => terminal.report(report),
     annotate: (annotations) => terminal.annotate(annotations),
   }
   try {
@@ -123,14 +118,7 @@ function fail(
     .set('error-code', failure.code)
   if (failure.code === 'internal') terminal.log.warning(stacks(thrown))
   else terminal.log.debug(stacks(thrown))
-  terminal.failure(
-    failureReport({
-      action: command,
-      ...failure,
-      message: inFlags(failure.message, names),
-      hint: inFlags(failure.hint, names),
-    }),
-  )
+  terminal.failure(failureReport({ action: command, ...failure }))
 }
 
 function tell(outputs: Outputs, { json }: Asked, terminal: Terminal): void {

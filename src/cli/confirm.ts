@@ -30,8 +30,8 @@ export async function restoreAsked(
     output: (name, value) => {
       if (name === 'backup-id') planned = String(value)
     },
-    // what comes next is asked, not told
-    report: (markdown) => report(markdown.replace(/^\*\*Next:\*\*.*\n?/m, '')),
+    // the question takes the place of what to type next
+    report: (blocks) => report(blocks.filter(({ kind }) => kind !== 'next')),
   })
   const confirm = await ask(question(env), work.signal)
   return restoreStep({

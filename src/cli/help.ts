@@ -1,80 +1,87 @@
 import {
   blocks,
-  code,
-  md,
+  type Fact,
+  facts,
+  paragraph,
+  type Report,
   table,
-  text,
-  type Markdown,
-  type Piece,
-} from '../report/markdown/markdown.ts'
+  verdict,
+} from '../report/blocks.ts'
+import { code, strong, text } from '../text.ts'
 import { commands, type CommandName, type Input, inputsOf, variableOf } from './commands.ts'
 
 const program = 'node dist/cli.js'
 
-/** What `--help` shows, as Markdown. */
-export function helpText(of: CommandName | 'all'): string {
-  return (of === 'all' ? overview() : helpOf(of)).markdown
+/** Returns what `--help` shows. */
+export function helpText(of: CommandName | 'all'): Report {
+  return of === 'all' ? overview() : helpOf(of)
 }
 
-function overview(): Markdown {
+function overview(): Report {
   return blocks(
-    md`## Holdfast: PostgreSQL backups that are proven, and restores that can be undone`,
-    md`The code of the GitHub Actions, for the day when GitHub is down: the flags are their inputs.`,
-    md`${code(`${program} COMMAND --flag VALUE …`)}`,
-    table(
-      ['Command', ''],
-      Object.entries(commands).map(([name, summary]) => [code(name), summary]),
+    verdict(
+      undefined,
+      'Holdfast: PostgreSQL backups that are proven, and restores that can be undone',
     ),
-    md`The flags of each: ${code(`${program} COMMAND --help`)}`,
+    paragraph(
+      'The code of the GitHub Actions, for the day when GitHub is down: the flags are their inputs.',
+    ),
+    paragraph(text`${code(`${program} COMMAND --flag VALUE …`)}`),
+    facts(Object.entries(commands).map(([name, summary]) => [text`${code(name)}`, summary])),
+    paragraph(text`The flags of each: ${code(`${program} COMMAND --help`)}`),
   )
 }
 
-function helpOf(command: CommandName): Markdown {
+function helpOf(command: CommandName): Report {
   const all = inputsOf(command)
   const needed = (input: Input): boolean => input.required?.includes(command) ?? false
   const rows = [...all.filter(needed), ...all.filter((input) => !needed(input))].map(
-    (input): Piece[] => [
-      code(
+    (input): Fact => [
+      text`${code(
         input.flag
           ? `--${input.name}`
           : input.secret === 'always'
             ? `--${input.name}-file FILE`
             : `--${input.name} …`,
-      ),
-      text(
-        `${needed(input) && input.name !== 'confirm' ? '(needed) ' : ''}${plain(input.help)}${input.fallback && !input.flag ? ` Default: ${input.fallback}.` : ''}${input.lines ? ' May be there several times.' : ''}`,
-      ),
+      )}`,
+      `${needed(input) && input.name !== 'confirm' ? '(needed) ' : ''}${plain(input.help)}${input.fallback && !input.flag ? ` Default: ${input.fallback}.` : ''}${input.lines ? ' May be there several times.' : ''}`,
     ],
   )
   const secrets = all.filter(({ secret }) => secret)
   return blocks(
-    md`## ${code(`${program} ${command}`)}`,
-    text(commands[command]),
-    table(
-      ['Flag', ''],
+    verdict(undefined, text`${code(`${program} ${command}`)}`),
+    paragraph(commands[command]),
+    facts([
+      ...rows,
       [
-        ...rows,
-        [
-          code('--json'),
-          'The outputs as one JSON object on the standard output; all else on the standard error.',
-        ],
-        [code('--debug'), 'Say more of what is done.'],
+        text`${code('--json')}`,
+        'The outputs as one JSON object on the standard output; all else on the standard error.',
       ],
-    ),
+      [text`${code('--debug')}`, 'Say more of what is done.'],
+    ]),
     secrets.length === 0
       ? undefined
-      : blocks(
-          md`**What holds a secret** is never taken from the command line, which others can see: by a file, or from the environment.`,
+      : [
+          paragraph(
+            text`${strong('A secret')} is never read from the command line, which other users can see, but from a file or the environment.`,
+          ),
           table(
             ['File', 'Environment'],
-            secrets.map(({ name }) => [code(`--${name}-file FILE`), code(variableOf(name))]),
+            secrets.map(({ name }) => [
+              text`${code(`--${name}-file FILE`)}`,
+              text`${code(variableOf(name))}`,
+            ]),
           ),
-          md`A URL may be in the command line when it holds no password. The password is then that of ${code('PGPASSWORD')} or the password file (${code('~/.pgpass')}), as for psql.`,
-        ),
+          paragraph(
+            text`A URL without a password may be on the command line. The password then comes from ${code('PGPASSWORD')} or the password file (${code('~/.pgpass')}), as for psql.`,
+          ),
+        ],
     command === 'restore'
-      ? md`Without ${code('--confirm')}, on a terminal, the plan is shown and the name asked for.`
+      ? paragraph(
+          text`Without ${code('--confirm')}, on a terminal, the plan is shown and the name asked for.`,
+        )
       : undefined,
-    md`Exit codes: 0 done, 1 failed, 130 and 143 stopped by a signal (what it had begun is cleaned up).`,
+    paragraph('Exit codes: 0 done, 1 failed, 130 and 143 stopped by a signal (after cleaning up).'),
   )
 }
 

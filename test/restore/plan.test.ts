@@ -8,6 +8,7 @@ import { restore } from '../../src/restore/restore.ts'
 import { newStore, type Store } from '../support/copies.ts'
 import { freshDatabase, newestServer, query, servers } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
+import { renderMarkdown } from '../../src/report/render/markdown.ts'
 
 const template = {
   name: 'planned',
@@ -74,14 +75,14 @@ test('a dry run tells what there is and what would change: sizes, who is connect
       { table: 'public.kept', now: undefined, then: 0 },
     ])
     assert.deepEqual(facts.obstacles, [])
-    const report = restoreReport(result)
+    const report = renderMarkdown(restoreReport(result))
     for (const said of [
       'the shop',
-      'would come back',
+      'would be added',
       'VIEW public.newer',
       'public.orders',
       '| 400 | 500 |',
-      'this very database',
+      'this database',
     ])
       assert.ok(report.includes(said), `${said} in\n${report}`)
   } finally {
@@ -125,8 +126,8 @@ test('a dry run tells all that stands in the way; the restore itself stops at th
       ['role-missing', 'swap-unsafe'],
     )
     assert.match(
-      restoreReport(result),
-      /cannot be restored as things are.*What stands in the way.*slot_/s,
+      renderMarkdown(restoreReport(result)),
+      /cannot be restored yet.*What prevents the restore.*slot_/s,
     )
     await assert.rejects(
       restore(optionsFor(store, target), quietWork()),

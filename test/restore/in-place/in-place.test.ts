@@ -20,6 +20,7 @@ import { newStore, type Store, temporaryFolder } from '../../support/copies.ts'
 import { startOwnServer } from '../../support/own-server.ts'
 import { freshDatabase, newestServer, query, type Server, servers } from '../../support/servers.ts'
 import { quietWork } from '../../support/start-servers.ts'
+import { plainText } from '../../../src/text.ts'
 
 /**
  * A restore inside the target itself, by a role that owns it and may do nothing else: one
@@ -209,7 +210,7 @@ for (const server of servers())
               ...work.log,
               info: (text) =>
                 void (
-                  step.test(text) &&
+                  step.test(plainText(text)) &&
                   setTimeout(
                     () => (body === nothing ? stop.abort(new Error('stopped')) : body()),
                     5,
@@ -387,7 +388,7 @@ test('the safety backup is the last thing before the locks, and the time between
     { known: ({ safetyBackup: made }) => void (made && said.push('safety')) },
     {
       ...work,
-      log: { ...work.log, info: (text) => void said.push(text) },
+      log: { ...work.log, info: (text) => void said.push(plainText(text)) },
       hold: (thing) => void said.push(thing.kind),
     },
   )

@@ -8,6 +8,7 @@ import type { Work } from '../../../src/work.ts'
 import { newStore, watchedWork } from '../../support/copies.ts'
 import { freshDatabase, newestServer, query, type Server, servers } from '../../support/servers.ts'
 import { quietWork } from '../../support/start-servers.ts'
+import { plainText } from '../../../src/text.ts'
 
 /**
  * A new database from a backup, and what runs in a restored one before anybody sees it or after it
@@ -91,7 +92,7 @@ for (const each of servers())
     let seen = 0
     const work: Work = {
       ...quietWork(),
-      log: { ...quietWork().log, info: (text) => void said.push(text) },
+      log: { ...quietWork().log, info: (text) => void said.push(plainText(text)) },
     }
     const looking = setInterval(
       () =>
@@ -310,8 +311,8 @@ describe('when all is done', () => {
       ...quietWork(),
       log: {
         ...quietWork().log,
-        info: (text) => void said.push(text),
-        warning: (text) => void said.push(`warning: ${text}`),
+        info: (text) => void said.push(plainText(text)),
+        warning: (text) => void said.push(`warning: ${plainText(text)}`),
       },
     }
     const result = await restore(
@@ -338,7 +339,7 @@ describe('when all is done', () => {
     const known: unknown[] = []
     const work: Work = {
       ...quietWork(),
-      log: { ...quietWork().log, warning: (text) => void said.push(text) },
+      log: { ...quietWork().log, warning: (text) => void said.push(plainText(text)) },
     }
     const swap: RestoreOptions = {
       ...options,

@@ -12,6 +12,7 @@ import type { Held } from '../../../src/work.ts'
 import { newStore, type Store } from '../../support/copies.ts'
 import { freshDatabase, newestServer, query, type Server, servers } from '../../support/servers.ts'
 import { quietWork } from '../../support/start-servers.ts'
+import { renderMarkdown } from '../../../src/report/render/markdown.ts'
 
 /** A part of a database, back into the live one: beside, or in the place of what is there. */
 const shop = {
@@ -186,7 +187,7 @@ for (const server of servers()) {
       )
       // what the report says to type works as it stands
       const [look = '', , drop = ''] = [
-        ...restoreReport(result).matchAll(/```sql\n([\s\S]*?)\n```/g),
+        ...renderMarkdown(restoreReport(result)).matchAll(/```sql\n([\s\S]*?)\n```/g),
       ].map(([, typed]) => typed ?? '')
       assert.deepEqual(
         await b.sql(look),
@@ -560,7 +561,7 @@ test('the way back that the report prints is the part, and it brings back what w
   )
   assert.ok((result.part.unsaved ?? 0) > 0 && (result.part.unsaved ?? 0) < result.timings.total)
   await b.sql('INSERT INTO customers VALUES (78, $$later$$)')
-  const report = restoreReport(result)
+  const report = renderMarkdown(restoreReport(result))
   assert.match(report, /Rows written to these tables in the \d+\.\d s between/)
   const typed = /```yaml\n([\s\S]*?)```/.exec(report)?.[1] ?? ''
   const value = (name: string): string =>
@@ -582,8 +583,10 @@ test('the way back that the report prints is the part, and it brings back what w
   assert.equal(back.part.unsaved, undefined)
   // made anew: the safety backup lacks it
   await b.sql('DROP TABLE lines')
-  const anew = restoreReport(
-    await b.restore({ tables: ['lines', 'orders'], replace: true, safetyBackup: true }),
+  const anew = renderMarkdown(
+    restoreReport(
+      await b.restore({ tables: ['lines', 'orders'], replace: true, safetyBackup: true }),
+    ),
   )
   assert.match(anew, /tables: \|\n {2}public\.orders\nreplace: /)
   assert.match(anew, /DROP TABLE "public"\."lines";/)
