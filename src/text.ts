@@ -25,10 +25,14 @@ export interface InputReference {
 /** Where a text is shown: in a workflow's log and reports, or to someone who typed a command. */
 export type Surface = 'workflow' | 'terminal'
 
-/** Builds a text: what is interpolated is a value, not markup. */
+/**
+ * Builds a text: what is interpolated is a value, not markup. A line break in the template, with the
+ * indentation around it, is a space, so that a long sentence can be written on several lines.
+ */
 export function text(parts: TemplateStringsArray, ...values: (Text | Inline | number)[]): Text {
   return join(
-    parts.flatMap((part, i) => {
+    parts.flatMap((literal, i) => {
+      const part = literal.replace(/\s*\n\s*/g, ' ')
       const value = values[i]
       return value === undefined ? [part] : [part, typeof value === 'number' ? `${value}` : value]
     }),

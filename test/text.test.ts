@@ -49,3 +49,13 @@ describe('a text', () => {
     assert.equal(plainText(join([inner, 'x'], '; ')), 'drop orders first; x')
   })
 })
+
+test('a line break in a template is a space, and one in a value stays', () => {
+  const value = 'a\n  b'
+  assert.equal(
+    text`one
+      two ${value}
+      three`,
+    'one two a\n  b three',
+  )
+})

@@ -57,7 +57,8 @@ export async function restoreStep({ env, work, secrets, output, report }: Step):
     throw new UserError(
       'post-command-failed',
       text`${verdict} But the post-command ${command.failed}.`,
-      'What was restored is restored all the same, and the job summary says what can be done about it. Run the command again by hand.',
+      text`What was restored is restored all the same, and the job summary says what can be done
+        about it. Run the command again by hand.`,
     )
   work.log.info(verdict)
 }

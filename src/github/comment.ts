@@ -46,7 +46,8 @@ export async function postComment(
     return safely(() => pullRequestOf(env)?.fork)
       ? notPosted('the pull request comes from a fork, where the token can only read.')
       : notPosted(
-          text`${input('github-token')} has no permission to write one. Give the job "permissions: pull-requests: write".`,
+          text`${input('github-token')} has no permission to write one. Give the job "permissions:
+            pull-requests: write".`,
         )
   }
 }

@@ -62,23 +62,28 @@ function figures(result: BackupResult): Block[] {
     locations.length === 1 ? ['', ''] : [` in ${locations.length} places`, ' each']
   return [
     paragraph(
-      text`${strong(contentText(result))} of ${code(database)} (PostgreSQL ${server}) are stored${places}: ${formatBytes(bytes)}${each}, in ${formatDuration(timings.total)}.`,
+      text`${strong(contentText(result))} of ${code(database)} (PostgreSQL ${server}) are
+        stored${places}: ${formatBytes(bytes)}${each}, in ${formatDuration(timings.total)}.`,
     ),
     paragraph(
-      text`The backup has everything committed before ${strong(formatMoment(result.snapshotAt))}. Data written after that is not in this backup.`,
+      text`The backup has everything committed before ${strong(formatMoment(result.snapshotAt))}.
+        Data written after that is not in this backup.`,
     ),
   ]
 }
 
 function warningsOf(result: BackupResult): Text[] {
-  const unencrypted = text`This backup is not encrypted (${input('encrypt-to', 'none')}): anyone who can read the storage can read the data.`
+  const unencrypted = text`This backup is not encrypted (${input('encrypt-to', 'none')}): anyone who
+    can read the storage can read the data.`
   const unmeasured: Record<BackupResult['fingerprint'], Text[]> = {
     content: [],
     counts: [
-      text`Rows were counted, not hashed (${input('fingerprint', 'counts')}): a verification can show that no row is missing, but not that the rows are the same.`,
+      text`Rows were counted, not hashed (${input('fingerprint', 'counts')}): a verification can
+        show that no row is missing, but not that the rows are the same.`,
     ],
     none: [
-      text`Nothing was measured (${input('fingerprint', 'none')}): a verification can show that the backup restores, but not that it is complete.`,
+      text`Nothing was measured (${input('fingerprint', 'none')}): a verification can show that the
+        backup restores, but not that it is complete.`,
     ],
   }
   return [
@@ -93,7 +98,8 @@ function waitingStatements({ waiters }: BackupResult): Report {
   if (longest === undefined) return []
   return [
     section(
-      `${formatMany(waiters.length, 'statement')} waited for this backup, the longest ${formatDuration(longest.waited)}`,
+      text`${formatMany(waiters.length, 'statement')} waited for this backup, the longest
+        ${formatDuration(longest.waited)}`,
     ),
     table(
       ['Statement', 'Waited', 'Table', 'Queries behind it', 'Lock'],
@@ -107,7 +113,9 @@ function waitingStatements({ waiters }: BackupResult): Report {
       ['left', 'right', 'left', 'right', 'left'],
     ),
     paragraph(
-      'Reads and writes continue during a backup. A statement that changes a table’s definition waits until the backup has read the table, and every query that comes later waits behind it. Run migrations at another time.',
+      text`Reads and writes continue during a backup. A statement that changes a table’s definition
+        waits until the backup has read the table, and every query that comes later waits behind it.
+        Run migrations at another time.`,
     ),
   ]
 }

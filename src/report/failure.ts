@@ -18,8 +18,8 @@ const states: Readonly<Record<string, Text>> = {
   backup: 'Earlier backups are unchanged. This run stored no backup that you can rely on.',
   verify: 'This run verified nothing.',
   'test-migration': 'This run did not test the migration.',
-  restore:
-    'Before the swap, the target database keeps its name and its data. After the swap, the previous database is kept under another name. The log shows how far this run came.',
+  restore: text`Before the swap, the target database keeps its name and its data. After the swap, the
+      previous database is kept under another name. The log shows how far this run came.`,
 }
 
 export function failureReport(failure: Failure): Report {
@@ -39,7 +39,8 @@ function causeAndFix({ message, hint }: Failure): Report {
 }
 
 function codeText({ code: word, page }: Failure): Text {
-  return page === undefined
-    ? text`Error code: ${code(word)}`
-    : text`Error code: ${code(word)}, explained in ${link(page, page)}`
+  if (page === undefined) return text`Error code: ${code(word)}`
+  return page.startsWith('https://')
+    ? text`Error code: ${link([code(word)], page)}`
+    : text`Error code: ${code(word)}, explained in ${page}`
 }

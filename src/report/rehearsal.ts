@@ -71,7 +71,8 @@ function exitText({ exitCode }: RehearsalResult): string {
 function commandEnd(result: RehearsalResult): Block | undefined {
   if (result.timedOut)
     return paragraph(
-      text`${strong('The command exceeded its timeout and was stopped')} after ${formatDuration(result.timings.migration)}.`,
+      text`${strong('The command exceeded its timeout and was stopped')} after
+        ${formatDuration(result.timings.migration)}.`,
     )
   if (result.exitCode !== 0)
     return paragraph(text`${strong('The command failed')} with exit code ${exitText(result)}.`)
@@ -89,7 +90,8 @@ function figures(result: RehearsalResult): Block {
   const { added, removed, changed } = result.schema
   const took = strong(formatDuration(result.timings.migration))
   return paragraph(
-    text`It took ${took} on a restored copy: ${rows}${rewrites}; schema: ${added.length} added, ${removed.length} removed, ${changed.length} changed.`,
+    text`It took ${took} on a restored copy: ${rows}${rewrites}; schema: ${added.length} added,
+      ${removed.length} removed, ${changed.length} changed.`,
   )
 }
 
@@ -122,7 +124,8 @@ function nextStep(result: RehearsalResult): Next | undefined {
     return next('follow the findings, or move the data first. Then push again.')
   if (result.timedOut)
     return next(
-      text`see in the output below where the command stopped. Raise ${input('timeout')} only if production can wait that long.`,
+      text`see in the output below where the command stopped. Raise ${input('timeout')} only if
+        production can wait that long.`,
     )
   return next('fix the migration (its output is below), then push again.')
 }

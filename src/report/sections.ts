@@ -72,7 +72,8 @@ export function postCommandFailure(
   if (command?.failed === undefined) return undefined
   return callout(
     'fail',
-    text`${strong(`The post-command ${command.failed}.`)} ${state} Fix the cause, then run the command again. Its output is at the end of this report.`,
+    text`${strong(`The post-command ${command.failed}.`)} ${state} Fix the cause, then run the
+      command again. Its output is at the end of this report.`,
   )
 }
 

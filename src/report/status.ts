@@ -7,6 +7,7 @@ import {
   details,
   facts,
   list,
+  type Mark,
   paragraph,
   type Report,
   section,
@@ -28,7 +29,8 @@ export function tooOld(result: StatusResult, maxAge: number | undefined): Text[]
     if (!newest) return [text`There is no backup of ${label}; ${input('max-age')} is ${limit}.`]
     if (newest.age <= maxAge) return []
     return [
-      text`The newest backup of ${label} is ${formatAge(newest.age)} old (${newest.id}, as of ${formatMoment(newest.snapshotAt)}), more than the ${limit} of ${input('max-age')}.`,
+      text`The newest backup of ${label} is ${formatAge(newest.age)} old (${newest.id}, as of
+        ${formatMoment(newest.snapshotAt)}), more than the ${limit} of ${input('max-age')}.`,
     ]
   })
 }
@@ -41,19 +43,29 @@ export function statusReport(result: StatusResult, maxAge?: number): Report {
           'fail',
           `${formatMany(late.length, 'database has', 'databases have')} no recent backup`,
         )
-      : verdict(undefined, text`Backups in ${codeList(result.sources, ' and ')}`),
+      : verdict(worstMark(result), text`Backups in ${codeList(result.sources, ' and ')}`),
     late.length > 0 ? list(late) : undefined,
     warningCallouts(result.warnings),
     result.labels.map(labelBlocks),
   )
 }
 
+function worstMark({ labels }: StatusResult): Mark | undefined {
+  const marks = labels.map(markOf)
+  return (['fail', 'warning', 'pass'] as const).find((mark) => marks.includes(mark))
+}
+
+/** `pass` if the newest backup is proven. */
+function markOf({ newest, proven }: LabelStatus): Mark {
+  if (newest === undefined) return 'fail'
+  return proven?.id === newest.id ? 'pass' : 'warning'
+}
+
 function labelBlocks(status: LabelStatus): Report {
   const { newest, proven } = status
-  const mark = newest === undefined ? 'fail' : proven?.id === newest.id ? 'pass' : 'warning'
   const [unproven] = status.unproven
   return blocks(
-    section(text`${code(status.label)}`, mark),
+    section(text`${code(status.label)}`, markOf(status)),
     facts([
       ['Newest backup', newest ? backupText(newest) : 'none'],
       ['Newest proven backup', proven === undefined ? 'none' : provenText(proven, newest)],
@@ -127,7 +139,9 @@ function backupText(backup: BackupStatus): Text {
       : `${formatMany(rows, 'row')} in ${formatMany(tables, 'table')}`
   const encryption = backup.encrypted ? '' : ', not encrypted'
   const places = locations.length > 1 ? `, in ${locations.length} places` : ''
-  return text`${formatAge(backup.age)} old: ${code(backup.id)}, as of ${formatMoment(backup.snapshotAt)}; ${formatBytes(backup.bytes)}, ${content}${encryption}${places}`
+  return text`${formatAge(backup.age)} old: ${code(backup.id)}, as of
+    ${formatMoment(backup.snapshotAt)}; ${formatBytes(backup.bytes)},
+    ${content}${encryption}${places}`
 }
 
 function provenText(

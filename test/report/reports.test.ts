@@ -478,7 +478,7 @@ describe('the report of a part, and of a restore in place', () => {
     assert.match(report, /from 2 of 9 archives/)
     assert.match(
       report,
-      /\(SELECT count\(\*\) FROM "public"\."orders"\) AS live, \(SELECT count\(\*\) FROM "public_restored_20261121T031045"\."orders"\) AS restored/,
+      /\(SELECT count\(\*\) FROM "public"\."orders"\) AS live,\n\s+\(SELECT count\(\*\) FROM "public_restored_20261121T031045"\."orders"\) AS restored/,
     )
     assert.match(report, /DROP SCHEMA "public_restored_20261121T031045" CASCADE;/)
     assert.match(
@@ -823,10 +823,10 @@ test('the report of a failure links to the code’s section, and shows flags in 
     hint: text`Set ${input('keep', '7')}.`,
     page,
   })
-  assert.ok(renderMarkdown(report).includes(`](${page})`))
+  assert.ok(renderMarkdown(report).endsWith(`Error code: [\`bad-input\`](${page})\n`))
   const shown = renderTerminal(report, { width: 120, colour: false })
   assert.match(shown, /^--keep is "keep: 0"\.\n\nSet --keep 7\.$/m)
-  assert.ok(shown.endsWith(`explained in ${page}`))
+  assert.ok(shown.endsWith(`Error code: bad-input (${page})`))
 })
 
 describe('a diagram', () => {

@@ -148,13 +148,15 @@ function pieces(word: string, width: number): string[] {
 }
 
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' })
-const wide =
-  /\p{Emoji_Presentation}|\ufe0f|[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|[\u{20000}-\u{3fffd}]/u
+const emoji = /\p{Emoji_Presentation}|\ufe0f/u
+const ideograph =
+  /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60]|[\uffe0-\uffe6\u{20000}-\u{3fffd}]/u
 
 /** Columns that a text takes; an emoji or an ideograph takes two. */
 export function widthOfText(text: string): number {
   let width = 0
-  for (const { segment } of graphemes.segment(text)) width += wide.test(segment) ? 2 : 1
+  for (const { segment } of graphemes.segment(text))
+    width += emoji.test(segment) || ideograph.test(segment) ? 2 : 1
   return width
 }
 

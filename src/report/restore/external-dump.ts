@@ -45,7 +45,8 @@ export function restoreExternalVerdict(result: RestoreExternalResult): Text {
     return `Dry run: nothing was changed. ${file.name} would be restored into ${target}.`
   const kept = previousDatabase ? ` The previous database is kept as ${previousDatabase}.` : ''
   const stored = safetyBackup ? ` Its safety backup is ${safetyBackup.id}.` : ''
-  return `Restored ${target} from ${file.name}: ${contentText(result)}, counted but not compared: the file does not record what it should contain.${kept}${stored}`
+  return text`Restored ${target} from ${file.name}: ${contentText(result)}, counted but not
+    compared: the file does not record what it should contain.${kept}${stored}`
 }
 
 export function restoreExternalReport(result: RestoreExternalResult): Report {
@@ -115,7 +116,8 @@ function headline({ target, mode, postCommand }: RestoreExternalResult): Heading
 function figures(result: RestoreExternalResult): Block {
   const { largeObjects, bytes, file, timings } = result
   const objects = largeObjects === 0 ? '' : `, ${formatMany(largeObjects, 'large object')}`
-  const all = text`${contentText(result)}${objects} from ${formatBytes(bytes)} of ${code(file.name)}, in ${formatDuration(timings.total)}.`
+  const all = text`${contentText(result)}${objects} from ${formatBytes(bytes)} of
+    ${code(file.name)}, in ${formatDuration(timings.total)}.`
   return result.mode === 'new'
     ? paragraph(text`${all} The new database was not reachable until it was complete.`)
     : paragraph(text`${unavailableText(result)} ${all}`)
@@ -123,7 +125,8 @@ function figures(result: RestoreExternalResult): Block {
 
 function unknownContent(): Block {
   return paragraph(
-    text`The file does not record what the database held, or when. Its tables and rows are counted, but ${strong('not compared')}; it is unknown how much newer data it lacks.`,
+    text`The file does not record what the database held, or when. Its tables and rows are counted,
+      but ${strong('not compared')}; it is unknown how much newer data it lacks.`,
   )
 }
 

@@ -34,7 +34,8 @@ export function inPlaceVerdict(result: RestoreResult): Text {
   if (result.dryRun)
     return `Dry run: nothing was changed. Backup ${id} would be restored inside ${target}.`
   const before = safetyBackup ? `only in the safety backup ${safetyBackup.id}` : 'gone'
-  return `Restored ${target} in place from backup ${id}: ${contentText(result)}, as of ${formatMoment(result.snapshotAt)}. Its previous data is ${before}.`
+  return text`Restored ${target} in place from backup ${id}: ${contentText(result)}, as of
+    ${formatMoment(result.snapshotAt)}. Its previous data is ${before}.`
 }
 
 export function inPlaceReport(result: RestoreResult, inPlace: RestoredInPlace): Report {
@@ -87,7 +88,8 @@ function figures(result: RestoreResult): Block {
   const { timings, bytes } = result
   const unavailable = strong(formatDuration(timings.restore + timings.compare))
   return paragraph(
-    text`Its tables were unavailable for about ${unavailable}. ${contentText(result)} from ${formatBytes(bytes)} of backup, in ${formatDuration(timings.total)}.`,
+    text`Its tables were unavailable for about ${unavailable}. ${contentText(result)} from
+      ${formatBytes(bytes)} of backup, in ${formatDuration(timings.total)}.`,
   )
 }
 
@@ -108,9 +110,11 @@ function newestData(
   const gap =
     unsaved === undefined
       ? ''
-      : ` Rows written in the ${formatDuration(unsaved)} between its snapshot and the locks are lost: they are in neither.`
+      : text` Rows written in the ${formatDuration(unsaved)} between its snapshot and the locks are
+        lost: they are in neither.`
   return paragraph(
-    text`It has everything committed before ${at}. Data written after that ${since}, up to ${formatMoment(safetyBackup.snapshotAt)}, is only in the safety backup.${gap}`,
+    text`It has everything committed before ${at}. Data written after that ${since}, up to
+      ${formatMoment(safetyBackup.snapshotAt)}, is only in the safety backup.${gap}`,
   )
 }
 
@@ -118,7 +122,8 @@ function nextStep({ dryRun, facts, confirm, safetyBackup }: RestoreResult): Next
   if (facts?.obstacles.length) return undefined
   if (dryRun) return runAgain('stop the application. Then, to restore', confirm)
   return next(
-    `start your application and check it. There is no previous database to swap back to: to undo this, restore ${safetyBackup ? 'the safety backup below' : 'an older backup'}.`,
+    text`start your application and check it. There is no previous database to swap back to: to undo
+      this, restore ${safetyBackup ? 'the safety backup below' : 'an older backup'}.`,
   )
 }
 

@@ -41,7 +41,8 @@ export function restoreVerdict(result: RestoreResult): Text {
     return `Dry run: nothing was changed. Backup ${id} would be restored into ${target}.`
   const kept = previousDatabase ? ` The previous database is kept as ${previousDatabase}.` : ''
   const stored = safetyBackup ? ` Its safety backup is ${safetyBackup.id}.` : ''
-  return `Restored ${target} from backup ${id}: ${contentText(result)}, as of ${formatMoment(result.snapshotAt)}.${kept}${stored}`
+  return text`Restored ${target} from backup ${id}: ${contentText(result)}, as of
+    ${formatMoment(result.snapshotAt)}.${kept}${stored}`
 }
 
 export function restoreReport(result: RestoreResult): Report {
@@ -78,7 +79,8 @@ function doneReport(result: RestoreResult): Report {
     checkOrUndo(result),
     differencesFromSource(
       result,
-      text`The database was compared with the backup before the SQL of ${code('prepare')} ran. It differs from the backup by what that SQL changed.`,
+      text`The database was compared with the backup before the SQL of ${code('prepare')} ran. It
+        differs from the backup by what that SQL changed.`,
     ),
     previousDatabaseBlocks(result),
     safetyBackupBlocks(result),
@@ -106,7 +108,8 @@ function headline({ target, mode, postCommand }: RestoreResult): Heading {
 }
 
 function figures(result: RestoreResult): Block {
-  const all = text`${contentText(result)} from ${formatBytes(result.bytes)} of backup, in ${formatDuration(result.timings.total)}.`
+  const all = text`${contentText(result)} from ${formatBytes(result.bytes)} of backup, in
+    ${formatDuration(result.timings.total)}.`
   return result.mode === 'new'
     ? paragraph(text`${all} The new database was not reachable until it was complete.`)
     : paragraph(text`${unavailableText(result)} ${all}`)
@@ -124,7 +127,8 @@ function newestData(result: RestoreResult): Block {
     ? text`, and up to ${formatMoment(safetyBackup.snapshotAt)} in the safety backup ${code(safetyBackup.id)}`
     : ''
   return paragraph(
-    text`The backup has everything committed before ${at}. Data written after that (the ${formatAge(result.age)} since)${where}${stored}.`,
+    text`The backup has everything committed before ${at}. Data written after that (the
+      ${formatAge(result.age)} since)${where}${stored}.`,
   )
 }
 

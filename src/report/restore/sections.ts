@@ -47,7 +47,8 @@ export function restoreAfterDryRun({ facts, confirm }: Restored): Next | undefin
 export function lateWarning({ objective }: Restored): Text[] {
   if (!objective || objective.held) return []
   return [
-    text`The restore took ${formatDuration(objective.took)}, longer than the ${formatDuration(objective.limit)} of ${input('max-restore-time')}.`,
+    text`The restore took ${formatDuration(objective.took)}, longer than the
+      ${formatDuration(objective.limit)} of ${input('max-restore-time')}.`,
   ]
 }
 
@@ -56,7 +57,8 @@ export function objectiveFact({ objective }: Restored): Fact | undefined {
   const { took, limit, held } = objective
   return [
     'Time until available',
-    text`${formatDuration(took)}, ${held ? 'within' : 'more than'} the ${formatDuration(limit)} of ${input('max-restore-time')}`,
+    text`${formatDuration(took)}, ${held ? 'within' : 'more than'} the ${formatDuration(limit)} of
+      ${input('max-restore-time')}`,
   ]
 }
 
@@ -99,10 +101,12 @@ export function checkOrUndo(result: Restored, ...parts: readonly Part[]): Next |
   const { previousDatabase, confirm, environmentName } = result
   if (previousDatabase === undefined) return undefined
   return next(
-    text`check your application. To undo this restore, run it again with the same ${input('target-url')} and:`,
+    text`check your application. To undo this restore, run it again with the same
+      ${input('target-url')} and:`,
     undoSettings(confirm, environmentName),
     paragraph(
-      'This swaps the two databases back within a second. Data written since the restore is then kept in the database that you swap out.',
+      text`This swaps the two databases back within a second. Data written since the restore is then
+        kept in the database that you swap out.`,
     ),
     ...parts,
   )
@@ -121,12 +125,15 @@ export function previousDatabaseBlocks({ previousDatabase, keepPrevious }: Resto
   if (previousDatabase === undefined) return []
   const retention =
     keepPrevious === undefined
-      ? text`It is kept until you drop it. With ${input('keep-previous')}, a later restore drops it, or ${input('clean', true)}.`
-      : text`It is kept for ${formatAge(keepPrevious)} (${input('keep-previous')}). The next restore after that drops it, or ${input('clean', true)}.`
+      ? text`It is kept until you drop it. With ${input('keep-previous')}, a later restore drops it,
+        or ${input('clean', true)}.`
+      : text`It is kept for ${formatAge(keepPrevious)} (${input('keep-previous')}). The next restore
+        after that drops it, or ${input('clean', true)}.`
   return [
     section('Previous database'),
     paragraph(
-      text`The previous database is ${code(previousDatabase)}. It takes space on the server. ${retention} To drop it earlier:`,
+      text`The previous database is ${code(previousDatabase)}. It takes space on the server.
+        ${retention} To drop it earlier:`,
     ),
     codeBlock(`DROP DATABASE ${quote(previousDatabase)};`, 'sql'),
   ]
@@ -148,7 +155,8 @@ export function safetyBackupBlocks(
   return blocks(
     section('Safety backup'),
     paragraph(
-      text`${code(backup.id)} has the database as of ${formatMoment(backup.snapshotAt)}: ${formatBytes(backup.bytes)} in ${codeList(backup.locations, ' and ')}.`,
+      text`${code(backup.id)} has the database as of ${formatMoment(backup.snapshotAt)}:
+        ${formatBytes(backup.bytes)} in ${codeList(backup.locations, ' and ')}.`,
     ),
     restorable
       ? [
@@ -171,7 +179,8 @@ export function safetyBackupBlocks(
         ],
     part && unsavedRows(part),
     paragraph(
-      text`${input('backup', 'latest')} never selects a safety backup. Retention removes it when it is older than the oldest backup that is kept.`,
+      text`${input('backup', 'latest')} never selects a safety backup. Retention removes it when it
+        is older than the oldest backup that is kept.`,
     ),
   )
 }
@@ -199,6 +208,7 @@ function undoOfTables({ asked, tables }: RestoredTables): { inputs: InputValue[]
 function unsavedRows({ unsaved = 0, contents }: RestoredTables): Part {
   if (unsaved <= 0 || contents === 'schema') return undefined
   return paragraph(
-    `Rows written to these tables in the ${(unsaved / 1000).toFixed(1)} s between its snapshot and the lock are lost: they are in neither.`,
+    text`Rows written to these tables in the ${(unsaved / 1000).toFixed(1)} s between its snapshot
+      and the lock are lost: they are in neither.`,
   )
 }

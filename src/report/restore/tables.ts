@@ -53,7 +53,8 @@ export function tablesVerdict(result: RestoreResult, part: RestoredTables): Text
   const where = schemas.length
     ? `into the ${schemas.length === 1 ? 'schema' : 'schemas'} ${schemas.join(', ')} of ${target}`
     : `over the live tables of ${target}`
-  return `Restored ${what} from backup ${id} ${where}: ${contentText(result)}, as of ${formatMoment(result.snapshotAt)}.`
+  return text`Restored ${what} from backup ${id} ${where}: ${contentText(result)}, as of
+    ${formatMoment(result.snapshotAt)}.`
 }
 
 export function tablesReport(result: RestoreResult, part: RestoredTables): Report {
@@ -103,7 +104,9 @@ function figures(result: RestoreResult, { archives, locked, replace }: RestoredT
   const { bytes, timings } = result
   const lock = replace ? text` Live tables were locked for ${strong(formatDuration(locked))}.` : ''
   return paragraph(
-    text`${strong(contentText(result))}, from ${archives.read} of ${formatMany(archives.all, 'archive')} (${formatBytes(bytes)}), in ${formatDuration(timings.total)}.${lock}`,
+    text`${strong(contentText(result))}, from ${archives.read} of
+      ${formatMany(archives.all, 'archive')} (${formatBytes(bytes)}), in
+      ${formatDuration(timings.total)}.${lock}`,
   )
 }
 
@@ -163,7 +166,8 @@ function nextStep(result: RestoreResult, part: RestoredTables): Next | undefined
       ),
       codeBlock(insertMissing(first), 'sql'),
       paragraph(
-        text`To replace whole live tables, run the restore again with ${input('replace', true)}. To remove the copies:`,
+        text`To replace whole live tables, run the restore again with ${input('replace', true)}. To
+          remove the copies:`,
       ),
       codeBlock(drop, 'sql'),
     ),
@@ -171,17 +175,22 @@ function nextStep(result: RestoreResult, part: RestoredTables): Next | undefined
 }
 
 function comparison(tables: readonly PartTableResult[]): string {
-  const counts = tables.map(
-    ({ table: name, into }) =>
-      `SELECT '${name.replaceAll("'", "''")}' AS "table", (SELECT count(*) FROM ${sqlName(name)}) AS live, (SELECT count(*) FROM ${sqlName(into)}) AS restored`,
+  const counts = tables.map(({ table: name, into }) =>
+    [
+      `SELECT '${name.replaceAll("'", "''")}' AS "table",`,
+      `       (SELECT count(*) FROM ${sqlName(name)}) AS live,`,
+      `       (SELECT count(*) FROM ${sqlName(into)}) AS restored`,
+    ].join('\n'),
   )
-  return `-- leave out a table that is gone from the live database\n${counts.join('\nUNION ALL ')};`
+  return `-- leave out a table that is gone from the live database\n${counts.join('\nUNION ALL\n')};`
 }
 
 function insertMissing({ table: name, into }: PartTableResult): string {
   return [
     '-- name the columns instead of * if the table has generated columns or was altered since',
-    `INSERT INTO ${sqlName(name)} OVERRIDING SYSTEM VALUE SELECT * FROM ${sqlName(into)} ON CONFLICT DO NOTHING;`,
+    `INSERT INTO ${sqlName(name)} OVERRIDING SYSTEM VALUE`,
+    `SELECT * FROM ${sqlName(into)}`,
+    'ON CONFLICT DO NOTHING;',
   ].join('\n')
 }
 

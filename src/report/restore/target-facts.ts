@@ -72,7 +72,8 @@ function expectedText({ expected, needed }: TargetFacts): Text {
     return needed === undefined
       ? 'unknown, because restoring this file was never measured'
       : 'unknown, because no verification stored here has restored a backup of this label'
-  return text`about ${formatDuration(expected.took)}, as in the verification of ${code(expected.by)} on ${formatMoment(expected.at)}; plus the time of the safety backup`
+  return text`about ${formatDuration(expected.took)}, as in the verification of ${code(expected.by)}
+    on ${formatMoment(expected.at)}; plus the time of the safety backup`
 }
 
 function sourceFact({ source }: TargetFacts): Fact | undefined {
@@ -106,7 +107,9 @@ function definitionChanges({ comeBack, goAway, change }: SchemaChanges): Report 
     return [paragraph('No definition: the schema is the same as in the backup.')]
   return blocks(
     paragraph(
-      `${formatMany(comeBack.length, 'definition')} would be added, ${formatCount(goAway.length)} removed (they are newer than the backup), ${formatCount(change.length)} changed.`,
+      text`${formatMany(comeBack.length, 'definition')} would be added,
+        ${formatCount(goAway.length)} removed (they are newer than the backup),
+        ${formatCount(change.length)} changed.`,
     ),
     foldedNames('Would be added', comeBack),
     foldedNames('Would be removed', goAway),

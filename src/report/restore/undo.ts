@@ -25,7 +25,8 @@ import { planBlocks, runAgain, undoSettings, unavailableText } from './sections.
 export function undoVerdict(result: UndoResult): Text {
   const { target, database, until, previousDatabase: swappedOut } = result
   if (result.dryRun)
-    return `Dry run: nothing was changed. ${database} would become ${target} again, as it was at ${formatMoment(until)}.`
+    return text`Dry run: nothing was changed. ${database} would become ${target} again, as it was at
+      ${formatMoment(until)}.`
   const kept = swappedOut ? ` The database that was in use is kept as ${swappedOut}.` : ''
   return `Undone: ${target} is again the database that it was until ${formatMoment(until)}.${kept}`
 }
@@ -67,7 +68,9 @@ export function undoReport(result: UndoResult): Report {
 function whichDatabase({ target, database, until, by, dryRun }: UndoResult): Report {
   return [
     paragraph(
-      text`${code(database)} ${dryRun ? 'would become' : 'is'} ${code(target)} again. It was ${code(target)} until ${strong(formatMoment(until))}, when ${by}. Data written to ${code(target)} since then is not in it.`,
+      text`${code(database)} ${dryRun ? 'would become' : 'is'} ${code(target)} again. It was
+        ${code(target)} until ${strong(formatMoment(until))}, when ${by}. Data written to
+        ${code(target)} since then is not in it.`,
     ),
   ]
 }
@@ -76,7 +79,8 @@ function undoAgain(result: UndoResult): Next | undefined {
   const { target, confirm, environmentName, previousDatabase: swappedOut } = result
   if (swappedOut === undefined) return undefined
   return next(
-    text`check your application. The database that was in use, with all that was written to it, is kept as ${code(swappedOut)}. To swap it in again:`,
+    text`check your application. The database that was in use, with all that was written to it, is
+      kept as ${code(swappedOut)}. To swap it in again:`,
     undoSettings(confirm, environmentName),
     swapByHand('Swap it in by hand, without Holdfast', target, swappedOut),
   )

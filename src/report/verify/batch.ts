@@ -107,7 +107,8 @@ export function batchVerdict(run: VerifyBatch): Text {
   const [single] = run.backups
   if (!run.several && single?.result) return verifyVerdict(single.result)
   if (!single)
-    return `Nothing to verify: each of the ${formatMany(run.there, 'backup')} of ${run.label} already has a verdict.`
+    return text`Nothing to verify: each of the ${formatMany(run.there, 'backup')} of ${run.label}
+      already has a verdict.`
   return `Backups of ${run.label}: ${sumText(sumOf(run))}, ${formatDuration(run.took)}.`
 }
 
@@ -160,18 +161,21 @@ function badCause({ several }: VerifyBatch): Cause {
 
 const shortCause: Cause = {
   code: 'not-proven',
-  hint: text`No fault was found below the requested level, but some checks could not run. Remove the cause, or request a lower ${input('level')}.`,
+  hint: text`No fault was found below the requested level, but some checks could not run. Remove the
+    cause, or request a lower ${input('level')}.`,
 }
 
 const checkFailedCause: Cause = {
   code: 'check-failed',
-  hint: 'A failed check does not mean that the backup is damaged. Compare the check with the data, then fix the one that is wrong.',
+  hint: text`A failed check does not mean that the backup is damaged. Compare the check with the
+    data, then fix the one that is wrong.`,
 }
 
 function uncheckedCause({ message, hint }: NonNullable<Looked['failure']>): Cause {
   return {
     code: 'not-checked',
-    hint: text`This run says nothing about backups that were not checked. The first cause: ${message} ${hint}`,
+    hint: text`This run says nothing about backups that were not checked. The first cause:
+      ${message} ${hint}`,
   }
 }
 
@@ -197,7 +201,8 @@ export function batchReport(run: VerifyBatch): Report {
   const causes = causesOf(run)
   const missed = missedObjectives(run)
   const figures = single
-    ? text`${formatMany(run.backups.length, 'backup')} of ${formatCount(run.there)} (${code(run.asked)}), in ${formatDuration(run.took)}.`
+    ? text`${formatMany(run.backups.length, 'backup')} of ${formatCount(run.there)}
+      (${code(run.asked)}), in ${formatDuration(run.took)}.`
     : text`Each of the ${formatMany(run.there, 'backup')} already has a verdict (${code(run.asked)}).`
   return blocks(
     verdict(
@@ -315,6 +320,7 @@ function reasonOf({ result, failure }: Looked): Text {
     case 'check-failed':
       return text`the backup is good, a check failed: ${result.stoppedBy ?? failedCheck?.outcome ?? ''}`
     default:
-      return text`no fault found, but level "${result.level}" is below the requested level: ${result.limit ?? ''}`
+      return text`no fault found, but level "${result.level}" is below the requested level:
+        ${result.limit ?? ''}`
   }
 }

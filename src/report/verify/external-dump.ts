@@ -11,7 +11,8 @@ export function externalDumpVerdict({ name, level, stoppedBy, found }: ExternalD
   const content = found
     ? `, with ${formatMany(found.tables, 'table')} and ${formatMany(found.rows, 'row')}`
     : ''
-  return `${name} reached level "${level}"${content}. The file does not record what the database held, so no more can be checked.`
+  return text`${name} reached level "${level}"${content}. The file does not record what the database
+    held, so no more can be checked.`
 }
 
 export function externalDumpReport(result: ExternalDumpResult): Report {
@@ -23,13 +24,15 @@ export function externalDumpReport(result: ExternalDumpResult): Report {
       : verdict('warning', text`${code(name)} is ${level}; no more can be checked`),
     found &&
       paragraph(
-        `${formatMany(found.rows, 'row')} in ${formatMany(found.tables, 'table')}, ${formatMany(found.largeObjects, 'large object')}.`,
+        text`${formatMany(found.rows, 'row')} in ${formatMany(found.tables, 'table')},
+          ${formatMany(found.largeObjects, 'large object')}.`,
       ),
     paragraph(failed ? stoppedBy : result.limit),
     warningCallouts(result.warnings),
     failed
       ? next(
-          text`dump the database again, with ${code('set -o pipefail')} if a pipe is involved, and verify the new file.`,
+          text`dump the database again, with ${code('set -o pipefail')} if a pipe is involved, and
+            verify the new file.`,
         )
       : undefined,
     dumpFacts(result),

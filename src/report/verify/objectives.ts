@@ -19,7 +19,8 @@ export function objectiveText(objective: ObjectiveResult): Text {
 }
 
 function ageText({ newest, found, met, limit }: Named<'max-age'>): Text {
-  return text`The newest backup (${newest}) is ${formatAge(found)} old, ${met ? 'within' : 'more than'} the ${formatAge(limit)} of ${input('max-age')}.`
+  return text`The newest backup (${newest}) is ${formatAge(found)} old,
+    ${met ? 'within' : 'more than'} the ${formatAge(limit)} of ${input('max-age')}.`
 }
 
 function restoreTimeText({ met, found, bytes, fills, limit }: Named<'max-restore-time'>): Text {
@@ -28,13 +29,16 @@ function restoreTimeText({ met, found, bytes, fills, limit }: Named<'max-restore
   const until = met
     ? `at this speed the limit is reached when the database has ${formatBytes(fills)} on its server`
     : `at this speed only ${formatBytes(fills)} can be restored within the limit`
-  return text`The whole restore (${formatBytes(bytes)} on its server) took ${formatDuration(found)}, ${met ? 'within' : 'more than'} the ${formatDuration(limit)} of ${input('max-restore-time')}; ${until}.`
+  return text`The whole restore (${formatBytes(bytes)} on its server) took ${formatDuration(found)},
+    ${met ? 'within' : 'more than'} the ${formatDuration(limit)} of ${input('max-restore-time')};
+    ${until}.`
 }
 
 function sizeText({ changes, met, limit }: Named<'max-size-change'>): Text {
   if (changes.length === 0) return 'There is no earlier backup to compare its size with.'
   const beyond = met ? 'within' : 'beyond'
-  return text`${changes.map(changeText).join('; ')}: ${beyond} the ${percent(limit)} of ${input('max-size-change')}.`
+  return text`${changes.map(changeText).join('; ')}: ${beyond} the ${percent(limit)} of
+    ${input('max-size-change')}.`
 }
 
 /** For example `1.2 MiB stored, 60 % less than the median of the 7 backups before it (3.0 MiB)`. */
@@ -60,7 +64,8 @@ function percent(share: number): string {
 export function fallenText(id: string, fallen: readonly SizeChange[]): Text[] {
   if (fallen.length === 0) return []
   return [
-    text`${id} is far smaller than the backups before it: ${fallen.map(changeText).join('; ')}. If that is expected, set ${input('max-size-change')}.`,
+    text`${id} is far smaller than the backups before it: ${fallen.map(changeText).join('; ')}. If
+      that is expected, set ${input('max-size-change')}.`,
   ]
 }
 
@@ -93,6 +98,8 @@ export const objectiveCodes: Record<ObjectiveResult['name'], ErrorCode> = {
 /** What to do about an objective that was not met. */
 export const objectiveHints: Record<ObjectiveResult['name'], Text> = {
   'max-age': 'Find out why the scheduled backup did not run or failed, and run a backup now.',
-  'max-restore-time': text`Restore on a larger machine, raise ${input('jobs')}, or raise ${input('max-restore-time')} if an outage may last that long.`,
-  'max-size-change': text`Check whether data was deleted or added by mistake before retention removes older backups. If the change is expected, raise ${input('max-size-change')}.`,
+  'max-restore-time': text`Restore on a larger machine, raise ${input('jobs')}, or raise
+    ${input('max-restore-time')} if an outage may last that long.`,
+  'max-size-change': text`Check whether data was deleted or added by mistake before retention
+    removes older backups. If the change is expected, raise ${input('max-size-change')}.`,
 }

@@ -104,7 +104,8 @@ function headline(result: VerifyResult): Heading {
     case 'check-failed':
       return verdict(
         'fail',
-        text`Backup of ${label}: one of your checks failed${result.proven ? '; the backup itself is good' : ''}`,
+        text`Backup of ${label}: one of your checks
+          failed${result.proven ? '; the backup itself is good' : ''}`,
       )
     case 'short':
       return verdict(
@@ -141,7 +142,8 @@ function reason({ stoppedBy, limit }: VerifyResult): Block | undefined {
 
 function lossIfLost({ snapshotAt, age }: VerifyResult): Block {
   return paragraph(
-    text`If you lost the database now, data written after ${strong(formatMoment(snapshotAt))} (${formatAge(age)} before this verification) would not be in this backup.`,
+    text`If you lost the database now, data written after ${strong(formatMoment(snapshotAt))}
+      (${formatAge(age)} before this verification) would not be in this backup.`,
   )
 }
 
@@ -224,22 +226,28 @@ function nextStep(result: VerifyResult): Next | undefined {
       return undefined
     case 'reached':
       return next(
-        text`nothing beyond level "${level}" was checked. Leave ${input('level')} out to restore and compare the backup.`,
+        text`nothing beyond level "${level}" was checked. Leave ${input('level')} out to restore and
+          compare the backup.`,
       )
     case 'check-failed':
       return next(
-        text`compare the failed check with the data. If the check is right, the data was already wrong at ${formatMoment(result.snapshotAt)}; an older backup may be better (${input('backup', 'before: …')}). If it is wrong, fix the check.`,
+        text`compare the failed check with the data. If the check is right, the data was already
+          wrong at ${formatMoment(result.snapshotAt)}; an older backup may be better
+          (${input('backup', 'before: …')}). If it is wrong, fix the check.`,
       )
     case 'short':
       return next(
-        text`fix what the limit above names, or request ${input('level', level)}. No fault was found in this backup.`,
+        text`fix what the limit above names, or request ${input('level', level)}. No fault was found
+          in this backup.`,
       )
     case 'bad':
       return next(
         '',
         list([
-          text`Take a new backup now with ${code('backup')}, then run ${code('verify')} with ${input('backup', 'latest')}.`,
-          text`To find the newest good backup, run ${code('verify')} with ${input('label', label)} and an older id in ${input('backup')}.`,
+          text`Take a new backup now with ${code('backup')}, then run ${code('verify')} with
+            ${input('backup', 'latest')}.`,
+          text`To find the newest good backup, run ${code('verify')} with ${input('label', label)}
+            and an older id in ${input('backup')}.`,
           text`Do not change or delete ${code(result.location)} until you know the cause.`,
         ]),
       )
@@ -250,7 +258,9 @@ function howToRestore({ label, id }: VerifyResult): Details {
   return details(
     'Restore from this backup',
     paragraph(
-      text`Run ${code('restore')} with the inputs below, and with ${input('storage')}, ${input('decrypt-with')}, ${input('target-url')} and ${input('confirm')}. It shows its plan; without ${input('dry-run')} it restores.`,
+      text`Run ${code('restore')} with the inputs below, and with ${input('storage')},
+        ${input('decrypt-with')}, ${input('target-url')} and ${input('confirm')}. It shows its plan;
+        without ${input('dry-run')} it restores.`,
     ),
     settings([
       ['label', label],
