@@ -1,11 +1,11 @@
 /**
- * A sentence for people, before anything decides where it is shown. It names inputs, code and links
- * as values, so that a renderer can write `confirm: shop` for a workflow and `--confirm shop` for a
+ * A sentence for people, independent of where it is shown. It names inputs, code and links as
+ * values, so that a renderer can write `confirm: shop` for a workflow and `--confirm shop` for a
  * terminal.
  */
 export type Text = string | readonly Inline[]
 
-/** One piece of a text. A string is shown as it is, never read as Markdown. */
+/** One piece of a text. A string is plain text, never Markdown. */
 export type Inline =
   | string
   | { readonly kind: 'code'; readonly code: string }
@@ -14,20 +14,20 @@ export type Inline =
   | InputReference
   | { readonly kind: 'either'; readonly workflow: string; readonly terminal: string }
 
-/** An input by its name, and what to write there if that is known. */
+/** An input by its name, and the value to set if that is known. */
 export interface InputReference {
   readonly kind: 'input'
   readonly input: string
-  /** Undefined names the input alone. A secret is named, never shown. */
+  /** Undefined for the name alone. A secret is given by its name, never by its value. */
   readonly value?: string | { readonly secret: string }
 }
 
-/** Where a text is shown: in a workflow's log and reports, or to someone who typed a command. */
+/** Where a text is shown: in a workflow's log and reports, or on a terminal. */
 export type Surface = 'workflow' | 'terminal'
 
 /**
- * Builds a text: what is interpolated is a value, not markup. A line break in the template, with the
- * indentation around it, is a space, so that a long sentence can be written on several lines.
+ * Returns a text. Interpolated values are plain text or texts, never markup. A line break in the
+ * template, with the indentation around it, is a space, so that a sentence can have several lines.
  */
 export function text(parts: TemplateStringsArray, ...values: (Text | Inline | number)[]): Text {
   return join(
@@ -40,7 +40,7 @@ export function text(parts: TemplateStringsArray, ...values: (Text | Inline | nu
   )
 }
 
-/** An input, or an input with what to write there: `input('confirm', 'shop')`. */
+/** Returns a reference to an input, or to an input with a value: `input('confirm', 'shop')`. */
 export function input(name: string, value?: string | boolean | { secret: string }): InputReference {
   if (value === undefined) return { kind: 'input', input: name }
   return {
@@ -50,31 +50,31 @@ export function input(name: string, value?: string | boolean | { secret: string 
   }
 }
 
-/** A name, a value or a command, to be set apart as code. */
+/** Marks a name, a value or a command as code. */
 export function code(value: string | number): Inline {
   return { kind: 'code', code: `${value}` }
 }
 
-/** A text to be set in bold. */
+/** Marks a text as bold. */
 export function strong(value: Text): Inline {
   return { kind: 'strong', text: value }
 }
 
-/** A text that leads to an address. */
+/** Returns a text that links to an address. */
 export function link(value: Text, href: string): Inline {
   return { kind: 'link', text: value, href }
 }
 
-/** Words that differ by where they are read: `either('the job summary', 'the report above')`. */
+/** Returns words that differ by surface: `either('the job summary', 'the report above')`. */
 export function either(workflow: string, terminal: string): Inline {
   return { kind: 'either', workflow, terminal }
 }
 
-/** Texts in a row, with `between` between each two. */
-export function join(texts: readonly (Text | Inline)[], between: string): Text {
+/** Joins texts, with `separator` between each two. Adjacent strings become one. */
+export function join(texts: readonly (Text | Inline)[], separator: string): Text {
   const pieces: Inline[] = []
   for (const [i, each] of texts.entries()) {
-    if (i > 0 && between !== '') pieces.push(between)
+    if (i > 0 && separator !== '') pieces.push(separator)
     if (Array.isArray(each)) pieces.push(...(each as readonly Inline[]))
     else pieces.push(each as Inline)
   }
@@ -90,7 +90,7 @@ export function join(texts: readonly (Text | Inline)[], between: string): Text {
   return merged.length === 1 && typeof only === 'string' ? only : merged
 }
 
-/** The text without any markup, for a log line, an annotation or an error's message. */
+/** Returns the text without markup, for a log line, an annotation or an error's message. */
 export function plainText(value: Text, surface: Surface = 'workflow'): string {
   if (typeof value === 'string') return value
   return value.map((piece) => plainInline(piece, surface)).join('')
@@ -111,13 +111,13 @@ function plainInline(piece: Inline, surface: Surface): string {
   }
 }
 
-/** An input as a line of a workflow: `confirm: shop`, or its name alone. */
+/** Returns an input as a line of a workflow, `confirm: shop`, or its name alone. */
 export function asYaml({ input, value }: InputReference): string {
   if (value === undefined) return input
   return `${input}: ${typeof value === 'string' ? value : `\${{ secrets.${value.secret} }}`}`
 }
 
-/** An input as a flag of the command line: `--confirm shop`, `--undo`, `--safety-backup=false`. */
+/** Returns an input as a command-line flag: `--confirm shop`, `--undo`, `--safety-backup=false`. */
 export function asFlag({ input, value }: InputReference): string {
   if (value === undefined || value === 'true') return `--${input}`
   if (value === 'false') return `--${input}=false`

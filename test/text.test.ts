@@ -23,23 +23,23 @@ describe('a text', () => {
     }
   })
 
-  test('leaves what looks like an input alone in a value', () => {
+  test('does not change a value that looks like an input', () => {
     assert.equal(plainText(text`It says ${'confirm: shop'}.`, 'terminal'), 'It says confirm: shop.')
   })
 
-  test('keeps the words for one surface from the other', () => {
+  test('shows each surface its own words', () => {
     const value = text`See ${either('the job summary', 'the report above')}.`
     assert.equal(plainText(value), 'See the job summary.')
     assert.equal(plainText(value, 'terminal'), 'See the report above.')
   })
 
-  test('is a string where nothing in it is marked', () => {
+  test('is a string if nothing in it is marked', () => {
     assert.equal(text`${3} tables of ${'shop'}`, '3 tables of shop')
     assert.equal(text``, '')
     assert.equal(join(['a', text`b${1}`], ', '), 'a, b1')
   })
 
-  test('takes other texts in, and joins their plain parts', () => {
+  test('contains other texts, and joins their plain parts', () => {
     const inner = text`drop ${code('orders')} first`
     assert.deepEqual(text`Please ${inner}, then wait.`, [
       'Please drop ',

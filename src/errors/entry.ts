@@ -1,7 +1,7 @@
-/** What the catalogue knows of one error code, whatever the case at hand. */
+/** What the catalogue says about an error code, in general. */
 export interface ErrorEntry {
-  /** What happened, in one sentence without figures or names: what `docs/errors.md` leads with. */
+  /** What happened: one sentence without figures or names. `docs/errors.md` begins with it. */
   readonly message: string
-  /** The likely cause, and what to do: shown where the case at hand has nothing more exact. */
+  /** The likely cause and what to do. Shown if an error has no more specific hint. */
   readonly hint: string
 }

@@ -8,16 +8,20 @@ export const inputErrors = {
     hint: 'An id looks like 20261121T031500Z-ab12cd; the backup action gives it as its output backup-id. Or write latest-proven, or before: 2026-11-20T03:00:00Z.',
   },
   'bad-identity': {
-    message: '…: line … is ….',
-    hint: 'An age identity is one line that begins with "AGE-SECRET-KEY-"; store the whole line as a secret, without quotes.',
+    message: 'The input decrypt-with holds a line that is not an age identity.',
+    hint:
+      'An age identity is one line that begins with AGE-SECRET-KEY-. Store the whole line as a ' +
+      'secret, without quotes. A public key (age1…) cannot decrypt.',
   },
   'bad-input': {
     message: '… cannot be kept to for a file that another tool made.',
     hint: '… A backup that the backup action made can do that, too.',
   },
   'bad-recipient': {
-    message: '… holds a private key (an age identity) where a public key belongs.',
-    hint: 'Put the line that begins with "age1" there (age-keygen -y shows it), and make a new key if this one was shown to anybody.',
+    message: 'The input encrypt-to holds a line that is not an age public key.',
+    hint:
+      'Use the line that begins with age1; age-keygen -y prints it from the private key. ' +
+      'If a private key was shown to anyone, create a new pair.',
   },
   'bad-url': {
     message: '…: the file … (…) cannot be read.',

@@ -1,73 +1,101 @@
 import type { ErrorEntry } from './entry.ts'
 
-/** What a store, or the network before it, refuses. */
+/** What a store, or the network on the way to it, refuses. */
 export const storageErrors = {
   'create-only-ignored': {
-    message:
-      'storage: … is on a file system that lets a file be replaced which was to be created only.',
-    hint: 'Name a folder on another file system: Holdfast never overwrites a backup.',
+    message: 'The destination lets a later write replace an object that was written create-only.',
+    hint:
+      'Holdfast never overwrites a backup, so it does not use such a destination. ' +
+      'Use a store with conditional writes (AWS S3, Cloudflare R2, MinIO, a recent Ceph), ' +
+      'or a folder on another file system.',
   },
   'storage-access-denied': {
-    message: 'permission denied',
-    hint: 'Give the user that this job runs as (id shows it) the right to write in that folder, or name another folder.',
+    message: 'The destination refuses the operation: permission denied.',
+    hint:
+      'For a folder, give the user that the job runs as (id shows it) permission to write there. ' +
+      'For S3, grant the permission that the message names to the credentials in use.',
   },
   'storage-bucket-missing': {
-    message: 'The bucket … does not exist at ….',
-    hint: 'Check its name in the storage URL, and the endpoint and region; Holdfast does not create buckets.',
+    message: 'The bucket does not exist.',
+    hint:
+      'Check its name in the storage URL, and the endpoint and region. ' +
+      'Holdfast does not create buckets.',
   },
   'storage-credentials-missing': {
-    message: 'No S3 credentials were found for the bucket ….',
-    hint: '…',
+    message: 'No S3 credentials were found.',
+    hint:
+      'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN for temporary ones) ' +
+      'in the environment of the step, from repository secrets. Or log in with OIDC in an earlier ' +
+      'step: aws-actions/configure-aws-credentials, with permissions: id-token: write.',
   },
   'storage-credentials-refused': {
-    message: '… refused the S3 credentials for the bucket … (…).',
-    hint: 'The access key id or the secret key is wrong, or they have expired, or they belong to another server. …',
+    message: 'The S3 server refused the credentials.',
+    hint:
+      'The access key id or the secret key is wrong, has expired, or belongs to another server. ' +
+      'Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.',
   },
   'storage-failed': {
-    message: 'the file system failed with …',
-    hint: "See the kernel's log (dmesg) and the state of the disk or the network mount.",
+    message: 'The file system of the destination failed.',
+    hint: 'See the kernel log (dmesg), and check the disk or the network mount.',
   },
-  'storage-full': { message: '…', hint: '…' },
+  'storage-full': {
+    message: 'The destination has no space left.',
+    hint:
+      'Free space or raise the quota, then run again. ' +
+      'Retention (the input keep) limits how many backups stay.',
+  },
   'storage-not-a-folder': {
-    message: 'a part of the path is a file, not a folder',
-    hint: 'Name a folder in the file:// URL; Holdfast makes the ones that are missing.',
+    message: 'A part of the path in a file:// URL is a file, not a folder.',
+    hint: 'Name a folder in the file:// URL. Holdfast creates missing folders.',
   },
   'storage-not-confirmed': {
-    message: 'storage: … was written with … bytes and has ….',
-    hint: 'The disk or the network mount loses what it is given: look into its log before you trust it.',
+    message: 'The destination does not hold the bytes that were sent to it.',
+    hint:
+      'The store, the disk, or a proxy or mount on the way loses or changes data. ' +
+      'Nothing was kept. Check its log before you trust it with backups.',
   },
   'storage-refused': {
-    message: '… refused: … in the bucket … (… …: …).',
-    hint: 'Check that the endpoint= is the S3 server itself, not its web page or console; if it is, its log may tell more.',
+    message: 'The S3 server refused a request for a reason that Holdfast does not know.',
+    hint:
+      'Check that the endpoint in the storage URL is the S3 API, not a web page or console. ' +
+      "If it is, see the server's log.",
   },
   'storage-region-wrong': {
-    message: 'No region is known for the bucket ….',
-    hint: 'Add ?region=… to the storage URL, or set AWS_REGION.',
+    message: 'The bucket is in another region, or no region is known for it.',
+    hint: 'Add ?region=REGION to the storage URL, or set AWS_REGION.',
   },
   'storage-scheme-unknown': {
-    message: 'storage: the scheme …:// is not one that backups can be kept in.',
-    hint: '…',
+    message: 'A storage URL has a scheme that is not a kind of storage.',
+    hint:
+      'Write one URL on each line: s3://bucket/prefix?endpoint=URL&region=REGION, ' +
+      'or file:///absolute/path.',
   },
   'storage-tls-untrusted': {
-    message: 'No trusted TLS connection to … (…).',
-    hint: 'For a server with a private certificate authority, put its certificate in a file and name that in NODE_EXTRA_CA_CERTS; for one without TLS, write endpoint=http://….',
+    message: 'The TLS connection to the S3 server could not be made, or is not trusted.',
+    hint:
+      'For a private certificate authority, save its certificate in a file and name the file in ' +
+      'NODE_EXTRA_CA_CERTS. For a server without TLS, write endpoint=http://HOST:PORT.',
   },
   'storage-unavailable': {
-    message:
-      "… failed again and again: … in the bucket … (…${status === undefined || code === String(status) ? '' : ",
-    hint: '…',
+    message: 'The S3 server, or the network on the way to it, failed on every attempt.',
+    hint: "See the server's status page or log, and run again.",
   },
   'storage-unreachable': {
-    message: "… can't be reached for the bucket … (…).",
-    hint: 'Check the endpoint= in the storage URL (host, port, http or https), that the server runs, and that this runner may reach it (firewall, VPN, HTTPS_PROXY).',
+    message: 'No connection to the S3 server could be made.',
+    hint:
+      'Check the endpoint in the storage URL (host, port, http or https), that the server runs, ' +
+      'and that this machine may reach it (firewall, VPN, HTTPS_PROXY).',
   },
   'storage-unsupported': {
-    message: '… does not know how to: … (…).',
-    hint: 'Holdfast needs multipart uploads and create-only writes (If-None-Match) of the store; a newer version of the server may have them.',
+    message: 'The S3 server does not support an operation that Holdfast needs.',
+    hint:
+      'Holdfast needs multipart uploads and create-only writes (If-None-Match). ' +
+      'A newer version of the server may support them.',
   },
   'storage-url-invalid': {
-    message:
-      'storage: a …:// URL must not hold a user name or a password (there is an @ before its path).',
-    hint: 'For S3, pass AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY through env: from repository secrets, or log in by OIDC, and take them out of the URL.',
+    message: 'A storage URL cannot be used as it is written.',
+    hint:
+      'Write one URL on each line: s3://bucket/prefix?endpoint=URL&region=REGION, ' +
+      'or file:///absolute/path. Credentials do not belong in the URL.',
   },
 } as const satisfies Record<string, ErrorEntry>

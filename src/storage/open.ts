@@ -1,59 +1,58 @@
 import { UserError } from '../errors.ts'
-import { openLocal } from './local/local.ts'
-import { openS3 } from './s3/s3.ts'
+import { input, text } from '../text.ts'
+import { LocalStorage } from './local/local.ts'
+import { S3Storage } from './s3/s3.ts'
 import type { Storage } from './storage.ts'
 
 export interface OpenOptions {
-  /** Read for HTTP_PROXY, HTTPS_PROXY and NO_PROXY only; without it no proxy is used. */
+  /** Only HTTP_PROXY, HTTPS_PROXY and NO_PROXY are read; without it no proxy is used. */
   env?: Readonly<Record<string, string | undefined>>
 }
 
 const schemes: Record<string, (url: string, options: OpenOptions) => Storage> = {
-  file: openLocal,
-  s3: openS3,
+  file: (url) => new LocalStorage(url),
+  s3: (url, options) => new S3Storage(url, options),
 }
 
 /**
- * The storage behind a URL, by its scheme. Asks nothing of it yet: a folder that is missing or a
- * server out of reach shows in `probe`. Throws a UserError for text that is no URL of ours, and
- * never shows a password that stands in it.
+ * Returns the storage for a URL, by its scheme. Does not connect: `probe` finds out whether the
+ * destination can be used. Throws a UserError for text that is not a valid storage URL, without
+ * showing a password in it.
  */
 export function openStorage(url: string, options: OpenOptions = {}): Storage {
-  const text = url.trim()
-  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(text)?.[1]?.toLowerCase()
-  if (scheme === undefined) throw notAUrl(text)
+  const trimmed = url.trim()
+  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(trimmed)?.[1]?.toLowerCase()
+  if (scheme === undefined) throw notAUrl(trimmed)
   const open = Object.hasOwn(schemes, scheme) ? schemes[scheme] : undefined
   if (open === undefined) {
     throw new UserError(
       'storage-scheme-unknown',
-      `storage: the scheme ${scheme}:// is not one that backups can be kept in.`,
-      schemesThatExist,
+      text`${input('storage')} has a ${scheme}:// URL. No kind of storage uses that scheme.`,
     )
   }
-  if (/^[^:]+:\/*[^/?#]*@/.test(text)) {
+  if (/^[^:]+:\/*[^/?#]*@/.test(trimmed)) {
     throw new UserError(
       'storage-url-invalid',
-      `storage: a ${scheme}:// URL must not hold a user name or a password (there is an @ before its path).`,
-      'For S3, pass AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY through env: from repository secrets, or log in by OIDC, and take them out of the URL.',
+      text`The ${scheme}:// URL in ${input('storage')} must not hold a user name or a password.`,
+      'There is an @ before its path. Remove the credentials from the URL. For S3, set ' +
+        'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, or log in with OIDC.',
     )
   }
-  return open(text, options)
+  return open(trimmed, options)
 }
 
-const schemesThatExist =
-  'Storage is one URL a line: s3://bucket/prefix?endpoint=…&region=… or file:///absolute/path.'
-
 /**
- * Shows the text only when it is plainly a path: anything else might be a secret that was pasted
- * into the wrong input.
+ * Returns the error for text without a scheme. The text is shown only if it is clearly a path:
+ * anything else might be a secret, pasted into the wrong input.
  */
-function notAUrl(text: string): UserError {
-  if (text === '')
-    return new UserError('storage-url-invalid', 'storage: no URL was given.', schemesThatExist)
-  const path = /^(\/|\.{1,2}\/|~\/)[^@:]*$/.test(text)
+function notAUrl(given: string): UserError {
+  const storage = input('storage')
+  if (given === '') return new UserError('storage-url-invalid', text`${storage} has no URL.`)
+  if (!/^(\/|\.{1,2}\/|~\/)[^@:]*$/.test(given))
+    return new UserError('storage-url-invalid', text`The text in ${storage} is not a URL.`)
   return new UserError(
     'storage-url-invalid',
-    path ? `storage: ${text} is a path, not a URL.` : 'storage: what was given is not a URL.',
-    text.startsWith('/') && path ? `Write file://${text}. ${schemesThatExist}` : schemesThatExist,
+    text`${given} in ${storage} is a path, not a URL.`,
+    given.startsWith('/') ? `Write file://${given}.` : undefined,
   )
 }

@@ -1,49 +1,60 @@
+/**
+ * Where backups are stored: a small interface, and one folder for each kind of destination. A
+ * storage holds objects under keys and knows nothing of what a backup is.
+ */
 import type { Readable } from 'node:stream'
 
 /**
- * Where backups are kept, and nothing about what a backup is.
+ * One destination.
  *
- * A key is a relative path of one or more segments, each `[A-Za-z0-9._=-]+` and none of them `.` or
- * `..`, joined by `/`; what follows the destination's own prefix. An object is written once, whole,
- * and never changed:
- *
- * - `create` is create-only. It ends well only when the store itself has confirmed the object
- *   with the size that was sent; a reader sees the whole object or none. If the key is taken it
- *   throws `ObjectExists`, and what was there stays as it was. If the source fails, the signal
- *   fires or the store does, nothing is left under the key, and no half upload behind it. Memory
- *   is bounded, whatever the object's size; the source is back-pressured.
- * - `read` streams the object's bytes. A connection that breaks is resumed where it broke; a
- *   stream that ends without an error has given every byte of the size that the store tells.
- * - `list` gives every finished object below a prefix (a whole number of segments, ending in
- *   `/`, or empty), in the order of its keys' bytes. Never half uploads.
- * - `remove` deletes keys; a key that is not there is no error.
- * - `sweep` deletes everything below a prefix, finished or not (half uploads, temporary files):
- *   for a backup that failed.
- *
- * What the person who runs us can mend (no such bucket, refused credentials, no permission, no
- * space, a server out of reach) is a `UserError`, with a code of its own; an abort rejects with the
- * signal's reason.
+ * A key is a relative path below the destination's prefix: one or more segments joined by `/`, each
+ * `[A-Za-z0-9._=-]+` and none of them `.` or `..`. An object is written once and never changes.
+ * Errors that the user can fix (no such bucket, refused credentials, no permission, no space, a
+ * server out of reach) are `UserError`s with a code each. An aborted call rejects with the signal's
+ * reason.
  */
 export interface Storage {
-  /** The destination as a person typed it, without any secret. */
+  /** The destination as the user typed it. It contains no secret. */
   readonly url: string
   /**
-   * Finds out, before any work is done, whether this destination can be written and honours
-   * create-only writes. Leaves nothing behind.
+   * Checks that the destination can be written and honours create-only writes. Leaves nothing
+   * behind, but for credentials that may not delete: see `s3/probe.ts`.
    */
-  probe(options?: Waiting): Promise<void>
-  create(key: string, source: Readable, options?: Waiting): Promise<{ bytes: number }>
-  read(key: string, options?: Waiting): Promise<Readable>
-  /** The size in bytes of one object, or undefined if there is none. */
-  size(key: string, options?: Waiting): Promise<number | undefined>
-  list(prefix: string, options?: Waiting): AsyncIterable<StoredObject>
-  remove(keys: readonly string[], options?: Waiting): Promise<void>
-  sweep(prefix: string, options?: Waiting): Promise<void>
-  /** Ends connections; nothing can be asked afterwards. */
+  probe(options?: StorageOptions): Promise<void>
+  /**
+   * Writes an object, create-only: it never replaces one. A reader sees the complete object or none.
+   * Resolves once the store has confirmed the object with the number of bytes sent. Throws
+   * `ObjectExists` if the key is taken, and leaves that object as it is. If the source fails, the
+   * signal fires or the store fails, nothing remains under the key and no partial upload remains.
+   * Memory is bounded for any size: the source is read at the pace of the store. Destroys the source
+   * on failure.
+   */
+  create(key: string, source: Readable, options?: StorageOptions): Promise<{ bytes: number }>
+  /**
+   * Streams an object. A broken connection is resumed at the byte where it broke. A stream that ends
+   * without an error has delivered every byte of the size that the store reported. Throws
+   * `ObjectMissing` if there is no such object.
+   */
+  read(key: string, options?: StorageOptions): Promise<Readable>
+  /** Returns the size of an object in bytes, or undefined if there is none. */
+  size(key: string, options?: StorageOptions): Promise<number | undefined>
+  /**
+   * Lists the finished objects below a prefix, in the byte order of their keys. The prefix is empty,
+   * or whole segments that end in `/`. Partial uploads are not listed.
+   */
+  list(prefix: string, options?: StorageOptions): AsyncIterable<StoredObject>
+  /** Deletes objects. A key that does not exist is not an error. */
+  remove(keys: readonly string[], options?: StorageOptions): Promise<void>
+  /**
+   * Deletes everything below a prefix, finished or not (partial uploads, temporary files), to clean
+   * up after a failed backup.
+   */
+  sweep(prefix: string, options?: StorageOptions): Promise<void>
+  /** Closes the connections. The storage cannot be used afterwards. */
   close(): Promise<void>
 }
 
-export interface Waiting {
+export interface StorageOptions {
   signal?: AbortSignal
 }
 
@@ -53,7 +64,7 @@ export interface StoredObject {
   bytes: number
 }
 
-/** A create found its key taken. What was there was not touched. */
+/** `create` found its key taken. The object there was not changed. */
 export class ObjectExists extends Error {
   override name = 'ObjectExists'
   readonly key: string
@@ -63,7 +74,7 @@ export class ObjectExists extends Error {
   }
 }
 
-/** A read found nothing under its key. */
+/** `read` found no object under its key. */
 export class ObjectMissing extends Error {
   override name = 'ObjectMissing'
   readonly key: string
@@ -71,18 +82,4 @@ export class ObjectMissing extends Error {
     super(`${key} does not exist in ${where}`)
     this.key = key
   }
-}
-
-/**
- * Throws unless the key is one that every backend can hold and that cannot walk out of the
- * destination.
- */
-export function checkKey(key: string): string {
-  if (
-    key
-      .split('/')
-      .every((segment) => /^[A-Za-z0-9._=-]+$/.test(segment) && segment !== '.' && segment !== '..')
-  )
-    return key
-  throw new Error(`not a storage key: ${JSON.stringify(key)}`)
 }

@@ -8,28 +8,27 @@ import {
 import { free } from './pieces.ts'
 
 /**
- * The payload of an age file, chunk by chunk: 64 KiB of ChaCha20-Poly1305 each, under
+ * The payload of an age file is a sequence of chunks: 64 KiB each, sealed by ChaCha20-Poly1305 under
  * HKDF-SHA256(file key, nonce, "payload"). A chunk's nonce is an 11-byte big-endian counter and a
- * byte that is 1 for the last chunk only. So a payload that was cut at a chunk's border does not
- * open either.
+ * byte that is 1 for the last chunk only. So a payload cut between two chunks does not open either.
  */
 export const chunkSize = 64 * 1024
 export const tagSize = 16
-/** Of the payload's own nonce, which stands between header and chunks. */
+/** The size of the payload's nonce, which is between the header and the chunks. */
 export const nonceSize = 16
 
 const cipherName = 'chacha20-poly1305'
 const options = { authTagLength: tagSize }
 
 /**
- * A key object: made of plain bytes, the key would be looked at anew for each chunk, which takes as
- * long as sealing it.
+ * Returns the payload key, as a key object: Node would parse plain bytes again for each chunk, which
+ * takes as long as sealing it.
  */
 export function payloadKey(fileKey: Uint8Array, nonce: Uint8Array): KeyObject {
   return createSecretKey(Buffer.from(hkdfSync('sha256', fileKey, nonce, 'payload', 32)))
 }
 
-/** Seals one chunk into `room`, which is `tagSize` bytes longer. */
+/** Seals one chunk into `room`, which is `tagSize` bytes longer than `plain`. */
 export function sealChunk(
   key: KeyObject,
   counter: number,
@@ -46,8 +45,8 @@ export function sealChunk(
 }
 
 /**
- * Opens one chunk. Undefined when it is not what was sealed as that chunk under this key. The
- * buffer is the caller's alone.
+ * Opens one chunk. Returns undefined if it was not sealed as that chunk under this key. Nothing else
+ * refers to the buffer that it returns.
  */
 export function openChunk(
   key: KeyObject,

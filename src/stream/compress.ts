@@ -2,17 +2,20 @@ import type { Transform, TransformOptions } from 'node:stream'
 import { constants, createZstdCompress, createZstdDecompress, type ZstdOptions } from 'node:zlib'
 
 /**
- * Bytes of each piece that comes out; the usual 16 KiB are handed on four thousand times for each
- * 64 MB.
+ * The size of the output pieces in bytes. Node's default of 16 KiB makes four thousand of them for
+ * each 64 MB.
  */
 const chunkSize = 128 * 1024
 
 /**
- * One zstd frame with a checksum, for archives of a pg_dump that cannot compress by zstd itself (15
- * and older). One frame an object: a second frame would be dropped in silence by some decoders. No
- * worker threads: Node's binding truncates with `nbWorkers`. It is given one piece after the other:
- * a last piece that waits when the end is known ends the frame, and then the end makes another,
- * empty one (seen on Node 24), behind which a cut would not be noticed.
+ * Returns a stage that compresses into one zstd frame with a checksum, for a pg_dump that cannot
+ * compress with zstd itself (15 and older).
+ *
+ * - One frame for each object: some decoders silently drop a second frame.
+ * - No worker threads: Node's binding truncates the output with `nbWorkers`.
+ * - It takes one piece at a time. If the last piece is still waiting when the stream ends, that
+ *   piece ends the frame, and the end adds an empty frame (seen on Node 24). A cut after the first
+ *   frame would then go unnoticed.
  */
 export function compressing(): Transform {
   const options: ZstdOptions & TransformOptions = {
@@ -23,6 +26,7 @@ export function compressing(): Transform {
   return createZstdCompress(options)
 }
 
+/** Returns a stage that decompresses zstd. It fails if the input ends early. */
 export function decompressing(): Transform {
   return createZstdDecompress({ chunkSize })
 }

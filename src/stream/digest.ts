@@ -1,17 +1,18 @@
 import { createHash } from 'node:crypto'
 
-/** What went by: how many bytes, and their SHA-256 in lower-case hex. */
+/** The number of bytes of some data, and their SHA-256 in lower-case hex. */
 export interface Digest {
   bytes: number
   sha256: string
 }
 
-/** A digest that is being taken. `result` is to be asked once, when everything was added. */
+/** A digest in progress. Call `result` once, after everything was added. */
 export interface Digesting {
   add(data: Uint8Array): void
   result(): Digest
 }
 
+/** Starts a digest. */
 export function digesting(): Digesting {
   const hash = createHash('sha256')
   let bytes = 0
@@ -24,7 +25,7 @@ export function digesting(): Digesting {
   }
 }
 
-/** The digest of bytes that are at hand. */
+/** Returns the digest of data in memory. A string counts as UTF-8. */
 export function digestOf(data: Uint8Array | string): Digest {
   return { bytes: Buffer.byteLength(data), sha256: createHash('sha256').update(data).digest('hex') }
 }

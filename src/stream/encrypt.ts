@@ -2,15 +2,15 @@ import { randomBytes } from 'node:crypto'
 import { Transform } from 'node:stream'
 import { Decrypter, Encrypter, identityToRecipient } from 'age-encryption'
 import { UserError } from '../errors.ts'
+import { input, text } from '../text.ts'
 import { chunkSize, nonceSize, payloadKey, sealChunk, tagSize } from './age-payload.ts'
 import { Gatherer, givesPieces, type Passing, release } from './gather.ts'
 
 /**
- * A stage that encrypts to age recipients (`age1…`), at least one, in the age format
- * (age-encryption.org/v1): any stock `age` opens what this writes. The `age-encryption` package
- * makes the header, whatever the kind of recipient. The payload is sealed by node:crypto, which is
- * several times as fast, and digested on both sides in the same step, while it is in the
- * processor's cache.
+ * Returns a stage that encrypts to one or more age recipients (`age1…`) in the age format
+ * (age-encryption.org/v1): stock `age` opens what it writes. The `age-encryption` package makes the
+ * header, for any kind of recipient. node:crypto seals the payload, several times as fast. Both
+ * sides are digested in the same step, while the bytes are in the processor's cache.
  */
 export async function encrypting(
   recipients: readonly string[],
@@ -22,11 +22,11 @@ export async function encrypting(
   const pending = Buffer.allocUnsafeSlow(chunkSize)
   let filled = 0
   let counter = 0
-  const handOn = (piece: Buffer): void => {
+  const passOn = (piece: Buffer): void => {
     after?.add(piece)
     stage.push(piece)
   }
-  const out = new Gatherer(handOn)
+  const out = new Gatherer(passOn)
   const seal = (last: boolean): void => {
     sealChunk(key, counter++, last, pending.subarray(0, filled), out.room(filled + tagSize))
     filled = 0
@@ -34,13 +34,13 @@ export async function encrypting(
   const stage = new Transform({
     ...givesPieces,
     construct(done) {
-      handOn(Buffer.concat([header, nonce]))
+      passOn(Buffer.concat([header, nonce]))
       done()
     },
     transform(data: Buffer, _encoding, done) {
       before?.add(data)
       for (let at = 0; at < data.length;) {
-        if (filled === chunkSize) seal(false) // only now is it known not to be the last
+        if (filled === chunkSize) seal(false) // a byte follows: it is not the last chunk
         const taken = data.copy(pending, filled, at)
         filled += taken
         at += taken
@@ -63,7 +63,7 @@ async function headerFor(
   let fileKey: Uint8Array | undefined
   const encrypter = new Encrypter()
   for (const recipient of recipients) encrypter.addRecipient(recipient)
-  // one more recipient, which takes no room in the header: the file key is told to recipients only
+  // The package gives the file key to recipients only, so this adds one that writes no stanza.
   encrypter.addRecipient({
     wrapFileKey(key) {
       fileKey = key.slice()
@@ -76,15 +76,16 @@ async function headerFor(
 }
 
 /**
- * Throws a UserError unless every line is an age recipient. `input` names the input they came from.
+ * Throws a UserError unless every line is an age recipient. `inputName` is the input with the lines.
  */
-export function checkRecipients(recipients: readonly string[], input: string): void {
+export function checkRecipients(recipients: readonly string[], inputName: string): void {
   for (const recipient of recipients) {
     if (/^AGE-SECRET-KEY-/i.test(recipient)) {
       throw new UserError(
         'bad-recipient',
-        `${input} holds a private key (an age identity) where a public key belongs.`,
-        'Put the line that begins with "age1" there (age-keygen -y shows it), and make a new key if this one was shown to anybody.',
+        text`${input(inputName)} holds a private key (an age identity), not a public key.`,
+        'Put the line that begins with "age1" there (age-keygen -y shows it). ' +
+          'Replace the key if anyone else could have seen it.',
       )
     }
     try {
@@ -92,34 +93,38 @@ export function checkRecipients(recipients: readonly string[], input: string): v
     } catch (cause) {
       throw new UserError(
         'bad-recipient',
-        `${input} holds "${recipient.slice(0, 80)}", which is not an age public key.`,
-        'A public key begins with "age1" and is one line of the output of: age-keygen -o key.txt',
+        text`${input(inputName)} holds "${recipient.slice(0, 80)}", which is not an age public key.`,
+        'A public key begins with "age1". age-keygen -o key.txt makes a key pair and prints it.',
         { cause },
       )
     }
   }
 }
 
-/** Throws a UserError unless every line is an age identity; the message never shows one. */
-export function checkIdentities(identities: readonly string[], input: string): void {
+/**
+ * Throws a UserError unless every line is an age identity; the message never shows one.
+ * `inputName` is the input with the lines.
+ */
+export function checkIdentities(identities: readonly string[], inputName: string): void {
   for (const [i, identity] of identities.entries()) {
     try {
       new Decrypter().addIdentity(identity)
     } catch (cause) {
-      const what = /^age1/.test(identity)
+      const problem = /^age1/.test(identity)
         ? 'a public key, which cannot decrypt'
         : 'not an age identity'
       throw new UserError(
         'bad-identity',
-        `${input}: line ${i + 1} is ${what}.`,
-        'An age identity is one line that begins with "AGE-SECRET-KEY-"; store the whole line as a secret, without quotes.',
+        text`${input(inputName)}: line ${i + 1} is ${problem}.`,
+        'An age identity is one line that begins with "AGE-SECRET-KEY-". ' +
+          'Store the complete line as a secret, without quotes.',
         { cause },
       )
     }
   }
 }
 
-/** The public keys of some identities, in their order. */
+/** Returns the public keys of the identities, in the same order. */
 export function recipientsOf(identities: readonly string[]): Promise<string[]> {
   return Promise.all(identities.map((identity) => identityToRecipient(identity)))
 }

@@ -2,20 +2,19 @@ import { Transform } from 'node:stream'
 import type { Digesting } from './digest.ts'
 import { free, giveBack, pieceSize, Pool } from './pieces.ts'
 
-/** Puts bytes together into pieces, and hands each one on when it is full. */
+/** Collects bytes into pieces, and passes each piece on when it is full. */
 export class Gatherer {
   readonly #pool = new Pool()
-  readonly #handOn: (piece: Buffer) => void
+  readonly #passOn: (piece: Buffer) => void
   #piece: Buffer | undefined
   #length = 0
 
-  constructor(handOn: (piece: Buffer) => void) {
-    this.#handOn = handOn
+  constructor(passOn: (piece: Buffer) => void) {
+    this.#passOn = passOn
   }
 
   /**
-   * Room for so many bytes (at most a piece) side by side, to be filled before anything else is
-   * asked of the gatherer.
+   * Returns contiguous room for a number of bytes, at most a piece. Fill it before the next call.
    */
   room(bytes: number): Buffer {
     if (this.#length + bytes > pieceSize) this.end()
@@ -32,30 +31,30 @@ export class Gatherer {
     }
   }
 
-  /** Hands on what there is. */
+  /** Passes on what was collected. */
   end(): void {
     const piece = this.#piece
     if (piece === undefined) return
-    const whole = this.#length === pieceSize ? piece : piece.subarray(0, this.#length)
+    const filled = this.#length === pieceSize ? piece : piece.subarray(0, this.#length)
     this.#piece = undefined
     this.#length = 0
-    this.#handOn(whole)
+    this.#passOn(filled)
   }
 }
 
 /** How a stage treats what flows through it. */
 export interface Passing {
-  /** Told of every byte that comes in. */
+  /** Digests every byte that comes in. */
   before?: Digesting
-  /** Told of every byte that goes out. */
+  /** Digests every byte that goes out. */
   after?: Digesting
-  /** What comes in is nobody else's: its memory is freed as soon as it was read. */
+  /** Nothing else refers to what comes in: its memory is freed once it was read. */
   owned?: boolean
 }
 
 /**
- * The settings of a stage that gives pieces: each is one object, so that no reader makes a copy to
- * put several together.
+ * The stream options of a stage that produces pieces: each is one object, so that no reader copies
+ * several into one.
  */
 export const givesPieces = {
   writableHighWaterMark: pieceSize,
@@ -63,7 +62,7 @@ export const givesPieces = {
   readableHighWaterMark: 4,
 }
 
-/** A stage that changes no byte, and puts small pieces together into large ones. */
+/** Returns a stage that passes bytes on unchanged, in large pieces. */
 export function gathering({ before, after, owned = false }: Passing): Transform {
   const out = new Gatherer((piece) => {
     after?.add(piece)
@@ -85,7 +84,7 @@ export function gathering({ before, after, owned = false }: Passing): Transform 
   return stage
 }
 
-/** Lets go of what a stage has read. */
+/** Gives back what a stage has read, or frees it if the stage owns it. */
 export function release(data: Buffer, owned: boolean): void {
   if (!giveBack(data) && owned) free(data)
 }

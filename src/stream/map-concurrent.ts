@@ -1,46 +1,48 @@
 import type { Work } from '../work.ts'
 
 /**
- * Does something for each of several things, at most `width` at a time, begun in their order, but
- * for those that `mayJoin` holds back while others run (when nothing runs any more, it must let one
- * of those that are left begin). At the first failure nothing more is begun, and what runs is
- * stopped by the signal of the work that it was given; that failure is thrown when all have ended.
+ * Calls `body` for each item, at most `width` at a time, and returns the results in the items'
+ * order. Items start in order, except those that `mayStart` holds back while others run. When
+ * nothing runs, `mayStart` must accept one of the rest.
+ *
+ * After the first failure no other item starts, and the signal of the work that `body` was given
+ * stops those that run. That failure is thrown when all have ended.
  */
 export async function mapConcurrent<T, R>(
-  things: readonly T[],
+  items: readonly T[],
   width: number,
-  body: (thing: T, work: Work) => Promise<R>,
+  body: (item: T, work: Work) => Promise<R>,
   work: Work,
-  mayJoin: (thing: T, running: readonly T[]) => boolean = () => true,
+  mayStart: (item: T, running: readonly T[]) => boolean = () => true,
 ): Promise<R[]> {
   const stop = new AbortController()
   const own: Work = { ...work, signal: AbortSignal.any([work.signal, stop.signal]) }
   const results: R[] = []
   const failures: unknown[] = []
-  const waiting = things.map((thing, place) => ({ thing, place }))
+  const waiting = items.map((item, index) => ({ item, index }))
   const running = new Map<Promise<void>, T>()
-  const begin = ({ thing, place }: { thing: T; place: number }): void => {
-    const done = (result: R): void => void (results[place] = result)
+  const startItem = ({ item, index }: { item: T; index: number }): void => {
+    const done = (result: R): void => void (results[index] = result)
     const failed = (error: unknown): void => {
       failures.push(error)
-      stop.abort(new Error('stopped since another failed'))
+      stop.abort(new Error('stopped because another failed'))
     }
-    const ended: Promise<void> = Promise.resolve(thing)
-      .then((given) => body(given, own))
+    const ended: Promise<void> = Promise.resolve(item)
+      .then((item) => body(item, own))
       .then(done, failed)
       .finally(() => running.delete(ended))
-    running.set(ended, thing)
+    running.set(ended, item)
   }
   while (waiting.length + running.size > 0) {
     const next =
       running.size < width && failures.length === 0
-        ? waiting.findIndex(({ thing }) => mayJoin(thing, [...running.values()]))
+        ? waiting.findIndex(({ item }) => mayStart(item, [...running.values()]))
         : -1
     const [found] = next < 0 ? [] : waiting.splice(next, 1)
-    if (found) begin(found)
+    if (found) startItem(found)
     else if (running.size > 0) await Promise.race(running.keys())
     else if (failures.length > 0) break
-    else throw new Error(`${waiting.length} things are left, and none of them may begin`)
+    else throw new Error(`${waiting.length} items are left, and none of them may start`)
   }
   work.signal.throwIfAborted()
   if (failures.length) throw failures[0]

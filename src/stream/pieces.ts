@@ -1,25 +1,31 @@
 /**
- * The large pieces that a stream is cut into, and how their memory is used again.
+ * Bytes that flow from one process or server to another: the stages of a stream (encrypt, compress,
+ * digest), child processes, and the large pieces that carry the bytes and are reused.
  *
- * V8 looks through its whole heap each time that some 32 MB of buffers were made, however little
- * else there is: with a few fresh buffers for each piece that flows by, that was a third of all the
- * time that a backup took. So pieces go round. Who makes a stream takes each piece from its pool;
- * who has read it for the last time (copied it, written it) gives it back. A piece that nobody
- * gives back is ordinary garbage; but what was given back will be overwritten, so only the last
- * reader may do it.
+ * V8 scans its whole heap each time about 32 MB of buffers were allocated, however small the heap
+ * is. With a few new buffers for each piece, that took a third of the time of a backup. So pieces
+ * are reused. The producer of a stream takes each piece from its pool. The last reader of a piece,
+ * which has copied or written it, gives it back. A piece that is not given back is garbage-collected.
+ * A piece that was given back is overwritten, so only the last reader may do that.
  */
 
 /**
- * Four sealed chunks of age (64 KiB and a tag): large enough that handing it on costs nothing
- * beside what is in it.
+ * The size of a piece in bytes: four sealed chunks of age (64 KiB and a tag). Passing on a piece of
+ * that size costs nothing compared with what is done to its bytes.
  */
 export const pieceSize = 4 * (64 * 1024 + 16)
 
-/** On the memory of a piece that is out: how many have yet to read it. */
+/** The property of a piece's memory that holds its loan; undefined once it was given back. */
 const loan = Symbol('loan')
-type Memory = ArrayBufferLike & { [loan]?: { readers: number; back: () => void } | undefined }
+type Memory = ArrayBufferLike & { [loan]?: Loan | undefined }
 
-/** Buffers of one size that go round; as many as are out at once. */
+interface Loan {
+  /** The number of readers that have not given the piece back. */
+  readers: number
+  back: () => void
+}
+
+/** A pool of buffers of one size, as many as are in use at once. */
 export class Pool {
   readonly #size: number
   readonly #idle: Buffer[] = []
@@ -28,7 +34,7 @@ export class Pool {
     this.#size = size
   }
 
-  /** A buffer with anything in it, for one reader: of the whole, or of a part of it. */
+  /** Returns a buffer with undefined content, for one reader of it or of a part of it. */
   take(): Buffer {
     const piece = this.#idle.pop() ?? Buffer.allocUnsafeSlow(this.#size)
     const memory: Memory = piece.buffer
@@ -37,29 +43,33 @@ export class Pool {
   }
 }
 
-/** Tells that so many readers will give a piece back, each for itself. */
+/** Sets the number of readers of a piece; each of them gives it back. */
 export function shareAmong(readers: number, piece: Buffer): void {
-  const out = (piece.buffer as Memory)[loan]
-  if (out) out.readers = readers
+  const current = (piece.buffer as Memory)[loan]
+  if (current) current.readers = readers
 }
 
 /**
- * Says that a reader is done with a piece. For what no pool has lent it does nothing, and says so
- * by false.
+ * Gives a piece, or the part of it that was read, back to its pool: one reader is done with it.
+ * Returns false, and does nothing, for a buffer of no pool. Throws if the piece was given back
+ * already: a second give-back would, once the piece is in use again, take it from its new reader.
  */
 export function giveBack(piece: Buffer): boolean {
   const memory: Memory = piece.buffer
-  const out = memory[loan]
-  if (!out) return false
-  if (--out.readers > 0) return true
+  const current = memory[loan]
+  if (!current) {
+    if (loan in memory) throw new Error('a piece was given back more often than it was lent')
+    return false
+  }
+  if (--current.readers > 0) return true
   memory[loan] = undefined
-  out.back()
+  current.back()
   return true
 }
 
 /**
- * Gives a buffer's memory back to the system's allocator now, which hands the same warm memory out
- * for the next one. Only for a buffer that nobody else knows of. One that shares its memory with
+ * Frees a buffer's memory now, so that the system's allocator can return the same warm memory for
+ * the next one. Only for a buffer without other references. A buffer that shares its memory with
  * others is left to the garbage collector.
  */
 export function free(buffer: Buffer): void {

@@ -6,11 +6,11 @@ import { Cancelled } from '../errors.ts'
 import type { Work } from '../work.ts'
 
 /**
- * A child process of ours: its streams, and how it ended.
+ * A child process: its streams and its exit.
  *
- * A stream that ended says nothing of how the child ended: whoever reads `stdout` also awaits
- * `exit` before anything is called finished. The command line is logged for debugging, so it never
- * holds a secret: those travel in `env`.
+ * The end of `stdout` says nothing about the exit code: always await `exit` before you treat the
+ * output as complete. The command line is logged for debugging, so it must not contain a secret:
+ * pass secrets in `env`.
  */
 export interface Child {
   readonly name: string
@@ -18,15 +18,15 @@ export interface Child {
   readonly stdin: Writable | null
   readonly stdout: Readable | null
   /**
-   * Settles when the child has ended and its streams are closed. Rejects only if the program could
+   * Resolves when the child has ended and its streams are closed. Rejects only if the program could
    * not be started.
    */
   readonly exit: Promise<Exit>
-  /** What stderr said so far (the last 256 KiB). */
+  /** Returns what the child wrote to stderr so far (the last 256 KiB). */
   stderr(): string
   /**
    * Ends the child and what it started: SIGTERM to its process group, SIGKILL after two seconds.
-   * Settles when it is gone.
+   * Resolves when the child has ended.
    */
   stop(): Promise<void>
 }
@@ -38,23 +38,27 @@ export interface Exit {
 }
 
 export interface StartOptions {
-  /** The whole environment of the child; nothing is inherited. */
+  /** The complete environment of the child; it inherits nothing. */
   env: Record<string, string>
   cwd?: string
   stdin?: 'pipe' | 'ignore'
   stdout?: 'pipe' | 'ignore' | number
   stderr?: 'pipe' | number
-  /** Run as this user; for servers that refuse to run as root. */
+  /** Runs the child as this user, for servers that refuse to run as root. */
   user?: { uid: number; gid: number }
-  /** Once the program has ended, end whatever it left running in its process group. */
+  /** Once the program has ended, kills what it left running in its process group. */
   endGroup?: boolean
-  /** Called with each whole line of stderr as it comes. */
+  /** Called with each complete line of stderr as it comes. */
   onLine?: (line: string) => void
 }
 
+/** Bytes of stderr that are kept. */
 const keptStderr = 256 * 1024
 
-/** Starts a program in a process group of its own; it is stopped when the work's signal fires. */
+/**
+ * Starts a program in its own process group and stops it when the work's signal fires. Throws the
+ * signal's reason if it has fired already.
+ */
 export function start(
   program: string,
   args: readonly string[],
@@ -76,15 +80,7 @@ export function start(
       ? undefined
       : { kind: 'process' as const, pid: child.pid, startTicks: startTicks(child.pid) }
   if (held) work.hold(held)
-  let stderr = ''
-  let line = ''
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    stderr = (stderr + text).slice(-keptStderr)
-    if (!options.onLine) return
-    const lines = (line + text).split('\n')
-    line = lines.pop() ?? ''
-    lines.forEach(options.onLine)
-  })
+  const stderr = collectStderr(child, options.onLine)
   const stop = (): Promise<void> => stopGroup(child)
   const onAbort = (): void => void stop()
   work.signal.addEventListener('abort', onAbort, { once: true })
@@ -94,7 +90,7 @@ export function start(
     if (options.endGroup)
       child.once('exit', () => {
         if (child.pid !== undefined) signalGroup(child.pid, 'SIGKILL')
-        // what has left the group may hold the output for as long as it lives: it is not waited for
+        // A process that left the group may keep the output open. Do not wait for it.
         late = setTimeout(
           () => [child.stdout, child.stderr].forEach((stream) => stream?.destroy()),
           1000,
@@ -102,27 +98,49 @@ export function start(
       })
     child.once('close', (code, signal) => {
       clearTimeout(late)
-      if (line) options.onLine?.(line)
-      resolve({ code, signal, stderr })
+      resolve({ code, signal, stderr: stderr() })
     })
   }).finally(() => {
     work.signal.removeEventListener('abort', onAbort)
     if (held) work.release(held)
   })
-  exit.catch(() => {}) // whoever awaits `exit` sees the failure; nobody awaiting it yet is no crash
-  child.stdin?.on('error', () => {}) // EPIPE: the exit code says why
+  exit.catch(() => {}) // The failure stays in `exit`. It is no crash if nothing awaits it yet.
+  child.stdin?.on('error', () => {}) // EPIPE: the exit code says why.
   return {
     name,
     pid: child.pid ?? -1,
     stdin: child.stdin,
     stdout: child.stdout,
     exit,
-    stderr: () => stderr,
+    stderr,
     stop,
   }
 }
 
-/** Runs a program to its end and gives what it wrote to stdout, as text. For small outputs. */
+/**
+ * Collects the end of what the child writes to stderr, and passes on each line. Returns a function
+ * that returns the text so far.
+ */
+function collectStderr(child: ChildProcess, onLine?: (line: string) => void): () => string {
+  let stderr = ''
+  let line = ''
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    stderr = (stderr + text).slice(-keptStderr)
+    if (!onLine) return
+    const lines = (line + text).split('\n')
+    line = lines.pop() ?? ''
+    lines.forEach(onLine)
+  })
+  child.once('close', () => {
+    if (line) onLine?.(line)
+  })
+  return () => stderr
+}
+
+/**
+ * Runs a program to its end. Returns its exit and what it wrote to stdout, as text held in memory.
+ * Throws the signal's reason if the work is stopped.
+ */
 export async function capture(
   program: string,
   args: readonly string[],
@@ -146,7 +164,7 @@ async function stopGroup(child: ChildProcess): Promise<void> {
   await gone.finally(() => clearTimeout(timer))
 }
 
-/** Sends a signal to a process group; a group that is gone is no error. */
+/** Sends a signal to a process group. A group that does not exist is not an error. */
 export function signalGroup(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-pid, signal)
@@ -156,8 +174,8 @@ export function signalGroup(pid: number, signal: NodeJS.Signals): void {
 }
 
 /**
- * When a process started, in clock ticks since boot (field 22 of /proc/PID/stat). Empty where there
- * is no /proc, or no such process; one that has ended and is only not yet reaped is none.
+ * Returns when a process started, in clock ticks since boot (field 22 of /proc/PID/stat). Returns an
+ * empty string without /proc, or without such a process; a zombie does not count.
  */
 export function startTicks(pid: number): string {
   try {

@@ -1,11 +1,11 @@
 import type { Log } from '../work.ts'
 
-/** Between two lines of progress, milliseconds. */
-const pace = 5000
-/** The same where a line is drawn over. */
-const livePace = 1000
+/** Milliseconds between two lines of progress in a log. */
+const logInterval = 5000
+/** Milliseconds between two updates of a line on a terminal. */
+const terminalInterval = 1000
 
-/** How far a long piece of work has come: `done` of `total` bytes. */
+/** The progress of a long operation: `done` of `total` bytes. */
 export interface Counter {
   /** For example `read`. */
   name: string
@@ -14,9 +14,10 @@ export interface Counter {
 }
 
 /**
- * Says every few seconds how far some work has come, until the function it gives is called: nothing
- * at all for work that takes less. The first counter's speed tells the time left; it is measured
- * over the last half minute, since a large table goes faster than many small ones.
+ * Reports progress every few seconds until the returned function is called; shorter work reports
+ * nothing. `look`, if given, updates the counters before each report. The time left follows from the
+ * speed of the first counter over the last half minute: a large table is faster than many small
+ * ones.
  */
 export function tellProgress(
   log: Pick<Log, 'info' | 'progress'>,
@@ -24,7 +25,7 @@ export function tellProgress(
   look?: () => Promise<void>,
 ): () => void {
   const seen: { at: number; done: number }[] = [{ at: Date.now(), done: 0 }]
-  const tell = (): void => {
+  const report = (): void => {
     const [main] = counters
     if (!main) return
     seen.push({ at: Date.now(), done: main.done })
@@ -34,23 +35,26 @@ export function tellProgress(
     else log.info(line)
   }
   let busy = false
-  let over = false
-  const lookAndTell = async (): Promise<void> => {
-    if (busy) return // a server that does not answer is asked once
+  let stopped = false
+  const lookAndReport = async (): Promise<void> => {
+    if (busy) return // the server has not answered the last question
     busy = true
     await look?.().catch(() => {})
     busy = false
-    if (!over) tell()
+    if (!stopped) report()
   }
-  const timer = setInterval(() => void lookAndTell(), log.progress ? livePace : pace)
+  const timer = setInterval(
+    () => void lookAndReport(),
+    log.progress ? terminalInterval : logInterval,
+  )
   timer.unref()
   return () => {
-    over = true
+    stopped = true
     clearInterval(timer)
   }
 }
 
-/** Bytes a second. */
+/** Returns bytes per second. */
 function speedOf(seen: readonly { at: number; done: number }[]): number {
   const [first, last] = [seen[0], seen.at(-1)]
   if (!first || !last || last.at <= first.at) return 0
@@ -58,7 +62,7 @@ function speedOf(seen: readonly { at: number; done: number }[]): number {
 }
 
 /**
- * For example `1.2 of 3.4 GB read (35 %), 85 MB/s, about 26 s left; 2.0 of 3.4 GB measured (58 %)`.
+ * Returns for example `1.2 of 3.4 GB read (35 %), 85 MB/s, about 26 s left; 2.0 of 3.4 GB measured (58 %)`.
  */
 export function progressLine(counters: readonly Counter[], speed: number): string {
   return counters

@@ -3,8 +3,8 @@ import { givesPieces } from './gather.ts'
 import { shareAmong } from './pieces.ts'
 
 /**
- * One stream of pieces into several, at the pace of the slowest. When the source fails, or one of
- * the readers, all of them fail: nobody takes a part for the whole.
+ * Copies one stream of pieces into several, at the pace of the slowest reader. If the source or a
+ * reader fails, all fail: no reader mistakes a part for the complete stream.
  */
 export function tee(count: number): { sink: Writable; branches: PassThrough[] } {
   const branches = Array.from(
@@ -32,7 +32,7 @@ export function tee(count: number): { sink: Writable; branches: PassThrough[] } 
   })
   for (const branch of branches) {
     branch.on('error', (error) => sink.destroy(error))
-    // a reader that lets go without a word would leave the others waiting for it
+    // A reader that closes early without an error would block the others.
     branch.on('close', () => {
       if (!branch.readableEnded) sink.destroy(new Error('a destination stopped reading'))
     })

@@ -356,7 +356,7 @@ describe('the storage', () => {
       }),
       {
         code: 'storage-unreachable',
-        says: /127\.0\.0\.1:\d+ can't be reached/,
+        says: /127\.0\.0\.1:\d+ cannot be reached/,
         hint: /Check the endpoint=/,
       },
     ],
@@ -385,7 +385,7 @@ describe('the storage', () => {
     await refused(
       'backup',
       { ...dumping(), storage: `file://${folder}` },
-      { code: 'storage-access-denied', says: /storage: could not/, hint: /folder/ },
+      { code: 'storage-access-denied', says: /Cannot write/, hint: /folder/ },
     )
   })
 })

@@ -11,6 +11,7 @@ import { connect } from '../../src/postgres/connection/session.ts'
 import { openStorage } from '../../src/storage/open.ts'
 import type { Held, Work } from '../../src/work.ts'
 import { newStore, type Store, temporaryFolder } from '../support/copies.ts'
+import { override } from '../support/override.ts'
 import { freshDatabase, newestServer, query } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
 import { plainText } from '../../src/text.ts'
@@ -55,7 +56,7 @@ test('a pg_dump that is killed half way leaves no manifest, nothing else either,
     return store.storage.create(key, source, options)
   }
   await assert.rejects(
-    store.backup(connection, { destinations: [{ ...slow, create }] }, work),
+    store.backup(connection, { destinations: [override(slow, { create })] }, work),
     (error: UserError) => error.code === 'dump-failed' && /SIGKILL/.test(error.message),
   )
   assert.ok(killed)
@@ -161,10 +162,9 @@ test('several destinations hold the same bytes; when one fails, none has a manif
       name,
     )
   const broken = openStorage(`file://${temporaryFolder()}`)
-  const failing = {
-    ...broken,
+  const failing = override(broken, {
     create: async () => Promise.reject(new UserError('disk-full', 'no space', 'make some')),
-  }
+  })
   await assert.rejects(
     store.backup(connection, { destinations: [store.storage, failing] }),
     /no space/,
@@ -328,7 +328,7 @@ function gatedStore(store: Store): {
     }
     return store.storage.create(key, source, options)
   }
-  return { storage: { ...store.storage, create }, open, reading }
+  return { storage: override(store.storage, { create }), open, reading }
 }
 
 test('who waits behind the locks of a long backup is told, as is its progress, with the kind of the statement and the table, and who waits behind him', async () => {

@@ -164,7 +164,7 @@ describe('the rule is broken by', () => {
     [
       'a store that knows another',
       'src/storage/local/local.ts',
-      "import { openS3 } from '../s3/s3.ts'",
+      "import { S3Storage } from '../s3/s3.ts'",
       /only src\/storage\/open\.ts imports/,
     ],
     [

@@ -10,6 +10,7 @@ import { selectIds, parseSelector, type BatchSelector } from '../../src/reposito
 import { status } from '../../src/repository/status.ts'
 import { openStorage } from '../../src/storage/open.ts'
 import { newStore, type Store, temporaryFolder } from '../support/copies.ts'
+import { override } from '../support/override.ts'
 import { freshDatabase, newestServer } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
 import { again, folderOf, prove } from './backup-index.ts'
@@ -199,14 +200,12 @@ describe('the newest that is proven', () => {
     const store = await fiveBackups()
     prove(store, first)
     const { storage } = store
-    const failing = {
-      ...storage,
-      list: storage.list.bind(storage),
+    const failing = override(storage, {
       read: async (key: string) => {
         if (key.includes('/proofs/')) throw new UserError('storage-unreachable', 'gone', 'wait')
         return storage.read(key)
       },
-    }
+    })
     await assert.rejects(
       prune(failing, 'test', 2, quietWork()),
       refused('storage-unreachable', /gone/),

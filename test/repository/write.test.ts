@@ -18,6 +18,7 @@ import { openStorage } from '../../src/storage/open.ts'
 import type { Storage } from '../../src/storage/storage.ts'
 import { digestOf } from '../../src/stream/digest.ts'
 import { giveBack } from '../../src/stream/pieces.ts'
+import { override } from '../support/override.ts'
 import { quietWork } from '../support/start-servers.ts'
 
 const identity = await generateX25519Identity()
@@ -95,7 +96,7 @@ function slowly(milliseconds: number): Storage & { seen: Buffer[] } {
     }
     return { bytes: 0 }
   }
-  return { ...folder(), create, seen }
+  return override(folder(), { create, seen })
 }
 
 function failing(afterBytes: number, reason: Error): Storage {
@@ -105,7 +106,7 @@ function failing(afterBytes: number, reason: Error): Storage {
       if ((bytes += piece.length) > afterBytes) throw reason
     return { bytes }
   }
-  return { ...folder(), create }
+  return override(folder(), { create })
 }
 
 describe('an archive', () => {

@@ -7,9 +7,9 @@ import {
 } from '@aws-sdk/client-s3'
 import type { RunningS3 } from '../support/s3.ts'
 
-/** A bucket as the SDK sees it, without a line of ours in between. */
+/** A bucket as the SDK sees it, without Holdfast's code in between. */
 export interface Bucket {
-  /** Keys, and `half:KEY` for each half upload, sorted. */
+  /** Returns the keys, and `half:KEY` for each partial upload, sorted. */
   everything(): Promise<string[]>
   leaveHalf(key: string): Promise<void>
   close(): void
@@ -29,7 +29,7 @@ export function bucketOf(server: RunningS3, bucket: string): Bucket {
     async everything() {
       const objects =
         (await client.send(new ListObjectsV2Command({ Bucket: bucket }))).Contents ?? []
-      // The stand-in can't list half uploads; the run has said so.
+      // The stand-in cannot list partial uploads; the run has said so.
       const uploads =
         server.kind === 'stand-in'
           ? []

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { temporaryName } from '../../src/storage/local/files.ts'
 import { openStorage } from '../../src/storage/open.ts'
-import { openS3 } from '../../src/storage/s3/s3.ts'
+import { S3Storage } from '../../src/storage/s3/s3.ts'
 import { findMinio, findS3Server, type S3Server, startS3 } from '../support/s3.ts'
 import { type Bench, keepsTheContract } from './contract.ts'
 import { bucketOf } from './bucket.ts'
@@ -38,7 +38,7 @@ async function local(): Promise<Bench> {
 const s3 = (server: S3Server) => async (): Promise<Bench> => {
   const running = await startS3(['backups'], server)
   Object.assign(process.env, running.env)
-  const storage = openS3(running.url('team/shop'), { partSize, bufferBudget: 4 * partSize })
+  const storage = new S3Storage(running.url('team/shop'), { partSize, bufferBudget: 4 * partSize })
   const bucket = bucketOf(running, 'backups')
   return {
     storage,

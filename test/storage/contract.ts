@@ -5,25 +5,25 @@ import { buffer } from 'node:stream/consumers'
 import { after, afterEach, before, describe, test } from 'node:test'
 import { ObjectExists, ObjectMissing, type Storage } from '../../src/storage/storage.ts'
 
-/** One backend under test. */
+/** One storage under test. */
 export interface Bench {
-  /** A storage of an empty place of its own. */
+  /** A storage with an empty destination. */
   storage: Storage
-  /** Objects above this many bytes take several requests, where the backend knows such a thing. */
+  /** Larger objects take several requests, in bytes, if the storage has multipart uploads. */
   partSize: number
   /**
-   * Everything that is there, finished or not, as other tools than ours see it: keys below the
-   * place, half uploads with `half:` before them.
+   * Returns everything in the destination, finished or not, as other tools see it: keys below its
+   * prefix; partial uploads begin with `half:`.
    */
   everything(): Promise<string[]>
-  /** Whether `everything` sees half-written objects. */
+  /** Whether `everything` returns partial objects. */
   showsHalves: boolean
-  /** Leaves a half-written object under this key, as a writer that was killed does. */
+  /** Leaves a partial object under this key, as a killed writer does. */
   leaveHalf(key: string): Promise<void>
   close(): Promise<void>
 }
 
-/** Bytes that look like noise and are the same each time. */
+/** Returns pseudo-random bytes, the same for each seed. */
 export function noise(bytes: number, seed = 1): Buffer {
   const block = Buffer.concat(
     Array.from({ length: 2048 }, (_, index) =>
@@ -38,7 +38,7 @@ export function noise(bytes: number, seed = 1): Buffer {
   return whole
 }
 
-/** A source that gives its bytes in pieces of one size. */
+/** Returns a source that delivers the bytes in pieces of one size. */
 export function inPieces(bytes: Buffer, piece = 64 * 1024): Readable {
   return Readable.from(
     (function* () {
@@ -59,7 +59,7 @@ async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
   return found
 }
 
-/** What every backend keeps, whatever it is made of. */
+/** Tests the contract that every storage keeps. */
 export function keepsTheContract(name: string, open: () => Promise<Bench>): void {
   describe(`storage contract: ${name}`, () => {
     let bench: Bench
@@ -71,13 +71,13 @@ export function keepsTheContract(name: string, open: () => Promise<Bench>): void
     afterEach(() => storage.sweep(''))
     after(() => bench.close())
 
-    test('probe ends well, twice and side by side, and leaves nothing', async () => {
+    test('probe succeeds, repeatedly and concurrently, and leaves nothing', async () => {
       await storage.probe()
       await Promise.all([storage.probe(), storage.probe(), storage.probe()])
       assert.deepEqual(await bench.everything(), [])
     })
 
-    test('an empty place lists nothing, and has no size for a key', async () => {
+    test('an empty destination lists nothing, and a key has no size', async () => {
       assert.deepEqual(await listed(storage), [])
       assert.deepEqual(await listed(storage, 'no/such/'), [])
       assert.equal(await storage.size('no/such'), undefined)
@@ -87,7 +87,7 @@ export function keepsTheContract(name: string, open: () => Promise<Bench>): void
       )
     })
 
-    test('bytes come back as they went, of every size about a part', async () => {
+    test('objects of sizes around a part are read back unchanged', async () => {
       const { partSize } = bench
       for (const size of [
         0,
@@ -115,7 +115,7 @@ export function keepsTheContract(name: string, open: () => Promise<Bench>): void
       await storage.remove(['pieces'])
     })
 
-    test('a key that is taken stays as it was', async () => {
+    test('create on a taken key fails and leaves the object unchanged', async () => {
       await storage.create('taken', inPieces(Buffer.from('first')))
       await assert.rejects(
         storage.create('taken', inPieces(Buffer.from('second'))),
@@ -130,7 +130,7 @@ export function keepsTheContract(name: string, open: () => Promise<Bench>): void
       await storage.remove(['taken'])
     })
 
-    test('of creates of one key at once exactly one wins, and its bytes are the ones stored', async () => {
+    test('of concurrent creates of one key exactly one succeeds, and its bytes are stored', async () => {
       for (const size of [10, bench.partSize + 1]) {
         const sources = [1, 2, 3, 4].map((seed) => noise(size, seed))
         const ends = await Promise.allSettled(
@@ -158,7 +158,7 @@ export function keepsTheContract(name: string, open: () => Promise<Bench>): void
       ['in the second part', 1.5],
       ['after two parts', 2.5],
     ] as const) {
-      test(`a source that fails ${what} leaves nothing, and its own error comes out`, async () => {
+      test(`a source that fails ${what} leaves nothing, and create rejects with its error`, async () => {
         const bytes = noise(size < 100 ? Math.round(size * bench.partSize) : size)
         const reason = new Error('the dump died')
         const source = Readable.from(
@@ -173,12 +173,12 @@ export function keepsTheContract(name: string, open: () => Promise<Bench>): void
         assert.equal(await storage.size('half/object'), undefined)
       })
 
-      test(`an abort ${what} leaves nothing, rejects with its reason, and ends the source`, async () => {
+      test(`an abort ${what} leaves nothing, rejects with its reason, and destroys the source`, async () => {
         const bytes = noise(size < 100 ? Math.round(size * bench.partSize) : size)
         const stop = new AbortController()
         const reason = new Error('cancelled')
         let at = 0
-        // Goes silent after its last byte, as a child does that waits for a lock.
+        // It delivers nothing after its last byte, like a pg_dump that waits for a lock.
         const source = new Readable({
           read() {
             if (at >= bytes.length) return void setTimeout(() => stop.abort(reason), 30)
@@ -195,7 +195,7 @@ export function keepsTheContract(name: string, open: () => Promise<Bench>): void
       })
     }
 
-    test('a signal that has fired already stops each question with its reason', async () => {
+    test('a signal that has already fired stops each call with its reason', async () => {
       const reason = new Error('too late')
       const signal = AbortSignal.abort(reason)
       const source = inPieces(Buffer.from('x'))
@@ -208,7 +208,7 @@ export function keepsTheContract(name: string, open: () => Promise<Bench>): void
       await storage.remove(['there'])
     })
 
-    test('a reader that is aborted half way fails with the reason; one that stops early ends quietly', async () => {
+    test('an aborted reader fails with the reason; one that stops early ends without an error', async () => {
       const bytes = noise(2 * bench.partSize)
       await storage.create('long', inPieces(bytes))
       const stop = new AbortController()
@@ -232,7 +232,7 @@ export function keepsTheContract(name: string, open: () => Promise<Bench>): void
       await storage.remove(['long'])
     })
 
-    test('list gives whole objects below a prefix, in the order of their bytes', async () => {
+    test('list returns finished objects below a prefix, in byte order', async () => {
       const keys = [
         'a',
         'a-b/c',
@@ -257,7 +257,7 @@ export function keepsTheContract(name: string, open: () => Promise<Bench>): void
       await storage.sweep('')
     })
 
-    test('remove takes what is there, minds nothing that is not, and touches no other', async () => {
+    test('remove deletes what exists, ignores what does not, and keeps other objects', async () => {
       for (const key of ['r/1', 'r/2', 'r/3']) await storage.create(key, inPieces(Buffer.from(key)))
       await storage.remove(['r/1', 'r/none', 'none/at/all', 'r/3'])
       assert.deepEqual(await listed(storage), ['r/2'])
@@ -266,7 +266,7 @@ export function keepsTheContract(name: string, open: () => Promise<Bench>): void
       assert.deepEqual(await bench.everything(), [])
     })
 
-    test('sweep takes the finished and the half below its prefix, and nothing beside it', async () => {
+    test('sweep deletes finished and partial objects below its prefix, and no others', async () => {
       for (const key of ['s/1/a', 's/1/rows/b', 's/10/a', 's/2'])
         await storage.create(key, inPieces(Buffer.from(key)))
       await bench.leaveHalf('s/1/dump')
@@ -281,7 +281,7 @@ export function keepsTheContract(name: string, open: () => Promise<Bench>): void
       assert.deepEqual(await bench.everything(), [])
     })
 
-    test('keys that could walk out of the place are refused', async () => {
+    test('keys that could leave the destination are refused', async () => {
       for (const key of ['../up', 'a/../b', '/abs', '', 'a//b', 'a/', 'a b', 'a~b', './a']) {
         await assert.rejects(storage.create(key, inPieces(Buffer.from('x'))), /not a storage key/)
         await assert.rejects(storage.read(key), /not a storage key/)
@@ -294,7 +294,7 @@ export function keepsTheContract(name: string, open: () => Promise<Bench>): void
       assert.deepEqual(await bench.everything(), [])
     })
 
-    test('a slow reader of the stored object holds the source back', async () => {
+    test('a slow store holds the source back', async () => {
       let given = 0
       const source = Readable.from(
         (async function* () {

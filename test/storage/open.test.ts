@@ -18,7 +18,7 @@ function refuses(url: string, code: string, says: RegExp): UserError {
 }
 
 describe('openStorage', () => {
-  test('file:// and s3:// open, and keep their URL as it was typed', () => {
+  test('file:// and s3:// open, and keep their URL as typed', () => {
     for (const url of [
       'file:///var/backups',
       'FILE:///var/with%20space',
@@ -30,16 +30,16 @@ describe('openStorage', () => {
     }
   })
 
-  test('an unknown scheme is named, and those that exist are listed', () => {
+  test('the error for an unknown scheme names it and lists the known ones', () => {
     const { hint } = refuses('ftp://x/y', 'storage-scheme-unknown', /ftp/)
     assert.match(hint, /s3:\/\/.*file:\/\//)
     refuses('constructor://x', 'storage-scheme-unknown', /constructor/)
     refuses('gs://bucket/x', 'storage-scheme-unknown', /gs/)
   })
 
-  test('what is no URL: a path is shown, with the URL it should be; other text is not, it may be a secret', () => {
+  test('a path is shown with its URL; other text that is not a URL may be a secret and is not shown', () => {
     assert.match(
-      refuses('/var/backups', 'storage-url-invalid', /\/var\/backups is a path/).hint,
+      refuses('/var/backups', 'storage-url-invalid', /\/var\/backups in storage is a path/).hint,
       /file:\/\/\/var\/backups/,
     )
     refuses('./backups', 'storage-url-invalid', /\.\/backups/)
@@ -74,7 +74,7 @@ describe('openStorage', () => {
     }
   })
 
-  test('file:// wants an absolute path and nothing else', () => {
+  test('file:// takes an absolute path and nothing else', () => {
     assert.match(
       refuses('file://backups/x', 'storage-url-invalid', /"backups"/).hint,
       /file:\/\/\//,
@@ -88,18 +88,18 @@ describe('openStorage', () => {
     refuses('file:///a%00b', 'storage-url-invalid', /NUL|no file/)
   })
 
-  test('s3:// is read strictly', () => {
+  test('s3:// URLs are parsed strictly', () => {
     refuses('s3://', 'storage-url-invalid', /no bucket/)
     refuses('s3:///key', 'storage-url-invalid', /no bucket/)
     refuses('s3://b/p?regoin=x', 'storage-url-invalid', /"regoin"/)
-    refuses('s3://b/p?region=', 'storage-url-invalid', /region= with nothing/)
+    refuses('s3://b/p?region=', 'storage-url-invalid', /region= without a value/)
     refuses('s3://b/p?path-style=yes', 'storage-url-invalid', /path-style/)
     refuses('s3://b/p?endpoint=127.0.0.1:9000', 'storage-url-invalid', /https:\/\//)
     refuses('s3://b/a/../b', 'storage-url-invalid', /\.\./)
     refuses('s3://b/%zz', 'storage-url-invalid', /percent/)
   })
 
-  test('what an s3:// URL means', () => {
+  test('an s3:// URL is parsed into bucket, prefix, endpoint and region', () => {
     const read = (url: string): object => {
       const { url: typed, ...rest } = parseS3Url(url)
       assert.equal(typed, url)

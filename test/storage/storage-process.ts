@@ -1,5 +1,5 @@
 /**
- * A process that asks one thing of a storage, and says how it ended: `storage-process.ts URL
+ * A process that calls one method of a storage and prints the outcome: `storage-process.ts URL
  * create|read|remove|probe [KEY] [BYTES|forever]`.
  */
 import { Readable } from 'node:stream'

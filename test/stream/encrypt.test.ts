@@ -35,7 +35,7 @@ async function through(stage: Transform, data: Uint8Array, piece = 10_000): Prom
 }
 
 for (const size of [0, 1, chunk - 1, chunk, chunk + 1, 2 * chunk, 3 * chunk + 17]) {
-  test(`${size} bytes come back, and the package's own reader and writer agree with ours`, async () => {
+  test(`${size} bytes come back, and age-encryption reads and writes the same format`, async () => {
     const plain = randomBytes(size)
     const sealed = await through(await encrypting([recipient]), plain)
     assert.deepEqual(await through(decrypting([identity]), sealed), plain)
@@ -51,14 +51,14 @@ for (const size of [0, 1, chunk - 1, chunk, chunk + 1, 2 * chunk, 3 * chunk + 17
   })
 }
 
-test('how the bytes are cut on their way changes nothing', async () => {
+test('the size of the pieces changes nothing', async () => {
   const plain = randomBytes(chunk + 300)
   const sealed = await through(await encrypting([recipient]), plain, 1)
   assert.deepEqual(await through(decrypting([identity]), sealed, 1), plain)
   assert.deepEqual(await through(decrypting([identity]), sealed, sealed.length), plain)
 })
 
-test('any one of several recipients opens it, a post-quantum one too; another key does not', async () => {
+test('each of several recipients opens it, also a post-quantum one; another key does not', async () => {
   const hybrid = await generateHybridIdentity()
   const other = await generateX25519Identity()
   const sealed = await through(
@@ -73,7 +73,7 @@ test('any one of several recipients opens it, a post-quantum one too; another ke
   )
 })
 
-test('a flipped bit, at every place that plays a different part, is found', async () => {
+test('a flipped bit is detected in every part of the format', async () => {
   const sealed = await through(await encrypting([recipient]), randomBytes(2 * chunk + 5))
   const start = sealed.indexOf('\n--- ')
   const places = [
@@ -94,7 +94,7 @@ test('a flipped bit, at every place that plays a different part, is found', asyn
   }
 })
 
-test('an end that was cut off, or added to, is found; also at a chunk’s border', async () => {
+test('a cut or an addition at the end is detected, also between two chunks', async () => {
   const sealed = await through(await encrypting([recipient]), randomBytes(2 * chunk))
   const header = sealed.length - 2 * (chunk + 16)
   for (const length of [
@@ -118,7 +118,7 @@ test('an end that was cut off, or added to, is found; also at a chunk’s border
   )
 })
 
-test('stock age opens what we seal, and we open what it seals', (t) => {
+test('stock age opens what encrypting writes, and decrypting opens what age writes', (t) => {
   if (spawnSync('age', ['--version']).error)
     return t.skip('NOT SHOWN: stock age is not on this machine')
   const folder = temporaryFolder()
@@ -135,7 +135,7 @@ test('stock age opens what we seal, and we open what it seals', (t) => {
   })()
 })
 
-test('what is no key is refused with the input’s name, and a private key is never shown', async () => {
+test('an invalid key is refused with the name of the input, and a private key is never shown', async () => {
   assert.doesNotThrow(() => checkRecipients([recipient], 'encrypt-to'))
   assert.throws(
     () => checkRecipients(['age1notakey'], 'encrypt-to'),

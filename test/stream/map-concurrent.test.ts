@@ -5,7 +5,7 @@ import { mapConcurrent } from '../../src/stream/map-concurrent.ts'
 import { Cancelled } from '../../src/errors.ts'
 import { quietWork } from '../support/start-servers.ts'
 
-test('as many at a time as said, begun in their order, results in their places', async () => {
+test('at most width items run at once, start in order, and results keep the order', async () => {
   for (const width of [1, 3, 50]) {
     const begun: number[] = []
     let running = 0
@@ -31,7 +31,7 @@ test('as many at a time as said, begun in their order, results in their places',
   assert.deepEqual(await mapConcurrent([], 2, async () => 1, quietWork()), [])
 })
 
-test('the first failure stops what runs, lets nothing more begin, and is what is thrown, when all have ended', async () => {
+test('the first failure stops what runs, starts nothing more, and is thrown when all have ended', async () => {
   const ended: number[] = []
   const begun: number[] = []
   await assert.rejects(
@@ -61,7 +61,7 @@ test('the first failure stops what runs, lets nothing more begin, and is what is
   )
 })
 
-test('what may not run beside another waits for it, and lets those behind it pass', async () => {
+test('an item that may not run next to another waits, and later items pass it', async () => {
   const log: string[] = []
   await mapConcurrent(
     ['a1', 'a2', 'b1'],
@@ -77,7 +77,7 @@ test('what may not run beside another waits for it, and lets those behind it pas
   assert.deepEqual(log, ['+a1', '+b1', '-b1', '-a1', '+a2', '-a2'])
 })
 
-test('a cancel is a cancel, whatever it broke', async () => {
+test("a cancelled run throws the signal's reason, whatever failed because of it", async () => {
   const stop = new AbortController()
   const running = mapConcurrent(
     [0, 1, 2],

@@ -13,7 +13,7 @@ async function gone(pid: number): Promise<void> {
 
 const env = { PATH: process.env.PATH ?? '' }
 
-test('the exit code, both outputs and nothing of our environment', async () => {
+test('capture returns the exit code and both outputs, and the child inherits no environment', async () => {
   process.env.HOLDFAST_SECRET_PROBE = 'visible'
   const { code, stdout, stderr } = await capture(
     'sh',
@@ -25,7 +25,7 @@ test('the exit code, both outputs and nothing of our environment', async () => {
   assert.deepEqual([code, stdout, stderr], [3, 'out\n[]\n', 'err\n'])
 })
 
-test('an abort ends the child and all that it started, also when they ignore the first signal', async () => {
+test('an abort ends the child and what it started, also if they ignore SIGTERM', async () => {
   const stop = new AbortController()
   const work = quietWork(stop.signal)
   const child = start(
@@ -44,7 +44,7 @@ test('an abort ends the child and all that it started, also when they ignore the
   await gone(grandchild)
 })
 
-test('a program that leaves something running behind is ended with it, where that is asked for', async () => {
+test('endGroup ends what a program leaves running', async () => {
   const from = Date.now()
   const { stdout } = await capture(
     'sh',
@@ -56,7 +56,7 @@ test('a program that leaves something running behind is ended with it, where tha
   assert.ok(Date.now() - from < 30_000)
 })
 
-test('a running child is noted for the clean-up after us, with its start time, and let go when it has ended', async () => {
+test('a running child is recorded for clean-up with its start time until it has ended', async () => {
   const held: Held[] = []
   const released: Held[] = []
   const work = {
@@ -71,6 +71,6 @@ test('a running child is noted for the clean-up after us, with its start time, a
   assert.deepEqual(released, held)
 })
 
-test('a program that is not there is an error, not a silence', async () => {
+test('a program that does not exist is an error', async () => {
   await assert.rejects(capture('/nowhere/at-all', [], { env }, quietWork()), /ENOENT/)
 })

@@ -13,6 +13,7 @@ import type { VerifyOptions } from '../../src/verify/result.ts'
 import type { Work } from '../../src/work.ts'
 import { again, folderOf, manifestOf, rewrite } from '../repository/backup-index.ts'
 import { newStore, type Store } from '../support/copies.ts'
+import { override } from '../support/override.ts'
 import { freshDatabase, newestServer, query } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
 import { renderMarkdown } from '../../src/report/render/markdown.ts'
@@ -227,13 +228,13 @@ describe('a run over several', () => {
     )
     const broken = {
       ...options,
-      sources: options.sources.map((storage) => ({
-        ...storage,
-        list: storage.list.bind(storage),
-        read: () => {
-          throw new TypeError('ours')
-        },
-      })),
+      sources: options.sources.map((storage) =>
+        override(storage, {
+          read: () => {
+            throw new TypeError('ours')
+          },
+        }),
+      ),
     }
     await assert.rejects(go({ ...broken, backup: 'all', level: 'stored' }), TypeError)
   })

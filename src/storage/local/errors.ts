@@ -1,77 +1,93 @@
 import { UserError } from '../../errors.ts'
 import type { ErrorCode } from '../../errors/catalogue.ts'
+import { code, input, join, text, type Text } from '../../text.ts'
 
-const asError = (error: unknown): NodeJS.ErrnoException | undefined =>
-  error instanceof Error ? error : undefined
-
-/**
- * The system's word for what failed, for example `ENOENT`; undefined for what no system call said.
- */
+/** Returns the system's code, for example `ENOENT`; undefined if it was not a system call. */
 export function codeOf(error: unknown): string | undefined {
-  return asError(error)?.code
+  return asSystemError(error)?.code
 }
 
 /**
- * The UserError that a person is shown for what the file system said while we wanted to `what`;
- * anything else comes back as it was.
+ * Returns the UserError for a failed system call during `action`, for example `write in /backups`.
+ * Returns any other error unchanged.
  */
-export function explainLocal(error: unknown, what: string): unknown {
-  const { code, syscall, path } = asError(error) ?? {}
-  if (code === undefined || syscall === undefined) return error
-  const at = path === undefined ? '' : ` (${path})`
-  const fail = (id: ErrorCode, why: string, hint: string): UserError =>
-    new UserError(id, `storage: could not ${what}: ${why}${at}.`, hint, { cause: error })
-  switch (code) {
-    case 'ENOSPC':
-    case 'EDQUOT':
-    case 'EFBIG':
-      return fail(
-        'storage-full',
-        code === 'EDQUOT'
-          ? 'the quota is used up'
-          : code === 'EFBIG'
-            ? 'the file would be larger than allowed'
-            : 'no space is left on the device',
-        'Free space there (df -h shows how much), or name a folder on a larger disk; keep: lowers how many backups stay.',
-      )
-    case 'EACCES':
-    case 'EPERM':
-      return fail(
-        'storage-access-denied',
-        'permission denied',
-        `Give the user that this job runs as (id shows it) the right to write in that folder, or name another folder.`,
-      )
-    case 'EROFS':
-      return fail(
-        'storage-access-denied',
-        'the file system is mounted read-only',
-        'Name a folder that can be written, or mount it so (in a job container: without :ro).',
-      )
-    case 'ENOTDIR':
-    case 'EEXIST':
-      return fail(
-        'storage-not-a-folder',
-        'a part of the path is a file, not a folder',
-        'Name a folder in the file:// URL; Holdfast makes the ones that are missing.',
-      )
-    case 'ENOENT':
-      return fail(
-        'storage-access-denied',
-        'the folder is not there and can not be made',
-        'Name a folder on an ordinary file system, whose parent can be written.',
-      )
-    case 'ENAMETOOLONG':
-    case 'ELOOP':
-      return fail(
-        'storage-url-invalid',
-        code === 'ELOOP' ? 'symbolic links lead in a circle' : 'the path is too long',
-        'Name a shorter, plain path in the file:// URL.',
-      )
-    default:
-      return fail(
-        'storage-failed',
-        `the file system failed with ${code}`,
-        "See the kernel's log (dmesg) and the state of the disk or the network mount.",
-      )
-  }
+export function explainLocal(error: unknown, action: string): unknown {
+  const { code: errno, syscall, path } = asSystemError(error) ?? {}
+  if (errno === undefined || syscall === undefined) return error
+  const { error: id, reason, hint } = explanations[errno] ?? unexpected(errno)
+  const where = path === undefined ? '' : ` (${path})`
+  return new UserError(id, `Cannot ${action}: ${reason}${where}.`, hint, { cause: error })
+}
+
+interface Explanation {
+  readonly error: ErrorCode
+  readonly reason: string
+  /** Undefined where the catalogue's hint is as good. */
+  readonly hint?: Text
+}
+
+const full = (reason: string): Explanation => ({
+  error: 'storage-full',
+  reason,
+  hint: join(
+    [
+      text`Free space there (${code('df -h')} shows how much), or name a folder on a larger disk.`,
+      text`${input('keep')} limits how many backups stay.`,
+    ],
+    ' ',
+  ),
+})
+
+const denied: Explanation = {
+  error: 'storage-access-denied',
+  reason: 'permission denied',
+  hint: join(
+    [
+      text`Give the user that this job runs as (${code('id')} shows it) permission to write there,`,
+      'or name another folder.',
+    ],
+    ' ',
+  ),
+}
+
+const notAFolder: Explanation = {
+  error: 'storage-not-a-folder',
+  reason: 'a part of the path is a file, not a folder',
+}
+
+const badPath = (reason: string): Explanation => ({
+  error: 'storage-url-invalid',
+  reason,
+  hint: 'Name a shorter path without symbolic links in the file:// URL.',
+})
+
+const unexpected = (errno: string): Explanation => ({
+  error: 'storage-failed',
+  reason: `the file system failed with ${errno}`,
+})
+
+const explanations: Readonly<Record<string, Explanation>> = {
+  ENOSPC: full('no space is left on the device'),
+  EDQUOT: full('the quota is used up'),
+  EFBIG: full('the file would be larger than allowed'),
+  EACCES: denied,
+  EPERM: denied,
+  EROFS: {
+    error: 'storage-access-denied',
+    reason: 'the file system is mounted read-only',
+    hint: 'Name a writable folder, or mount it writable (in a job container: without :ro).',
+  },
+  ENOTDIR: notAFolder,
+  EEXIST: notAFolder,
+  ENOENT: {
+    error: 'storage-access-denied',
+    reason: 'the folder does not exist and cannot be created',
+    hint: 'Name a folder on an ordinary file system whose parent is writable.',
+  },
+  ENAMETOOLONG: badPath('the path is too long'),
+  ELOOP: badPath('its symbolic links form a circle'),
+}
+
+function asSystemError(error: unknown): NodeJS.ErrnoException | undefined {
+  return error instanceof Error ? error : undefined
 }

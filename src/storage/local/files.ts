@@ -15,44 +15,44 @@ import { dirname, join } from 'node:path'
 import { codeOf } from './errors.ts'
 import { isKey } from '../key.ts'
 
-/** Readable by the user alone: a backup is a copy of the database. */
+/** Readable by the owner alone: a backup is a copy of the database. */
 export const fileMode = 0o600
 const folderMode = 0o700
 
 /**
- * A name beside `file` that no key can have (no key has a `~`), so that it is never listed, and
- * always found by a sweep.
+ * Returns a new name in the folder of `file`. It contains a `~`, which no key has: it is never
+ * listed, and a sweep always finds it.
  */
 export function temporaryName(file: string): string {
   return join(dirname(file), `holdfast~${randomBytes(8).toString('hex')}`)
 }
 
-export const isTemporary = (name: string): boolean =>
+const isTemporary = (name: string): boolean =>
   /^holdfast~[0-9a-f]{16}$/.test(name) || /~taken$/.test(name)
 
 /**
- * Makes the folder and those above it that are missing, and sees to it that they last. Gives back
- * those that it made, the deepest first. (Node's own recursive mkdir never ends in a place like
- * /proc, where making a folder says ENOENT.)
+ * Creates the folder and its missing parents, durably. Returns those that it created, the deepest
+ * first. (Node's own recursive mkdir never returns in a place like /proc, where creating a folder
+ * fails with ENOENT.)
  */
 export async function makeFolder(folder: string): Promise<string[]> {
   const made: string[] = []
   const missing: string[] = []
   for (let at = folder; !(await isFolder(at)); at = dirname(at)) missing.push(at)
-  for (const one of missing.reverse()) {
+  for (const path of missing.reverse()) {
     try {
-      await mkdir(one, { mode: folderMode })
-      made.unshift(one)
-      await syncFolder(dirname(one))
+      await mkdir(path, { mode: folderMode })
+      made.unshift(path)
+      await syncFolder(dirname(path))
     } catch (error) {
-      // Another run was faster, unless it is a file that stands there.
-      if (codeOf(error) !== 'EEXIST' || !(await isFolder(one))) throw error
+      // Another run may have created it first. A file of that name is an error.
+      if (codeOf(error) !== 'EEXIST' || !(await isFolder(path))) throw error
     }
   }
   return made
 }
 
-/** False when nothing is there; a file in the way is an error. */
+/** Returns false if nothing is there. Throws ENOTDIR if it is not a folder. */
 async function isFolder(path: string): Promise<boolean> {
   try {
     if ((await stat(path)).isDirectory()) return true
@@ -67,29 +67,27 @@ async function isFolder(path: string): Promise<boolean> {
   })
 }
 
-/**
- * Makes names in a folder last through a power cut. Some file systems (network mounts) can't, and
- * say so: nothing to be done there.
- */
+/** Some file systems (network mounts) cannot sync a folder, and fail with one of these. */
+const syncUnsupported = ['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'EPERM', 'EACCES', 'EBADF']
+
+/** Makes the names in a folder survive a power cut, where the file system can do that. */
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r')
   try {
     await handle.sync().catch((error: unknown) => {
-      if (
-        !['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'EPERM', 'EACCES', 'EBADF'].includes(
-          codeOf(error) ?? '',
-        )
-      )
-        throw error
+      if (!syncUnsupported.includes(codeOf(error) ?? '')) throw error
     })
   } finally {
     await handle.close()
   }
 }
 
+/** What `link` fails with on a file system without hard links, or with too many of them. */
+const linksUnsupported = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EINVAL']
+
 /**
- * Gives a finished temporary file its name, in one step and only if the name is free; false when it
- * is taken. The temporary name is gone only when this ends well with true.
+ * Gives a finished temporary file its name, in one step. Returns false, and leaves the temporary
+ * file, if the name is taken.
  */
 export async function publish(temporary: string, file: string): Promise<boolean> {
   try {
@@ -97,8 +95,7 @@ export async function publish(temporary: string, file: string): Promise<boolean>
   } catch (error) {
     const code = codeOf(error) ?? ''
     if (code === 'EEXIST') return false
-    if (['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EINVAL'].includes(code))
-      return await publishWithoutLinks(temporary, file)
+    if (linksUnsupported.includes(code)) return await publishWithoutLinks(temporary, file)
     throw error
   }
   await unlink(temporary)
@@ -106,10 +103,10 @@ export async function publish(temporary: string, file: string): Promise<boolean>
 }
 
 /**
- * For file systems without hard links (FAT, some network and FUSE mounts). `rename` would replace,
- * so whoever makes the file `<name>~taken` first may rename; all who create on such a file system
- * come this way. A process that is killed in between leaves that file, and the key counts as taken
- * until it is swept.
+ * `publish` for file systems without hard links (FAT, some network and FUSE mounts). `rename` would
+ * replace a file, so only the process that creates the file `<name>~taken` may rename; every writer
+ * on such a file system does the same. If that process is killed in between, the file stays and the
+ * key counts as taken until a sweep.
  */
 export async function publishWithoutLinks(temporary: string, file: string): Promise<boolean> {
   const claim = `${file}~taken`
@@ -139,22 +136,22 @@ export async function exists(file: string): Promise<boolean> {
 }
 
 /**
- * Whether an error says no more than that a key is not there: nothing of that name, or a file where
- * its folder would be. If it is the destination's own path that a file stands in, that is a mistake
- * to tell.
+ * Returns whether an error means only that there is no such key: nothing of that name, or a file
+ * where its folder would be. If a file is in the way of `root` itself, the destination is wrong, and
+ * this returns false.
  */
-export async function nothingThere(error: unknown, root: string): Promise<boolean> {
+export async function isMissing(error: unknown, root: string): Promise<boolean> {
   if (codeOf(error) === 'ENOENT') return true
   if (codeOf(error) !== 'ENOTDIR') return false
   return await stat(root).then(
     (found) => found.isDirectory(),
-    (why: unknown) => codeOf(why) === 'ENOENT',
+    (cause: unknown) => codeOf(cause) === 'ENOENT',
   )
 }
 
 /**
- * Every plain file below `folder/prefix` that is ours by its name, in the order of the keys' bytes;
- * temporary ones only if asked for.
+ * Yields every plain file below `folder/prefix` whose name is a key, in the byte order of the keys.
+ * With `temporary`, also temporary files.
  */
 export async function* walk(
   folder: string,
@@ -165,8 +162,8 @@ export async function* walk(
   try {
     entries = await readdir(join(folder, prefix), { withFileTypes: true })
   } catch (error) {
-    // Removed since its parent was read, or never there: nothing below it.
-    if (await nothingThere(error, folder)) return
+    // It never existed, or was removed since its parent was read.
+    if (await isMissing(error, folder)) return
     throw error
   }
   const sorted = entries
@@ -181,7 +178,16 @@ export async function* walk(
   }
 }
 
-/** Removes folders that have become empty, from `folder` upwards, and stops below `root`. */
+/** Deletes a file. A file that does not exist is not an error. */
+export async function removeFile(file: string): Promise<void> {
+  try {
+    await unlink(file)
+  } catch (error) {
+    if (!['ENOENT', 'ENOTDIR', 'EISDIR'].includes(codeOf(error) ?? '')) throw error
+  }
+}
+
+/** Removes empty folders from `folder` upwards; `root` itself stays. */
 export async function removeEmpty(folder: string, root: string): Promise<void> {
   for (let at = folder; at !== root && at.startsWith(root); at = dirname(at)) {
     try {
@@ -192,25 +198,52 @@ export async function removeEmpty(folder: string, root: string): Promise<void> {
   }
 }
 
-/** The longest list of buffers that a system call takes on every system. */
-const longestList = 1024
+/** Returns the size of a plain file in bytes, or undefined if there is none. */
+export async function sizeOf(file: string, root: string): Promise<number | undefined> {
+  try {
+    const found = await stat(file)
+    return found.isFile() ? found.size : undefined
+  } catch (error) {
+    if (await isMissing(error, root)) return undefined
+    throw error
+  }
+}
 
-/** Writes all of it where the last write ended, and gives back how many bytes it was. */
+/**
+ * Creates a file for writing, and the folders above it. Tries again if another run removes an empty
+ * folder in between.
+ */
+export async function createFile(file: string): Promise<FileHandle> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await makeFolder(dirname(file))
+      return await open(file, 'wx', fileMode)
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT' || attempt === 5) throw error
+    }
+  }
+}
+
+/** The number of buffers that one `writev` takes on every system. */
+const maxBuffers = 1024
+
+/** Writes all pieces at the file's position. Returns the number of bytes written. */
 export async function writeAll(handle: FileHandle, pieces: readonly Buffer[]): Promise<number> {
   let bytes = 0
-  let rest = pieces.length > longestList ? [Buffer.concat(pieces)] : [...pieces]
+  let rest = pieces.length > maxBuffers ? [Buffer.concat(pieces)] : [...pieces]
   while (rest.length > 0) {
     const { bytesWritten } = await handle.writev(rest)
     bytes += bytesWritten
-    rest = after(rest, bytesWritten)
+    rest = skipBytes(rest, bytesWritten)
   }
   return bytes
 }
 
-function after(pieces: Buffer[], bytes: number): Buffer[] {
-  let at = bytes
-  const first = pieces.findIndex((piece) =>
-    at < piece.length ? true : ((at -= piece.length), false),
-  )
-  return first < 0 ? [] : [(pieces[first] as Buffer).subarray(at), ...pieces.slice(first + 1)]
+function skipBytes(pieces: Buffer[], bytes: number): Buffer[] {
+  let left = bytes
+  for (const [i, piece] of pieces.entries()) {
+    if (left < piece.length) return [piece.subarray(left), ...pieces.slice(i + 1)]
+    left -= piece.length
+  }
+  return []
 }

@@ -1,26 +1,26 @@
 import { UserError } from '../../errors.ts'
 import type { S3Connection } from './connection.ts'
-import { type Doing, refusesChecksums, S3Failure } from './errors.ts'
+import { type Operation, refusesChecksums, S3Failure } from './failure.ts'
 import { ObjectExists } from '../storage.ts'
 
-/** An object that is being made. */
+/** An object being written. */
 export interface Target {
-  /** In the bucket, the prefix included. */
+  /** The key in the bucket, with the prefix. */
   key: string
-  /** As the caller knows it. */
+  /** The key without the prefix, for messages. */
   name: string
   /**
-   * Stored with the object. When the answer to a create-only write is lost and the second try finds
-   * the key taken, it tells whether it was the first try that took it.
+   * Stored with the object. If the answer to a create-only write is lost and the second attempt
+   * finds the key taken, the token shows whether the first attempt took it.
    */
   token: string
-  doing: Doing
+  operation: Operation
 }
 
 export interface SentPart {
   PartNumber: number
   ETag: string
-  /** Base64; undefined when the store takes no checksums. */
+  /** Base64; undefined if the store takes no checksums. */
   ChecksumCRC32?: string
 }
 
@@ -36,10 +36,10 @@ export async function putWhole(
   signal: AbortSignal,
 ): Promise<void> {
   const { bucket } = connection.address
-  const kept = await createOnly(connection, target, signal, () =>
+  const reported = await createOnly(connection, target, signal, () =>
     connection.withChecksum(refusesChecksums, (checksums) =>
-      connection.ask(
-        target.doing,
+      connection.request(
+        target.operation,
         async ({ sdk, client, options }) => {
           const answer = await client.send(
             new sdk.PutObjectCommand({
@@ -59,12 +59,12 @@ export async function putWhole(
       ),
     ),
   )
-  await confirm(connection, target, body.length, checksum, kept, signal)
+  await confirm(connection, target, body.length, checksum, reported, signal)
 }
 
 /**
- * Makes one object of parts that were sent, create-only. `checksum` is what the whole must have, in
- * S3's form for parts.
+ * Completes a multipart upload, create-only. `checksum` is the expected composite checksum of the
+ * object (that of the parts' checksums, and their number).
  */
 export async function complete(
   connection: S3Connection,
@@ -76,9 +76,9 @@ export async function complete(
   signal: AbortSignal,
 ): Promise<void> {
   const { bucket } = connection.address
-  const kept = await createOnly(connection, target, signal, () =>
-    connection.ask(
-      target.doing,
+  const reported = await createOnly(connection, target, signal, () =>
+    connection.request(
+      target.operation,
       async ({ sdk, client, options }) => {
         const answer = await client.send(
           new sdk.CompleteMultipartUploadCommand({
@@ -90,11 +90,11 @@ export async function complete(
           }),
           options,
         )
-        // S3 may answer 200 at once and tell of a failure in the body, which the SDK does not
-        // always see as one.
+        // S3 may answer 200 at once and report a failure in the body, which the SDK does not always
+        // recognise.
         if (answer.ETag === undefined)
           throw new S3Failure(
-            target.doing,
+            target.operation,
             200,
             'InternalError',
             'the answer to CompleteMultipartUpload names no object',
@@ -104,11 +104,13 @@ export async function complete(
       signal,
     ),
   )
-  await confirm(connection, target, bytes, checksum, kept, signal)
+  await confirm(connection, target, bytes, checksum, reported, signal)
 }
 
 /**
- * Sorts out "the key is taken": by somebody, or by an earlier try of ours whose answer was lost.
+ * Sends a create-only write. If the store says that the key is taken, finds out by whom: throws
+ * `ObjectExists`, unless it was an earlier attempt whose answer was lost. Returns the checksum that
+ * the store reported, if any.
  */
 async function createOnly(
   connection: S3Connection,
@@ -121,10 +123,10 @@ async function createOnly(
   } catch (error) {
     if (!(error instanceof S3Failure)) throw error
     const taken = error.status === 412 || error.code === 'ConditionalRequestConflict'
-    // An upload that is no more was completed by the try before.
+    // An upload that no longer exists was completed by the attempt before.
     if (!taken && error.code !== 'NoSuchUpload') throw error
-    const found = await look(connection, target, signal).catch((failure: unknown) => {
-      // Without the permission to look, what the store said is all there is.
+    const found = await readHead(connection, target, signal).catch((failure: unknown) => {
+      // Without permission to read, there is only the store's first answer.
       if (failure instanceof S3Failure && failure.status === 403) return undefined
       throw failure
     })
@@ -142,15 +144,18 @@ interface Found {
   etag: string | undefined
 }
 
-async function look(
+async function readHead(
   connection: S3Connection,
   target: Target,
   signal: AbortSignal,
 ): Promise<Found | undefined> {
-  const doing = { what: `look at ${target.name}`, permission: 's3:GetObject (and s3:ListBucket)' }
+  const operation = {
+    action: `read the size of ${target.name}`,
+    permission: 's3:GetObject (and s3:ListBucket)',
+  }
   try {
-    return await connection.ask(
-      doing,
+    return await connection.request(
+      operation,
       async ({ sdk, client, options }) => {
         const answer = await client.send(
           new sdk.HeadObjectCommand({
@@ -176,59 +181,61 @@ async function look(
 }
 
 /**
- * Asks the store what it has. Credentials that may write and not read can't ask: then the checksum
- * in the store's answer to the write, which it gives for what it stored, must do.
+ * Throws unless the store holds the object with this size and checksum. Credentials without read
+ * permission cannot ask: then the checksum that the store reported for the write must match.
  */
 async function confirm(
   connection: S3Connection,
   target: Target,
   bytes: number,
   checksum: string,
-  kept: string | undefined,
+  reported: string | undefined,
   signal: AbortSignal,
 ): Promise<void> {
   let found: Found | undefined
   try {
-    found = await look(connection, target, signal)
+    found = await readHead(connection, target, signal)
   } catch (error) {
-    if (error instanceof S3Failure && error.status === 403 && kept === checksum) return
+    if (error instanceof S3Failure && error.status === 403 && reported === checksum) return
     throw error
   }
-  const whole =
+  const isComplete =
     found !== undefined &&
     found.bytes === bytes &&
     (!comparable(found.checksum, checksum) || found.checksum === checksum)
-  if (whole) return
+  if (isComplete) return
   const has =
     found === undefined
       ? 'nothing'
       : `${found.bytes} bytes${found.bytes === bytes ? ' with another checksum' : ''}`
   throw new UserError(
     'storage-not-confirmed',
-    `${target.name} was sent to ${connection.address.url} with ${bytes} bytes, and the store has ${has}.`,
-    'The store, or a proxy before it, loses or changes what it is given. Nothing was kept; look into its log before you trust it.',
+    `${target.name} was sent to ${connection.address.url} with ${bytes} bytes, and the store has ` +
+      `${has}.`,
+    'The store, or a proxy on the way to it, loses or changes data. Nothing was kept. ' +
+      'Check its log before you trust it with backups.',
   )
 }
 
-/** A store may keep another form: of the whole object instead of its parts (no `-N`), or none. */
+/** A store may keep no checksum, or one of the complete object instead of its parts (no `-N`). */
 function comparable(found: string | undefined, ours: string): boolean {
   return found !== undefined && found.includes('-') === ours.includes('-')
 }
 
 /**
- * Takes back what a failed write may have left under the key, if it is ours. Never rejects: there
- * is a failure to report already.
+ * Deletes what a failed write may have left under the key, if this write made it. Never rejects:
+ * there is a failure to report already.
  */
-export async function undo(
+export async function removeLeftover(
   connection: S3Connection,
   target: Target,
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    const found = await look(connection, target, signal)
+    const found = await readHead(connection, target, signal)
     if (found?.token !== target.token) return
-    await connection.ask(
-      { what: `delete ${target.name}`, permission: 's3:DeleteObject' },
+    await connection.request(
+      { action: `delete ${target.name}`, permission: 's3:DeleteObject' },
       ({ sdk, client, options }) =>
         client.send(
           new sdk.DeleteObjectCommand({ Bucket: connection.address.bucket, Key: target.key }),

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type * as Sdk from '@aws-sdk/client-s3'
-import { type Doing, failureOf, isTransient, neverConnected, S3Failure } from './errors.ts'
+import { failureOf, isTransient, neverConnected, type Operation, S3Failure } from './failure.ts'
 import type { S3Address } from './url.ts'
 
 /** What a request is made with. */
@@ -10,34 +10,34 @@ export interface Session {
   options: { abortSignal?: AbortSignal }
 }
 
-/** How patient we are. All times in milliseconds. */
+/** How often and how long a request is tried. All times in milliseconds. */
 export interface Timeouts {
-  /** How often one request is sent, at most. */
+  /** How often one request is sent at most. */
   attempts: number
-  /** The longest wait before the second attempt; doubled for each one after. */
+  /** The longest wait before the second attempt. It doubles with each further attempt. */
   pause: number
-  /** How long a connection may take to come about. */
+  /** How long connecting may take. */
   connect: number
-  /** How long a connection may be silent, both ways, within a request. */
+  /** How long a connection may be silent in both directions during a request. */
   idle: number
 }
 
 export const defaultTimeouts: Timeouts = { attempts: 6, pause: 400, connect: 4_000, idle: 60_000 }
 
-/** Attempts at a server that never answered yet: a wrong endpoint must show within seconds. */
-const firstAttempts = 2
+/** Attempts at a server that has never answered: a wrong endpoint must show within seconds. */
+const attemptsBeforeFirstAnswer = 2
 
 /**
- * One bucket at one server, and how requests are sent there.
+ * Sends requests for one bucket to one server.
  *
- * The SDK is loaded with the first request. Its own retries are off: a write that is create-only
- * can't be repeated without care for what became of the first one, and which failures pass is the
- * same question for reading, writing and resuming.
+ * The SDK is loaded with the first request. Its own retries are off: to repeat a create-only write
+ * one must know what became of the first attempt, and reading, writing and resuming share one rule
+ * for which failures are transient.
  */
 export class S3Connection {
   readonly address: S3Address
   readonly timeouts: Timeouts
-  /** Whether this store takes a checksum with what is written; found out by asking. */
+  /** False once the store has refused a checksum. */
   checksums = true
   readonly #proxyEnv: NodeJS.ProcessEnv
   #session: Promise<{ sdk: typeof Sdk; client: Sdk.S3Client }> | undefined
@@ -57,14 +57,13 @@ export class S3Connection {
   }
 
   /**
-   * Sends one request, again while its failure is one that may pass. Rejects with an S3Failure, or
-   * the signal's reason. `send` must be safe to call again.
+   * Sends one request, and repeats it while its failure is transient. Rejects with an S3Failure, or
+   * the signal's reason. `send` must be safe to repeat.
    */
-  async ask<T>(
-    doing: Doing,
+  async request<T>(
+    operation: Operation,
     send: (session: Session) => Promise<T>,
     signal?: AbortSignal,
-    attempts = this.timeouts.attempts,
   ): Promise<T> {
     if (this.#closed) throw new Error('this storage is closed')
     for (let attempt = 1; ; attempt++) {
@@ -76,20 +75,24 @@ export class S3Connection {
         return answer
       } catch (error) {
         signal?.throwIfAborted()
-        const failure = failureOf(error, doing)
+        const failure = failureOf(error, operation)
         if (!(failure instanceof S3Failure)) throw failure
         if (failure.status !== undefined) this.#answered = true
-        const most =
-          neverConnected(failure) && !this.#answered ? Math.min(firstAttempts, attempts) : attempts
-        if (!isTransient(failure) || attempt >= most) throw failure
+        if (!isTransient(failure) || attempt >= this.#maxAttempts(failure)) throw failure
       }
       await this.pause(attempt, signal)
     }
   }
 
+  #maxAttempts(failure: S3Failure): number {
+    const { attempts } = this.timeouts
+    const isUnknownServer = neverConnected(failure) && !this.#answered
+    return isUnknownServer ? Math.min(attemptsBeforeFirstAnswer, attempts) : attempts
+  }
+
   /**
-   * Waits before attempt number `attempt + 1`: longer each time, and by chance, so that many
-   * clients don't come back all at once.
+   * Waits before attempt number `attempt + 1`: longer each time, with jitter so that many clients
+   * do not return at once.
    */
   async pause(attempt: number, signal?: AbortSignal): Promise<void> {
     const longest = Math.min(this.timeouts.pause * 2 ** (attempt - 1), 10_000)
@@ -98,9 +101,7 @@ export class S3Connection {
     )
   }
 
-  /**
-   * Sends with a checksum, and without one from the first time on that the store could not take it.
-   */
+  /** Sends with a checksum. Once the store has refused one, sends without from then on. */
   async withChecksum<T>(
     refused: (failure: S3Failure) => boolean,
     send: (checksums: boolean) => Promise<T>,
@@ -134,11 +135,11 @@ export class S3Connection {
       ...(region === undefined ? {} : { region }),
       forcePathStyle: pathStyle,
       maxAttempts: 1,
-      // Ours go into headers, where every store that has them takes them; the SDK's go into
+      // Holdfast sends checksums in headers, which every store with checksums accepts. The SDK sends
       // trailers, which some refuse.
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
-      // It would cost a connection of its own for every part.
+      // It would need a separate connection for every part.
       expectContinueHeader: false,
       requestHandler: {
         connectionTimeout: this.timeouts.connect,
@@ -148,9 +149,9 @@ export class S3Connection {
       },
     })
     const direct = Object.keys(this.#proxyEnv).length === 0
-    const guarded = ({ protocol, hostname }: Outgoing): boolean =>
+    const isProtected = ({ protocol, hostname }: Outgoing): boolean =>
       protocol === 'https:' || (direct && isLoopback(hostname))
-    client.middlewareStack.add(payloadUnsignedWhere(guarded), {
+    client.middlewareStack.add(unsignedPayloadIf(isProtected), {
       step: 'build',
       name: 'holdfastPayload',
     })
@@ -165,17 +166,18 @@ interface Outgoing {
 }
 
 /**
- * Every request is signed, its headers with it. The body too, by SHA-256, where it travels in the
- * clear: nothing else would notice a body that was swapped on the way. Over TLS the body is guarded
- * already, and what never leaves this machine passes nobody; the CRC32 in the signed headers tells
- * the store whether it came whole. There a second digest of everything would only cost time, on
- * both sides.
+ * Returns a middleware that leaves the body out of the signature where the transport protects it.
+ *
+ * Every request is signed with its headers. Without TLS the signature also covers the body's
+ * SHA-256: nothing else would detect a body replaced on the way. TLS protects the body already, and
+ * so does a connection that stays on this machine. There, the CRC32 in the signed headers tells the
+ * store whether the body is complete, and a second digest would only cost time on both sides.
  */
-function payloadUnsignedWhere(guarded: (request: Outgoing) => boolean) {
+function unsignedPayloadIf(isProtected: (request: Outgoing) => boolean) {
   return <Args extends { request: unknown }, Result>(next: (args: Args) => Promise<Result>) =>
     async (args: Args): Promise<Result> => {
       const request = args.request as Outgoing
-      if (guarded(request) && 'x-amz-checksum-crc32' in request.headers)
+      if (isProtected(request) && 'x-amz-checksum-crc32' in request.headers)
         request.headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD'
       return await next(args)
     }
@@ -193,7 +195,7 @@ const proxyNames = [
   'no_proxy',
 ]
 
-/** Node's own agents know these variables since 24.5 (`proxyEnv`); an older one ignores them. */
+/** Node's agents read these variables since 24.5 (`proxyEnv`); an older Node ignores them. */
 function proxyVariables(env: Readonly<Record<string, string | undefined>>): NodeJS.ProcessEnv {
   return Object.fromEntries(proxyNames.flatMap((name) => (env[name] ? [[name, env[name]]] : [])))
 }

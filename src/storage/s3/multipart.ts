@@ -1,21 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { S3Connection } from './connection.ts'
-import { S3Failure } from './errors.ts'
+import { S3Failure } from './failure.ts'
 
-/** Ends one half upload and frees its parts; false if it was gone already. */
+/** Ends one partial upload and frees its parts. Returns false if it does not exist. */
 export async function abortUpload(
   connection: S3Connection,
   key: string,
   id: string,
   signal?: AbortSignal,
 ): Promise<boolean> {
-  const doing = {
-    what: `end the half upload of ${key}`,
-    permission: 's3:AbortMultipartUpload (it can not touch finished objects)',
+  const operation = {
+    action: `end the partial upload of ${key}`,
+    permission: 's3:AbortMultipartUpload (which does not allow deleting finished objects)',
   }
   try {
-    await connection.ask(
-      doing,
+    await connection.request(
+      operation,
       ({ sdk, client, options }) =>
         client.send(
           new sdk.AbortMultipartUploadCommand({
@@ -36,9 +36,9 @@ export async function abortUpload(
 }
 
 /**
- * Ends a half upload whose parts may still be arriving: a part that the server is at work on when
- * the upload ends can bring it back to life (S3's own manual says to ask again). Asks until it is
- * gone, a few times at most: some stores never say so.
+ * Ends a partial upload whose parts may still be arriving: a part in progress when the upload ends
+ * can bring it back (S3's manual says to repeat the request). Repeats until it is gone, four times at
+ * most: some stores never say that it is.
  */
 export async function abortUploadForGood(
   connection: S3Connection,
@@ -46,13 +46,13 @@ export async function abortUploadForGood(
   id: string,
   signal?: AbortSignal,
 ): Promise<void> {
-  for (let tries = 1; tries <= 4; tries++) {
+  for (let attempt = 1; attempt <= 4; attempt++) {
     if (!(await abortUpload(connection, key, id, signal))) return
-    await sleep(100 * tries, undefined, signal ? { signal } : {})
+    await sleep(100 * attempt, undefined, signal ? { signal } : {})
   }
 }
 
-/** Ends all half uploads of exactly one key. */
+/** Ends all partial uploads of exactly one key. */
 export async function abortUploadsOf(
   connection: S3Connection,
   key: string,
@@ -64,15 +64,15 @@ export async function abortUploadsOf(
 }
 
 /**
- * Pages of half uploads of a whole bucket that are looked through, a thousand uploads each: they
- * may be other people's.
+ * The maximum number of pages, of a thousand uploads each, that are searched for a whole bucket: the
+ * uploads may belong to others.
  */
-const foreignPages = 10
+const maxBucketPages = 10
 
 /**
- * The half uploads whose key begins with `prefix`. A store that can't tell has none that we could
- * end. MinIO takes a prefix for a whole key, and without one tells of all uploads in the bucket:
- * where nothing is found, those are looked through.
+ * Yields the partial uploads whose key begins with `prefix`; none if the store cannot list them.
+ * MinIO treats a prefix as a complete key, and without one lists all uploads in the bucket. So if
+ * nothing is found, those are searched.
  */
 export async function* listUploads(
   connection: S3Connection,
@@ -86,11 +86,11 @@ export async function* listUploads(
   }
   if (found || prefix === '') return
   try {
-    for await (const upload of pagesOf(connection, '', foreignPages, signal)) {
+    for await (const upload of pagesOf(connection, '', maxBucketPages, signal)) {
       if (upload.key.startsWith(prefix)) yield upload
     }
   } catch (error) {
-    // Credentials for this prefix alone may not look at others'.
+    // Credentials for this prefix alone may not list others.
     if (!(error instanceof S3Failure && error.status === 403)) throw error
   }
 }
@@ -98,16 +98,16 @@ export async function* listUploads(
 async function* pagesOf(
   connection: S3Connection,
   prefix: string,
-  most: number,
+  maxPages: number,
   signal?: AbortSignal,
 ): AsyncGenerator<{ key: string; id: string }> {
-  const doing = { what: 'list half uploads', permission: 's3:ListBucketMultipartUploads' }
+  const operation = { action: 'list partial uploads', permission: 's3:ListBucketMultipartUploads' }
   const from: { KeyMarker?: string; UploadIdMarker?: string } = {}
-  for (let pages = 0; pages < most; pages++) {
+  for (let pages = 0; pages < maxPages; pages++) {
     let page
     try {
-      page = await connection.ask(
-        doing,
+      page = await connection.request(
+        operation,
         ({ sdk, client, options }) =>
           client.send(
             new sdk.ListMultipartUploadsCommand({

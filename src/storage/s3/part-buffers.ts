@@ -1,29 +1,29 @@
-/** One upload's claim on the buffers. */
+/** One upload's share of the buffers. */
 export interface Claim {
-  /** Buffers that it has now. */
+  /** The number of buffers that it holds. */
   held: number
 }
 
 /**
- * Part buffers, re-used as long as anything is open.
+ * Part buffers, reused while any storage is open.
  *
- * All uploads together stay within `budget` bytes, except that each one may always have a single
- * buffer: without that, uploads that wait for one another (a fleet whose streams are read a few at
- * a time, each to several destinations) could stop for ever.
+ * All uploads together stay within `budget` bytes, except that each may always hold one buffer.
+ * Without that, uploads that wait for each other (many archives read a few at a time, each stored
+ * in several destinations) could deadlock.
  */
 export class PartBuffers {
   readonly #budget: number
   readonly #waiting: { claim: Claim; size: number; grant: (buffer: Buffer) => void }[] = []
   #idle: Buffer[] = []
   #taken = 0
-  /** The most bytes that were out at once. */
+  /** The maximum number of bytes that were in use at once. */
   peak = 0
 
   constructor(budget: number) {
     this.#budget = budget
   }
 
-  /** Waits for a buffer of `size` bytes. Rejects with the signal's reason. */
+  /** Resolves with a buffer of `size` bytes, once there is one. Rejects with the signal's reason. */
   async take(claim: Claim, size: number, signal: AbortSignal): Promise<Buffer> {
     signal.throwIfAborted()
     if (this.#fits(claim, size)) return this.#grant(claim, size)
@@ -42,6 +42,7 @@ export class PartBuffers {
     })
   }
 
+  /** Returns a buffer, and grants it to the first waiting upload that it fits. */
   give(claim: Claim, buffer: Buffer): void {
     claim.held--
     this.#taken -= buffer.length
@@ -59,6 +60,7 @@ export class PartBuffers {
     this.#idle = this.#idle.filter((idle) => (kept -= idle.length) >= 0)
   }
 
+  /** Frees the idle buffers. */
   clear(): void {
     this.#idle = []
   }

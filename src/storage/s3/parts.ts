@@ -3,33 +3,34 @@ import { crc32 } from 'node:zlib'
 import { giveBack } from '../../stream/pieces.ts'
 import type { Claim, PartBuffers } from './part-buffers.ts'
 
-/** A part of an object, in a buffer that whoever takes the part gives back. */
+/** A part of an object. Its consumer returns the buffer. */
 export interface Part {
   /** From 1. */
   number: number
   body: Buffer
   buffer: Buffer
-  /** Of the body, taken while its bytes came by. */
+  /** The CRC32 of the body. */
   crc: number
-  /** Nothing follows. A source without a byte gives one empty part. */
+  /** No part follows. An empty source makes one empty part. */
   last: boolean
 }
 
-/** How many parts S3 takes for one object. */
-export const partLimit = 10_000
+/** The number of parts that S3 takes for one object. */
+export const maxParts = 10_000
 
 /**
- * Doubles after each 1,000 parts: from 8 MiB on, 10,000 parts hold 7.8 TiB, and objects below 7.8
- * GiB never need a larger buffer.
+ * Returns the size in bytes of part `number` (from 1), given that of the first. It doubles after
+ * each 1,000 parts: from 8 MiB, 10,000 parts hold 7.8 TiB, and objects below 7.8 GiB need no larger
+ * buffer.
  */
 export function partSizeOf(number: number, first: number): number {
   return first * 2 ** Math.floor((number - 1) / 1000)
 }
 
 /**
- * Copies what the source gives, in pieces of any size, into part buffers. A full part is held back
- * until a byte follows it, so that the last one is known for what it is. The source is not read
- * while a buffer is waited for.
+ * Copies a source with pieces of any size into parts. A full part is held back until a byte follows,
+ * so that the last part is known to be the last. While it waits for a buffer, the source is not
+ * read.
  */
 export async function* fillParts(
   source: Readable,
@@ -44,7 +45,7 @@ export async function* fillParts(
   let crc = 0
   const take = (last: boolean, from: Buffer): Part => {
     const part = { number: number++, body: from.subarray(0, length), buffer: from, crc, last }
-    if (part.number > partLimit) throw new Error(`an object of more than ${partLimit} parts`)
+    if (part.number > maxParts) throw new Error(`an object of more than ${maxParts} parts`)
     buffer = undefined
     length = 0
     crc = 0

@@ -1,25 +1,28 @@
 import { UserError } from '../../errors.ts'
 import type { S3Connection } from './connection.ts'
-import { type Doing, refusesChecksums, S3Failure } from './errors.ts'
+import { type Operation, refusesChecksums, S3Failure } from './failure.ts'
 import { abortUpload } from './multipart.ts'
 
 /**
- * Below the prefix, one segment: no backup's object can have it. Always the same, so that
- * credentials that may not delete leave one object of a few bytes behind, however often they are
- * probed. `list` does not show it.
+ * The probe object's key below the prefix: a single segment, which no object of a backup has. It is
+ * always the same, so that credentials without delete permission leave one small object, however
+ * often they probe. `list` does not show it.
  */
 export const probeName = 'holdfast-probe'
 
-const text = Buffer.from(
-  'Written to see whether this bucket takes create-only writes. It may be deleted.\n',
+const body = Buffer.from(
+  'Holdfast wrote this to check that the bucket honours create-only writes. You can delete it.\n',
 )
-const doing: Doing = { what: 'write a probe object, create-only', permission: 's3:PutObject' }
+const operation: Operation = {
+  action: 'write a probe object, create-only',
+  permission: 's3:PutObject',
+}
 
 /**
- * Writes the probe object until the store refuses to write it again, in one piece and then as a
- * multipart upload, since backups are written both ways. A second write that is taken may be chance
- * (another run that deletes its probe just now), a fourth is not: such a store would let a backup
- * be overwritten.
+ * Checks that the store refuses to overwrite an object, written in one request and as a multipart
+ * upload, since backups use both. Writes the probe object until the store refuses. A second write
+ * may succeed by chance (another run deletes its probe at that moment); if the fourth succeeds, the
+ * store would let a backup be overwritten. Throws `create-only-ignored` then.
  */
 export async function probe(
   connection: S3Connection,
@@ -31,34 +34,34 @@ export async function probe(
   try {
     for (const write of [putWhole, putInParts]) {
       let refused = false
-      for (let tries = 0; tries < 4 && !refused; tries++) {
+      for (let attempt = 0; attempt < 4 && !refused; attempt++) {
         refused = !(await write(connection, key, signal))
         written ||= !refused
       }
-      if (!refused) throw ignored(connection)
+      if (!refused) throw createOnlyIgnored(connection)
     }
   } finally {
     if (written) await removeProbe(connection, key)
   }
 }
 
-/** Whether it was written; false when the key is taken. */
+/** Returns false if the key is taken. */
 async function putWhole(
   connection: S3Connection,
   key: string,
   signal?: AbortSignal,
 ): Promise<boolean> {
-  return await takenIsFalse(() =>
+  return await falseIfTaken(() =>
     connection.withChecksum(refusesChecksums, (checksums) =>
-      connection.ask(
-        doing,
+      connection.request(
+        operation,
         ({ sdk, client, options }) =>
           client.send(
             new sdk.PutObjectCommand({
               Bucket: connection.address.bucket,
               Key: key,
-              Body: text,
-              ContentLength: text.length,
+              Body: body,
+              ContentLength: body.length,
               IfNoneMatch: '*',
               ...(checksums ? { ChecksumAlgorithm: 'CRC32' as const } : {}),
             }),
@@ -76,31 +79,31 @@ async function putInParts(
   signal?: AbortSignal,
 ): Promise<boolean> {
   const at = { Bucket: connection.address.bucket, Key: key }
-  const { UploadId: id } = await connection.ask(
-    doing,
+  const { UploadId: id } = await connection.request(
+    operation,
     ({ sdk, client, options }) => client.send(new sdk.CreateMultipartUploadCommand(at), options),
     signal,
   )
   let ended = false
   try {
-    const part = await connection.ask(
-      doing,
+    const part = await connection.request(
+      operation,
       ({ sdk, client, options }) =>
         client.send(
           new sdk.UploadPartCommand({
             ...at,
             UploadId: id,
             PartNumber: 1,
-            Body: text,
-            ContentLength: text.length,
+            Body: body,
+            ContentLength: body.length,
           }),
           options,
         ),
       signal,
     )
-    ended = await takenIsFalse(() =>
-      connection.ask(
-        doing,
+    ended = await falseIfTaken(() =>
+      connection.request(
+        operation,
         ({ sdk, client, options }) =>
           client.send(
             new sdk.CompleteMultipartUploadCommand({
@@ -116,14 +119,14 @@ async function putInParts(
     )
     return ended
   } finally {
-    // Credentials that can't end a half upload would leave one with every failure: better known
-    // now. Deaf to the signal, but bounded.
+    // Credentials that cannot end a partial upload would leave one with every failure, so this
+    // reports it now. It ignores the signal, but has a deadline.
     if (!ended && id !== undefined)
       await abortUpload(connection, key, id, AbortSignal.timeout(5_000))
   }
 }
 
-async function takenIsFalse(write: () => Promise<unknown>): Promise<boolean> {
+async function falseIfTaken(write: () => Promise<unknown>): Promise<boolean> {
   try {
     await write()
     return true
@@ -137,11 +140,11 @@ async function takenIsFalse(write: () => Promise<unknown>): Promise<boolean> {
   }
 }
 
-/** Append-only credentials can't, and need not: see `probeName`. */
+/** Ignores failures: append-only credentials cannot delete, and need not. See `probeName`. */
 async function removeProbe(connection: S3Connection, key: string): Promise<void> {
   try {
-    await connection.ask(
-      { what: 'delete the probe object', permission: 's3:DeleteObject' },
+    await connection.request(
+      { action: 'delete the probe object', permission: 's3:DeleteObject' },
       ({ sdk, client, options }) =>
         client.send(
           new sdk.DeleteObjectCommand({ Bucket: connection.address.bucket, Key: key }),
@@ -154,10 +157,12 @@ async function removeProbe(connection: S3Connection, key: string): Promise<void>
   }
 }
 
-function ignored(connection: S3Connection): UserError {
+function createOnlyIgnored(connection: S3Connection): UserError {
   return new UserError(
     'create-only-ignored',
-    `${connection.address.url}: the store overwrites an object that it was told to create only (If-None-Match: * is ignored).`,
-    "Holdfast never overwrites a backup, so it does not write to a store that can't keep that promise. Update the server, or use one that honours conditional writes: AWS S3, Cloudflare R2, MinIO, Ceph (recent) do.",
+    `The store at ${connection.address.url} overwrites an object that was to be created only ` +
+      '(it ignores If-None-Match: *).',
+    'Holdfast never overwrites a backup, so it does not use such a store. Update the server, or use ' +
+      'one with conditional writes: AWS S3, Cloudflare R2, MinIO, a recent Ceph.',
   )
 }

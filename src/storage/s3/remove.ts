@@ -1,42 +1,50 @@
 import type { S3Connection } from './connection.ts'
-import { S3Failure } from './errors.ts'
+import { type Operation, S3Failure } from './failure.ts'
 
-/** How many keys S3 takes in one request. */
-const batch = 1000
+/** The number of keys that S3 takes in one request. */
+const batchSize = 1000
 
 /**
- * Deletes keys, whole ones with the bucket's prefix, many in a request; one by one where the store
- * can't do that.
+ * Deletes objects by their keys in the bucket, up to a thousand in a request; one by one if the
+ * store does not support that.
  */
 export async function removeKeys(
   connection: S3Connection,
   keys: readonly string[],
   signal?: AbortSignal,
 ): Promise<void> {
-  for (let at = 0; at < keys.length; at += batch) {
-    const some = keys.slice(at, at + batch)
+  for (let at = 0; at < keys.length; at += batchSize) {
+    const keysOfBatch = keys.slice(at, at + batchSize)
     try {
-      await removeTogether(connection, some, signal)
+      await removeBatch(connection, keysOfBatch, signal)
     } catch (error) {
-      if (!(error instanceof S3Failure) || !batchesUnknown(error)) throw error
-      for (const key of some) await removeOne(connection, key, signal)
+      if (!(error instanceof S3Failure) || !isBatchUnsupported(error)) throw error
+      for (const key of keysOfBatch) await removeOne(connection, key, signal)
     }
   }
 }
 
-const doingFor = (key: string): { what: string; permission: string } => ({
-  what: `delete ${key}`,
+const deleting = (key: string): Operation => ({
+  action: `delete ${key}`,
   permission: 's3:DeleteObject',
 })
 
-async function removeTogether(
+/** The status of a single delete that failed within a batch, by its code; otherwise 400. */
+const statusOfCode: Readonly<Record<string, number>> = {
+  AccessDenied: 403,
+  InternalError: 503,
+  SlowDown: 503,
+  ServiceUnavailable: 503,
+}
+
+async function removeBatch(
   connection: S3Connection,
   keys: readonly string[],
   signal?: AbortSignal,
 ): Promise<void> {
-  const doing = doingFor(keys.length === 1 ? (keys[0] ?? '') : `${keys.length} objects`)
-  await connection.ask(
-    doing,
+  const operation = deleting(keys.length === 1 ? (keys[0] ?? '') : `${keys.length} objects`)
+  await connection.request(
+    operation,
     async ({ sdk, client, options }) => {
       const answer = await client.send(
         new sdk.DeleteObjectsCommand({
@@ -49,12 +57,8 @@ async function removeTogether(
       if (failed) {
         const code = failed.Code ?? 'Unknown'
         throw new S3Failure(
-          doingFor(failed.Key ?? ''),
-          code === 'AccessDenied'
-            ? 403
-            : /^(InternalError|SlowDown|ServiceUnavailable)$/.test(code)
-              ? 503
-              : 400,
+          deleting(failed.Key ?? ''),
+          statusOfCode[code] ?? 400,
           code,
           failed.Message ?? code,
         )
@@ -65,10 +69,10 @@ async function removeTogether(
 }
 
 /**
- * The many-at-once request is the one that S3-compatible stores lack, or want a digest for that the
- * SDK no longer sends.
+ * Returns whether the store does not support batches. Some S3-compatible stores lack them, or want
+ * an MD5 digest that the SDK no longer sends.
  */
-function batchesUnknown(failure: S3Failure): boolean {
+function isBatchUnsupported(failure: S3Failure): boolean {
   if (failure.status === 501 || failure.status === 405 || failure.code === 'NotImplemented')
     return true
   return (
@@ -82,8 +86,8 @@ async function removeOne(
   signal?: AbortSignal,
 ): Promise<void> {
   try {
-    await connection.ask(
-      doingFor(key),
+    await connection.request(
+      deleting(key),
       ({ sdk, client, options }) =>
         client.send(
           new sdk.DeleteObjectCommand({ Bucket: connection.address.bucket, Key: key }),

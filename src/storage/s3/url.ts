@@ -1,30 +1,32 @@
 import { UserError } from '../../errors.ts'
+import { input, text } from '../../text.ts'
 
-/** What an `s3://` URL says. */
+/** A parsed `s3://` URL. */
 export interface S3Address {
-  /** As typed; it can't hold a secret, because a URL that does is refused. */
+  /** As typed. It contains no secret: a URL with one is refused. */
   url: string
   bucket: string
   /** Empty, or ends in `/`. */
   prefix: string
-  /** `http://` or `https://`; undefined: the provider's own, by the region. */
+  /** `http://…` or `https://…`; undefined for the AWS endpoint of the region. */
   endpoint?: string
-  /** Undefined: AWS_REGION or the profile's. */
+  /** Undefined for AWS_REGION or the profile's region. */
   region?: string
-  /** The bucket stands in the path instead of the host name. */
+  /** Whether requests have the bucket in their path instead of the host name. */
   pathStyle: boolean
 }
 
 const example =
-  'It looks like s3://bucket/prefix?endpoint=https://s3.example.com&region=us-east-1; endpoint, region and path-style=true|false are optional.'
+  'It looks like s3://bucket/prefix?endpoint=https://s3.example.com&region=us-east-1. ' +
+  'endpoint, region and path-style=true|false are optional.'
 
 /**
- * Reads `s3://bucket/prefix?endpoint=…&region=…&path-style=…`. With an endpoint the region defaults
- * to us-east-1 (what S3-compatible servers expect from a client that knows none) and the path style
- * to true (their host names rarely have a wildcard).
+ * Parses `s3://bucket/prefix?endpoint=…&region=…&path-style=…`. With an endpoint, the region defaults
+ * to us-east-1 (which S3-compatible servers expect from a client without one) and the path style to
+ * true (few have wildcard host names). Throws a UserError if the URL is not valid.
  */
-export function parseS3Url(text: string): S3Address {
-  const parts = /^s3:\/\/([^/?#]*)([^?#]*)(?:\?([^#]*))?(#.*)?$/i.exec(text)
+export function parseS3Url(url: string): S3Address {
+  const parts = /^s3:\/\/([^/?#]*)([^?#]*)(?:\?([^#]*))?(#.*)?$/i.exec(url)
   if (!parts) throw invalid('is not complete')
   const [, bucket = '', path = '', query = '', fragment] = parts
   if (fragment !== undefined) throw invalid('has a # in it; write it as %23')
@@ -39,9 +41,9 @@ export function parseS3Url(text: string): S3Address {
     parameters.endpoint === undefined ? undefined : checkEndpoint(parameters.endpoint)
   const region = parameters.region ?? (endpoint === undefined ? undefined : 'us-east-1')
   if (region !== undefined && !/^[A-Za-z0-9-]+$/.test(region))
-    throw invalid(`has region=${JSON.stringify(region)}, which is no region's name`)
+    throw invalid(`has region=${JSON.stringify(region)}, which is not the name of a region`)
   return {
-    url: text,
+    url,
     bucket,
     prefix: parsePrefix(path),
     ...(endpoint === undefined ? {} : { endpoint }),
@@ -66,7 +68,7 @@ function parsePrefix(path: string): string {
     })
   for (const segment of segments) {
     if (segment === '.' || segment === '..')
-      throw invalid('has . or .. in its path; a key in a bucket has no such thing')
+      throw invalid('has . or .. in its path, which no key in a bucket has')
   }
   return segments.map((segment) => segment + '/').join('')
 }
@@ -76,33 +78,38 @@ const known = ['endpoint', 'region', 'path-style']
 function parseQuery(query: string): Record<string, string> {
   const found: Record<string, string> = {}
   for (const [name, value] of new URLSearchParams(query)) {
-    // The value is not shown: what stands under a name that we don't know may be a secret.
+    // The value of an unknown parameter is not shown: it may be a secret.
     if (!known.includes(name))
       throw invalid(`has the parameter ${JSON.stringify(name.slice(0, 40))}, which does not exist`)
     if (Object.hasOwn(found, name)) throw invalid(`has ${name}= twice`)
     if (value === '')
-      throw invalid(`has ${name}= with nothing behind it (a variable that is not set, perhaps)`)
+      throw invalid(`has ${name}= without a value (perhaps from a variable that is not set)`)
     found[name] = value
   }
   const style = found['path-style']
   if (style !== undefined && style !== 'true' && style !== 'false')
-    throw invalid('has a path-style= that is neither true nor false')
+    throw invalid('has a path-style= other than true or false')
   return found
 }
 
-function checkEndpoint(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined
+function checkEndpoint(endpoint: string): string {
+  const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined
   if (!url || !/^https?:$/.test(url.protocol))
     throw invalid('has an endpoint= that does not begin with https:// or http://')
   if (url.username !== '' || url.password !== '')
     throw invalid(
-      'has a user name or a password in its endpoint=; credentials belong into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY',
+      'has a user name or a password in its endpoint=: ' +
+        'credentials belong in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY',
     )
   if (url.search !== '' || url.hash !== '')
     throw invalid('has an endpoint= with a ? or # of its own')
-  return text.replace(/\/+$/, '')
+  return endpoint.replace(/\/+$/, '')
 }
 
-function invalid(what: string): UserError {
-  return new UserError('storage-url-invalid', `storage: the s3:// URL ${what}.`, example)
+function invalid(problem: string): UserError {
+  return new UserError(
+    'storage-url-invalid',
+    text`The s3:// URL in ${input('storage')} ${problem}.`,
+    example,
+  )
 }

@@ -44,7 +44,7 @@ describe('a folder as storage', () => {
       return true
     }
 
-  test('is for its owner alone', async () => {
+  test('is readable by its owner alone', async () => {
     const storage = openStorage(`file://${folder}/new`)
     await storage.create('label/id/object', inPieces(Buffer.from('x')))
     assert.equal(statSync(join(folder, 'new/label/id/object')).mode & 0o777, 0o600)
@@ -52,14 +52,14 @@ describe('a folder as storage', () => {
       assert.equal(statSync(join(folder, made)).mode & 0o777, 0o700)
   })
 
-  test('probe leaves not even the folder that it had to make, and removes none that was there', async () => {
+  test('probe removes the folders that it created, and no others', async () => {
     await openStorage(`file://${folder}/a/b/c`).probe()
     assert.deepEqual(readdirSync(folder), [])
     await openStorage(`file://${folder}`).probe()
     assert.ok(existsSync(folder))
   })
 
-  test('folders that remove and sweep leave empty go too; those with something else in them stay', async () => {
+  test('remove and sweep delete empty folders, and keep those with other files', async () => {
     const storage = openStorage(`file://${folder}`)
     await storage.create('l/1/a', inPieces(Buffer.from('x')))
     await storage.create('l/2/a', inPieces(Buffer.from('x')))
@@ -70,7 +70,7 @@ describe('a folder as storage', () => {
     assert.deepEqual(readdirSync(join(folder, 'l/2')), ['a note of mine.txt'])
   })
 
-  test('a file where the folder should be', async () => {
+  test('a file in place of the folder is reported', async () => {
     writeFileSync(join(folder, 'afile'), '')
     const storage = openStorage(`file://${folder}/afile/x`)
     await assert.rejects(storage.probe(), codeOf('storage-not-a-folder', /afile/))
@@ -92,7 +92,7 @@ describe('a folder as storage', () => {
   })
 
   test(
-    'a place where no folder can be made',
+    'a folder that cannot be created is reported',
     { skip: !existsSync('/proc/self') && 'no /proc' },
     async () => {
       await assert.rejects(
@@ -103,7 +103,7 @@ describe('a folder as storage', () => {
   )
 
   test(
-    'a folder that the user may not write, or not read',
+    'a folder without permission to write or read is reported',
     { skip: !isRoot && 'takes root, to become somebody else' },
     async () => {
       chmodSync(top, 0o755)
@@ -129,7 +129,7 @@ describe('a folder as storage', () => {
   )
 
   test(
-    'no space left: a clear error, and nothing left behind',
+    'a full disk is reported, and nothing is left behind',
     { skip: spawnSync('unshare', ['-rm', 'true']).status !== 0 && 'takes a mount name space' },
     () => {
       const script = `mount -t tmpfs -o size=1m none "$1" && "$2" "$3" "file://$1" create big 4000000; ls -A "$1"`
@@ -142,7 +142,7 @@ describe('a folder as storage', () => {
     },
   )
 
-  test('a write that the system takes only a part of goes on where it ended', async () => {
+  test('a partial write continues where it ended', async () => {
     for (const most of [1, 7, 1000]) {
       const taken: Buffer[] = []
       const handle = {
@@ -168,7 +168,7 @@ describe('a folder as storage', () => {
     }
   })
 
-  test('a writer that is killed leaves a file that is not listed, and that a sweep takes', async () => {
+  test('a killed writer leaves a file that is not listed, and a sweep deletes it', async () => {
     const storage = openStorage(`file://${folder}`)
     const child = spawn(process.execPath, [writer, storage.url, 'create', 'l/id/half', 'forever'], {
       stdio: 'ignore',
@@ -190,7 +190,7 @@ describe('a folder as storage', () => {
     assert.deepEqual(readdirSync(folder), [])
   })
 
-  test('a file that is cut while it is read fails the reader', async () => {
+  test('a file that is truncated during a read fails the reader', async () => {
     const storage = openStorage(`file://${folder}`)
     await storage.create('object', inPieces(noise(8 << 20)))
     const reading = await storage.read('object')
@@ -212,7 +212,7 @@ describe('a folder as storage', () => {
     assert.ok(existsSync('/etc/passwd') && existsSync(join(folder, 'real/loop')))
   })
 
-  test('where the file system knows no hard links: still create-only, still whole or not at all', async () => {
+  test('without hard links, create is still create-only and atomic', async () => {
     const file = join(folder, 'object')
     const sources = ['1', '2', '3', '4', '5'].map((text) => {
       const temporary = temporaryName(file)

@@ -3,15 +3,15 @@ import { Readable } from 'node:stream'
 import { describe, test } from 'node:test'
 import { crc32 } from 'node:zlib'
 import { PartBuffers } from '../../../src/storage/s3/part-buffers.ts'
-import { fillParts, partLimit, partSizeOf } from '../../../src/storage/s3/parts.ts'
+import { fillParts, maxParts, partSizeOf } from '../../../src/storage/s3/parts.ts'
 import { inPieces, noise } from '../contract.ts'
 
 const never = new AbortController().signal
 
 describe('parts', () => {
-  test("10,000 parts hold more than 5 TiB, none over S3's 5 GiB, and up to 7 GiB no part is larger than the first", () => {
+  test("10,000 parts hold over 5 TiB, each at most 5 GiB; up to 7 GiB all have the first one's size", () => {
     let total = 0
-    for (let number = 1; number <= partLimit; number++) {
+    for (let number = 1; number <= maxParts; number++) {
       const size = partSizeOf(number, 8 << 20)
       assert.ok(size >= 8 << 20 && size <= 5 * 2 ** 30)
       total += size
@@ -20,7 +20,7 @@ describe('parts', () => {
     assert.ok(total > 5 * 2 ** 40)
   })
 
-  test('whatever the pieces, the parts are full but the last, which is known as such', async () => {
+  test('for pieces of any size, all parts but the last are full, and the last is marked', async () => {
     for (const [size, piece] of [
       [0, 10],
       [1, 10],
@@ -54,7 +54,7 @@ describe('parts', () => {
     }
   })
 
-  test('an object of many parts is filled into larger and larger ones', async () => {
+  test('the parts of an object of many parts grow', async () => {
     const buffers = new PartBuffers(1000)
     const claim = { held: 0 }
     const sizes: number[] = []
@@ -78,7 +78,7 @@ describe('parts', () => {
     ])
   })
 
-  test('a source that fails gives its buffer back', async () => {
+  test('a source that fails returns its buffer', async () => {
     const buffers = new PartBuffers(100)
     const claim = { held: 0 }
     const source = Readable.from(
@@ -96,7 +96,7 @@ describe('parts', () => {
 })
 
 describe('part buffers', () => {
-  test('stay within the budget, and are used again', async () => {
+  test('stay within the budget and are reused', async () => {
     const buffers = new PartBuffers(300)
     const claim = { held: 0 }
     const taken = [
@@ -113,7 +113,7 @@ describe('part buffers', () => {
     assert.equal(buffers.peak, 300)
   })
 
-  test('everybody may have one, so that uploads that wait for each other go on', async () => {
+  test('each upload may have one, so that uploads that wait for each other proceed', async () => {
     const buffers = new PartBuffers(100)
     const claims = Array.from({ length: 5 }, () => ({ held: 0 }))
     await Promise.all(claims.map((claim) => buffers.take(claim, 100, never)))
@@ -125,7 +125,7 @@ describe('part buffers', () => {
     assert.equal(claim.held, 1)
   })
 
-  test('one who waits with nothing left is served when its own comes back, above the budget', async () => {
+  test('an upload over the budget is served once its own buffer comes back', async () => {
     const buffers = new PartBuffers(100)
     const [a, b] = [{ held: 0 }, { held: 0 }]
     const ofA = await buffers.take(a, 100, never)

@@ -9,7 +9,7 @@ import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { UserError } from '../../../src/errors.ts'
 import { openStorage } from '../../../src/storage/open.ts'
-import { openS3, type S3Options } from '../../../src/storage/s3/s3.ts'
+import { S3Storage, type S3Options } from '../../../src/storage/s3/s3.ts'
 import { startFaultyProxy } from '../../support/faulty-proxy.ts'
 import { findS3Server, freePort, type RunningS3, startS3 } from '../../support/s3.ts'
 import { inPieces, noise } from '../contract.ts'
@@ -19,7 +19,7 @@ const quick: S3Options = { partSize, bufferBudget: 3 * partSize, timeouts: { pau
 const kind = findS3Server().kind
 const real = kind !== 'stand-in'
 
-describe('S3 that can not be used', () => {
+describe('S3 that cannot be used', () => {
   let server: RunningS3
   before(async () => {
     server = await startS3(['backups'])
@@ -45,7 +45,7 @@ describe('S3 that can not be used', () => {
     await storage.close()
   }
 
-  test('no such bucket: named', async () => {
+  test('a missing bucket is named', async () => {
     await probes(server.url('p', 'nobucket'), 'storage-bucket-missing', /nobucket/)
     const storage = openStorage(server.url('p', 'nobucket'))
     await assert.rejects(
@@ -62,7 +62,7 @@ describe('S3 that can not be used', () => {
   })
 
   test(
-    'a wrong secret, and a key id that nobody has',
+    'a wrong secret key and an unknown key id are reported',
     { skip: !real && 'the stand-in takes any' },
     async () => {
       process.env.AWS_SECRET_ACCESS_KEY = 'wrong'
@@ -77,7 +77,7 @@ describe('S3 that can not be used', () => {
     },
   )
 
-  test('no credentials anywhere', async () => {
+  test('missing credentials are reported', async () => {
     const before = { ...process.env }
     for (const name of Object.keys(process.env))
       if (name.startsWith('AWS_')) delete process.env[name]
@@ -105,7 +105,7 @@ describe('S3 that can not be used', () => {
     }
   })
 
-  test('nothing listens there, no such host, nothing answers: named, within seconds', async () => {
+  test('an endpoint that cannot be reached is named within seconds', async () => {
     const dead = await freePort()
     await probes(
       `s3://backups/p?endpoint=http://127.0.0.1:${dead}`,
@@ -119,7 +119,7 @@ describe('S3 that can not be used', () => {
     )
   })
 
-  test('something listens that is no S3 server', async () => {
+  test('an endpoint that is not an S3 server is reported', async () => {
     const sockets = new Set<Socket>()
     const other = createServer((socket) => {
       sockets.add(socket)
@@ -136,7 +136,7 @@ describe('S3 that can not be used', () => {
       'storage-refused',
       /404/,
     )
-    // Without TLS where TLS was asked for.
+    // The URL says https, and the server has no TLS.
     await probes(
       `s3://backups/p?endpoint=https://127.0.0.1:${address.port}`,
       'storage-tls-untrusted',
@@ -146,7 +146,7 @@ describe('S3 that can not be used', () => {
     await new Promise((resolve) => other.close(resolve))
   })
 
-  test('a bucket in another region', async () => {
+  test('a bucket in another region is reported with its region', async () => {
     const proxy = await startFaultyProxy(server.port)
     proxy.rules.push({
       method: 'PUT',
@@ -155,7 +155,9 @@ describe('S3 that can not be used', () => {
       fault: {
         kind: 'answer',
         status: 301,
-        body: '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>PermanentRedirect</Code><Message>elsewhere</Message><Region>eu-central-1</Region></Error>',
+        body:
+          '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>PermanentRedirect</Code>' +
+          '<Message>elsewhere</Message><Region>eu-central-1</Region></Error>',
       },
     })
     const storage = openStorage(`s3://backups/p?endpoint=${proxy.endpoint}`)
@@ -170,10 +172,10 @@ describe('S3 that can not be used', () => {
     await proxy.stop()
   })
 
-  test('the server goes away in the middle: an error, and no hanging', async () => {
+  test('a server that stops during a write fails it, without hanging', async () => {
     const own = await startS3(['backups'])
     Object.assign(process.env, own.env)
-    const storage = openS3(own.url('p'), quick)
+    const storage = new S3Storage(own.url('p'), quick)
     await storage.probe()
     let stopped: Promise<void> | undefined
     const source = inPieces(noise(6 * partSize))
@@ -193,7 +195,7 @@ describe('S3 that can not be used', () => {
 
 describe('S3 through a proxy', () => {
   test(
-    'HTTP_PROXY is honoured when it is given, and NO_PROXY',
+    'HTTP_PROXY and NO_PROXY are honoured if they are given',
     { skip: !real && 'the stand-in takes the host name for a bucket' },
     async (t) => {
       const server = await startS3(['backups'])
@@ -210,7 +212,7 @@ describe('S3 through a proxy', () => {
         proxy.seen.every((line) => line.includes(`http://store.invalid:${server.port}/`)),
         proxy.seen[0],
       )
-      // In the clear, and not on this machine alone: the body is signed.
+      // Without TLS, and not on this machine alone: the body is signed.
       assert.match(
         String(
           proxy.headers.find((headers) => headers['content-length'] === '4')?.[
@@ -244,7 +246,7 @@ describe('S3 through a proxy', () => {
 
 describe('S3 over TLS', () => {
   test(
-    'large and small objects go and come; a certificate that nobody vouches for is refused',
+    'objects of all sizes are written and read; an untrusted certificate is refused',
     { skip: kind !== 'versitygw' && 'takes a server with TLS' },
     async (t) => {
       const folder = mkdtempSync(join(tmpdir(), 'holdfast-tls-'))
