@@ -114,7 +114,14 @@ function plainInline(piece: Inline, surface: Surface): string {
 /** Returns an input as a line of a workflow, `confirm: shop`, or its name alone. */
 export function asYaml({ input, value }: InputReference): string {
   if (value === undefined) return input
-  return `${input}: ${typeof value === 'string' ? value : `\${{ secrets.${value.secret} }}`}`
+  return `${input}: ${typeof value === 'string' ? quoted(value) : `\${{ secrets.${value.secret} }}`}`
+}
+
+/** A value as YAML reads it: in quotes if it would be more than one plain word. */
+function quoted(value: string): string {
+  return /^$|^[\s'"[\]{}&*!|>%@`#,?-]|: | #|:$/.test(value)
+    ? `'${value.replaceAll("'", "''")}'`
+    : value
 }
 
 /** Returns an input as a command-line flag: `--confirm shop`, `--undo`, `--safety-backup=false`. */

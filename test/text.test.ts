@@ -59,3 +59,10 @@ test('a line break in a template is a space, and one in a value stays', () => {
     'one two a\n  b three',
   )
 })
+
+test('a value that YAML would read as something else is in quotes', () => {
+  const shown = (value: string): string => plainText(text`${input('backup', value)}`)
+  assert.equal(shown('before: 2026-11-20'), "backup: 'before: 2026-11-20'")
+  assert.equal(shown("*it's"), "backup: '*it''s'")
+  assert.equal(shown('latest'), 'backup: latest')
+})

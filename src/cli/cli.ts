@@ -17,9 +17,9 @@ import { openTerminal, type Terminal, type TerminalOptions } from './terminal.ts
 import { startWork } from './work.ts'
 
 /**
- * The command line: the actions' own code, for a day without a runner. Reads what was typed, gives
- * a step what it would find on a runner, and is the one place where an error of it ends. Exit codes
- * are the actions'.
+ * Runs one command: the code of the actions, without a runner. Reads the arguments, gives the step
+ * the environment that a runner would give it, and handles every error. The exit codes are those of
+ * the actions.
  */
 export async function cli(argv: readonly string[], env: Env): Promise<void> {
   const options: TerminalOptions = {
@@ -38,7 +38,7 @@ export async function cli(argv: readonly string[], env: Env): Promise<void> {
     const stepEnv = stepEnvironment(asked, env, (text) => early.log.warning(text))
     await perform(asked, stepEnv, options)
   } catch (error) {
-    // before there is any work: a word misspelt, an input missing
+    // no work has started: a misspelt flag, a missing input
     fail(command, error, undefined, openTerminal(options), new Map())
     if (options.json)
       openTerminal(options).result(
@@ -88,8 +88,8 @@ async function perform(asked: Asked, env: Env, options: TerminalOptions): Promis
   } finally {
     running.close()
   }
-  tell(outputs, asked, terminal)
-  // all is done and cleaned up: a connection that idles must not keep the process
+  showOutputs(outputs, asked, terminal)
+  // an idle connection must not keep the process alive
   setTimeout(() => process.exit(), 1000).unref()
 }
 
@@ -121,11 +121,11 @@ function fail(
   terminal.failure(failureReport({ action: command, ...failure }))
 }
 
-function tell(outputs: Outputs, { json }: Asked, terminal: Terminal): void {
+function showOutputs(outputs: Outputs, { json }: Asked, terminal: Terminal): void {
   if (json) return terminal.result(JSON.stringify(Object.fromEntries(outputs)))
   for (const [name, value] of outputs) {
     if (name === 'outcome' || name === 'error-code' || value === '') continue
-    // lists are for other programs; a report has shown them
+    // a list is for other programs; the report has shown it
     if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
       terminal.print(`${name}: ${value}`)
   }

@@ -107,7 +107,7 @@ describe('the step verify', () => {
     )
     assert.match(report, /\| ✅ \| ten orders \| gave true \|/)
     assert.match(report, /sql\n```/, 'the command ran in its folder')
-    assert.match(log.at(-1) ?? '', /^Proven: .* All 2 of your checks pass\.$/)
+    assert.match(log.at(-1) ?? '', /^Proven: .* All 2 of your checks passed\.$/)
   })
 
   test('a file that another tool made is restored and told of, and no input that it cannot keep to is left out in silence', async () => {
@@ -133,7 +133,7 @@ describe('the step verify', () => {
     )
     assert.match(
       good.log.at(-1) ?? '',
-      /^file: orders\.sql reached the level "restored", with 1 table and 10 rows\. Nothing tells/,
+      /^file: orders\.sql reached level "restored", with 1 table and 10 rows\. The file does not record/,
     )
     assert.match(good.report, /10 rows in 1 table/)
     writeFileSync(join(workspace, 'half.sql'), stdout.subarray(0, -100))
@@ -178,7 +178,7 @@ describe('the step verify', () => {
     )
     assert.match(
       report,
-      /^## ❌ Backup of `test`: a check of yours failed; the backup itself is good/,
+      /^## ❌ Backup of `test`: one of your checks failed; the backup itself is good/,
     )
   })
 
