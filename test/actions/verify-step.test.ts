@@ -216,6 +216,6 @@ describe('the step verify', () => {
       [bad.error?.code, bad.outputs['checked'], bad.outputs['valid'], bad.outputs['level']],
       ['not-proven', 1, 0, 'none'],
     )
-    assert.match(bad.report, /\| ❌ \| `[\w-]+` \| bad: .*base\.dump\.age is missing/)
+    assert.match(bad.report, /^- ❌ `[\w-]+`: bad: .*base\.dump\.age is missing/m)
   })
 })

@@ -385,7 +385,7 @@ describe('objectives', () => {
     assert.match(
       plainText(failure?.message ?? ''),
       new RegExp(
-        `^A check failed: backup ${ids[1]} .*the backup itself is good.*"c" gave false\\. The newest backup .* of max-age\\. The whole restore .* of max-restore-time`,
+        `^A check failed: backup ${ids[1]} .*The backup itself is good.*"c" gave false\\. The newest backup .* of max-age\\. The whole restore .* of max-restore-time`,
       ),
     )
     assert.doesNotMatch(plainText(failure?.message ?? ''), /max-size-change/)

@@ -312,7 +312,9 @@ function rowOf(looked: Looked): Text[] {
 
 function reasonOf({ result, failure }: Looked): Text {
   if (failure)
-    return failure.bad ? text`bad: ${failure.message}` : text`not checked: ${failure.message}`
+    return failure.bad
+      ? text`bad: ${failure.message}`
+      : text`not checked, because: ${failure.message}`
   const failedCheck = result.checks.find(({ passed }) => !passed)
   switch (verdictOf(result)) {
     case 'bad':
