@@ -1,7 +1,9 @@
 /**
  * Bytes that flow from one process or server to another: the stages of a stream (encrypt, compress,
  * digest), child processes, and the large pieces that carry the bytes and are reused.
- *
+ */
+
+/*
  * V8 scans its whole heap each time about 32 MB of buffers were allocated, however small the heap
  * is. With a few new buffers for each piece, that took a third of the time of a backup. So pieces
  * are reused. The producer of a stream takes each piece from its pool. The last reader of a piece,
