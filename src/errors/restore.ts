@@ -1,144 +1,169 @@
 import type { ErrorEntry } from './entry.ts'
 
-/** What keeps a restore from starting or from finishing. */
+/** What prevents a restore from starting or finishing. */
 export const restoreErrors = {
   'columns-differ': {
-    message: '… cannot be replaced: ….',
-    hint: 'Add or change the columns in the live table first (ALTER TABLE), or restore it into a schema of its own (without replace) and take the rows from there.',
+    message: "A live table cannot be replaced, because its columns do not match the backup's.",
+    hint:
+      'Add or change the columns in the live table first (ALTER TABLE). Or copy the table into ' +
+      'a schema of its own (without replace), and take the rows from there.',
   },
   'commit-unknown': {
-    message:
-      'The connection was lost while the names changed (…): they have changed, both, or neither.',
-    hint: 'Look which databases there are. If there is "…"….',
+    message: 'The connection was lost during a commit, so its outcome is unknown.',
+    hint:
+      'Look at the databases on the server: the transaction was either committed completely or ' +
+      'not at all. Then run the restore again if needed.',
   },
   'database-missing': {
-    message: 'there is no database "…" on ….',
-    hint: 'Check the name after the last slash of the URL; list them with: psql -l',
+    message: 'The server has no database with that name.',
+    hint: 'Check the name after the last slash of the URL. List the databases with psql -l.',
   },
   'encoding-differs': {
-    message: '"…" has the encoding …, and the backup ….',
-    hint: 'Restore the whole database with mode: new, and move the rows by hand.',
+    message: "The target's encoding differs from the backup's.",
+    hint: 'Restore into a new database, which gets the encoding of the backup.',
   },
   'extension-refused': {
-    message: 'The server does not take the extension "…" into this database: …',
-    hint: 'This says nothing against the backup. The extension must be loaded at the start of the server (shared_preload_libraries), and one like pg_cron can be in one database only: leave scratch-url out, so that a server of our own is started for it; or restore with mode: in-place.',
+    message: 'The server does not allow an extension of the backup in this database.',
+    hint:
+      'The backup is not at fault. Some extensions must be in shared_preload_libraries, and some, ' +
+      'like pg_cron, can be in only one database of a server. For a scratch database, leave out ' +
+      'scratch-url, so that a server is started for it. For a restore, use the mode in-place.',
   },
   'extension-table': {
-    message: '… belongs to the extension "…": a backup has no definition of it.',
-    hint: 'Leave it out, and restore the whole database with mode: new to look at its rows.',
+    message: 'The table belongs to an extension, so the backup has no definition of it.',
+    hint: 'Leave it out. To see its rows, restore the whole database into a new one.',
   },
   'foreign-key-violated': {
-    message:
-      'The foreign key "…" of … would not hold: … point to nothing. The first: … Nothing was replaced.',
-    hint: 'Put back the table at its other end, too (name both in tables), or restore into a schema of its own (without replace) and take the rows that fit.',
+    message: 'The restored rows would break a foreign key. Nothing was replaced.',
+    hint:
+      'Name the table at the other end of the key too. Or copy the tables into a schema of their ' +
+      'own (without replace), and take the rows that fit.',
   },
   'in-place-unsafe': {
-    message: '"…" cannot be emptied by "…": ….',
-    hint: 'Drop these first, or have them given to this role (ALTER … OWNER TO), or restore with mode: swap.',
+    message: 'The target has objects that the user cannot drop, so it cannot be emptied.',
+    hint:
+      'Drop these objects first, or give them to this role (ALTER … OWNER TO). ' +
+      'Or restore with the mode swap.',
   },
   'locale-missing': {
-    message: "…: the server cannot make a database with the backup's locale: ….",
-    hint: 'The backup has … (…). Generate it on that machine (sudo locale-gen …), or give a scratch-url whose image has it.',
+    message: "The server cannot create a database with the backup's locale.",
+    hint:
+      "Generate the locale on the server's machine (sudo locale-gen), " +
+      'or use a server whose image has it.',
   },
   'no-permission': {
-    message: '"…" may not read every large object: ….',
-    hint: 'pg_read_all_data does not cover large objects: back up as their owner or a superuser, or GRANT SELECT ON LARGE OBJECT … for each.',
+    message: 'The database user lacks a permission.',
+    hint: 'Connect as the owner or a superuser, or grant the permission that the message names.',
   },
   'not-a-table': {
-    message: '… is a table with rows in the backup, and something else in the live database.',
-    hint: 'Restore it into a schema of its own (without replace), and move the rows by hand.',
+    message: 'A named object is not a table, either in the backup or in the live database.',
+    hint: 'Name the tables that hold the rows, and move rows into other kinds of objects by hand.',
   },
   'nothing-to-undo': {
-    message: '"…" is marked as kept, but belongs to "…", and "…" does not.',
-    hint: 'If that is right, and the owner was changed since: ALTER DATABASE … OWNER TO the owner of …;',
+    message: 'The server has no previous database of the target.',
+    hint:
+      'It was dropped, or nothing was restored on this server. To bring back the data, restore ' +
+      'the safety backup of that restore: its id ends with -pre-restore.',
   },
   'part-needs': {
-    message: 'The tables need what "…" does not have: …. Nothing was changed there.',
-    hint: 'Make it in the live database first (its definition is in the backup), or restore the whole database beside it with mode: new.',
+    message: 'The tables need an object that the live database does not have.',
+    hint:
+      'Create it in the live database first; the backup has its definition. ' +
+      'Or restore the whole database into a new one.',
   },
   'partition-alone': {
     message:
-      '… is one of the hash partitions of …, and its rows may belong into another one of them elsewhere.',
-    hint: 'Name the whole table: …',
+      'A single hash partition cannot be restored, because servers hash its key differently.',
+    hint: 'Name the partitioned table instead.',
   },
   'partitions-differ': {
-    message:
-      'The live database has partitions that the backup does not know: …. Their rows would stay among those of the backup. Nothing was replaced.',
-    hint: 'Detach or drop them first (ALTER TABLE … DETACH PARTITION), or name the single partitions to replace in tables.',
+    message: 'A live table has partitions that the backup lacks. Nothing was replaced.',
+    hint:
+      'Detach or drop these partitions first (ALTER TABLE … DETACH PARTITION), ' +
+      'or name the single partitions to replace.',
   },
   'post-command-failed': {
-    message: '… But the post-command ….',
-    hint: 'What was restored is restored all the same, and the job summary says what can be done about it. Run the command again by hand.',
+    message: 'The restore is done, but the post-command failed.',
+    hint: "The report shows the command's output. Run the command again by hand.",
   },
   'prepare-failed': {
-    message:
-      'The SQL of prepare failed…: …. The new database was dropped, and nothing was replaced.',
-    hint: 'It runs as one transaction, so without psql’s own commands (such as \\\\set), and without statements that refuse to be in one (such as VACUUM).',
+    message: 'The SQL of prepare failed. The new database was dropped, and nothing was replaced.',
+    hint:
+      'The SQL runs as one transaction. It cannot use commands of psql (such as \\set), ' +
+      'or statements that cannot run in a transaction (such as VACUUM).',
   },
   'replace-refused': {
-    message: 'The live database refused: …. Nothing was replaced.',
-    hint: 'Mend what the server names (a constraint, a NOT NULL column that is new, an event trigger), or restore the part into a schema of its own (without replace).',
+    message: 'The live database refused a change. Nothing was replaced.',
+    hint:
+      'Fix what the server names: a constraint, a new NOT NULL column, or an event trigger. ' +
+      'Or copy the tables into a schema of their own (without replace).',
   },
   'restore-failed': {
-    message: '… could not be read from the database beside the target: …',
-    hint: 'Nothing was changed. Look into the server’s log, and run this again.',
+    message: 'PostgreSQL could not restore the backup.',
+    hint: "See the server's log and the error that the message quotes. Then run this again.",
   },
   'restore-running': {
-    message: 'Another restore of "…" is running.',
-    hint: 'Wait until it has ended, and look at its result first.',
+    message: 'Another restore of the same database is running.',
+    hint: 'Wait until it ends, and look at its result first.',
   },
   'restored-differs': {
-    message:
-      "The live tables would not hold what the backup's fingerprint says (…: expected …, found …). Nothing was replaced.",
-    hint: 'Columns may have other types in the live table, which write values otherwise. Restore the part into a schema of its own (without replace), and look there.',
+    message: "What was restored does not match the backup's fingerprint.",
+    hint: 'Verify the backup to see all differences, or restore another one.',
   },
   'role-missing': {
-    message: 'The server lacks a role that the backup names, or that owner maps to: … (at …)',
-    hint: 'Create it first (CREATE ROLE … NOLOGIN;), or name another one in owner, as old: new.',
+    message: 'The server lacks a role that the backup names.',
+    hint:
+      'Create the role first (CREATE ROLE … NOLOGIN), or map it to another role with owner, ' +
+      'or leave out owners and grants.',
   },
   'safety-backup-failed': {
-    message: 'The safety backup of "…" cannot be made, so nothing was restored: …',
-    hint: '… …',
+    message: 'The safety backup of the target failed, so nothing was restored.',
+    hint: 'Fix what the message names. Or restore without a safety backup.',
   },
   'server-failed': {
-    message: 'The server that was restored into failed: …',
-    hint: 'This says nothing against the backup. Look into that server’s log (memory, connections, shared_preload_libraries), and run this again.',
+    message: 'The server failed during the restore.',
+    hint:
+      "The backup is not at fault. See the server's log (memory, connections, " +
+      'shared_preload_libraries), and run this again.',
   },
   'server-older': {
-    message: "The scratch server is PostgreSQL …, older than the backup's ….",
-    hint: 'Use the same major version, for example the image postgres:….',
+    message: "The server's major version is older than the backup's.",
+    hint: 'Use a server with the same major version as the backup, or a newer one.',
   },
   'swap-unsafe': {
-    message: 'A swap of "…" would break: ….',
-    hint: 'Remove them first, and make them anew after the restore.',
+    message: 'A rename of the database would break something that belongs to it.',
+    hint: 'Remove what the message names first, and create it again afterwards.',
   },
   'table-missing': {
-    message: 'contents is "data", and the live database has no table ….',
-    hint: 'Leave contents out: a table that is missing is then made anew, with its indexes, keys and rows.',
+    message: 'Only rows were to be restored, but the live database lacks a table.',
+    hint: 'Leave out contents: a missing table is then re-created, with its indexes, keys and rows.',
   },
   'target-busy': {
-    message: '"…" could not be renamed in … attempts: ….',
-    hint: 'Somebody is connected whom "…" may not end: stop the application, or GRANT pg_signal_backend TO … (a superuser\'s session only a superuser may end). Nothing was replaced.',
+    message: 'The target could not be locked or renamed, because other sessions use it.',
+    hint:
+      'Stop the application, or end the sessions that use the target ' +
+      '(SELECT pg_terminate_backend(…)). Then run this again.',
   },
   'target-changed': {
-    message: 'A table was dropped or made in the live database meanwhile. Nothing was replaced.',
+    message: 'A table was dropped or created while the restore ran. Nothing was replaced.',
     hint: 'Stop migrations while a restore runs, and run this again.',
   },
   'target-exists': {
-    message: 'Somebody has made a database of the name meanwhile: ….',
-    hint: 'Look what it is, and run this again; nothing was replaced.',
+    message: 'A database with the name of the new one already exists.',
+    hint: 'Choose a name that does not exist yet, or drop the existing database first.',
   },
   'too-many-locks': {
-    message:
-      'One transaction would need about … locks (… relations that are there, … of the backup, and large objects), and the server has room for …: max_locks_per_transaction (…) × connections and prepared transactions (…). Nothing was changed.',
-    hint: 'Raise it and restart the server: ALTER SYSTEM SET max_locks_per_transaction = …; or restore with mode: swap.',
+    message: 'One transaction needs more locks than the server has room for.',
+    hint:
+      'Raise max_locks_per_transaction (ALTER SYSTEM SET …) and restart the server. ' +
+      'Or restore with the mode swap.',
   },
   'unknown-schema': {
-    message: 'There is no schema of that name.',
-    hint: 'Capitals, dots and spaces need double quotes.',
+    message: 'The backup has no tables in a schema with that name.',
+    hint: 'Names with capitals, dots or spaces need double quotes.',
   },
   'unknown-table': {
-    message: 'There is no table of that name.',
-    hint: 'Capitals, dots and spaces need double quotes.',
+    message: 'The backup has no table with that name.',
+    hint: 'Names with capitals, dots or spaces need double quotes.',
   },
 } as const satisfies Record<string, ErrorEntry>

@@ -7,17 +7,19 @@ import {
   listPreviousDatabases,
 } from '../postgres/server/previous-databases.ts'
 import { swapObstacles } from '../postgres/server/swap.ts'
+import { input, join, text } from '../text.ts'
 import type { Work } from '../work.ts'
 import { confirmOf, type RestoreOptions } from './options.ts'
 import { lockTarget } from './preconditions.ts'
+import { sqlStateOf } from './errors.ts'
 
-/** What became of databases that were replaced and kept. */
+/** What a clean-up did with each previous database of a target. */
 export interface Cleaned {
-  /** Older than this, milliseconds. */
+  /** The minimum age to drop, in milliseconds. */
   olderThan: number
-  /** Dropped; on a dry run, those that would be. */
+  /** Dropped, or on a dry run: to be dropped. */
   dropped: { database: string; until: string; bytes?: number }[]
-  /** Old enough, and left all the same. */
+  /** Old enough, but not dropped. */
   left: { database: string; until: string; bytes?: number; why: string }[]
   /** Not old enough. */
   kept: { database: string; until: string; bytes?: number }[]
@@ -34,7 +36,8 @@ export interface CleanResult extends Cleaned {
 }
 
 /**
- * Drops what restores of this target replaced, and what was kept long enough. Touches nothing else.
+ * Drops previous databases of the target that are older than `keepPrevious`. Throws `bad-input`
+ * without `keepPrevious`, and `database-missing` if the target does not exist.
  */
 export async function clean(
   options: Omit<RestoreOptions, 'task'>,
@@ -46,8 +49,8 @@ export async function clean(
   if (keepPrevious === undefined)
     throw new UserError(
       'bad-input',
-      'clean is true, and keep-previous is empty.',
-      'Say how long replaced databases are kept, for example keep-previous: 24h.',
+      text`${input('clean')} is true, and ${input('keep-previous')} is empty.`,
+      text`Set how long to keep previous databases, for example ${input('keep-previous', '24h')}.`,
     )
   const session = await connectToMaintenanceDatabase(options.target, target, work)
   try {
@@ -55,12 +58,18 @@ export async function clean(
     const there = await session.query('SELECT FROM pg_catalog.pg_database WHERE datname = $1', [
       target,
     ])
-    // whoever lost it will want what was kept
+    // If the target was dropped by mistake, the previous databases are needed to restore it.
     if (there.length === 0)
       throw new UserError(
         'database-missing',
-        `There is no database "${target}" on that server, so nothing that was kept of it was dropped.`,
-        'If it was dropped by mistake, put back what was kept: undo: true. If the name is misspelt, correct target-url.',
+        `The server has no database "${target}", so none of its previous databases was dropped.`,
+        join(
+          [
+            text`If it was dropped by mistake, bring back a previous one: ${input('undo', true)}.`,
+            text`If the name is misspelled, correct ${input('target-url')}.`,
+          ],
+          ' ',
+        ),
       )
     const cleaned = await dropPreviousDatabases(session, target, keepPrevious, { dryRun }, work)
     return {
@@ -78,9 +87,11 @@ export async function clean(
 }
 
 /**
- * Drops the databases kept under this name whose mark is older; `except` the one just kept. Only
- * what bears our mark *and* the name that we gave it: who renamed one wants to keep it. Never one
- * that somebody uses, and never by force. What could not be dropped is told, not thrown.
+ * Drops previous databases of `target` that are older than `olderThan` milliseconds, `except` one.
+ *
+ * Drops only databases that have our mark *and* the name that a swap gave them: a renamed database
+ * is one the user wants to keep. Never drops a database in use, and never uses FORCE. A database
+ * that cannot be dropped is part of the result, not an error.
  */
 export async function dropPreviousDatabases(
   session: Session,
@@ -90,49 +101,51 @@ export async function dropPreviousDatabases(
   work: Work,
 ): Promise<Cleaned> {
   const cleaned: Cleaned = { olderThan, dropped: [], left: [], kept: [] }
-  for (const kept of await listPreviousDatabases(session, target)) {
+  for (const previous of await listPreviousDatabases(session, target)) {
     work.signal.throwIfAborted()
     const {
       name: database,
       mark: { until },
       bytes,
-    } = kept
-    const one = { database, until, ...(bytes === undefined ? {} : { bytes }) }
+    } = previous
+    const entry = { database, until, ...(bytes === undefined ? {} : { bytes }) }
     if (database === except || Date.now() - Date.parse(until) < olderThan) {
-      cleaned.kept.push(one)
+      cleaned.kept.push(entry)
       continue
     }
     const why =
-      (await whyLeft(session, target, kept)) ?? (dryRun ? undefined : await drop(session, database))
-    if (why === undefined) cleaned.dropped.push(one)
-    else cleaned.left.push({ ...one, why })
+      (await whyLeft(session, target, previous)) ??
+      (dryRun ? undefined : await drop(session, database))
+    if (why === undefined) cleaned.dropped.push(entry)
+    else cleaned.left.push({ ...entry, why })
     if (why === undefined && !dryRun) work.log.info(`Dropped "${database}", kept since ${until}`)
   }
   return cleaned
 }
 
+/** Returns why a previous database must not be dropped; undefined if it can be. */
 async function whyLeft(
   session: Session,
   target: string,
   { name, sessions }: PreviousDatabase,
 ): Promise<string | undefined> {
-  if (!isPreviousName(name, target)) return 'it was renamed, so somebody wants to keep it'
+  if (!isPreviousName(name, target)) return 'it was renamed, so it is kept'
   if (sessions > 0)
     return `${sessions} ${sessions === 1 ? 'session is' : 'sessions are'} connected to it`
   const [first] = await swapObstacles(session, undefined, name)
   return first === undefined ? undefined : `it has ${first}`
 }
 
+/** Drops a database. Returns why it could not; undefined if it is gone. */
 async function drop(session: Session, database: string): Promise<string | undefined> {
   try {
     await session.query(`DROP DATABASE ${quoteName(database)}`)
     return undefined
   } catch (error) {
-    const { code } = error as { code?: string }
-    if (code === '3D000') return undefined
-    if (code === undefined || !/^[0-9A-Z]{5}$/.test(code)) throw error
-    return code === '55006'
-      ? 'somebody connected to it'
-      : `it could not be dropped: ${messageOf(error)}`
+    const sqlState = sqlStateOf(error)
+    if (sqlState === undefined) throw error
+    if (sqlState === '3D000') return undefined // it is already gone
+    if (sqlState === '55006') return 'a session connected to it'
+    return `it could not be dropped: ${messageOf(error)}`
   }
 }

@@ -1,22 +1,15 @@
+/** What `tables/` and `in-place/` share: both restore into a database that stays in use. */
 import type { Session } from '../postgres/connection/session.ts'
 import type { Programs } from '../postgres/programs/find-programs.ts'
 import type { FoundBackup } from '../repository/listing.ts'
 import type { Work } from '../work.ts'
 import type { RestoreOptions } from './options.ts'
-import type { PlanStep } from './plan.ts'
-import { command, judgeTime } from './post-command.ts'
+import { type PlanStep, planStep } from './plan.ts'
+import { recordObjective, runAndRecordPostCommand } from './post-command.ts'
 import { emptyResult, type RestoreResult } from './result.ts'
-import { backUpTarget, type SafetyLike, safetyStep } from './safety-backup.ts'
+import { createSafetyBackup, type SafetyBackupSettings, safetyStep } from './safety-backup.ts'
 
-/**
- * What the restores into a database that stays (a part of it, or all of it in place) have in
- * common: what stands before and after them.
- */
-
-/**
- * What every restore into a database that stays tells, before anything was done and its plan is
- * made.
- */
+/** Returns the result before anything has been restored, with an empty plan. */
 export function beginResult(
   backup: FoundBackup,
   options: RestoreOptions,
@@ -24,52 +17,51 @@ export function beginResult(
 ): RestoreResult {
   const { source, label } = backup.manifest
   const { database } = options.target
-  const empty = emptyResult(
-    options.mode === 'in-place' ? 'in-place' : 'part',
-    options,
-    backup,
-    session,
-    {},
-  )
-  const other =
+  const mode = options.mode === 'in-place' ? 'in-place' : 'tables'
+  const otherDatabase =
     source.database === database
       ? []
       : [
           `This is a backup of the database "${source.database}" (label ${label}), and the target is "${database}".`,
         ]
-  return { ...empty, bytes: 0, rows: 0, tables: 0, warnings: other }
+  return {
+    ...emptyResult(mode, options, backup, session, {}),
+    bytes: 0,
+    rows: 0,
+    tables: 0,
+    warnings: otherDatabase,
+  }
 }
 
-/** Steps that stand before and after a story's own, where they are asked for. */
-interface Around {
+/** The optional first and last step of a plan. */
+interface CommonSteps {
   safety?: PlanStep
   command?: PlanStep
 }
 
+/** Returns the steps that come before and after those of the mode. */
 export function commonSteps(
   { postCommand }: RestoreOptions,
   safety: boolean,
   target: string,
-  like: SafetyLike,
-): Around {
+  settings: SafetyBackupSettings,
+): CommonSteps {
   return {
-    ...(safety ? { safety: { step: safetyStep(target, like), done: false } } : {}),
-    ...(postCommand === undefined
-      ? {}
-      : { command: { step: 'Run the post-command', done: false } }),
+    ...(safety ? { safety: planStep(safetyStep(target, settings)) } : {}),
+    ...(postCommand === undefined ? {} : { command: planStep('Run the post-command') }),
   }
 }
 
-/** The plan in its order. */
+/** Returns the plan in its order: safety backup, the mode's own steps, post-command. */
 export function orderedPlan({
   safety,
   command,
   ...own
-}: Around & Record<string, PlanStep>): PlanStep[] {
+}: CommonSteps & Record<string, PlanStep>): PlanStep[] {
   return [...(safety ? [safety] : []), ...Object.values(own), ...(command ? [command] : [])]
 }
 
-/** Backs up the target before anything is done to it, where that is a step of the plan. */
+/** Takes the safety backup if it is a step of the plan. */
 export async function takeSafetyBackup(
   result: RestoreResult,
   options: RestoreOptions,
@@ -78,7 +70,7 @@ export async function takeSafetyBackup(
   work: Work,
 ): Promise<void> {
   if (!step) return
-  result.safetyBackup = await backUpTarget(
+  result.safetyBackup = await createSafetyBackup(
     options,
     { label: manifest.label, encryption: manifest.encryption },
     work,
@@ -87,23 +79,23 @@ export async function takeSafetyBackup(
   step.done = true
 }
 
-interface Concluding {
-  /** When the restore began, milliseconds. */
+interface FinishOptions {
+  /** When the restore began, in milliseconds since 1970. */
   started: number
   programs: Pick<Programs, 'directory'>
   command: PlanStep | undefined
 }
 
-/** What follows a restore into a database that stays: how its time was, and the user's command. */
+/** After the restore: checks max-restore-time and runs the post-command. */
 export async function finishRestore(
   result: RestoreResult,
   options: RestoreOptions,
-  { started, programs, command: step }: Concluding,
+  { started, programs, command: step }: FinishOptions,
   work: Work,
 ): Promise<void> {
-  judgeTime(result, options, started, work)
+  recordObjective(result, options, started, work)
   result.age = Date.now() - Date.parse(result.snapshotAt)
   options.known?.({ database: result.target, lost: result.age })
-  const ran = await command(result, options, programs, work)
-  if (step && ran && ran.failed === undefined) step.done = true
+  const postCommand = await runAndRecordPostCommand(result, options, programs, work)
+  if (step && postCommand && postCommand.failed === undefined) step.done = true
 }

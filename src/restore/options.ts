@@ -10,7 +10,7 @@ export interface RestoreOptions {
   label?: string
   backup: string
   identities: string[]
-  /** The database to put back; its name, after its environment's, is what `confirm` must equal. */
+  /** The database to restore. `confirm` must equal its name, or `environment/name`. */
   target: Connection
   confirm: string
   environmentName?: string
@@ -18,58 +18,60 @@ export interface RestoreOptions {
   /** Default: `swap`. */
   mode?: 'swap' | 'new' | 'in-place'
   /**
-   * Replaced databases older than this (milliseconds) are dropped when all went well. Undefined:
-   * all are kept.
+   * After a successful restore, drop previous databases older than this, in milliseconds.
+   * Undefined: keep all.
    */
   keepPrevious?: number
-  /** Whether the target is backed up first. Default: true. */
+  /** Back up the target first. Default: true. */
   safetyBackup?: boolean
-  /** Only these tables, as `schema.table`. */
+  /** Restore only these tables, as `schema.table`. */
   tables?: string[]
+  /** Restore only the tables of these schemas. */
   schemas?: string[]
   contents?: 'all' | 'schema' | 'data'
-  /** With tables or schemas: put them in the place of the live ones. */
+  /** With tables or schemas: replace the live tables. */
   replace?: boolean
   /**
-   * How long locks on live tables are waited for, milliseconds: no input, only for tests. Default:
-   * two minutes for a part, half a minute in place.
+   * How long to wait for locks on live tables, in milliseconds. Not an input: for tests only.
+   * Default: 2 minutes for tables, 30 seconds in place.
    */
   lockTimeout?: number
-  /** SQL to run in the new database before anybody sees it. */
+  /** SQL to run in the new database before clients can reach it. */
   prepare?: string
-  /** Run by bash when all is done. */
+  /** A command that bash runs after the restore. */
   postCommand?: string
   workingDirectory?: string
-  /** Of the command, milliseconds. */
+  /** Timeout of `postCommand`, in milliseconds. */
   timeout?: number
-  /** What the command's environment starts from: already without our inputs and tokens. */
+  /** Base environment of `postCommand`, without inputs and tokens. */
   environment?: Record<string, string>
-  /** Milliseconds that the restore may take (RTO). */
+  /** Recovery time objective, in milliseconds. */
   maxRestoreTime?: number
+  /** Folders to search for PostgreSQL's programs. */
   bindirs: string[]
-  /** How much is done at once. Default: one a core, at most 8. */
+  /** Number of parallel jobs. Default: one per core, at most 8. */
   jobs?: number
-  /** Whose everything is. Default: `keep`. */
+  /** Owners of restored objects. Default: `keep`. */
   owner?: OwnerChoice
-  /** Where this run can be seen, for the safety backup's manifest. */
+  /** URL of this run, for the safety backup's manifest. */
   runUrl?: string
-  /**
-   * Told as soon as something is known that somebody will want to know even if what comes next
-   * fails.
-   */
+  /** Receives each fact as soon as it is known, so that it is reported even if a later step fails. */
   known?: (facts: KnownFacts) => void
 }
 
+/** Facts about a restore that are worth reporting even if it fails. */
 export interface KnownFacts {
+  /** The restored backup. */
   id?: string
+  /** The safety backup's id. */
   safetyBackup?: string
   database?: string
   previousDatabase?: string
-  /** Milliseconds. */
+  /** Age of the restored data, in milliseconds. */
   lost?: number
 }
 
-/** What must be typed: the database's name, after its environment's where that is given. */
+/** Returns the value that `confirm` must have: `database`, or `environment/database`. */
 export function confirmOf({
   target,
   environmentName,
@@ -77,13 +79,14 @@ export function confirmOf({
   return environmentName ? `${environmentName}/${target.database}` : target.database
 }
 
-/** Nothing begins without it. */
+/** Throws `confirm-mismatch` unless `confirm` names the target or this is a dry run. */
 export function checkConfirm(
   options: Pick<RestoreOptions, 'target' | 'environmentName' | 'confirm' | 'dryRun'>,
 ): void {
   const wanted = confirmOf(options)
   if (options.dryRun || options.confirm === wanted) return
-  const what = `the database is "${options.target.database}"${options.environmentName ? ` of "${options.environmentName}"` : ''}`
+  const of = options.environmentName ? ` of "${options.environmentName}"` : ''
+  const what = `the database is "${options.target.database}"${of}`
   throw new UserError(
     'confirm-mismatch',
     options.confirm

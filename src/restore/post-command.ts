@@ -4,7 +4,17 @@ import type { Work } from '../work.ts'
 import type { RestoreOptions } from './options.ts'
 import type { Objective, PostCommand, Restored } from './result.ts'
 
-/** Whether the time held; too long is a warning, since the restore is done. */
+const defaultTimeout = 30 * 60_000
+
+type PostCommandOptions = Pick<
+  RestoreOptions,
+  'postCommand' | 'workingDirectory' | 'timeout' | 'environment' | 'target'
+>
+
+/**
+ * Returns whether `took` is within `limit` (both in milliseconds) and logs it; undefined without a
+ * limit. An exceeded limit is only a warning, because the restore is done.
+ */
 export function objectiveOf(
   limit: number | undefined,
   took: number,
@@ -12,46 +22,42 @@ export function objectiveOf(
 ): Objective | undefined {
   if (limit === undefined) return undefined
   const held = took <= limit
-  const figures = `${(took / 1000).toFixed(1)} s, of the ${limit / 1000} s that max-restore-time allows`
-  work.log[held ? 'info' : 'warning'](
-    held ? `The restore took ${figures}.` : `The restore took longer than it may: ${figures}.`,
-  )
+  const figures = `${(took / 1000).toFixed(1)} s of ${limit / 1000} s`
+  if (held) work.log.info(`The restore met max-restore-time: ${figures}.`)
+  else work.log.warning(`The restore exceeded max-restore-time: ${figures}.`)
   return { limit, took, held }
 }
 
 /**
- * Runs the command that follows a restore, with its database's connection. Its failure is a result:
- * what was restored is restored.
+ * Runs the post-command with a connection to the restored database. Returns undefined without a
+ * post-command. A command that fails is a result, not an error: the restore is done.
  */
 export async function runPostCommand(
-  options: Pick<
-    RestoreOptions,
-    'postCommand' | 'workingDirectory' | 'timeout' | 'environment' | 'target'
-  >,
+  options: PostCommandOptions,
   programs: Pick<Programs, 'directory'>,
   work: Work,
 ): Promise<PostCommand | undefined> {
-  const {
-    postCommand: command,
-    workingDirectory = '.',
-    timeout = 30 * 60_000,
-    environment = {},
-  } = options
-  if (command === undefined) return undefined
-  const asked: Command = { command, workingDirectory, timeout, environment }
+  const { postCommand, workingDirectory = '.', timeout = defaultTimeout } = options
+  if (postCommand === undefined) return undefined
+  const command: Command = {
+    command: postCommand,
+    workingDirectory,
+    timeout,
+    environment: options.environment ?? {},
+  }
   work.log.info('Running the post-command')
-  const ended = await runCommand(asked, options.target, programs, work)
-  const well = ended.exitCode === 0 && !ended.timedOut
+  const ended = await runCommand(command, options.target, programs, work)
+  const succeeded = ended.exitCode === 0 && !ended.timedOut
   return {
-    command,
-    ...(well ? {} : { failed: endOf(ended, asked) }),
+    command: postCommand,
+    ...(succeeded ? {} : { failed: endOf(ended, command) }),
     took: ended.took,
     output: ended.output,
   }
 }
 
-/** Tells in the result how the time until now was, where something was promised of it. */
-export function judgeTime(
+/** Records in the result whether the restore met `maxRestoreTime`. `started` is a time stamp. */
+export function recordObjective(
   result: Restored,
   { maxRestoreTime }: Pick<RestoreOptions, 'maxRestoreTime'>,
   started: number,
@@ -61,16 +67,16 @@ export function judgeTime(
   if (objective) result.objective = objective
 }
 
-/** Runs the command that follows, and tells of it in the result. */
-export async function command(
+/** Runs the post-command, and records it and its duration in the result. */
+export async function runAndRecordPostCommand(
   result: Restored,
-  options: Parameters<typeof runPostCommand>[0],
+  options: PostCommandOptions,
   programs: Pick<Programs, 'directory'>,
   work: Work,
 ): Promise<PostCommand | undefined> {
-  const ran = await runPostCommand(options, programs, work)
-  if (!ran) return undefined
-  result.postCommand = ran
-  result.timings.command = ran.took
-  return ran
+  const postCommand = await runPostCommand(options, programs, work)
+  if (!postCommand) return undefined
+  result.postCommand = postCommand
+  result.timings.command = postCommand.took
+  return postCommand
 }

@@ -1,19 +1,24 @@
 import { UserError } from '../errors.ts'
 import type { Connection } from '../postgres/connection/connection.ts'
-import { missingRoles } from '../postgres/server/database.ts'
+import { connect, quoteName, type Session } from '../postgres/connection/session.ts'
 import type { OwnerChoice } from '../postgres/pg-restore/owners.ts'
 import { extensionMissing, lackingExtensions } from '../postgres/programs/packages.ts'
-import { connect, quoteName, type Session } from '../postgres/connection/session.ts'
-import { swapObstacles } from '../postgres/server/swap.ts'
 import { freeSpace } from '../postgres/server/activity.ts'
-import type { Work } from '../work.ts'
+import { missingRoles } from '../postgres/server/database.ts'
+import { connectToMaintenanceDatabase } from '../postgres/server/maintenance-session.ts'
+import { swapObstacles } from '../postgres/server/swap.ts'
 import type { Manifest } from '../repository/manifest.ts'
+import { input, join, text } from '../text.ts'
+import type { Work } from '../work.ts'
+import { notOwner, swapUnsafe } from './errors.ts'
 
 /**
- * One restore of a database at a time: held by the session, and so gone with it. Such a lock
- * belongs to the database that the session is in, and not every restore is in the same one: so each
- * takes its own first, and then looks for those of others. Of two that begin at once, at least one
- * sees the other.
+ * Takes the lock that allows one restore of a target at a time; the session's end releases it.
+ * Throws `restore-running` if another restore holds it.
+ *
+ * An advisory lock belongs to the database of its session, and restores connect to different
+ * databases. So each restore takes its own lock first, then looks for the locks of others in
+ * `pg_locks`. Of two restores that start together, at least one sees the other.
  */
 export async function lockTarget(session: Session, target: string): Promise<void> {
   const key = [`holdfast restore ${target}`]
@@ -22,21 +27,38 @@ export async function lockTarget(session: Session, target: string): Promise<void
     key,
   )
   const others = await session.query(
-    `SELECT FROM pg_catalog.pg_locks l, pg_catalog.hashtextextended($1, 0) AS k(key)
-     WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.classid::int8 = ((k.key >> 32) & 4294967295) AND l.objid::int8 = (k.key & 4294967295) AND l.pid <> pg_catalog.pg_backend_pid()`,
+    `SELECT
+     FROM pg_catalog.pg_locks l, pg_catalog.hashtextextended($1, 0) AS k(key)
+     WHERE l.locktype = 'advisory' AND l.objsubid = 1
+       AND l.classid::int8 = ((k.key >> 32) & 4294967295) AND l.objid::int8 = (k.key & 4294967295)
+       AND l.pid <> pg_catalog.pg_backend_pid()`,
     key,
   )
   if (!row?.locked || others.length)
-    throw new UserError(
-      'restore-running',
-      `Another restore of "${target}" is running.`,
-      'Wait until it has ended, and look at its result first.',
-    )
+    throw new UserError('restore-running', `Another restore of "${target}" is running.`)
 }
 
 /**
- * What a restore needs of the server; of a backup, its manifest tells. `bytes` undefined: nobody
- * knows how much.
+ * Connects to another database of the target's server, locks the target, and runs `body`. Throws
+ * `restore-running` if another restore of the target is running.
+ */
+export async function withLockedTarget<T>(
+  target: Connection,
+  work: Work,
+  body: (session: Session) => Promise<T>,
+): Promise<T> {
+  const session = await connectToMaintenanceDatabase(target, target.database, work)
+  try {
+    await lockTarget(session, target.database)
+    return await body(session)
+  } finally {
+    await session.end()
+  }
+}
+
+/**
+ * What a restore needs from the server, as a backup's manifest says it. `bytes` is undefined if the
+ * size is unknown.
  */
 export interface ServerRequirements {
   manifest: {
@@ -45,37 +67,38 @@ export interface ServerRequirements {
   }
 }
 
-/** A restore that is about to begin. */
+/** A restore to check before it begins. */
 export interface RestoreCheck {
-  /** On another database of the target's server. */
+  /** Connected to another database of the target's server. */
   session: Session
   target: Connection
-  /** Whether there is a database of the target's name. */
+  /** Whether the target exists. */
   exists: boolean
   backup: ServerRequirements
   owner: OwnerChoice
 }
 
 /**
- * What stands in the way of a restore, found before anything is made: all of it, so that a plan can
- * tell all of it.
+ * Returns everything that prevents a restore, before anything is created. It returns all obstacles
+ * at once, so that a dry run can list them.
  */
-export async function findObstacles(guarded: RestoreCheck, work: Work): Promise<UserError[]> {
-  const { session, target, exists, backup, owner } = guarded
+export async function findObstacles(check: RestoreCheck, work: Work): Promise<UserError[]> {
+  const { session, target, exists, backup, owner } = check
   const { source, fingerprint } = backup.manifest
-  const names = Object.keys(fingerprint.supplement.extensions)
+  const extensions = Object.keys(fingerprint.supplement.extensions)
   const older = versionObstacles(session, source)
   if (older.length) return older
   return [
-    ...(await powerObstacles(session, target)),
+    ...(await permissionObstacles(session, target)),
     ...(await roleObstacles(session, source, owner)),
-    ...(await extensionObstacles(session, names)),
-    ...boundObstacles(names),
+    ...(await extensionObstacles(session, extensions)),
+    ...singleDatabaseObstacles(extensions),
     ...(await spaceObstacles(session, source.bytes)),
-    ...(exists ? await breakage(session, target, work) : []),
+    ...(exists ? await renameObstacles(session, target, work) : []),
   ]
 }
 
+/** Returns `server-older` if the target's major version is older than the backup's. */
 export function versionObstacles(
   session: Session,
   source: ServerRequirements['manifest']['source'],
@@ -84,45 +107,47 @@ export function versionObstacles(
   return [
     new UserError(
       'server-older',
-      `The target server is PostgreSQL ${session.version}, older than the backup's ${source.server}.`,
-      'A backup restores into its own major version or a newer one.',
+      `The target server is PostgreSQL ${session.version}, ` +
+        `older than the backup's ${source.server}.`,
     ),
   ]
 }
 
-/** What the role may not do that it will have to. */
-async function powerObstacles(session: Session, target: Connection): Promise<UserError[]> {
-  const [may] = await session.query<{ create: boolean; replace: boolean }>(
-    `SELECT r.rolsuper OR r.rolcreatedb AS create, r.rolsuper OR NOT EXISTS (SELECT FROM pg_catalog.pg_database d WHERE d.datname = $1 AND NOT pg_catalog.pg_has_role(d.datdba, 'USAGE')) AS replace
+/** Returns `no-permission` if the role cannot create a database or rename the target. */
+async function permissionObstacles(session: Session, target: Connection): Promise<UserError[]> {
+  const [role] = await session.query<{ create: boolean; rename: boolean }>(
+    `SELECT r.rolsuper OR r.rolcreatedb AS create,
+       r.rolsuper OR NOT EXISTS (
+         SELECT FROM pg_catalog.pg_database d
+         WHERE d.datname = $1 AND NOT pg_catalog.pg_has_role(d.datdba, 'USAGE')) AS rename
      FROM pg_catalog.pg_roles r WHERE r.rolname = current_user`,
     [target.database],
   )
-  const user = quoteName(target.user)
-  return [
-    ...(may?.create
-      ? []
-      : [
-          new UserError(
-            'no-permission',
-            `"${target.user}" may not create databases, and a restore makes one beside the target.`,
-            `Run on the server: ALTER ROLE ${user} CREATEDB; Where nobody may, write mode: in-place.`,
-          ),
-        ]),
-    ...(may?.replace
-      ? []
-      : [
-          new UserError(
-            'no-permission',
-            `"${target.user}" does not own "${target.database}", and cannot rename it.`,
-            `Restore as its owner, or a role that is a member of its owner: GRANT its owner TO ${user};`,
-          ),
-        ]),
-  ]
+  const obstacles: UserError[] = []
+  if (!role?.create)
+    obstacles.push(
+      new UserError(
+        'no-permission',
+        `"${target.user}" cannot create databases, and a restore creates one beside the target.`,
+        join(
+          [
+            `Run on the server: ALTER ROLE ${quoteName(target.user)} CREATEDB;`,
+            text`If no role can get it, set ${input('mode', 'in-place')}.`,
+          ],
+          ' ',
+        ),
+      ),
+    )
+  if (!role?.rename) obstacles.push(notOwner(target.user, [target.database], 'rename'))
+  return obstacles
 }
 
 /**
- * Roles that what is restored will name; with `owner: drop` it names none but in policies, which
- * the restore itself finds out. `mapped`: whether this restore can give it to others.
+ * Returns `role-missing` if the server lacks roles that the restore assigns, and `bad-input` if
+ * `owner` maps roles that the backup does not name.
+ *
+ * With `owner: drop` only policies name roles, and the restore itself finds those. `mapped` says
+ * whether this restore can map roles.
  */
 export async function roleObstacles(
   session: Session,
@@ -131,37 +156,45 @@ export async function roleObstacles(
   { mapped = true } = {},
 ): Promise<UserError[]> {
   if (owner === 'drop') return []
-  const unknown =
-    owner === 'keep' ? [] : Object.keys(owner).filter((role) => !source.roles.names.includes(role))
-  const wanted = source.roles.names
-    .filter(
-      (name) => name !== source.roles.superuser || (owner !== 'keep' && Object.hasOwn(owner, name)),
+  const { names, superuser } = source.roles
+  const obstacles: UserError[] = []
+  const unknown = owner === 'keep' ? [] : Object.keys(owner).filter((role) => !names.includes(role))
+  if (unknown.length)
+    obstacles.push(
+      new UserError(
+        'bad-input',
+        text`${input('owner')} maps ${unknown.join(', ')}, which the backup does not name.`,
+        `The backup names these roles: ${names.join(', ')}.`,
+      ),
     )
+  const needed = names
+    .filter((name) => name !== superuser || (owner !== 'keep' && Object.hasOwn(owner, name)))
     .map((name) => (owner === 'keep' ? name : (owner[name] ?? name)))
-  const missing = await missingRoles(session, [...new Set(wanted)])
-  const [one, it] = missing.length === 1 ? ['a role', 'it'] : ['roles', 'them']
-  return [
-    ...(unknown.length
-      ? [
-          new UserError(
-            'bad-input',
-            `owner maps ${unknown.join(', ')}, which the backup does not name.`,
-            `The roles that it names: ${source.roles.names.join(', ')}.`,
-          ),
-        ]
-      : []),
-    ...(missing.length
-      ? [
-          new UserError(
-            'role-missing',
-            `The target server lacks ${one} that the backup names: ${missing.join(', ')}.`,
-            `Create ${it} first: ${missing.map((role) => `CREATE ROLE ${quoteName(role)} NOLOGIN;`).join(' ')} Passwords, LOGIN and memberships are in no backup of a database: pg_dumpall --globals-only of the old server has them. Or give everything to ${mapped ? 'other roles: owner: old: new, or to ' : ''}yours: owner: drop.`,
-          ),
-        ]
-      : []),
-  ]
+  const missing = await missingRoles(session, [...new Set(needed)])
+  if (missing.length) obstacles.push(rolesMissing(missing, mapped))
+  return obstacles
 }
 
+function rolesMissing(missing: readonly string[], mapped: boolean): UserError {
+  const [roles, them] = missing.length === 1 ? ['a role', 'it'] : ['roles', 'them']
+  const statements = missing.map((role) => `CREATE ROLE ${quoteName(role)} NOLOGIN;`).join(' ')
+  const others = mapped ? text`other roles: ${input('owner', 'old: new')}, or to ` : ''
+  return new UserError(
+    'role-missing',
+    `The target server lacks ${roles} that the backup names: ${missing.join(', ')}.`,
+    join(
+      [
+        `Create ${them} first: ${statements}`,
+        'A backup has no passwords, LOGIN or memberships;',
+        'copy them from pg_dumpall --globals-only of the old server.',
+        text`Or assign everything to ${others}your user: ${input('owner', 'drop')}.`,
+      ],
+      ' ',
+    ),
+  )
+}
+
+/** Returns `extension-missing` if the server cannot provide these extensions. */
 export async function extensionObstacles(
   session: Session,
   names: readonly string[],
@@ -170,20 +203,20 @@ export async function extensionObstacles(
   return lacking.length ? [extensionMissing('The target server', lacking, session.major)] : []
 }
 
-/** Extensions that no database beside the target can have. */
-function boundObstacles(names: readonly string[]): UserError[] {
-  return names.includes('pg_cron')
-    ? [
-        new UserError(
-          'extension-refused',
-          'The backup has pg_cron, which can be in one database of a server only: it cannot be made in a new one beside that.',
-          'Restore inside the database that cron.database_name names: mode: in-place.',
-        ),
-      ]
-    : []
+/** Returns `extension-refused` for extensions that only one database of a server can have. */
+function singleDatabaseObstacles(extensions: readonly string[]): UserError[] {
+  if (!extensions.includes('pg_cron')) return []
+  return [
+    new UserError(
+      'extension-refused',
+      'The backup has pg_cron. Only one database of a server can have it, so a database beside ' +
+        'that one cannot.',
+      text`Restore inside the database that cron.database_name names: ${input('mode', 'in-place')}.`,
+    ),
+  ]
 }
 
-/** A new database beside the old one needs room; less than the source took is surely too little. */
+/** Returns `disk-full` if less is free than the source took. */
 async function spaceObstacles(session: Session, needed: number | undefined): Promise<UserError[]> {
   const free = await freeSpace(session)
   if (free === undefined || needed === undefined || free > needed) return []
@@ -192,25 +225,23 @@ async function spaceObstacles(session: Session, needed: number | undefined): Pro
   return [
     new UserError(
       'disk-full',
-      `The server has ${size(free)} free where it keeps its data, and the restored database takes about ${size(needed)}.`,
-      'Give it more space, or drop databases that were kept by earlier restores.',
+      `The server's data directory has ${size(free)} free, ` +
+        `and the restored database takes about ${size(needed)}.`,
+      'Free some space, or drop previous databases of earlier restores.',
     ),
   ]
 }
 
-/** What the change of names would break. */
-async function breakage(session: Session, target: Connection, work: Work): Promise<UserError[]> {
+/** Returns `swap-unsafe` if a rename of the target would break something. */
+async function renameObstacles(
+  session: Session,
+  target: Connection,
+  work: Work,
+): Promise<UserError[]> {
   const inside = await connect(target, work)
   try {
     const obstacles = await swapObstacles(session, inside, target.database)
-    if (obstacles.length === 0) return []
-    return [
-      new UserError(
-        'swap-unsafe',
-        `A swap of "${target.database}" would break: ${obstacles.join('; ')}.`,
-        'Remove them first, and make them anew after the restore.',
-      ),
-    ]
+    return obstacles.length === 0 ? [] : [swapUnsafe(target.database, obstacles)]
   } finally {
     await inside.end()
   }

@@ -1,72 +1,73 @@
 import { UserError } from '../errors.ts'
 import type { Connection } from '../postgres/connection/connection.ts'
-import { disableEventTriggers } from '../postgres/server/event-triggers.ts'
 import { connect, type Session } from '../postgres/connection/session.ts'
+import { disableEventTriggers } from '../postgres/server/event-triggers.ts'
 import { dropUserMappings } from '../postgres/server/isolate.ts'
 import type { Work } from '../work.ts'
+import { sqlStateOf } from './errors.ts'
+
+const timeouts = ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']
 
 /**
- * Runs the user's SQL in a database that nobody sees yet, as one transaction, by a session that has
- * the database's own settings (`search_path` among them) and no time limit. Then ANALYZE, since
- * what was counted before may no longer be so. Throws `prepare-failed`.
+ * Runs the user's SQL in a side database, as one transaction, then runs ANALYZE, because the SQL
+ * can make the statistics stale. The session has the database's own settings, such as
+ * `search_path`, and no time limits. Throws `prepare-failed` if the SQL fails.
  */
 export async function prepareDatabase(
   connection: Connection,
   sql: string,
   work: Work,
 ): Promise<void> {
-  await within(connection, work, async (session) => {
-    // what our sessions pin is not what such SQL is written for
+  await withSession(connection, work, async (session) => {
+    // Our sessions fix settings such as search_path. The user's SQL expects the database's own.
     await session.query('RESET ALL')
-    for (const timeout of [
-      'statement_timeout',
-      'lock_timeout',
-      'idle_in_transaction_session_timeout',
-    ])
-      await session.query(`SET ${timeout} = 0`)
+    for (const timeout of timeouts) await session.query(`SET ${timeout} = 0`)
     await session.query('BEGIN')
     try {
       await session.query(sql)
       await session.query('COMMIT')
     } catch (error) {
       work.signal.throwIfAborted()
-      const { code, message, position } = error as {
-        code?: string
-        message: string
-        position?: string
-      }
-      // what is neither of the server nor for users is a fault of ours
-      if (!(error instanceof UserError) && !/^[0-9A-Z]{5}$/.test(code ?? '')) throw error
-      const line =
-        position === undefined
-          ? ''
-          : ` at line ${[...sql].slice(0, Number(position) - 1).filter((character) => character === '\n').length + 1}`
-      throw new UserError(
-        'prepare-failed',
-        `The SQL of prepare failed${line}: ${message}. The new database was dropped, and nothing was replaced.`,
-        'It runs as one transaction, so without psql’s own commands (such as \\set), and without statements that refuse to be in one (such as VACUUM).',
-        { cause: error },
-      )
+      // Any other error is a bug of ours and keeps its stack.
+      if (!(error instanceof UserError) && sqlStateOf(error) === undefined) throw error
+      throw prepareFailed(error as Error & ServerError, sql)
     }
     await session.query('ANALYZE')
   })
 }
 
-/**
- * Cuts a new database's ties to the outside: it is a copy, and must not act as the original does.
- */
-export async function cutTies(
+interface ServerError {
+  /** Where the SQL failed, in characters, counted from 1. */
+  position?: string
+}
+
+function prepareFailed(error: Error & ServerError, sql: string): UserError {
+  const { message, position } = error
+  const before = [...sql].slice(0, Number(position) - 1)
+  const line = before.filter((character) => character === '\n').length + 1
+  const where = position === undefined ? '' : ` at line ${line}`
+  return new UserError(
+    'prepare-failed',
+    `The SQL of prepare failed${where}: ${message}. ` +
+      'The new database was dropped, and nothing was replaced.',
+    undefined,
+    { cause: error },
+  )
+}
+
+/** Drops user mappings and disables event triggers, so that a copy does not act like the original. */
+export async function isolateCopy(
   connection: Connection,
   work: Work,
 ): Promise<{ ties: string[]; triggers: string[] }> {
-  return within(connection, work, async (session) => {
+  return withSession(connection, work, async (session) => {
     const triggers = await disableEventTriggers(session)
     return { ties: await dropUserMappings(session), triggers }
   })
 }
 
-/** No session of ours may stand in the way of a rename. */
-async function within<T>(
+/** Runs `body` with a session and closes it: an open session would block a rename. */
+async function withSession<T>(
   connection: Connection,
   work: Work,
   body: (session: Session) => Promise<T>,

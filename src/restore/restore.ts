@@ -1,16 +1,20 @@
+/**
+ * Restores a backup: as a swap (`swap/`), as tables of a live database (`tables/`), or inside the
+ * target (`in-place/`). Also undoes a swap and drops previous databases.
+ */
 import { findReadable } from '../repository/open.ts'
 import type { Work } from '../work.ts'
 import { clean, type CleanResult } from './clean.ts'
 import { restoreInPlace } from './in-place/in-place.ts'
 import { checkConfirm, type RestoreOptions } from './options.ts'
 import type { RestoreResult } from './result.ts'
-import { fromBackup } from './swap/backup-source.ts'
+import { backupSource } from './swap/backup-source.ts'
 import { restoreAsNew } from './swap/new-database.ts'
 import { restoreBySwap } from './swap/swap.ts'
 import { restoreTables } from './tables/tables.ts'
 import { undo, type UndoResult } from './undo.ts'
 
-/** What each task gives. */
+/** The result of each task. */
 export interface TaskResults {
   restore: RestoreResult
   undo: UndoResult
@@ -19,9 +23,12 @@ export interface TaskResults {
 export type Task = keyof TaskResults
 
 /**
- * Puts a database back as a backup has it, or takes that back, or drops what was kept for that; by
- * `task`, and by `mode`. Each is a story of its own. They share this: nothing begins without the
- * right `confirm`; whatever takes long happens beside the target; what was there is kept.
+ * Restores a database from a backup, undoes the last restore, or drops previous databases, as
+ * `task` says.
+ *
+ * Throws `confirm-mismatch` unless `confirm` names the target or this is a dry run. Every mode but
+ * `in-place` does the long work in a side database. Every mode keeps what the target held: as a
+ * previous database, or in a safety backup.
  */
 export async function restore<T extends Task = 'restore'>(
   options: Omit<RestoreOptions, 'task'> & { task?: T },
@@ -37,14 +44,13 @@ export async function restore<T extends Task = 'restore'>(
 async function restoreByMode(options: RestoreOptions, work: Work): Promise<RestoreResult> {
   const started = Date.now()
   const { mode = 'swap', tables = [], schemas = [] } = options
-  const part = tables.length + schemas.length > 0
-  // the name of a database to be made is nobody's label: the one label that there is, unless it is
-  // told
-  const label = options.label ?? (!part && mode === 'new' ? undefined : options.target.database)
+  const selective = tables.length + schemas.length > 0
+  // A new database's name is no label. Without `label`, the repository must then hold only one.
+  const label =
+    options.label ?? (!selective && mode === 'new' ? undefined : options.target.database)
   const backup = await findReadable({ ...options, ...(label === undefined ? {} : { label }) }, work)
-  if (!part && mode === 'swap')
-    return restoreBySwap(fromBackup(backup, started, options, work), options, work)
-  if (!part && mode === 'new')
-    return restoreAsNew(fromBackup(backup, started, options, work), options, work)
-  return part ? restoreTables(backup, options, work) : restoreInPlace(backup, options, work)
+  if (selective) return restoreTables(backup, options, work)
+  if (mode === 'in-place') return restoreInPlace(backup, options, work)
+  const source = backupSource(backup, started, options, work)
+  return mode === 'new' ? restoreAsNew(source, options, work) : restoreBySwap(source, options, work)
 }

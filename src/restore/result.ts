@@ -3,47 +3,46 @@ import type { Depth, Fingerprint } from '../postgres/fingerprint/fingerprint.ts'
 import type { Difference } from '../repository/level.ts'
 import type { FoundBackup } from '../repository/listing.ts'
 import { totalsOf } from '../repository/manifest.ts'
+import type { Text } from '../text.ts'
 import type { Cleaned } from './clean.ts'
 import { confirmOf, type RestoreOptions } from './options.ts'
-import { type AllSteps, inOrder, type PlanStep } from './plan.ts'
+import { type AllSteps, orderSteps, type PlanStep } from './plan.ts'
 import type { SafetyBackup } from './safety-backup.ts'
 import type { TargetFacts } from './target-facts.ts'
 
-/** What every restore of a whole database can tell, wherever it came from. */
+/** The result of restoring a whole database, from a backup or an external dump. */
 export interface Restored {
   target: string
-  /** What `confirm` has to be, to undo it. */
+  /** The value of `confirm` that an undo needs. */
   confirm: string
   environmentName?: string
   dryRun: boolean
   server: { backup: string; target: string }
-  /** The steps in order, as sentences; those done are marked. */
+  /** The steps in order. */
   plan: PlanStep[]
-  /**
-   * The name under which the old database is kept; undefined on a dry run, or where there was none.
-   */
+  /** The previous database's name; undefined on a dry run, and if there was no target. */
   previousDatabase?: string
-  /** Milliseconds; undefined: until somebody drops it. */
+  /** How long the previous database is kept, in milliseconds. Undefined: until you drop it. */
   keepPrevious?: number
-  /** Made of the target before anything else. */
+  /** The backup of the target, taken before the restore. */
   safetyBackup?: SafetyBackup
-  /** `prepare` has run, so that what is there differs from the backup. */
+  /** Whether `prepare` ran, so that the database differs from the backup. */
   prepared?: boolean
   /**
-   * What was cut in a new database, so that it does not act on the outside, each with what brings
-   * it back where that is known.
+   * User mappings dropped and event triggers disabled in a new database, so that it does not act
+   * like the original; each with the statement that reverts it, if known.
    */
   cut?: { ties: string[]; triggers: string[] }
-  /** Of databases that earlier restores replaced. */
+  /** Previous databases of earlier restores. */
   cleaned?: Cleaned
   objective?: Objective
   postCommand?: PostCommand
-  /** Sessions that had to be ended for the swap. */
+  /** Number of sessions that the swap ended. */
   sessionsEnded: number
   bytes: number
   rows: number
   tables: number
-  /** Milliseconds. The swap is the only time that the target was away. */
+  /** Milliseconds. The target was unavailable only during `swap`. */
   timings: {
     safety?: number
     restore: number
@@ -53,32 +52,32 @@ export interface Restored {
     command?: number
     total: number
   }
-  warnings: string[]
-  /** Of a dry run: what there is, and what stands in the way. */
+  warnings: Text[]
+  /** On a dry run: the target as it is, and what prevents the restore. */
   facts?: TargetFacts
 }
 
 export interface RestoreResult extends Restored {
   task: 'restore'
-  mode: 'swap' | 'new' | 'in-place' | 'part'
+  mode: 'swap' | 'new' | 'in-place' | 'tables'
   id: string
   label: string
   location: string
   snapshotAt: string
   /**
-   * Milliseconds between the snapshot and the swap (or now): data written in that time is in the
-   * previous database only.
+   * Milliseconds between the snapshot and the swap (or now). Data written in that time is only in
+   * the previous database.
    */
   age: number
-  /** No rows were asked for. */
+  /** Whether only definitions were restored. */
   definitionsOnly?: boolean
-  /** Where only some tables were restored. */
+  /** Set if only some tables were restored. */
   part?: RestoredTables
-  /** Where it was restored inside the target. */
+  /** Set if the backup was restored in place. */
   inPlace?: RestoredInPlace
 }
 
-/** A result of restoring a backup to which nothing has happened yet. */
+/** Returns the result of a restore from a backup before anything has been restored. */
 export function emptyResult(
   mode: RestoreResult['mode'],
   options: RestoreOptions,
@@ -103,13 +102,13 @@ export function emptyResult(
     ...(options.contents === 'schema' ? { rows: 0, definitionsOnly: true } : {}),
     warnings: other
       ? [
-          `This is a backup of the database "${source.database}" (label ${label}), and it goes in the place of "${target}".`,
+          `This is a backup of the database "${source.database}" (label ${label}), and it replaces "${target}".`,
         ]
       : [],
   }
 }
 
-/** A result to which nothing has happened yet, without what tells whence it came. */
+/** Returns the result before anything has been restored, without the facts about its source. */
 export function emptyRestored(
   { target, environmentName, dryRun, keepPrevious }: RestoreOptions,
   steps: Partial<AllSteps>,
@@ -119,7 +118,7 @@ export function emptyRestored(
     confirm: confirmOf({ target, ...(environmentName ? { environmentName } : {}) }),
     ...(environmentName ? { environmentName } : {}),
     dryRun,
-    plan: inOrder(steps),
+    plan: orderSteps(steps),
     ...(keepPrevious === undefined ? {} : { keepPrevious }),
     sessionsEnded: 0,
     timings: { restore: 0, compare: 0, swap: 0, total: 0 },
@@ -127,78 +126,77 @@ export function emptyRestored(
   }
 }
 
-/** What a restore inside the target itself tells beside the rest. */
+/** The result of a restore in place. */
 export interface RestoredInPlace {
   contents: 'all' | 'schema'
-  /** What the fingerprint has to compare with. */
+  /** What the backup's fingerprint measured. */
   compared: Depth
-  /** Extensions that were left as they were. */
+  /** Extensions that were not re-created. */
   kept: string[]
-  /** Locks that the transaction was counted to need, and those that the server has. */
+  /** Locks that the transaction needs (estimated), and the server's capacity. */
   locks: { needed: number; capacity: number }
   /**
-   * Milliseconds between the safety backup's snapshot and the last of the locks: what was written
-   * then is in neither.
+   * Milliseconds between the safety backup's snapshot and the last lock. Rows written in that time
+   * are in neither.
    */
   unsaved?: number
-  /** What of the schema is otherwise than in the backup, seen after the commit. */
+  /** Differences of the schema, compared after the commit. */
   differences: Difference[]
-  /**
-   * Whether that was looked at: not where the fingerprint has no schema, or it could not be read.
-   */
+  /** False if the fingerprint has no schema, or the target's could not be read. */
   schemaCompared: boolean
 }
 
-/** What became of a part of a database. */
+/** The result of restoring some tables. */
 export interface RestoredTables {
-  /** As they were named. */
+  /** What the inputs named, for people. */
   wanted: string[]
-  /** The same as the inputs had it: to name the part again. */
+  /** The same as values of the inputs, to name them again. */
   asked: { tables: string[]; schemas: string[] }
   contents: 'all' | 'schema' | 'data'
-  /** Whether they went in the place of the live ones. */
+  /** Whether they replaced the live tables. */
   replace: boolean
   tables: PartTableResult[]
-  /** The schemas of their own that the tables came into. */
+  /** The schemas created for the copies. */
   schemas: string[]
   /** Foreign keys that were checked. */
   keys: string[]
-  /** What was left out on purpose, as sentences. */
-  leftOut: string[]
-  /** What the backup's fingerprint could be asked: `none` compares with what the archives held. */
+  /** What was deliberately left out, as sentences. */
+  leftOut: Text[]
+  /** What the backup's fingerprint measured; `none` compares with the archives' contents. */
   fingerprint: Fingerprint['kind']
-  /** Archives that were read, of how many. */
+  /** Number of archives read, and of all archives. */
   archives: { read: number; all: number }
-  /** Milliseconds that live tables were locked. */
+  /** How long live tables were locked, in milliseconds. */
   locked: number
   /**
-   * Milliseconds between the safety backup's snapshot and the locks: what was written to the tables
-   * then is in neither.
+   * Milliseconds between the safety backup's snapshot and the locks. Rows written to the tables in
+   * that time are in neither.
    */
   unsaved?: number
 }
 
+/** The result for one table. */
 export interface PartTableResult {
   table: string
-  /** Undefined where only definitions were restored. */
+  /** Undefined if only definitions were restored. */
   rows?: number
-  /** Where it is now. */
+  /** Its name in the target. */
   into: string
   how: 'copied' | 'replaced' | 'created' | 'untouched'
 }
 
-/** How a restore held what was promised of its time, in milliseconds. */
+/** The recovery time objective and the time taken, in milliseconds. */
 export interface Objective {
   limit: number
-  /** From the start of the step until the database was back under its name. */
+  /** From the start of the step until the database was restored under its name. */
   took: number
   held: boolean
 }
 
-/** The user's own command, after all was done. */
+/** The result of the post-command. */
 export interface PostCommand {
   command: string
-  /** How it failed, as the rest of a sentence; undefined when it ended with 0. */
+  /** How it failed, as the rest of a sentence; undefined if it exited with 0. */
   failed?: string
   /** Milliseconds. */
   took: number

@@ -2,124 +2,155 @@ import { backup, type BackupOptions } from '../backup/backup.ts'
 import { UserError } from '../errors.ts'
 import { jobsOf } from '../load/options.ts'
 import type { Manifest } from '../repository/manifest.ts'
+import { input, join, type Text, text } from '../text.ts'
 import type { Work } from '../work.ts'
+import { sqlStateOf } from './errors.ts'
 import type { RestoreOptions } from './options.ts'
 
-/** A backup of the target as it was before anything was done to it. */
+/** A backup of the target, taken before the restore. */
 export interface SafetyBackup {
   id: string
   label: string
   /** When its snapshot was taken (ISO 8601, UTC). */
   snapshotAt: string
-  /** Its own place in each destination. */
+  /** Its path in each destination. */
   locations: string[]
-  /** Stored, in one destination. */
+  /** Stored bytes, in one destination. */
   bytes: number
   /** Milliseconds. */
   took: number
 }
 
-/** From here on tables get an archive of their own; the default of the action that backs up. */
+/** Tables from this size on, in bytes, get their own archive: the default of the backup action. */
 const largeTable = 16 * 1024 ** 2
 
-/** Under which label, and to which keys. `encryption` undefined: what is restored tells of none. */
-export interface SafetyLike {
+/** The label and the encryption of a safety backup; `encryption` is undefined if nothing names it. */
+export interface SafetyBackupSettings {
   label: string
   encryption: Manifest['encryption'] | undefined
 }
 
-/** Why there cannot be one, as far as that is seen before anything is done. */
-export function whyNoSafety(
+/**
+ * Returns why no safety backup can be taken, as far as the options show it; undefined if it can.
+ */
+export function safetyBackupObstacle(
   options: RestoreOptions,
-  { encryption }: SafetyLike,
+  { encryption }: SafetyBackupSettings,
 ): UserError | undefined {
   if (options.sources.length === 0)
-    return refusal(
+    return safetyBackupFailed(
       options,
       'there is no storage to put it in.',
-      'Give the storage that backups of it are in.',
+      text`Set ${input('storage')} to where its backups are.`,
     )
   if (encryption === 'none' && options.identities.length > 0)
-    return refusal(
+    return safetyBackupFailed(
       options,
-      'the backup that is restored says that it is not encrypted, and decrypt-with has a key: production would be stored in the clear.',
-      'If that backup was never encrypted, leave decrypt-with out; if it was, its manifest was changed.',
+      join(
+        [
+          'the restored backup says that it is not encrypted,',
+          text`but ${input('decrypt-with')} has a key.`,
+          'The current data would be stored in the clear.',
+        ],
+        ' ',
+      ),
+      join(
+        [
+          text`If that backup was never encrypted, leave out ${input('decrypt-with')}.`,
+          'If it was, its manifest was changed.',
+        ],
+        ' ',
+      ),
     )
   if (encryption !== undefined) return undefined
-  return refusal(
+  return safetyBackupFailed(
     options,
-    'what is restored was not made by Holdfast, and names no key to encrypt it to.',
-    'Give an age identity in decrypt-with: it is encrypted to its public key. Or run the action backup first.',
+    'the restored file was not made by Holdfast, and names no key to encrypt to.',
+    join(
+      [
+        text`Set ${input('decrypt-with')} to an age identity:`,
+        'the backup is encrypted to its public key. Or run the backup action first.',
+      ],
+      ' ',
+    ),
   )
 }
 
 /**
- * The step of the plan: whoever may change a manifest could name a key of theirs in it, so it is
- * shown to which it goes.
+ * Returns the step of the plan. It shows the recipients, because someone who can change a manifest
+ * could add a key of their own.
  */
-export function safetyStep(target: string, { label, encryption }: SafetyLike): string {
+export function safetyStep(target: string, { label, encryption }: SafetyBackupSettings): string {
   const keys =
     encryption === undefined || encryption === 'none'
       ? 'not encrypted'
       : `encrypted to ${encryption.recipients.join(', ')}`
-  return `Back up "${target}" as it is now, into the same storage (label ${label}, kind pre-restore, ${keys})`
+  return (
+    `Back up "${target}" as it is now, into the same storage ` +
+    `(label ${label}, kind pre-restore, ${keys})`
+  )
 }
 
-function refusal(
+function safetyBackupFailed(
   { target, mode, replace }: RestoreOptions,
-  why: string,
-  hint: string,
+  reason: Text,
+  hint: Text,
   cause?: unknown,
 ): UserError {
-  const without = `To go on without one, write safety-backup: false. The database as it is now is then nowhere but on its own server${mode === 'in-place' || replace === true ? ', and is overwritten there' : ', where a swap keeps it beside the new one'}.`
+  const fate =
+    mode === 'in-place' || replace === true
+      ? 'The current data then has no other copy, and is overwritten.'
+      : 'The current data then exists only on its own server, as the previous database.'
   return new UserError(
     'safety-backup-failed',
-    `The safety backup of "${target.database}" cannot be made, so nothing was restored: ${why}`,
-    `${hint} ${without}`.trim(),
+    join(
+      [`The safety backup of "${target.database}" failed, so nothing was restored:`, reason],
+      ' ',
+    ),
+    join(
+      [hint, text`To restore without one, set ${input('safety-backup', false)}.`, fate].filter(
+        (part) => part !== '',
+      ),
+      ' ',
+    ),
     { cause },
   )
 }
 
 /**
- * Backs up the target before it is restored: into all storages, under the label of the backup that
- * is restored, encrypted to the same keys. It is of the kind `pre-restore`, which `latest` and
- * retention never take for an ordinary one. Whatever keeps it from being made stops the restore,
- * with the way to do without.
+ * Backs up the target before it is restored: to every storage, under the label of the restored
+ * backup, encrypted to the same keys. The backup has the kind `pre-restore`, which `latest` and
+ * retention ignore. Throws `safety-backup-failed`, whose hint says how to restore without one.
  */
-export async function backUpTarget(
+export async function createSafetyBackup(
   options: RestoreOptions,
-  like: SafetyLike,
+  settings: SafetyBackupSettings,
   work: Work,
 ): Promise<SafetyBackup> {
   const { target, sources, bindirs, runUrl } = options
-  const { label, encryption } = like
-  const without = whyNoSafety(options, like)
-  if (without || encryption === undefined)
-    throw without ?? new Error('a safety backup without keys')
-  const refuse = (why: string, hint: string, cause: unknown): UserError =>
-    refusal(options, why, hint, cause)
+  const { label, encryption } = settings
+  const obstacle = safetyBackupObstacle(options, settings)
+  if (obstacle || encryption === undefined)
+    throw obstacle ?? new Error('a safety backup without keys')
   const started = Date.now()
+  const backupOptions: BackupOptions = {
+    database: target,
+    destinations: sources,
+    label,
+    recipients: encryption === 'none' ? encryption : encryption.recipients,
+    bindirs,
+    jobs: jobsOf(options),
+    largeTable,
+    fingerprint: 'content',
+    kind: 'pre-restore',
+    ...(runUrl ? { runUrl } : {}),
+  }
   try {
-    const recipients = encryption === 'none' ? encryption : encryption.recipients
-    const how = {
-      bindirs,
-      jobs: jobsOf(options),
-      largeTable,
-      fingerprint: 'content',
-      kind: 'pre-restore',
-    } as const
-    const asked: BackupOptions = {
-      database: target,
-      destinations: sources,
-      label,
-      recipients,
-      ...how,
-    }
     const made = await work.log.group(`Safety backup of "${target.database}"`, () =>
-      backup(runUrl ? { ...asked, runUrl } : asked, work),
+      backup(backupOptions, work),
     )
     options.known?.({ safetyBackup: made.id })
-    work.log.info(`The target as it is now is stored as ${label}/${made.id}`)
+    work.log.info(`The safety backup is stored as ${label}/${made.id}`)
     const { id, snapshotAt, bytes } = made
     return {
       id,
@@ -131,10 +162,11 @@ export async function backUpTarget(
     }
   } catch (error) {
     work.signal.throwIfAborted()
-    if (error instanceof UserError) throw refuse(error.message, error.hint, error)
-    // what the server itself refuses: a catalog that is damaged, say
-    if (error instanceof Error && /^[0-9A-Z]{5}$/.test((error as { code?: string }).code ?? ''))
-      throw refuse(`${error.message}.`, 'Look at the log of the server.', error)
+    if (error instanceof UserError)
+      throw safetyBackupFailed(options, error.texts.message, error.texts.hint, error)
+    // The server's own errors, for example about a damaged catalog.
+    if (error instanceof Error && sqlStateOf(error) !== undefined)
+      throw safetyBackupFailed(options, `${error.message}.`, "See the server's log.", error)
     throw error
   }
 }

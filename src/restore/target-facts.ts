@@ -14,64 +14,56 @@ import {
 import { readSystem } from '../postgres/server/database.ts'
 import { type FoundBackup, openBackupIndex } from '../repository/listing.ts'
 import { newestProof } from '../repository/newest-proof.ts'
+import type { Text } from '../text.ts'
 import type { Work } from '../work.ts'
 import type { RestoreCheck } from './preconditions.ts'
 
-/** The proofs of so many backups are looked into for how long a restore takes. */
-const maxLookedAt = 10
+/** Maximum number of backups whose proofs are read to estimate a restore's duration. */
+const maxProofs = 10
 
-/**
- * What there is in the place where a backup would go, for the plan of a restore. Nothing of it is
- * needed to do it.
- */
+/** The target as it is, for a dry run. A restore does not need these facts. */
 export interface TargetFacts {
-  /** Size of the database now, bytes; undefined when there is none. */
+  /** Size of the database in bytes; undefined if it does not exist. */
   bytes?: number
-  /**
-   * Bytes that the restored database will take, about: what the source took. Undefined when nothing
-   * tells.
-   */
+  /** Estimated size of the restored database in bytes: the source's. Undefined if unknown. */
   needed?: number
-  /** Free bytes where the server keeps its data, if that can be known from here. */
+  /** Free bytes in the server's data directory; undefined if unknown. */
   free?: number
+  /** Sessions of the target. */
   connected: Connected[]
   /**
-   * How long it is likely to take, by what a verification measured (milliseconds), and of which
-   * backup that was.
+   * Estimated duration in milliseconds, and the backup whose verification it is based on (`by`).
    */
   expected?: { took: number; by: string; at: string }
   /**
-   * It is the very database that was backed up; with how much write-ahead log its server has
-   * written since the snapshot, bytes.
+   * Set if the target is the database that was backed up. `written`: bytes of write-ahead log that
+   * its server has written since the snapshot.
    */
   source?: { written?: number }
-  /** What keeps a restore from being done. */
-  obstacles: { code: ErrorCode; message: string; hint: string }[]
-  /** What will be otherwise than now, by name; undefined when it was not compared. */
+  /** What prevents the restore. */
+  obstacles: { code: ErrorCode; message: Text; hint: Text }[]
+  /** Schema entries that the restore changes; undefined if not compared. */
   changes?: SchemaChanges
   /**
-   * Tables whose rows will be about so many more or fewer: by the server's statistics, the largest
-   * change first.
+   * Tables whose number of rows changes, the largest change first. `now` is an estimate from the
+   * server's statistics.
    */
   rows: { table: string; now: number | undefined; then: number | undefined }[]
-  notes: string[]
+  notes: Text[]
 }
 
 /** Schema entries as `TYPE schema.name`. */
 export interface SchemaChanges {
-  /** In the backup, and not there now. */
+  /** In the backup, but not in the target. */
   comeBack: string[]
-  /** There now, and not in the backup. */
+  /** In the target, but not in the backup. */
   goAway: string[]
-  /** Defined otherwise in the backup. */
+  /** Defined differently in the backup. */
   change: string[]
 }
 
-/**
- * What can be told of a target whatever is restored: sizes, sessions, space. `session` is on
- * another database of the server.
- */
-export async function lookAtTarget(
+/** Returns the facts that need no backup: sizes, sessions, free space. */
+export async function readTargetFacts(
   { session, target, exists, backup }: RestoreCheck,
   obstacles: readonly UserError[],
 ): Promise<TargetFacts> {
@@ -81,7 +73,7 @@ export async function lookAtTarget(
     ...(needed === undefined ? {} : { needed }),
     ...(free === undefined ? {} : { free }),
     connected: exists ? await connectedTo(session, target.database) : [],
-    obstacles: obstacles.map(({ code, message, hint }) => ({ code, message, hint })),
+    obstacles: obstacles.map(({ code, texts }) => ({ code, ...texts })),
     rows: [],
     notes: [],
   }
@@ -96,18 +88,19 @@ export async function lookAtTarget(
   return facts
 }
 
-type GuardedBackup = RestoreCheck & { backup: FoundBackup }
+/** A check of a restore from a backup. */
+type BackupCheck = RestoreCheck & { backup: FoundBackup }
 
-/** The same, and what of it a backup would change. */
+/** Returns the facts about a target, and what restoring the backup would change in it. */
 export async function describeTarget(
-  guarded: GuardedBackup,
+  check: BackupCheck,
   obstacles: readonly UserError[],
   programs: Programs,
   work: Work,
 ): Promise<TargetFacts> {
-  const { session, target, exists, backup } = guarded
+  const { session, target, exists, backup } = check
   const { manifest } = backup
-  const facts = await lookAtTarget(guarded, obstacles)
+  const facts = await readTargetFacts(check, obstacles)
   const expected = await expectedTime(backup, work)
   if (expected) facts.expected = expected
   if (!exists) return facts
@@ -121,21 +114,23 @@ export async function describeTarget(
   }
   if (session.major > manifest.source.major)
     facts.notes.push(
-      `The server is PostgreSQL ${session.version}, a newer major version than the backup's ${manifest.source.server}: definitions are compared by name only.`,
+      `The server is PostgreSQL ${session.version}, a newer major version than the backup's ` +
+        `${manifest.source.server}: definitions are compared by name only.`,
     )
   try {
-    Object.assign(facts, await compareInside(guarded, programs, work))
+    Object.assign(facts, await compareTarget(check, programs, work))
   } catch (error) {
     work.signal.throwIfAborted()
     facts.notes.push(
-      `What would change in "${target.database}" was not looked at: ${messageOf(error)}`,
+      `The changes to "${target.database}" could not be determined: ${messageOf(error)}`,
     )
   }
   return facts
 }
 
-async function compareInside(
-  { session, target, backup }: GuardedBackup,
+/** Compares schema and row counts of the target with the fingerprint. */
+async function compareTarget(
+  { session, target, backup }: BackupCheck,
   programs: Programs,
   work: Work,
 ): Promise<Pick<TargetFacts, 'changes' | 'rows'>> {
@@ -153,11 +148,11 @@ async function compareInside(
             now: now.get(table),
             then: then.get(table),
           }))
-    const most = (a: number | undefined, b: number | undefined): number =>
+    const change = (a: number | undefined, b: number | undefined): number =>
       Math.abs((a ?? 0) - (b ?? 0))
     const changed = rows
       .filter((row) => row.now !== row.then)
-      .sort((a, b) => most(b.now, b.then) - most(a.now, a.then))
+      .sort((a, b) => change(b.now, b.then) - change(a.now, a.then))
     if (fingerprint.kind === 'none') return { rows: [] }
     const print = await printSchema(
       programs,
@@ -170,14 +165,14 @@ async function compareInside(
         ([entry]) => !/^DATABASE|^(ACL|COMMENT|SECURITY LABEL) DATABASE$/.test(entry),
       ),
     )
-    const { added, removed, changed: change } = compareSchemaPrints(schema, fingerprint.schema)
-    // pg_dump's text of two major versions differs where nothing does
+    const entries = compareSchemaPrints(schema, fingerprint.schema)
+    // pg_dump of two major versions writes different text for the same definition.
     return {
       rows: changed,
       changes: {
-        comeBack: added,
-        goAway: removed,
-        change: programs.major === source.major ? change : [],
+        comeBack: entries.added,
+        goAway: entries.removed,
+        change: programs.major === source.major ? entries.changed : [],
       },
     }
   } finally {
@@ -186,9 +181,9 @@ async function compareInside(
 }
 
 /**
- * By the newest verification of this backup that restored it; or, where there is none, of the
- * newest other backup of its label, in the proportion of their sizes. Restoring and comparing is
- * what takes long in a restore, too.
+ * Estimates how long a restore takes, from the newest proof of this backup that measured it. Without
+ * one, uses the newest other backup of the label, scaled by the stored sizes. A verification
+ * restores and compares, which is also most of a restore.
  */
 async function expectedTime(
   { storage, manifest }: FoundBackup,
@@ -197,7 +192,7 @@ async function expectedTime(
   const index = await openBackupIndex([storage], manifest.label, work)
   const bytesOf = (id: string): number => index.stored.get(id)?.[0]?.bytes ?? 0
   const others = index.ids.filter((id) => id !== manifest.id).toReversed()
-  for (const id of [manifest.id, ...others].slice(0, maxLookedAt)) {
+  for (const id of [manifest.id, ...others].slice(0, maxProofs)) {
     const proof = await newestProof(id, index.stored.get(id) ?? [], work)
     const { restore, compare = 0 } = proof?.timings ?? {}
     if (proof && restore !== undefined && bytesOf(id) > 0)

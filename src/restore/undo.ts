@@ -3,8 +3,10 @@ import { withDatabase } from '../postgres/connection/connection.ts'
 import { withEventTriggersOff } from '../postgres/connection/session-options.ts'
 import { connect, quoteName, type Session } from '../postgres/connection/session.ts'
 import { findPrograms } from '../postgres/programs/find-programs.ts'
-import { readDatabaseSettings } from '../postgres/server/database-settings.ts'
-import { connectToMaintenanceDatabase } from '../postgres/server/maintenance-session.ts'
+import {
+  type DatabaseSettings,
+  readDatabaseSettings,
+} from '../postgres/server/database-settings.ts'
 import {
   nextFreeTimestamp,
   isPreviousName,
@@ -16,11 +18,13 @@ import {
   withMark,
 } from '../postgres/server/previous-databases.ts'
 import { swapDatabases, swapObstacles } from '../postgres/server/swap.ts'
+import { plainText, type Text } from '../text.ts'
 import type { Work } from '../work.ts'
+import { notOwner, swapUnsafe } from './errors.ts'
 import { confirmOf, type RestoreOptions } from './options.ts'
-import type { PlanStep } from './plan.ts'
+import { type PlanStep, planStep } from './plan.ts'
 import { runPostCommand } from './post-command.ts'
-import { lockTarget } from './preconditions.ts'
+import { withLockedTarget } from './preconditions.ts'
 import type { PostCommand } from './result.ts'
 
 export interface UndoResult {
@@ -29,195 +33,267 @@ export interface UndoResult {
   confirm: string
   environmentName?: string
   dryRun: boolean
-  /** The name that the database had which takes its old one back. */
+  /** The previous database that gets the target's name again. */
   database: string
   /** When it was replaced (ISO 8601, UTC), and by what, as the rest of a sentence. */
   until: string
   by: string
   bytes?: number
-  /** The database that is in use; undefined if there is none. */
+  /** The database in use before the undo; undefined if there is none. */
   inUse?: { bytes?: number; sessions: number }
-  /** The name under which that one is kept now. */
+  /** The name under which the database in use is kept. */
   previousDatabase?: string
-  /** Further databases of this target that are kept, the newest first. */
+  /** Other previous databases of the target, the newest first. */
   others: string[]
   plan: PlanStep[]
   sessionsEnded: number
   postCommand?: PostCommand
   /** Milliseconds. */
   timings: { swap: number; command?: number; total: number }
-  warnings: string[]
+  warnings: Text[]
 }
 
 /**
- * Takes the last restore back: the newest database that was replaced under this name and bears our
- * mark gets its name and its comment again, and the one in use is kept and marked in its turn, so
- * that an undo can be undone. Both in one transaction. Asks nothing of a storage.
+ * Undoes the last restore of the target: the newest previous database gets the target's name and
+ * its comment again. The database in use is kept and marked, so that an undo can be undone. Both
+ * renames are one transaction. Needs no storage. Throws `nothing-to-undo` without a previous
+ * database.
  */
 export async function undo(options: Omit<RestoreOptions, 'task'>, work: Work): Promise<UndoResult> {
   const started = Date.now()
-  const { environmentName, dryRun } = options
   const target = options.target.database
-  const session = await connectToMaintenanceDatabase(options.target, target, work)
-  try {
-    await lockTarget(session, target)
-    const there = await readDatabaseSettings(session, target)
-    const marked = await listPreviousDatabases(session, target)
-    // a swap keeps the owner; whoever owns another database may write what he likes into its
-    // comment
-    const named = marked.filter(({ name }) => isPreviousName(name, target))
-    const ours = named.filter(({ owner }) => there === undefined || owner === there.owner)
-    const strange = marked.filter((one) => !ours.includes(one))
-    const [kept, ...older] = ours
-    if (!kept)
-      throw await nothingToUndo(
-        session,
-        target,
-        strange.filter((one) => named.includes(one)),
-      )
-    const inUse = await readMarks(session, target)
+  return withLockedTarget(options.target, work, async (session) => {
+    const current = await readDatabaseSettings(session, target)
+    const found = await findPrevious(session, target, current)
     const until = await nextFreeTimestamp(session, target)
-    const previous = there ? previousName(target, until) : undefined
-    await guardUndo(session, options, [...(there ? [target] : []), kept.name], work)
-    const step: PlanStep = {
-      step:
-        previous === undefined
-          ? `Name "${kept.name}" "${target}" again`
-          : `In one transaction: rename "${target}" to "${previous}" (kept), and "${kept.name}" to "${target}"; sessions of both are ended for it`,
-      done: false,
-    }
-    const after: PlanStep | undefined =
-      options.postCommand === undefined ? undefined : { step: 'Run the post-command', done: false }
-    const result: UndoResult = {
-      task: 'undo',
-      target,
-      confirm: confirmOf(options),
-      ...(environmentName ? { environmentName } : {}),
-      dryRun,
-      database: kept.name,
-      until: kept.mark.until,
-      by: kept.mark.by,
-      ...(kept.bytes === undefined ? {} : { bytes: kept.bytes }),
-      ...(inUse ? { inUse } : {}),
-      others: older.map(({ name }) => name),
-      plan: [step, ...(after ? [after] : [])],
-      sessionsEnded: 0,
-      timings: { swap: 0, total: 0 },
-      warnings: [
-        ...(kept.sessions > 0
-          ? [
-              `${kept.sessions === 1 ? 'Somebody is' : `${kept.sessions} sessions are`} connected to "${kept.name}".`,
-            ]
-          : []),
-        ...strange.map(
-          (one) =>
-            `"${one.name}" bears the mark too, but ${named.includes(one) ? `belongs to "${one.owner}", not to the owner of "${target}"` : 'was renamed, so somebody keeps it for something else'}: it was left out.`,
-        ),
-      ],
-    }
-    if (!dryRun) {
-      const from = Date.now()
-      const mark =
-        there &&
-        withMark(readMark(there.comment).comment, {
-          database: target,
-          until,
-          by: `"${kept.name.replaceAll('\n', ' ')}" was put back`,
-        })
-      const comments = { ...(mark === undefined ? {} : { previous: mark }), target: kept.comment }
-      result.sessionsEnded = await swapDatabases(
-        session,
-        { target, side: kept.name, previous, comments },
-        work,
-      )
-      result.timings.swap = Date.now() - from
-      step.done = true
-      work.log.info(`Done: ${step.step}`)
-      if (previous !== undefined) result.previousDatabase = previous
-      options.known?.({
-        database: target,
-        ...(previous === undefined ? {} : { previousDatabase: previous }),
-      })
-      const ran =
-        options.postCommand === undefined
-          ? undefined
-          : await runPostCommand(
-              options,
-              await findPrograms(session.major, ['pg_dump'], options.bindirs, work),
-              work,
-            )
-      if (ran) {
-        result.postCommand = ran
-        result.timings.command = ran.took
-        if (after) after.done = ran.failed === undefined
-      }
+    const previous = current ? previousName(target, until) : undefined
+    const step = undoStep(target, found.newest.name, previous)
+    const swap: UndoSwap = { current, found, until, previous, step }
+    const databases = [...(current ? [target] : []), found.newest.name]
+    await checkUndo(session, options, databases, work)
+    const result = await beginUndoResult(session, options, swap)
+    if (!options.dryRun) {
+      await swapBack(session, options, swap, result, work)
+      await runUndoPostCommand(session, options, result, work)
     }
     result.timings.total = Date.now() - started
     return result
-  } finally {
-    await session.end()
+  })
+}
+
+/** The marked databases of a target. */
+interface FoundPrevious {
+  /** The one to bring back. */
+  newest: PreviousDatabase
+  /** The older ones, the newest first. */
+  older: PreviousDatabase[]
+  /** Marked, but not used, because it was renamed or has another owner. */
+  skipped: { database: PreviousDatabase; reason: 'renamed' | 'owner' }[]
+}
+
+interface UndoSwap {
+  /** The settings of the database in use; undefined if there is none. */
+  current: DatabaseSettings | undefined
+  found: FoundPrevious
+  /** The time stamp in the mark of the database that is replaced now. */
+  until: string
+  /** The name under which the database in use is kept. */
+  previous: string | undefined
+  step: PlanStep
+}
+
+/**
+ * Finds the previous databases of a target. A swap keeps the owner, and the owner of any database
+ * can write any comment. So a database counts only if it has the target's owner.
+ */
+async function findPrevious(
+  session: Session,
+  target: string,
+  current: DatabaseSettings | undefined,
+): Promise<FoundPrevious> {
+  const usable: PreviousDatabase[] = []
+  const skipped: FoundPrevious['skipped'] = []
+  for (const database of await listPreviousDatabases(session, target)) {
+    if (!isPreviousName(database.name, target)) skipped.push({ database, reason: 'renamed' })
+    else if (current !== undefined && database.owner !== current.owner)
+      skipped.push({ database, reason: 'owner' })
+    else usable.push(database)
+  }
+  const [newest, ...older] = usable
+  if (newest) return { newest, older, skipped }
+  const [other] = skipped.filter(({ reason }) => reason === 'owner')
+  throw other ? otherOwnerError(target, other.database) : await nothingToUndoError(session, target)
+}
+
+function undoStep(target: string, database: string, previous: string | undefined): PlanStep {
+  return planStep(
+    previous === undefined
+      ? `Rename "${database}" to "${target}"`
+      : `In one transaction: rename "${target}" to "${previous}" (kept), and "${database}" to ` +
+          `"${target}"; the swap ends the sessions of both`,
+  )
+}
+
+async function beginUndoResult(
+  session: Session,
+  options: Omit<RestoreOptions, 'task'>,
+  { found: { newest, older, skipped }, step }: UndoSwap,
+): Promise<UndoResult> {
+  const { environmentName, dryRun, postCommand } = options
+  const target = options.target.database
+  const inUse = await readMarks(session, target)
+  return {
+    task: 'undo',
+    target,
+    confirm: confirmOf(options),
+    ...(environmentName ? { environmentName } : {}),
+    dryRun,
+    database: newest.name,
+    until: newest.mark.until,
+    by: newest.mark.by,
+    ...(newest.bytes === undefined ? {} : { bytes: newest.bytes }),
+    ...(inUse ? { inUse } : {}),
+    others: older.map(({ name }) => name),
+    plan: [step, ...(postCommand === undefined ? [] : [planStep('Run the post-command')])],
+    sessionsEnded: 0,
+    timings: { swap: 0, total: 0 },
+    warnings: [
+      ...connectedWarning(newest),
+      ...skipped.map(({ database, reason }) => skippedWarning(target, database, reason)),
+    ],
   }
 }
 
-async function nothingToUndo(
-  session: Session,
+function connectedWarning({ name, sessions }: PreviousDatabase): string[] {
+  if (sessions === 0) return []
+  return [`${sessions === 1 ? '1 session is' : `${sessions} sessions are`} connected to "${name}".`]
+}
+
+function skippedWarning(
   target: string,
-  strange: readonly PreviousDatabase[],
-): Promise<UserError> {
-  const [first] = strange
-  if (first)
-    return new UserError(
-      'nothing-to-undo',
-      `"${first.name}" is marked as kept, but belongs to "${first.owner}", and "${target}" does not.`,
-      `If that is right, and the owner was changed since: ALTER DATABASE ${quoteName(first.name)} OWNER TO the owner of ${quoteName(target)};`,
-    )
-  const rows = await session.query<{ name: string }>(
-    `SELECT datname AS name FROM pg_catalog.pg_database WHERE datname ~ '_before_\\d{8}T\\d{6}$' ORDER BY 1`,
+  { name, owner }: PreviousDatabase,
+  reason: 'renamed' | 'owner',
+): string {
+  return reason === 'owner'
+    ? `"${name}" was skipped: it has the mark, but belongs to "${owner}", not to the owner of "${target}".`
+    : `"${name}" was skipped: it has the mark, but was renamed, so it is kept.`
+}
+
+/** Swaps the databases, and records it in the result. */
+async function swapBack(
+  session: Session,
+  options: Omit<RestoreOptions, 'task'>,
+  { current, found: { newest }, until, previous, step }: UndoSwap,
+  result: UndoResult,
+  work: Work,
+): Promise<void> {
+  const target = options.target.database
+  const from = Date.now()
+  const mark =
+    current &&
+    withMark(readMark(current.comment).comment, {
+      database: target,
+      until,
+      by: `"${newest.name.replaceAll('\n', ' ')}" was brought back`,
+    })
+  const comments = { ...(mark === undefined ? {} : { previous: mark }), target: newest.comment }
+  result.sessionsEnded = await swapDatabases(
+    session,
+    { target, side: newest.name, previous, comments },
+    work,
   )
-  // a long name is cut in it
-  const alike = rows
-    .map(({ name }) => name)
-    .filter((name) => target.startsWith(name.replace(/_before_\d{8}T\d{6}$/, '')))
-  const what = `No database that a restore of "${target}" replaced is kept on this server.`
-  if (alike.length === 0)
-    return new UserError(
-      'nothing-to-undo',
-      what,
-      'It was dropped, or nothing was restored here. The safety backup of that restore (its id ends with -pre-restore) can be restored like any other.',
-    )
+  result.timings.swap = Date.now() - from
+  step.done = true
+  work.log.info(`Done: ${plainText(step.step)}`)
+  if (previous !== undefined) result.previousDatabase = previous
+  options.known?.({
+    database: target,
+    ...(previous === undefined ? {} : { previousDatabase: previous }),
+  })
+}
+
+async function runUndoPostCommand(
+  session: Session,
+  options: Omit<RestoreOptions, 'task'>,
+  result: UndoResult,
+  work: Work,
+): Promise<void> {
+  if (options.postCommand === undefined) return
+  const programs = await findPrograms(session.major, ['pg_dump'], options.bindirs, work)
+  const postCommand = await runPostCommand(options, programs, work)
+  if (!postCommand) return
+  result.postCommand = postCommand
+  result.timings.command = postCommand.took
+  const [, step] = result.plan
+  if (step) step.done = postCommand.failed === undefined
+}
+
+/** The only previous databases have another owner than the target. */
+function otherOwnerError(target: string, { name, owner }: PreviousDatabase): UserError {
+  const statement = `ALTER DATABASE ${quoteName(name)} OWNER TO <owner>;`
   return new UserError(
     'nothing-to-undo',
-    `${what} ${alike.join(', ')} ${alike.length === 1 ? 'is called so, and has' : 'are called so, and have'} no mark of ours in the comment: a name alone is not enough.`,
-    `If you know that it is the one, put it back by hand, connected to another database: BEGIN; ALTER DATABASE ${quoteName(target)} RENAME TO ${quoteName(`${target.slice(0, 40)}_restored`)}; ALTER DATABASE ${quoteName(alike.at(-1) as string)} RENAME TO ${quoteName(target)}; COMMIT;`,
+    `"${name}" has the mark of a previous database, but belongs to "${owner}", not to the owner ` +
+      `of "${target}".`,
+    `If the owner was changed since the restore, give it the owner of "${target}": ${statement}`,
   )
 }
 
-/** What would make the renames fail, or break: found before, on a dry run too. */
-async function guardUndo(
+/** No previous database has the mark; names those that look like one. */
+async function nothingToUndoError(session: Session, target: string): Promise<UserError> {
+  const suffix = '_before_\\d{8}T\\d{6}$'
+  const rows = await session.query<{ name: string }>(
+    'SELECT datname AS name FROM pg_catalog.pg_database WHERE datname ~ $1 ORDER BY 1',
+    [suffix],
+  )
+  // A long name is cut before the suffix.
+  const alike = rows
+    .map(({ name }) => name)
+    .filter((name) => target.startsWith(name.replace(new RegExp(suffix), '')))
+  const newest = alike.at(-1)
+  const message = `The server has no previous database of "${target}".`
+  if (newest === undefined) return new UserError('nothing-to-undo', message)
+  const rename = (from: string, to: string): string =>
+    `ALTER DATABASE ${quoteName(from)} RENAME TO ${quoteName(to)};`
+  const statements = [
+    'BEGIN;',
+    rename(target, `${target.slice(0, 40)}_restored`),
+    rename(newest, target),
+    'COMMIT;',
+  ]
+  const has = alike.length === 1 ? 'has such a name' : 'have such a name'
+  return new UserError(
+    'nothing-to-undo',
+    `${message} ${alike.join(', ')} ${has}, but not the mark in the comment. ` +
+      'A name alone is not enough.',
+    'If you know that it is the right one, rename it by hand, connected to another database: ' +
+      statements.join(' '),
+  )
+}
+
+/** Throws if the renames would fail or break something. Runs on a dry run too. */
+async function checkUndo(
   session: Session,
   { target }: Pick<RestoreOptions, 'target'>,
   databases: string[],
   work: Work,
 ): Promise<void> {
-  const user = quoteName(target.user)
-  const [may] = await session.query<{ create: boolean; others: string[] }>(
+  const [role] = await session.query<{ create: boolean; others: string[] }>(
     `SELECT r.rolsuper OR r.rolcreatedb AS create,
-       ARRAY(SELECT d.datname::pg_catalog.text FROM pg_catalog.pg_database d WHERE d.datname = ANY ($1) AND NOT r.rolsuper AND NOT pg_catalog.pg_has_role(d.datdba, 'USAGE')) AS others
+       ARRAY(
+         SELECT d.datname::pg_catalog.text FROM pg_catalog.pg_database d
+         WHERE d.datname = ANY ($1) AND NOT r.rolsuper
+           AND NOT pg_catalog.pg_has_role(d.datdba, 'USAGE')) AS others
      FROM pg_catalog.pg_roles r WHERE r.rolname = current_user`,
     [databases],
   )
-  if (!may?.create)
+  if (!role?.create)
     throw new UserError(
       'no-permission',
-      `"${target.user}" may not rename databases.`,
-      `Run on the server: ALTER ROLE ${user} CREATEDB;`,
+      `"${target.user}" cannot rename databases.`,
+      `Run on the server: ALTER ROLE ${quoteName(target.user)} CREATEDB;`,
     )
-  if (may.others.length)
-    throw new UserError(
-      'no-permission',
-      `"${target.user}" does not own ${may.others.map(quoteName).join(' and ')}, and cannot rename ${may.others.length === 1 ? 'it' : 'them'}.`,
-      `Undo as the owner, or a role that is a member of the owner: GRANT its owner TO ${user};`,
-    )
+  if (role.others.length) throw notOwner(target.user, role.others, 'rename')
   for (const database of databases) {
     const inside = await connect(
       await withEventTriggersOff(session, withDatabase(target, database)),
@@ -225,12 +301,7 @@ async function guardUndo(
     )
     try {
       const obstacles = await swapObstacles(session, inside, database)
-      if (obstacles.length)
-        throw new UserError(
-          'swap-unsafe',
-          `A swap of "${database}" would break: ${obstacles.join('; ')}.`,
-          'Remove them first, and make them anew after the undo.',
-        )
+      if (obstacles.length) throw swapUnsafe(database, obstacles)
     } finally {
       await inside.end()
     }

@@ -76,7 +76,7 @@ describe('the report of a part, and of a restore in place', () => {
             tables: replaced,
             unsaved: 2345,
           },
-          { safetyBackup, mode: 'part' },
+          { safetyBackup, mode: 'tables' },
         ),
       ),
     )
@@ -93,7 +93,7 @@ describe('the report of a part, and of a restore in place', () => {
             schemas: [],
             tables: [{ table: 'public."My T"', into: 'x', how: 'created', rows: 1 }],
           },
-          { safetyBackup, mode: 'part' },
+          { safetyBackup, mode: 'tables' },
         ),
       ),
     )

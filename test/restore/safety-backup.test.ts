@@ -13,10 +13,11 @@ import { findBackup } from '../../src/repository/selector.ts'
 import { status } from '../../src/repository/status.ts'
 import type { RestoreOptions } from '../../src/restore/options.ts'
 import { restore } from '../../src/restore/restore.ts'
-import { backUpTarget } from '../../src/restore/safety-backup.ts'
+import { createSafetyBackup } from '../../src/restore/safety-backup.ts'
 import { openStorage } from '../../src/storage/open.ts'
 import { verify } from '../../src/verify/verify.ts'
 import type { Held } from '../../src/work.ts'
+import { plainText } from '../../src/text.ts'
 import { newStore, type Store, temporaryFolder } from '../support/copies.ts'
 import { startFaultyProxy } from '../support/faulty-proxy.ts'
 import { startS3 } from '../support/s3.ts'
@@ -74,7 +75,7 @@ async function shop(on = server, backup: Parameters<Store['backup']>[1] = {}): P
 }
 
 for (const each of servers())
-  test(`PostgreSQL ${each.major}: the target is backed up first, to the same keys and places; it is found by its id alone, proven and restored like any other`, async () => {
+  test(`PostgreSQL ${each.major}: the safety backup has the same keys and storage, and restores like any other`, async () => {
     const { store, options, moment } = await shop(each)
     const second = openStorage(`file://${temporaryFolder()}`)
     const both = {
@@ -121,12 +122,12 @@ for (const each of servers())
     assert.deepEqual([back.id, await moment()], [made.id, 'live'])
   })
 
-test('what is not encrypted stays so; a dry run makes none, a target that is gone needs none, and the input leaves it out', async () => {
+test('no safety backup on a dry run, without a target, or if the input is false', async () => {
   const { name, store, options, databases } = await shop(server, { recipients: 'none' })
   const folders = (): string[] =>
     readdirSync(join(store.folder, 'test')).filter((folder) => folder.includes('pre-restore'))
   const dry = await restore({ ...options, dryRun: true }, quietWork())
-  assert.match(dry.plan[0]?.step ?? '', /^Back up ".*" as it is now/)
+  assert.match(plainText(dry.plan[0]?.step ?? ''), /^Back up ".*" as it is now/)
   const without = await restore({ ...options, safetyBackup: false }, quietWork())
   assert.deepEqual([without.safetyBackup, without.plan.length, folders()], [undefined, 5, []])
   await query(server, 'postgres', `DROP DATABASE ${name}`)
@@ -140,7 +141,7 @@ test('what is not encrypted stays so; a dry run makes none, a target that is gon
   assert.equal((await databases()).length, 3)
 })
 
-test('an id that is not there is told with those that are', async () => {
+test('an unknown id is an error that lists the known ids', async () => {
   const { store, options } = await shop()
   const { safetyBackup: made, id } = await restore(options, quietWork())
   await assert.rejects(
@@ -156,7 +157,7 @@ test('an id that is not there is told with those that are', async () => {
   )
 })
 
-test('retention: it goes when it is older than the oldest ordinary backup that is kept, and counts as none of them', async () => {
+test('retention removes a safety backup older than the oldest kept backup, and never counts it', async () => {
   const { name, store, options } = await shop()
   const target = server.to(name)
   const later = async <T>(body: () => Promise<T>): Promise<T> => sleep(1010).then(body)
@@ -177,7 +178,7 @@ test('retention: it goes when it is older than the oldest ordinary backup that i
   assert.deepEqual(await prune(store.storage, 'test', 1, quietWork()), [])
 })
 
-describe('where none can be made, nothing is, and the way to do without is told', () => {
+describe('if no safety backup can be taken, nothing is restored, and the hint names the input', () => {
   const refused = async (
     { options, databases, moment, name }: Shop,
     more: Partial<RestoreOptions>,
@@ -189,20 +190,20 @@ describe('where none can be made, nothing is, and the way to do without is told'
       (error: UserError) =>
         error.code === code &&
         says.test(error.message) &&
-        /write safety-backup: false\. The database as it is now is then nowhere but on its own server, where a swap keeps it/.test(
+        /set safety-backup: false\. The current data then exists only on its own server, as the previous database/.test(
           error.hint,
         ),
     )
     assert.deepEqual([await databases(), await moment()], [[name], 'live'])
   }
-  test('a place that cannot be written', async () => {
+  test('a storage that cannot be written', async () => {
     const one = await shop()
     const file = join(temporaryFolder(), 'file')
     writeFileSync(file, '')
     await refused(
       one,
       { sources: [one.store.storage, openStorage(`file://${file}/backups`)] },
-      /cannot be made, so nothing was restored/,
+      /failed, so nothing was restored/,
     )
     assert.equal(readdirSync(join(one.store.folder, 'test')).length, 1)
     assert.equal(
@@ -229,7 +230,7 @@ describe('where none can be made, nothing is, and the way to do without is told'
           fault: { kind: 'answer', status: 403, body },
           times: Infinity,
         })
-      await refused(one, { sources: [storage] }, /cannot be made, so nothing was restored/)
+      await refused(one, { sources: [storage] }, /failed, so nothing was restored/)
       assert.equal(
         (await restore({ ...one.options, sources: [storage], safetyBackup: false }, quietWork()))
           .safetyBackup,
@@ -241,14 +242,14 @@ describe('where none can be made, nothing is, and the way to do without is told'
       await s3.stop()
     }
   })
-  test('nowhere to put it, and no key to encrypt it to', async () => {
+  test('no storage, and no key to encrypt to', async () => {
     const { options, store } = await shop()
     for (const [sources, encryption, says] of [
       [[], 'none', /there is no storage/],
       [[store.storage], undefined, /names no key/],
     ] as const)
       await assert.rejects(
-        backUpTarget(
+        createSafetyBackup(
           { ...options, sources: [...sources] },
           { label: 'test', encryption },
           quietWork(),
@@ -257,7 +258,7 @@ describe('where none can be made, nothing is, and the way to do without is told'
       )
     assert.equal(readdirSync(join(store.folder, 'test')).length, 1)
   })
-  test('a target that its own restorer may not read', async () => {
+  test('a target that the user cannot read', async () => {
     const one = await shop()
     await query(
       server,

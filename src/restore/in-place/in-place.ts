@@ -1,4 +1,7 @@
-import type { Readable } from 'node:stream'
+/**
+ * Restores a backup inside the target, in one transaction, for servers where the user cannot create
+ * databases.
+ */
 import { messageOf, UserError } from '../../errors.ts'
 import { compareFingerprints, isOtherVersion, otherVersionText } from '../../load/compare.ts'
 import { withFolder } from '../../load/load-backup.ts'
@@ -8,60 +11,56 @@ import { connect, type Session } from '../../postgres/connection/session.ts'
 import type { Depth } from '../../postgres/fingerprint/fingerprint.ts'
 import { printSchema } from '../../postgres/fingerprint/schema.ts'
 import { type Psql, PsqlError, startPsql } from '../../postgres/pg-restore/psql.ts'
-import { restoreText, type TextOptions } from '../../postgres/pg-restore/to-script.ts'
-import {
-  type ArchiveEntry,
-  type Contents,
-  listEntries,
-  readContents,
-} from '../../postgres/pg-restore/toc.ts'
+import { listEntries } from '../../postgres/pg-restore/toc.ts'
 import { findPrograms, type Programs } from '../../postgres/programs/find-programs.ts'
 import { type DropPlan, planDrops } from '../../postgres/tables/empty-database.ts'
 import type { FoundBackup } from '../../repository/listing.ts'
 import { totalsOf } from '../../repository/manifest.ts'
-import { dataArchivesOf, fetchArchive, baseOf, withArchive } from '../../repository/read.ts'
+import { baseOf, fetchArchive } from '../../repository/read.ts'
+import { input, join, type Text, text } from '../../text.ts'
 import type { Work } from '../../work.ts'
+import { checkRestored } from '../errors.ts'
 import {
   beginResult,
+  commonSteps,
   finishRestore,
   orderedPlan,
   takeSafetyBackup,
-  commonSteps,
 } from '../live-target.ts'
 import type { RestoreOptions } from '../options.ts'
-import type { PlanStep } from '../plan.ts'
+import { type PlanStep, planStep } from '../plan.ts'
 import { lockTarget } from '../preconditions.ts'
 import type { RestoredInPlace, RestoreResult } from '../result.ts'
 import { describeTarget } from '../target-facts.ts'
-import { compareInside, pin } from './compare.ts'
-import { countLocks, findInPlaceObstacles, lockTimeoutOf, whyRolledBack } from './preconditions.ts'
+import { applySessionSettings, compareInTransaction } from './compare.ts'
+import { type BaseArchive, loadInTransaction } from './load.ts'
+import {
+  countLocks,
+  findInPlaceObstacles,
+  lockTimeoutOf,
+  toRollbackError,
+} from './preconditions.ts'
 
 type Steps = Record<'empty' | 'load' | 'compare' | 'commit', PlanStep>
 
-interface InPlace {
+/** A restore in place, while it runs. */
+interface InPlaceContext {
   backup: FoundBackup
   options: RestoreOptions
-  /** On the target, beside the transaction. */
+  /** Connected to the target, outside the transaction. */
   session: Session
   connection: Connection
   programs: { archive: Programs; server: Programs }
-  emptying: DropPlan
+  drops: DropPlan
   steps: Steps
   result: RestoreResult
   inPlace: RestoredInPlace
 }
 
-/** The base archive, as a file, and its entries. */
-interface Fetched {
-  folder: string
-  base: string
-  entries: ArchiveEntry[]
-}
-
 /**
- * Restores inside the target itself, for platforms that cannot create databases: one transaction
- * empties it, fills it, compares it with the fingerprint, and only then commits. Whatever fails or
- * is killed before leaves the target as it was. All its tables are locked meanwhile.
+ * Restores inside the target itself. One transaction empties the target, restores the backup,
+ * compares the target with the fingerprint, and only then commits. A failure before the commit
+ * leaves the target unchanged. All tables of the target are locked meanwhile.
  */
 export async function restoreInPlace(
   backup: FoundBackup,
@@ -70,93 +69,51 @@ export async function restoreInPlace(
 ): Promise<RestoreResult> {
   const started = Date.now()
   const { manifest } = backup
-  const { contents = 'all', owner = 'keep' } = options
-  if (contents === 'data')
-    throw new UserError(
-      'bad-input',
-      'contents is "data", and mode: in-place makes everything anew.',
-      'To put back rows into tables that are there, name them with tables or schemas, and write replace: true and contents: data.',
-    )
-  if (typeof owner === 'object')
-    throw new UserError(
-      'bad-input',
-      'owner maps roles, and mode is "in-place".',
-      'Write owner: keep or owner: drop.',
-    )
+  const { owner = 'keep' } = options
+  const contents = checkOptions(options)
   options.known?.({ id: manifest.id })
   const target = options.target.database
   const session = await connect(options.target, work)
   try {
     await lockTarget(session, target)
-    const emptying = await planDrops(session, manifest.fingerprint.supplement.extensions)
-    const { obstacles, warnings } = await findInPlaceObstacles(session, backup, owner, emptying)
+    const drops = await planDrops(session, manifest.fingerprint.supplement.extensions)
+    const { obstacles, warnings } = await findInPlaceObstacles(session, backup, owner, drops)
     if (obstacles[0] && !options.dryRun) throw obstacles[0]
-    const programs = {
-      archive: await findPrograms(
-        manifest.source.major,
-        ['pg_restore', 'pg_dump'],
-        options.bindirs,
-        work,
-      ),
-      server: await findPrograms(session.major, ['pg_dump', 'psql'], options.bindirs, work),
-    }
-    const steps = planOfInPlace(backup, target, contents)
-    const inPlace: RestoredInPlace = {
-      contents,
-      compared: manifest.fingerprint.kind,
-      kept: emptying.kept.filter((name) => name !== 'plpgsql'),
-      locks: { needed: 0, capacity: 0 },
-      differences: [],
-      schemaCompared: false,
-    }
-    const around = commonSteps(options, options.safetyBackup !== false, target, manifest)
+    const programs = await findInPlacePrograms(session, backup, options, work)
+    const steps = planInPlace(backup, target, contents)
+    const inPlace = beginInPlace(backup, contents, drops)
+    const common = commonSteps(options, options.safetyBackup !== false, target, manifest)
     const begun = beginResult(backup, options, session)
     const result: RestoreResult = {
       ...begun,
       ...totalsOf(manifest),
       ...(contents === 'schema' ? { rows: 0 } : {}),
       warnings: [...begun.warnings, ...warnings],
-      plan: orderedPlan({ ...around, ...steps }),
+      plan: orderedPlan({ ...common, ...steps }),
       inPlace,
     }
     const connection = await withEventTriggersOff(session, options.target)
-    const task: InPlace = {
-      backup,
-      options,
-      session,
-      connection,
-      programs,
-      emptying,
-      steps,
-      result,
-      inPlace,
-    }
+    const held = { backup, options, session, connection, programs }
+    const context: InPlaceContext = { ...held, drops, steps, result, inPlace }
     await withFolder(work, async (folder) => {
-      const fetched = await fetchBase(task, folder, work)
-      const counted = await countLocks(session, emptying, fetched.entries, manifest)
+      const base = await fetchBase(context, folder, work)
+      const counted = await countLocks(session, drops, base.entries, manifest)
       inPlace.locks = counted.locks
       if (options.dryRun) {
-        const guarded = { session, target: options.target, exists: true, backup, owner }
-        result.facts = await describeTarget(
-          guarded,
-          [...obstacles, ...counted.obstacles],
-          programs.server,
-          work,
-        )
+        const check = { session, target: options.target, exists: true, backup, owner }
+        const all = [...obstacles, ...counted.obstacles]
+        result.facts = await describeTarget(check, all, programs.server, work)
         return
       }
       if (counted.obstacles[0]) throw counted.obstacles[0]
-      // as late as can be: what is written between its snapshot and the locks is in neither
-      await takeSafetyBackup(result, options, backup, around.safety, work)
-      await inOneTransaction(task, fetched, work)
+      // As late as possible: rows written between its snapshot and the locks are in neither.
+      await takeSafetyBackup(result, options, backup, common.safety, work)
+      await restoreInTransaction(context, base, work)
     })
-    if (!options.dryRun)
-      await finishRestore(
-        result,
-        options,
-        { started, programs: programs.server, command: around.command },
-        work,
-      )
+    if (!options.dryRun) {
+      const { command } = common
+      await finishRestore(result, options, { started, programs: programs.server, command }, work)
+    }
     result.timings.total = Date.now() - started
     return result
   } finally {
@@ -164,113 +121,179 @@ export async function restoreInPlace(
   }
 }
 
-/** Before anything is done, on a dry run too: the locks are counted by what is in it. */
+/** Throws `bad-input` for options that a restore in place does not have. Returns `contents`. */
+function checkOptions({ contents = 'all', owner = 'keep' }: RestoreOptions): 'all' | 'schema' {
+  if (contents === 'data')
+    throw new UserError(
+      'bad-input',
+      text`${input('contents')} is "data", but ${input('mode', 'in-place')} re-creates everything.`,
+      join(
+        [
+          text`To replace the rows of existing tables, name them in ${input('tables')} or`,
+          text`${input('schemas')}, and set ${input('replace', true)} and ${input('contents', 'data')}.`,
+        ],
+        ' ',
+      ),
+    )
+  if (typeof owner === 'object')
+    throw new UserError(
+      'bad-input',
+      text`${input('owner')} maps roles, which does not work with ${input('mode', 'in-place')}.`,
+      text`Set ${input('owner', 'keep')} or ${input('owner', 'drop')}.`,
+    )
+  return contents
+}
+
+async function findInPlacePrograms(
+  { major }: Session,
+  { manifest }: FoundBackup,
+  { bindirs }: RestoreOptions,
+  work: Work,
+): Promise<InPlaceContext['programs']> {
+  const { source } = manifest
+  return {
+    archive: await findPrograms(source.major, ['pg_restore', 'pg_dump'], bindirs, work),
+    server: await findPrograms(major, ['pg_dump', 'psql'], bindirs, work),
+  }
+}
+
+/** The result of the restore in place, before anything has been restored. */
+function beginInPlace(
+  { manifest }: FoundBackup,
+  contents: 'all' | 'schema',
+  drops: DropPlan,
+): RestoredInPlace {
+  return {
+    contents,
+    compared: manifest.fingerprint.kind,
+    kept: drops.kept.filter((name) => name !== 'plpgsql'),
+    locks: { needed: 0, capacity: 0 },
+    differences: [],
+    schemaCompared: false,
+  }
+}
+
+/** Fetches the base archive, on a dry run too: its entries show how many locks are needed. */
 async function fetchBase(
-  { backup, options, programs }: InPlace,
+  { backup, options, programs }: InPlaceContext,
   folder: string,
   work: Work,
-): Promise<Fetched> {
-  const base = `${folder}/base.dump`
-  await fetchArchive(backup, baseOf(backup), options.identities, base, work)
-  return { folder, base, entries: await listEntries(programs.archive, base, work) }
+): Promise<BaseArchive> {
+  const file = `${folder}/base.dump`
+  await fetchArchive(backup, baseOf(backup), options.identities, file, work)
+  return { folder, file, entries: await listEntries(programs.archive, file, work) }
 }
 
-const comparable: Record<Depth, string> = {
+/** What can be compared, by the kind of the backup's fingerprint. */
+const comparable: Record<Depth, Text> = {
   content: 'rows, content, sequences and large objects',
-  counts:
-    'rows, sequences and how many large objects there are (content was not measured: fingerprint: counts)',
-  none: 'sequences and extensions (nothing else was measured: fingerprint: none)',
+  counts: join(
+    [
+      'rows, sequences and the number of large objects',
+      text`(not content: ${input('fingerprint', 'counts')})`,
+    ],
+    ' ',
+  ),
+  none: text`sequences and extensions (nothing else: ${input('fingerprint', 'none')})`,
 }
 
-function planOfInPlace({ manifest }: FoundBackup, target: string, contents: string): Steps {
+function planInPlace({ manifest }: FoundBackup, target: string, contents: string): Steps {
   const { kind } = manifest.fingerprint
-  const step = (text: string): PlanStep => ({ step: text, done: false })
+  const definitionsOnly = contents === 'schema'
   return {
-    empty: step(
-      `Begin one transaction in "${target}", and drop all that is in it (sessions that use it are waited for)`,
+    empty: planStep(
+      `Begin one transaction in "${target}", and drop everything in it ` +
+        '(waits for the sessions that use it)',
     ),
-    load: step(
-      `Restore ${manifest.id} of "${manifest.source.database}" (as of ${manifest.snapshot.at}) in its place${contents === 'schema' ? ', definitions only' : ''}`,
+    load: planStep(
+      `Restore ${manifest.id} of "${manifest.source.database}" ` +
+        `(as of ${manifest.snapshot.at}) in its place${definitionsOnly ? ', definitions only' : ''}`,
     ),
-    compare: step(
-      contents === 'schema'
-        ? 'See that every table is there'
-        : `Compare ${comparable[kind]} with the fingerprint, in the same transaction`,
+    compare: planStep(
+      definitionsOnly
+        ? 'Check that every table exists'
+        : text`Compare ${comparable[kind]} with the fingerprint, in the same transaction`,
     ),
-    commit: step(
+    commit: planStep(
       kind === 'none' ? 'Commit, and ANALYZE' : 'Commit, ANALYZE, and compare the schema',
     ),
   }
 }
 
-async function inOneTransaction(task: InPlace, fetched: Fetched, work: Work): Promise<void> {
-  const { backup, options, session, connection, programs, emptying, steps, result, inPlace } = task
+async function restoreInTransaction(
+  context: InPlaceContext,
+  base: BaseArchive,
+  work: Work,
+): Promise<void> {
+  const { options, session, connection, programs, drops, steps, result, inPlace } = context
   const started = Date.now()
   const psql = startPsql(programs.server, connection, session, work)
   try {
-    await pin(psql)
+    await applySessionSettings(psql)
     await psql.run('BEGIN')
     await psql.run(`SET LOCAL lock_timeout = ${lockTimeoutOf(options)}`)
     work.log.info('Emptying the target, inside the transaction')
-    await psql.run(emptying.sql)
+    await psql.run(drops.sql)
     steps.empty.done = true
     if (result.safetyBackup)
       inPlace.unsaved = await sinceSnapshot(session, result.safetyBackup.snapshotAt)
-    await load(task, psql, fetched, work)
+    await loadInTransaction({ ...context, contents: inPlace.contents }, psql, base, work)
     steps.load.done = true
     result.timings.restore = Date.now() - started
-    const comparing = Date.now()
-    const all = await compareInside(psql, backup, inPlace.contents)
-    result.warnings.push(...all.filter(isOtherVersion).map(otherVersionText))
-    const [first] = all.filter((one) => !isOtherVersion(one))
-    if (first)
-      throw new UserError(
-        'restored-differs',
-        `What was restored is not what the backup's fingerprint says (${first.object}: expected ${first.expected}, found ${first.found}). All was rolled back: the target is as it was.`,
-        'Verify the backup to see all differences, or restore another one.',
-      )
-    steps.compare.done = true
-    result.timings.compare = Date.now() - comparing
+    await compareBeforeCommit(context, psql)
     work.signal.throwIfAborted()
     const committing = Date.now()
     await commit(psql)
     result.timings.swap = Date.now() - committing
     steps.commit.done = true
     work.log.info('Committed: the target holds what the backup has')
-    await afterwards(
-      'ANALYZE failed',
-      'run it by hand, or queries are slow until autovacuum has',
-      result,
-      () => psql.run('ANALYZE'),
-      work,
-    )
+    const slow = 'run it by hand; queries can be slow until then'
+    await warnOnFailure('ANALYZE failed', slow, result, () => psql.run('ANALYZE'), work)
   } catch (error) {
     if ((error as { code?: string }).code !== 'commit-unknown') work.signal.throwIfAborted()
-    throw error instanceof PsqlError ? await whyRolledBack(error, session, options) : error
+    throw error instanceof PsqlError ? await toRollbackError(error, session, options) : error
   } finally {
     await psql.stop()
   }
-  await afterwards(
+  await warnOnFailure(
     'The schema was not compared',
-    'the rest was, before the commit',
+    'everything else was compared before the commit',
     result,
-    () => compareSchema(task, work),
+    () => compareSchema(context, work),
     work,
   )
 }
 
-/** Milliseconds from a snapshot until now, by the server's clock, which told when that was. */
+/** Returns the milliseconds since a snapshot, by the server's clock, which also dated it. */
 async function sinceSnapshot(session: Session, at: string): Promise<number> {
   const [row] = await session.query<{ ms: number }>(
-    'SELECT (extract(epoch FROM pg_catalog.clock_timestamp() - $1::pg_catalog.timestamptz) * 1000)::float8 AS ms',
+    `SELECT (extract(
+       epoch FROM pg_catalog.clock_timestamp() - $1::pg_catalog.timestamptz) * 1000)::float8 AS ms`,
     [at],
   )
   return Math.max(0, row?.ms ?? 0)
 }
 
+/** Throws `restored-differs` if the target differs from the fingerprint. */
+async function compareBeforeCommit(
+  { backup, steps, result, inPlace }: InPlaceContext,
+  psql: Psql,
+): Promise<void> {
+  const started = Date.now()
+  const differences = await compareInTransaction(psql, backup, inPlace.contents)
+  result.warnings.push(...differences.filter(isOtherVersion).map(otherVersionText))
+  checkRestored(
+    'What was restored',
+    differences.filter((difference) => !isOtherVersion(difference)),
+    'Everything was rolled back: the target is unchanged.',
+  )
+  steps.compare.done = true
+  result.timings.compare = Date.now() - started
+}
+
 /**
- * What the server refuses here is rolled back like anything before; only where it could not answer,
- * nobody knows.
+ * Commits. If the server refuses, the transaction is rolled back. If the server does not answer,
+ * throws `commit-unknown`.
  */
 async function commit(psql: Psql): Promise<void> {
   try {
@@ -279,17 +302,19 @@ async function commit(psql: Psql): Promise<void> {
     if (error instanceof PsqlError && error.severity === 'ERROR') throw error
     throw new UserError(
       'commit-unknown',
-      `The connection was lost while the server committed (${messageOf(error)}): it may have, or not.`,
-      'Look at the target: it holds either all of the backup, or all that it held before. Compare it by verifying a new backup of it.',
+      `The connection was lost during the commit (${messageOf(error)}): ` +
+        'it is unknown whether the server committed.',
+      'The target holds either all of the backup or all that it held before. ' +
+        'Take a new backup of it and compare it with this one to find out.',
       { cause: error },
     )
   }
 }
 
-/** After the commit nothing can make the restore undone: what fails is told beside it. */
-async function afterwards(
-  what: string,
-  then: string,
+/** Runs a step after the commit. Its failure is a warning, because the restore is done. */
+async function warnOnFailure(
+  failure: string,
+  advice: string,
   { warnings }: RestoreResult,
   run: () => Promise<void>,
   work: Work,
@@ -298,22 +323,19 @@ async function afterwards(
     await run()
   } catch (error) {
     work.signal.throwIfAborted()
-    warnings.push(`${what} (${messageOf(error)}): ${then}.`)
+    warnings.push(`${failure} (${messageOf(error)}): ${advice}.`)
   }
 }
 
+/** After the commit: compares the schema, and warns about differences. */
 async function compareSchema(
-  { backup, options, connection, programs, result, inPlace }: InPlace,
+  { backup, options, connection, programs, result, inPlace }: InPlaceContext,
   work: Work,
 ): Promise<void> {
   const { source, fingerprint } = backup.manifest
   if (fingerprint.kind === 'none') return
-  const schema = await printSchema(
-    programs.server,
-    connection,
-    { encoding: source.locale.encoding },
-    work,
-  )
+  const { encoding } = source.locale
+  const schema = await printSchema(programs.server, connection, { encoding }, work)
   const differences = compareFingerprints(
     fingerprint,
     { ...fingerprint, schema },
@@ -323,72 +345,11 @@ async function compareSchema(
   inPlace.differences = differences.filter(({ kind }) => kind === 'schema')
   inPlace.schemaCompared = true
   const { length } = inPlace.differences
-  if (length)
-    result.warnings.push(
-      `The schema is not the same in ${length} ${length === 1 ? 'entry' : 'entries'}: ${inPlace.differences
-        .slice(0, 5)
-        .map(({ object, expected, found }) => `${object} (expected ${expected}, found ${found})`)
-        .join('; ')}.`,
-    )
-}
-
-async function load(
-  task: InPlace,
-  psql: Psql,
-  { folder, base, entries }: Fetched,
-  work: Work,
-): Promise<void> {
-  const { backup, options, programs, connection, emptying, inPlace } = task
-  const contents: Contents = await readContents(programs.archive, base, work)
-  const owners = options.owner !== 'drop'
-  const how = { folder, owners, connection }
-  const text = (
-    archive: string | Readable,
-    own: Work,
-    given: Pick<TextOptions, 'only' | 'largeObjects'>,
-  ): Promise<void> => restoreText(programs.archive, psql, archive, { ...how, ...given }, own)
-  const some = (only: readonly number[], largeObjects = false): Promise<void> =>
-    text(base, work, { only, largeObjects })
-  const stays = new Set(
-    entries.filter(({ kind, named }) => staysAsItIs(kind, named, emptying)).map(({ id }) => id),
-  )
-  work.log.info('Restoring types, tables and functions')
-  await some(contents.preData.filter((id) => !stays.has(id)))
-  const rows = inPlace.contents === 'all'
-  if (rows) {
-    work.log.info('Restoring rows')
-    await some(contents.rows)
-    for (const archive of dataArchivesOf(backup.manifest))
-      await withArchive(
-        backup,
-        archive,
-        options.identities,
-        (stream) => text(stream, work, { largeObjects: archive.kind === 'large-objects' }),
-        work,
-      )
-    const blobs = new Set(entries.filter(({ kind }) => kind === 'BLOBS').map(({ id }) => id))
-    await some(contents.otherData.filter((id) => !blobs.has(id)))
-    await some(
-      contents.otherData.filter((id) => blobs.has(id)),
-      true,
-    )
-  }
-  work.log.info('Restoring indexes, constraints and grants')
-  await some(contents.postData.filter((id) => !stays.has(id)))
-  // event triggers are among them; with owner: drop, pg_restore leaves the grants themselves out
-  await some(contents.grants.filter((id) => !stays.has(id)))
-  if (rows) await some(contents.views)
-}
-
-/**
- * Schemas and comments of extensions that were not dropped: the first is there, the second is their
- * owner's to write.
- */
-function staysAsItIs(kind: string, named: string, { kept, schemas }: DropPlan): boolean {
-  if (kind === 'SCHEMA')
-    return schemas.some((name) => named.startsWith(`- ${name.replace(/[\r\n]/g, ' ')} `))
-  return (
-    kind === 'COMMENT' &&
-    kept.some((name) => named.startsWith(`- EXTENSION ${name} `) || named === `- EXTENSION ${name}`)
+  if (length === 0) return
+  const first = inPlace.differences
+    .slice(0, 5)
+    .map(({ object, expected, found }) => `${object} (expected ${expected}, found ${found})`)
+  result.warnings.push(
+    `The schema differs in ${length} ${length === 1 ? 'entry' : 'entries'}: ${first.join('; ')}.`,
   )
 }

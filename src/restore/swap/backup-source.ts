@@ -3,13 +3,14 @@ import { findPrograms } from '../../postgres/programs/find-programs.ts'
 import type { FoundBackup } from '../../repository/listing.ts'
 import type { Work } from '../../work.ts'
 import type { RestoreOptions } from '../options.ts'
-import { planOf } from '../plan.ts'
+import { planSteps } from '../plan.ts'
 import { emptyResult, type RestoreResult } from '../result.ts'
 import { describeTarget } from '../target-facts.ts'
-import { buildSide } from './side-database.ts'
+import { buildSideDatabase } from './side-database.ts'
 import type { Source } from './source.ts'
 
-export function fromBackup(
+/** Returns a backup as the source of a side database. `started` is a time stamp in milliseconds. */
+export function backupSource(
   backup: FoundBackup,
   started: number,
   options: RestoreOptions,
@@ -29,12 +30,12 @@ export function fromBackup(
       archive: await findPrograms(manifest.source.major, ['pg_restore', 'pg_dump'], bindirs, work),
       server: await findPrograms(major, ['pg_dump'], bindirs, work),
     }),
-    steps: (target, previous) => planOf(backup, target, previous, contents),
+    steps: (target, previous) => planSteps(backup, target, previous, contents),
     result: (mode, session, steps) => emptyResult(mode, options, backup, session, steps),
-    facts: (guarded, obstacles, server) =>
-      describeTarget({ ...guarded, backup }, obstacles, server, work),
+    facts: (check, obstacles, server) =>
+      describeTarget({ ...check, backup }, obstacles, server, work),
     build: (place, done) =>
-      buildSide(
+      buildSideDatabase(
         { ...place, backup, identities, jobs: jobsOf(options), owner, rows: contents !== 'schema' },
         done,
         work,

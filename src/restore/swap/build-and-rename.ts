@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { UserError } from '../../errors.ts'
+import { messageOf } from '../../errors.ts'
 import { type Connection, withDatabase } from '../../postgres/connection/connection.ts'
 import { withEventTriggersOff } from '../../postgres/connection/session-options.ts'
 import type { Session } from '../../postgres/connection/session.ts'
@@ -7,21 +7,20 @@ import { dropHeld } from '../../postgres/server/maintenance-session.ts'
 import { type Swap, swapDatabases, swapObstacles } from '../../postgres/server/swap.ts'
 import type { Work } from '../../work.ts'
 import { dropPreviousDatabases } from '../clean.ts'
+import { swapUnsafe } from '../errors.ts'
 import type { RestoreOptions } from '../options.ts'
-import { type AllSteps, finish } from '../plan.ts'
-import { command, judgeTime } from '../post-command.ts'
+import { type AllSteps, markDone } from '../plan.ts'
+import { recordObjective, runAndRecordPostCommand } from '../post-command.ts'
 import { prepareDatabase } from '../prepare.ts'
 import type { Restored } from '../result.ts'
 import type { SidePrograms } from './side-database.ts'
 import type { Source } from './source.ts'
 
-/**
- * What restoring beside a target and naming it so has in common, whether there was a target or not.
- */
+/** A restore into a side database, while it runs. */
 export interface SwapContext<R extends Restored = Restored> {
   source: Source<R>
   options: RestoreOptions
-  /** On another database of the server. */
+  /** Connected to another database of the server. */
   session: Session
   programs: SidePrograms
   steps: AllSteps
@@ -29,9 +28,9 @@ export interface SwapContext<R extends Restored = Restored> {
 }
 
 /**
- * Builds the new database under a name of ours, has `ready` do to it what the mode needs, runs
- * `prepare`, and gives it the target's name. Whatever fails before drops it, and leaves the target
- * as it was.
+ * Builds the side database, calls `ready` for what the mode needs, runs `prepare`, and renames the
+ * side database to the target's name. A failure before the rename drops the side database and
+ * leaves the target unchanged.
  */
 export async function buildAndRename(
   context: SwapContext,
@@ -50,7 +49,7 @@ export async function buildAndRename(
   work.hold(held)
   try {
     const built = await source.build({ session, programs, connection }, (step) =>
-      finish(context, step, work),
+      markDone(context, step, work),
     )
     result.warnings.push(...built.warnings)
     Object.assign(result.timings, built.timings)
@@ -60,36 +59,39 @@ export async function buildAndRename(
     if (options.prepare !== undefined) {
       await prepareDatabase(connection, options.prepare, work)
       result.prepared = true
-      finish(context, 'prepare', work)
+      markDone(context, 'prepare', work)
     }
     result.timings.prepare = Date.now() - from
     work.signal.throwIfAborted()
-    // what was looked for at the beginning may have come meanwhile
-    const obstacles =
-      swap.previous === undefined ? [] : await swapObstacles(session, undefined, target)
-    if (obstacles.length)
-      throw new UserError(
-        'swap-unsafe',
-        `A swap of "${target}" would break: ${obstacles.join('; ')}. Nothing was replaced.`,
-        'Remove them first, and make them anew after the restore.',
-      )
+    if (swap.previous !== undefined) await checkSwap(session, target)
     const swapping = Date.now()
     result.sessionsEnded = await swapDatabases(session, { target, side: held.name, ...swap }, work)
     result.timings.swap = Date.now() - swapping
     work.release(held)
-    finish(context, 'swap', work)
+    markDone(context, 'swap', work)
   } catch (error) {
     if (!context.steps.swap.done) await dropHeld(session.connection, held, work)
     throw error
   }
-  const lost =
+  recordSwap(context, swap.previous)
+}
+
+/** Throws `swap-unsafe` for obstacles that appeared since the restore began. */
+async function checkSwap(session: Session, target: string): Promise<void> {
+  const obstacles = await swapObstacles(session, undefined, target)
+  if (obstacles.length) throw swapUnsafe(target, obstacles, 'Nothing was replaced.')
+}
+
+/** Records the age of the data and the previous database, and reports both at once. */
+function recordSwap({ source, options, result }: SwapContext, previous: string | undefined): void {
+  const age =
     source.snapshotAt === undefined ? undefined : Date.now() - Date.parse(source.snapshotAt)
-  if (lost !== undefined) result.age = lost
-  if (swap.previous !== undefined) result.previousDatabase = swap.previous
+  if (age !== undefined) result.age = age
+  if (previous !== undefined) result.previousDatabase = previous
   options.known?.({
-    database: target,
-    ...(lost === undefined ? {} : { lost }),
-    ...(swap.previous === undefined ? {} : { previousDatabase: swap.previous }),
+    database: options.target.database,
+    ...(age === undefined ? {} : { lost: age }),
+    ...(previous === undefined ? {} : { previousDatabase: previous }),
   })
 }
 
@@ -99,11 +101,11 @@ export async function buildAndRename(
  */
 export async function runAfterSwap(context: SwapContext, work: Work): Promise<void> {
   const { options, source, programs, result } = context
-  judgeTime(result, options, source.started, work)
-  const ran = await command(result, options, programs.server, work)
-  if (ran?.failed === undefined) finish(context, 'command', work)
-  if (options.keepPrevious !== undefined)
-    await cleanUp(context, options.keepPrevious, ran?.failed !== undefined, work)
+  recordObjective(result, options, source.started, work)
+  const postCommand = await runAndRecordPostCommand(result, options, programs.server, work)
+  const failed = postCommand?.failed !== undefined
+  if (!failed) markDone(context, 'command', work)
+  if (options.keepPrevious !== undefined) await cleanUp(context, options.keepPrevious, failed, work)
   result.timings.total = Date.now() - source.started
 }
 
@@ -115,9 +117,7 @@ async function cleanUp(
 ): Promise<void> {
   const { session, result } = context
   if (failed) {
-    result.warnings.push(
-      'No database that was kept has been dropped, since the post-command failed.',
-    )
+    result.warnings.push('No previous database was dropped, because the post-command failed.')
     return
   }
   try {
@@ -128,11 +128,11 @@ async function cleanUp(
       { dryRun: false, except: result.previousDatabase },
       work,
     )
-    finish(context, 'clean', work)
+    markDone(context, 'clean', work)
   } catch (error) {
     work.signal.throwIfAborted()
     result.warnings.push(
-      `The restore is done, but databases that were kept could not be looked at: ${error instanceof Error ? error.message : String(error)}`,
+      `The restore is done, but old previous databases could not be dropped: ${messageOf(error)}`,
     )
   }
 }

@@ -9,51 +9,50 @@ import { findPrograms } from '../../postgres/programs/find-programs.ts'
 import { createDatabase, type Locale, readLocale } from '../../postgres/server/database.ts'
 import { parseSelector } from '../../repository/selector.ts'
 import { checkIdentities, recipientsOf } from '../../stream/encrypt.ts'
+import { input, join, text } from '../../text.ts'
 import type { Work } from '../../work.ts'
 import { checkConfirm, type RestoreOptions } from '../options.ts'
-import { lastSteps, step, type Steps } from '../plan.ts'
+import { lastSteps, planStep, type Steps } from '../plan.ts'
+import type { ServerRequirements } from '../preconditions.ts'
 import { emptyRestored, type Restored } from '../result.ts'
-import { lookAtTarget } from '../target-facts.ts'
+import { readTargetFacts } from '../target-facts.ts'
 import { restoreAsNew } from './new-database.ts'
 import { analyze, type SidePrograms } from './side-database.ts'
 import type { Built, Place, Source } from './source.ts'
 import { restoreBySwap } from './swap.ts'
 
-/**
- * What cannot be asked of a file is not among them: a part of it, definitions alone, a place inside
- * the target, other owners.
- */
+/** Options for an external dump: it has no single tables, no mode `in-place`, no role mapping. */
 export interface RestoreExternalOptions extends Omit<
   RestoreOptions,
-  'task' | 'mode' | 'tables' | 'schemas' | 'contents' | 'replace' | 'lockPatience' | 'owner'
+  'task' | 'mode' | 'tables' | 'schemas' | 'contents' | 'replace' | 'lockTimeout' | 'owner'
 > {
   mode?: 'swap' | 'new'
   owner?: 'keep' | 'drop'
-  /** The folder that `file:` is relative to, and stays within. */
+  /** The folder that `file:` is relative to and must stay in. */
   workspace: string
 }
 
 /**
- * `tables` and `rows` are what was counted: nothing tells what there should be, nor of which moment
- * it is.
+ * The result of restoring an external dump. `tables` and `rows` are counted after the restore,
+ * because the file does not say what it holds, or when it was dumped.
  */
 export interface RestoreExternalResult extends Restored {
   task: 'restore-file'
   mode: 'swap' | 'new'
   file: Pick<ExternalDump, 'name' | 'format' | 'layers'>
-  /** As pg_dump wrote them: of the server, and its own. */
+  /** The versions of the server and of pg_dump, as the file names them. */
   versions: { server?: string; client?: string }
-  /** Roles that it names. */
+  /** Roles that the file names. */
   roles: string[]
   owner: 'keep' | 'drop'
   largeObjects: number
 }
 
 /**
- * Puts a database back, or makes a new one, from a dump that another tool made. It is read to its
- * end before anything else: one that is cut, empty or not safe fails while nothing is made. Then
- * all goes as with a backup, but for the comparison: tables and rows are counted, and none at all
- * is an error.
+ * Restores a database, or creates a new one, from an external dump. Reads the file to its end
+ * first, so that a truncated, empty or unsafe file fails before anything is created. Then restores
+ * it like a backup, but counts tables and rows instead of comparing them. Throws `file-empty` if it
+ * holds no table.
  */
 export async function restoreExternalDump(
   options: RestoreExternalOptions,
@@ -64,18 +63,24 @@ export async function restoreExternalDump(
   checkIdentities(options.identities, 'decrypt-with')
   const which = parseSelector(options.backup)
   if (which.kind !== 'file' && which.kind !== 'store')
-    throw new Error(`${options.backup} is no file`)
+    throw new Error(`${options.backup} is not a file`)
   const file = await openExternalDump(which, options, work)
   try {
     if (options.owner === 'drop' && file.format === 'sql')
       throw new UserError(
         'bad-input',
-        `owner is drop, and ${file.name} is plain SQL, which names its owners and grants itself.`,
-        'Leave owner out, and create the roles; or dump again with pg_dump --no-owner --no-privileges, or as a custom archive (-Fc).',
+        text`${input('owner')} is drop, but ${file.name} is plain SQL, which sets owners and grants itself.`,
+        join(
+          [
+            text`Leave out ${input('owner')} and create the roles. Or dump again,`,
+            'with pg_dump --no-owner --no-privileges or as a custom archive (-Fc).',
+          ],
+          ' ',
+        ),
       )
     const reader = await newestPrograms(['pg_restore', 'psql'], options.bindirs, work)
     work.log.info(`Reading ${file.name} to its end (${[...file.layers, file.format].join(', ')})`)
-    const source = await fromFile(
+    const source = await externalDumpSource(
       file,
       await readExternalDump(file, reader, work),
       started,
@@ -90,7 +95,8 @@ export async function restoreExternalDump(
   }
 }
 
-async function fromFile(
+/** Returns an external dump as the source of a side database. */
+async function externalDumpSource(
   file: ExternalDump,
   seen: DumpFacts,
   started: number,
@@ -101,33 +107,18 @@ async function fromFile(
   const { identities, target, owner = 'keep' } = options
   const { server, client } = seen
   const roles = [...seen.roles].sort()
-  // what pg_dump wrote is in the language of its own major, whatever the server's was
+  // A dump has the syntax of pg_dump's major version, not of the server's.
   const writer = client ?? server
   const recipients = await recipientsOf(identities)
   return {
     noun: 'file',
     started,
-    needs: {
-      manifest: {
-        source: {
-          major: writer === undefined ? 0 : Number.parseInt(writer, 10),
-          server: `${writer ?? ''} (the pg_dump that made it)`,
-          roles: { superuser: '', names: roles },
-        },
-        fingerprint: {
-          supplement: {
-            extensions: Object.fromEntries(
-              [...seen.extensions].map((extension) => [extension, '']),
-            ),
-          },
-        },
-      },
-    },
+    needs: requirementsOf(seen, writer),
     safety: {
       label: options.label ?? target.database,
       encryption: recipients.length ? { recipients } : undefined,
     },
-    // the mark is one line
+    // The mark must be one line.
     by: name.replace(/\s+/g, ' '),
     programs: (session) => programsFor(session, writer, options.bindirs, work),
     steps: (database, previous) => stepsOf(file, database, previous),
@@ -148,10 +139,11 @@ async function fromFile(
       tables: 0,
       largeObjects: 0,
     }),
-    facts: async (guarded, obstacles) => {
-      const facts = await lookAtTarget(guarded, obstacles)
+    facts: async (check, obstacles) => {
+      const facts = await readTargetFacts(check, obstacles)
       facts.notes.push(
-        'Definitions and rows were not compared: what a file of another tool holds is known only when it is restored.',
+        'Definitions and rows were not compared: the contents of an external dump are known only ' +
+          'after it is restored.',
       )
       return facts
     },
@@ -159,9 +151,26 @@ async function fromFile(
   }
 }
 
+/** Returns what the dump needs from the server. `writer` is the version of its pg_dump. */
+function requirementsOf(seen: DumpFacts, writer: string | undefined): ServerRequirements {
+  const extensions = Object.fromEntries(
+    [...seen.extensions].map((name): [string, string] => [name, '']),
+  )
+  return {
+    manifest: {
+      source: {
+        major: writer === undefined ? 0 : Number.parseInt(writer, 10),
+        server: `${writer ?? ''} (the pg_dump that made it)`,
+        roles: { superuser: '', names: [...seen.roles].sort() },
+      },
+      fingerprint: { supplement: { extensions } },
+    },
+  }
+}
+
 /**
- * The archive's own major where it is at hand; that of the server, which is not older, reads it too
- * and says nothing that the server does not know.
+ * Finds programs of the dump's major version. If they are not installed, uses those of the server's
+ * major version, which is not older: they read the dump, and only send what the server knows.
  */
 async function programsFor(
   session: Session,
@@ -184,13 +193,13 @@ async function programsFor(
 function stepsOf({ name }: ExternalDump, target: string, previous: string | undefined): Steps {
   const like =
     previous === undefined
-      ? 'in UTF8 and with the server’s own locale, since the file does not tell those that it had'
+      ? 'in UTF8 and with the server’s own locale, because the file does not name them'
       : `with the encoding and locale of "${target}" as it is now`
   return {
-    create: step(`Create an empty database beside "${target}", ${like}`),
-    load: step(`Restore ${name}, a file that another tool made, into it`),
-    compare: step(
-      'Count its tables and rows: nothing tells what there should be, so they are not compared',
+    create: planStep(`Create an empty database beside "${target}", ${like}`),
+    load: planStep(`Restore ${name}, an external dump, into it`),
+    compare: planStep(
+      'Count its tables and rows; they are not compared, because the file does not say what it holds',
     ),
     ...lastSteps(target, previous),
   }
@@ -233,15 +242,15 @@ async function build(
   if (counted.tables === 0)
     throw new UserError(
       'file-empty',
-      `${file.name} restores, and holds no table: an empty dump. Nothing was replaced.`,
-      'pg_dump of the wrong database, or of a role that sees nothing, makes such a file. Use another one.',
+      `${file.name} was restored, but holds no table. Nothing was replaced.`,
+      'pg_dump ran on the wrong database, or as a role that cannot see its tables. Use another file.',
     )
   done('compare')
   await analyze(connection, work)
   return { warnings, timings: { restore, compare: Date.now() - from }, counted }
 }
 
-/** The target's own; where there is none, that of the server's first database, in UTF8. */
+/** Returns the target's locale; if it does not exist, that of template0, in UTF8. */
 async function localeFor(session: Session, target: string): Promise<Locale> {
   const own = await readLocale(session, target)
   if (own) return own

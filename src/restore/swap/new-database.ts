@@ -1,82 +1,105 @@
 import { UserError } from '../../errors.ts'
-import { quoteName } from '../../postgres/connection/session.ts'
-import { connectToMaintenanceDatabase } from '../../postgres/server/maintenance-session.ts'
+import { quoteName, type Session } from '../../postgres/connection/session.ts'
+import { input, join, type Text, text } from '../../text.ts'
 import type { Work } from '../../work.ts'
 import type { RestoreOptions } from '../options.ts'
-import { finish, stepsAsked, withSteps } from '../plan.ts'
-import { findObstacles, lockTarget } from '../preconditions.ts'
-import { cutTies } from '../prepare.ts'
+import { markDone, optionalSteps, withSteps } from '../plan.ts'
+import { findObstacles, type RestoreCheck, withLockedTarget } from '../preconditions.ts'
+import { isolateCopy } from '../prepare.ts'
 import type { Restored } from '../result.ts'
-import { type SwapContext, buildAndRename, runAfterSwap } from './build-and-rename.ts'
+import { buildAndRename, runAfterSwap, type SwapContext } from './build-and-rename.ts'
 import type { Source } from './source.ts'
 
 /**
- * Makes a new database of a backup or a file, under a name that is free: a copy of production for
- * staging, say. It is built and compared (or counted) under a name of ours, its ties to the outside
- * are cut, `prepare` changes what must not be seen, and only then does it get its name. It belongs
- * to who makes it; what is in it belongs to the roles that the backup names.
+ * Creates a new database from a backup or an external dump, for example a copy of production for
+ * staging. Restores into a side database, compares or counts it, isolates it from other systems,
+ * runs `prepare`, and only then renames it to the target's name. The user of the target owns the
+ * database; the roles that the source names own what is in it.
  */
 export async function restoreAsNew<R extends Restored>(
   source: Source<R>,
   options: RestoreOptions,
   work: Work,
 ): Promise<R> {
-  const { started } = source
-  const target = options.target.database
-  const session = await connectToMaintenanceDatabase(options.target, target, work)
-  try {
-    await lockTarget(session, target)
-    const [there] = await session.query('SELECT FROM pg_catalog.pg_database WHERE datname = $1', [
-      target,
-    ])
-    if (there)
-      throw new UserError(
-        'target-exists',
-        `mode is new, and there is already a database "${target}".`,
-        `Name one in target-url that is not there yet; to put this one back, leave mode out. If it is a copy that nobody needs any more: DROP DATABASE ${quoteName(target)};`,
-      )
-    const guarded = {
-      session,
-      target: options.target,
-      exists: false,
-      backup: source.needs,
-      owner: options.owner ?? 'keep',
-    }
-    const obstacles = await findObstacles(guarded, work)
-    if (obstacles[0] && !options.dryRun) throw obstacles[0]
-    const programs = await source.programs(session)
-    const steps = withSteps(source.steps(target, undefined), {
-      ...stepsAsked(options),
-      cut: 'Cut its ties to the outside: user mappings are dropped, event triggers disabled, subscriptions were never in it',
-    })
-    const result = source.result('new', session, steps)
-    result.warnings.push(
-      `The new database belongs to "${options.target.user}", ${ownersOf(options, source.noun)}. Grants and settings of the database itself are not restored: the new one has the server's defaults.`,
-    )
-    if (options.dryRun) {
-      result.facts = await source.facts(guarded, obstacles, programs.server)
-      result.timings.total = Date.now() - started
-      return result
-    }
-    const context: SwapContext<R> = { source, options, session, programs, steps, result }
-    await buildAndRename(
-      context,
-      { previous: undefined },
-      async (side) => {
-        finish(context, 'settings', work)
-        result.cut = await cutTies(side, work)
-        finish(context, 'cut', work)
-      },
-      work,
-    )
-    await runAfterSwap(context, work)
-    return result
-  } finally {
-    await session.end()
-  }
+  return withLockedTarget(options.target, work, (session) =>
+    createInSession(session, source, options, work),
+  )
 }
 
-function ownersOf({ owner = 'keep' }: RestoreOptions, noun: string): string {
-  if (owner === 'drop') return 'and so does what is in it'
-  return `what is in it to the roles that ${owner === 'keep' ? `the ${noun}` : 'owner'} names`
+async function createInSession<R extends Restored>(
+  session: Session,
+  source: Source<R>,
+  options: RestoreOptions,
+  work: Work,
+): Promise<R> {
+  const target = options.target.database
+  const [existing] = await session.query('SELECT FROM pg_catalog.pg_database WHERE datname = $1', [
+    target,
+  ])
+  if (existing) throw targetExists(target)
+  const check: RestoreCheck = {
+    session,
+    target: options.target,
+    exists: false,
+    backup: source.needs,
+    owner: options.owner ?? 'keep',
+  }
+  const obstacles = await findObstacles(check, work)
+  if (obstacles[0] && !options.dryRun) throw obstacles[0]
+  const programs = await source.programs(session)
+  const steps = withSteps(source.steps(target, undefined), {
+    ...optionalSteps(options),
+    cut:
+      'Isolate it: drop user mappings and disable event triggers; ' +
+      'subscriptions are never restored',
+  })
+  const result = source.result('new', session, steps)
+  result.warnings.push(ownerWarning(options, source.noun))
+  if (options.dryRun) {
+    result.facts = await source.facts(check, obstacles, programs.server)
+    result.timings.total = Date.now() - source.started
+    return result
+  }
+  const context: SwapContext<R> = { source, options, session, programs, steps, result }
+  await buildAndRename(
+    context,
+    { previous: undefined },
+    async (side) => {
+      markDone(context, 'settings', work)
+      result.cut = await isolateCopy(side, work)
+      markDone(context, 'cut', work)
+    },
+    work,
+  )
+  await runAfterSwap(context, work)
+  return result
+}
+
+function targetExists(target: string): UserError {
+  return new UserError(
+    'target-exists',
+    text`${input('mode')} is new, but the database "${target}" already exists.`,
+    join(
+      [
+        text`Set ${input('target-url')} to a database that does not exist yet.`,
+        text`To restore "${target}" itself, leave out ${input('mode')}.`,
+        `To replace a copy that is no longer needed, drop it first: DROP DATABASE ${quoteName(target)};`,
+      ],
+      ' ',
+    ),
+  )
+}
+
+function ownerWarning({ target, owner = 'keep' }: RestoreOptions, noun: string): Text {
+  const objects =
+    owner === 'drop'
+      ? 'and so do all objects in it'
+      : text`objects in it belong to the roles that ${owner === 'keep' ? `the ${noun}` : input('owner')} names`
+  return join(
+    [
+      text`The new database belongs to "${target.user}", ${objects}.`,
+      'It has no grants or settings of its own, only the server’s defaults.',
+    ],
+    ' ',
+  )
 }

@@ -1,61 +1,64 @@
-import { UserError } from '../../errors.ts'
-import type { Programs } from '../../postgres/programs/find-programs.ts'
-import type { Connection } from '../../postgres/connection/connection.ts'
-import { createDatabase } from '../../postgres/server/database.ts'
-import type { OwnerChoice } from '../../postgres/pg-restore/owners.ts'
-import { connect, type Session } from '../../postgres/connection/session.ts'
-import type { Work } from '../../work.ts'
-import type { FoundBackup } from '../../repository/listing.ts'
 import { compareFingerprints, isOtherVersion, otherVersionText } from '../../load/compare.ts'
-import { measure } from '../../load/measure.ts'
 import { restoreInto } from '../../load/load-backup.ts'
+import { measure } from '../../load/measure.ts'
+import type { Connection } from '../../postgres/connection/connection.ts'
+import { connect, type Session } from '../../postgres/connection/session.ts'
+import type { OwnerChoice } from '../../postgres/pg-restore/owners.ts'
+import type { Programs } from '../../postgres/programs/find-programs.ts'
+import { createDatabase } from '../../postgres/server/database.ts'
+import type { Difference } from '../../repository/level.ts'
+import type { FoundBackup } from '../../repository/listing.ts'
+import { input, join, type Text, text } from '../../text.ts'
+import type { Work } from '../../work.ts'
+import { checkRestored } from '../errors.ts'
 
-/** PostgreSQL's programs: those that restore, and those of the server's own major. */
+/** PostgreSQL's programs: of the archive's major version, and of the server's. */
 export interface SidePrograms {
   archive: Programs
   server: Programs
 }
 
-/** A database to be made beside the target, on its server, and what goes into it. */
-export interface Side {
+/** A side database to create on the target's server, and what to restore into it. */
+export interface SideDatabaseOptions {
   backup: FoundBackup
   identities: readonly string[]
-  /** On another database of the server. */
+  /** Connected to another database of the server. */
   session: Session
   programs: SidePrograms
-  /** To the side database: quietly. */
+  /** To the side database, with event triggers off. */
   connection: Connection
   jobs: number
   owner: OwnerChoice
-  /** False: definitions alone, and these are compared. */
+  /** False: restore and compare definitions only. */
   rows: boolean
 }
 
 /**
- * Makes the side database, restores the backup into it, compares it with the fingerprint (any
- * difference throws `restored-differs`), and ANALYZEs it. Who calls has noted the database as held,
- * and drops it when this throws. Gives warnings, and how long it took (milliseconds).
+ * Creates the side database, restores the backup into it, compares it with the fingerprint, and
+ * runs ANALYZE. Throws `restored-differs` for any difference. The caller has recorded the database
+ * for cleanup, and drops it if this throws. Calls `done` after each step. Returns warnings, and the
+ * durations in milliseconds.
  */
-export async function buildSide(
-  side: Side,
+export async function buildSideDatabase(
+  options: SideDatabaseOptions,
   done: (step: 'create' | 'load' | 'compare') => void,
   work: Work,
-): Promise<{ warnings: string[]; timings: { restore: number; compare: number } }> {
-  const { backup, session, programs, connection, jobs, owner, rows } = side
+): Promise<{ warnings: Text[]; timings: { restore: number; compare: number } }> {
+  const { backup, session, programs, connection, jobs, owner, rows } = options
   const { manifest } = backup
-  const warnings: string[] = []
+  const warnings: Text[] = []
   let from = Date.now()
-  const { keep: tablespaces, lost } = await tablespacesOf(backup, session)
-  if (lost) warnings.push(lost)
+  const tablespaces = await checkTablespaces(backup, session)
+  if (tablespaces.warning !== undefined) warnings.push(tablespaces.warning)
   await createDatabase(session, connection.database, manifest.source.locale)
   done('create')
   warnings.push(
     ...(await restoreInto(
       backup,
-      side.identities,
+      options.identities,
       programs.archive,
       connection,
-      { tablespaces, jobs, owner, rows },
+      { tablespaces: tablespaces.keep, jobs, owner, rows },
       work,
     )),
   )
@@ -63,51 +66,61 @@ export async function buildSide(
   done('load')
   if (typeof owner === 'object' && manifest.fingerprint.largeObjects?.count)
     warnings.push(
-      `Large objects belong to "${connection.user}", without grants: the roles that owner names are given all else.`,
+      join(
+        [
+          `Large objects belong to "${connection.user}" and have no grants;`,
+          text`${input('owner')} applies to everything else.`,
+        ],
+        ' ',
+      ),
     )
   from = Date.now()
-  const found = await measure({ connection, programs }, manifest, work, jobs)
-  const all = compareFingerprints(
-    manifest.fingerprint,
-    found,
-    programs.server.major === manifest.source.major,
-    { owners: owner === 'keep' },
-  )
-  const others = all.filter(isOtherVersion)
-  warnings.push(...others.map(otherVersionText))
-  const promised = all.filter((one) => !others.includes(one))
-  const differences = rows
-    ? promised
-    : promised.filter(({ kind }) => kind === 'schema' || kind === 'extension' || kind === 'index')
+  warnings.push(...(await compareWithFingerprint(options, work)))
   timings.compare = Date.now() - from
-  const [first] = differences
-  if (first)
-    throw new UserError(
-      'restored-differs',
-      `What was restored is not what the backup's fingerprint says (${differences.length} ${differences.length === 1 ? 'difference' : 'differences'}; the first: ${first.object}: expected ${first.expected}, found ${first.found}). Nothing was replaced.`,
-      'Verify the backup to see all differences, or restore another one.',
-    )
   done('compare')
   await analyze(connection, work)
   return { warnings, timings }
 }
 
+/** Returns warnings about extensions; throws `restored-differs` for every other difference. */
+async function compareWithFingerprint(
+  { backup, programs, connection, jobs, owner, rows }: SideDatabaseOptions,
+  work: Work,
+): Promise<string[]> {
+  const { manifest } = backup
+  const differences = compareFingerprints(
+    manifest.fingerprint,
+    await measure({ connection, programs }, manifest, work, jobs),
+    programs.server.major === manifest.source.major,
+    { owners: owner === 'keep' },
+  )
+  const isDefinition = ({ kind }: Difference): boolean =>
+    kind === 'schema' || kind === 'extension' || kind === 'index'
+  checkRestored(
+    'The restored database',
+    differences.filter(
+      (difference) => !isOtherVersion(difference) && (rows || isDefinition(difference)),
+    ),
+    'Nothing was replaced.',
+  )
+  return differences.filter(isOtherVersion).map(otherVersionText)
+}
+
+/** Runs ANALYZE in a session of its own, and closes it: an open session would block a rename. */
 export async function analyze(connection: Connection, work: Work): Promise<void> {
-  const inside = await connect(connection, work)
+  const session = await connect(connection, work)
   try {
-    await inside.query('ANALYZE')
+    await session.query('ANALYZE')
   } finally {
-    await inside.end() // no session of ours may stand in the way of a rename
+    await session.end()
   }
 }
 
-/**
- * Whether tables can go back into the tablespaces they were in: only if the server has all of them.
- */
-async function tablespacesOf(
+/** Tables keep their tablespaces only if the server has all of them. */
+async function checkTablespaces(
   backup: FoundBackup,
   session: Session,
-): Promise<{ keep: boolean; lost?: string }> {
+): Promise<{ keep: boolean; warning?: string }> {
   const names = backup.manifest.source.tablespaces ?? []
   if (names.length === 0) return { keep: false }
   const rows = await session.query<{ name: string }>(
@@ -117,6 +130,8 @@ async function tablespacesOf(
   if (rows.length === names.length) return { keep: true }
   return {
     keep: false,
-    lost: `Everything is in the default tablespace: the server does not have all of ${names.join(', ')}.`,
+    warning:
+      'Everything is in the default tablespace: the server does not have all of ' +
+      `${names.join(', ')}.`,
   }
 }

@@ -2,60 +2,60 @@ import type { UserError } from '../../errors.ts'
 import type { Connection } from '../../postgres/connection/connection.ts'
 import type { Session } from '../../postgres/connection/session.ts'
 import type { Programs } from '../../postgres/programs/find-programs.ts'
+import type { Text } from '../../text.ts'
 import type { AllSteps, Steps } from '../plan.ts'
 import type { RestoreCheck, ServerRequirements } from '../preconditions.ts'
 import type { Restored } from '../result.ts'
-import type { SafetyLike } from '../safety-backup.ts'
+import type { SafetyBackupSettings } from '../safety-backup.ts'
 import type { TargetFacts } from '../target-facts.ts'
 import type { SidePrograms } from './side-database.ts'
 
-/**
- * Where a new database beside the target gets what is in it: a backup, or a file that another tool
- * made. How it takes its place is the same.
- */
+/** What a side database is restored from: a backup or an external dump. The swap is the same. */
 export interface Source<R extends Restored = Restored> {
   noun: 'backup' | 'file'
   /**
-   * When the step began, milliseconds: finding it and reading it to its end are part of how long a
-   * restore takes.
+   * When the restore began, in milliseconds since 1970. Finding and reading the source counts
+   * towards its duration.
    */
   started: number
   needs: ServerRequirements
-  /** How the target is backed up before. */
-  safety: SafetyLike
-  /** For the mark of what is replaced. */
+  /** How the target is backed up first. */
+  safety: SafetyBackupSettings
+  /** Names the source in the mark of the previous database. */
   by: string
-  /** Undefined when nothing tells, and so not how much is lost either. */
+  /** When the source was dumped (ISO 8601); undefined if unknown. */
   snapshotAt?: string
   programs(session: Session): Promise<SidePrograms>
   steps(target: string, previous: string | undefined): Steps
-  /** A result to which nothing has happened yet. */
+  /** Returns the result before anything has been restored. */
   result(mode: 'swap' | 'new', session: Session, steps: AllSteps): R
-  /** For a dry run. */
+  /** Returns the facts for a dry run. */
   facts(
-    guarded: RestoreCheck,
+    check: RestoreCheck,
     obstacles: readonly UserError[],
     server: Programs,
   ): Promise<TargetFacts>
   /**
-   * Makes the database and fills it. Who calls has noted it as held, and drops it when this throws.
+   * Creates and fills the side database. The caller has recorded it for cleanup, and drops it if
+   * this throws.
    */
   build(place: Place, done: (step: 'create' | 'load' | 'compare') => void): Promise<Built>
 }
 
-/** Where it is built. */
+/** Where the side database is created. */
 export interface Place {
-  /** On another database of the server. */
+  /** Connected to another database of the server. */
   session: Session
   programs: SidePrograms
-  /** To the database that is to be made: quietly. */
+  /** To the side database, with event triggers off. */
   connection: Connection
 }
 
+/** What `build` returns. */
 export interface Built {
-  warnings: string[]
+  warnings: Text[]
   /** Milliseconds. */
   timings: { restore: number; compare: number }
-  /** Where only the restored database itself tells. */
+  /** Set if the source does not say what it holds, so that it was counted. */
   counted?: { tables: number; rows: number; largeObjects: number }
 }

@@ -1,108 +1,134 @@
+/**
+ * Restores a whole database into a side database, compares it with the backup's fingerprint, and
+ * renames it to the target's name. The source is a backup or an external dump.
+ */
 import {
+  type DatabaseSettings,
   readDatabaseSettings,
   writeDatabaseSettings,
 } from '../../postgres/server/database-settings.ts'
-import { connectToMaintenanceDatabase } from '../../postgres/server/maintenance-session.ts'
 import {
   nextFreeTimestamp,
   previousName,
   readMark,
   withMark,
 } from '../../postgres/server/previous-databases.ts'
+import type { Swap } from '../../postgres/server/swap.ts'
+import type { Session } from '../../postgres/connection/session.ts'
 import type { Work } from '../../work.ts'
 import { dropPreviousDatabases } from '../clean.ts'
 import type { RestoreOptions } from '../options.ts'
-import { finish, stepsAsked, withSteps } from '../plan.ts'
-import { findObstacles, lockTarget } from '../preconditions.ts'
+import { markDone, optionalSteps, withSteps } from '../plan.ts'
+import { findObstacles, type RestoreCheck, withLockedTarget } from '../preconditions.ts'
 import type { Restored } from '../result.ts'
-import { backUpTarget, safetyStep, whyNoSafety } from '../safety-backup.ts'
-import { type SwapContext, buildAndRename, runAfterSwap } from './build-and-rename.ts'
+import { createSafetyBackup, safetyBackupObstacle, safetyStep } from '../safety-backup.ts'
+import { buildAndRename, runAfterSwap, type SwapContext } from './build-and-rename.ts'
 import type { Source } from './source.ts'
 
 /**
- * Puts a database back as a backup, or a file, has it. Everything that takes long happens beside: a
- * new database is restored, compared with the fingerprint (or counted), given the target's own
- * owner, grants and settings; only then do the two change names, in one transaction. The old one is
- * kept, and marked as such. Whatever fails before leaves the target as it was, and nothing beside
- * it but the safety backup.
+ * Restores a database by swap. Restores the source into a side database, compares or counts it, and
+ * copies the target's owner, grants and settings to it. Then renames both databases in one
+ * transaction, and keeps the target as the marked previous database. A failure before the renames
+ * leaves the target unchanged, and leaves nothing behind but the safety backup.
  */
 export async function restoreBySwap<R extends Restored>(
   source: Source<R>,
   options: RestoreOptions,
   work: Work,
 ): Promise<R> {
-  const { started } = source
+  return withLockedTarget(options.target, work, (session) =>
+    swapInSession(session, source, options, work),
+  )
+}
+
+async function swapInSession<R extends Restored>(
+  session: Session,
+  source: Source<R>,
+  options: RestoreOptions,
+  work: Work,
+): Promise<R> {
   const target = options.target.database
-  const session = await connectToMaintenanceDatabase(options.target, target, work)
-  try {
-    await lockTarget(session, target)
-    const found = await readDatabaseSettings(session, target)
-    // a database that was named back by hand may still bear our mark: it is what is used now, and
-    // no longer kept
-    const there = found && { ...found, comment: readMark(found.comment).comment }
-    const until = await nextFreeTimestamp(session, target)
-    const previous = there ? previousName(target, until) : undefined
-    const guarded = {
-      session,
-      target: options.target,
-      exists: there !== undefined,
-      backup: source.needs,
-      owner: options.owner ?? 'keep',
-    }
-    const safety = there !== undefined && options.safetyBackup !== false
-    const unsafe = safety ? whyNoSafety(options, source.safety) : undefined
-    const obstacles = [...(await findObstacles(guarded, work)), ...(unsafe ? [unsafe] : [])]
-    if (obstacles[0] && !options.dryRun) throw obstacles[0]
-    const programs = await source.programs(session)
-    const steps = withSteps(source.steps(target, previous), {
-      ...stepsAsked(options),
-      safety: safety ? safetyStep(target, source.safety) : undefined,
-    })
-    const result = source.result('swap', session, steps)
-    if (!there)
-      result.warnings.push(
-        `There is no database "${target}" to take owner, grants and settings from: the new one has the server's defaults.`,
-      )
-    if (options.dryRun) {
-      result.facts = await source.facts(guarded, obstacles, programs.server)
-      if (options.keepPrevious !== undefined)
-        result.cleaned = await dropPreviousDatabases(
-          session,
-          target,
-          options.keepPrevious,
-          { dryRun: true },
-          work,
-        )
-      result.timings.total = Date.now() - started
-      return result
-    }
-    const context: SwapContext<R> = { source, options, session, programs, steps, result }
-    if (safety) {
-      result.safetyBackup = await backUpTarget(options, source.safety, work)
-      result.timings.safety = result.safetyBackup.took
-      finish(context, 'safety', work)
-    }
-    const comments = there
-      ? {
-          previous: withMark(there.comment, {
-            database: target,
-            until,
-            by: `${source.by} took its place`,
-          }),
-        }
-      : {}
-    await buildAndRename(
-      context,
-      { previous, comments },
-      async (side) => {
-        if (there) await writeDatabaseSettings(session, side.database, there)
-        finish(context, 'settings', work)
-      },
-      work,
-    )
-    await runAfterSwap(context, work)
-    return result
-  } finally {
-    await session.end()
+  const current = await readCurrentSettings(session, target)
+  const until = await nextFreeTimestamp(session, target)
+  const previous = current ? previousName(target, until) : undefined
+  const check: RestoreCheck = {
+    session,
+    target: options.target,
+    exists: current !== undefined,
+    backup: source.needs,
+    owner: options.owner ?? 'keep',
   }
+  const safety = current !== undefined && options.safetyBackup !== false
+  const unsafe = safety ? safetyBackupObstacle(options, source.safety) : undefined
+  const obstacles = [...(await findObstacles(check, work)), ...(unsafe ? [unsafe] : [])]
+  if (obstacles[0] && !options.dryRun) throw obstacles[0]
+  const programs = await source.programs(session)
+  const steps = withSteps(source.steps(target, previous), {
+    ...optionalSteps(options),
+    safety: safety ? safetyStep(target, source.safety) : undefined,
+  })
+  const result = source.result('swap', session, steps)
+  const context: SwapContext<R> = { source, options, session, programs, steps, result }
+  if (!current)
+    result.warnings.push(
+      `The server has no database "${target}" to copy owner, grants and settings from: ` +
+        "the new database has the server's defaults.",
+    )
+  if (options.dryRun) {
+    result.facts = await source.facts(check, obstacles, programs.server)
+    await planCleanUp(context, work)
+    result.timings.total = Date.now() - source.started
+    return result
+  }
+  if (safety) {
+    result.safetyBackup = await createSafetyBackup(options, source.safety, work)
+    result.timings.safety = result.safetyBackup.took
+    markDone(context, 'safety', work)
+  }
+  await buildAndRename(
+    context,
+    { previous, comments: commentsFor(source, target, current, until) },
+    async (side) => {
+      if (current) await writeDatabaseSettings(session, side.database, current)
+      markDone(context, 'settings', work)
+    },
+    work,
+  )
+  await runAfterSwap(context, work)
+  return result
+}
+
+/**
+ * Reads the target's settings; undefined if it does not exist. Removes our mark from its comment:
+ * a previous database that was renamed back by hand still has it, but is in use.
+ */
+async function readCurrentSettings(
+  session: Session,
+  target: string,
+): Promise<DatabaseSettings | undefined> {
+  const settings = await readDatabaseSettings(session, target)
+  return settings && { ...settings, comment: readMark(settings.comment).comment }
+}
+
+function commentsFor(
+  source: Source,
+  database: string,
+  current: DatabaseSettings | undefined,
+  until: string,
+): NonNullable<Swap['comments']> {
+  if (!current) return {}
+  const mark = { database, until, by: `${source.by} took its place` }
+  return { previous: withMark(current.comment, mark) }
+}
+
+/** On a dry run: finds the previous databases that the restore would drop. */
+async function planCleanUp({ session, options, result }: SwapContext, work: Work): Promise<void> {
+  if (options.keepPrevious === undefined) return
+  result.cleaned = await dropPreviousDatabases(
+    session,
+    result.target,
+    options.keepPrevious,
+    { dryRun: true },
+    work,
+  )
 }

@@ -1,27 +1,33 @@
-import { UserError } from '../../errors.ts'
-import type { Programs } from '../../postgres/programs/find-programs.ts'
+import { compareRows } from '../../load/compare.ts'
 import type { Connection } from '../../postgres/connection/connection.ts'
-import { markedName } from '../../postgres/server/previous-databases.ts'
+import { connect, quoteName, type Session } from '../../postgres/connection/session.ts'
 import { tableName } from '../../postgres/fingerprint/tables.ts'
-import { connect, quoteName } from '../../postgres/connection/session.ts'
+import type { Programs } from '../../postgres/programs/find-programs.ts'
+import { markedName } from '../../postgres/server/previous-databases.ts'
+import type { PartTable } from '../../postgres/tables/partitions.ts'
 import { copySchemas } from '../../postgres/tables/staging.ts'
 import type { Work } from '../../work.ts'
-import { compareRows } from '../../load/compare.ts'
-import { measureTables, type PartSide, whyNotThere } from './side-database.ts'
+import { checkRestored } from '../errors.ts'
+import {
+  measureTables,
+  type TablesSideDatabase,
+  toMissingDependencyError,
+} from './side-database.ts'
 
 /**
- * The schema of its own that each source schema's tables come into: `<schema>_restored_<UTC time>`.
+ * Returns the schema for the copies of each source schema's tables: `<schema>_restored_<UTC time>`.
+ * `existing` are the schemas of the target.
  */
 export function schemasFor(
   sources: readonly string[],
-  there: readonly string[],
+  existing: readonly string[],
   now: Date,
 ): Map<string, string> {
   const names = new Map<string, string>()
   for (const source of sources) {
     if (names.has(source)) continue
-    const taken = [...there, ...names.values()]
-    // two long names may be the same once they are cut, and two restores may begin in one second
+    const taken = [...existing, ...names.values()]
+    // Names can collide: long ones are cut, and two restores can start in the same second.
     for (let i = 0; ; i++) {
       const name = markedName(source, i === 0 ? 'restored' : `restored${i + 1}`, now.toISOString())
       if (taken.includes(name)) continue
@@ -41,13 +47,15 @@ export interface CopyOptions {
 }
 
 /**
- * Brings the tables of a side database into the live one, each source schema's into a schema of its
- * own, in one transaction: nothing that is there is touched, nor even locked. What they rest on
- * (types, functions, extensions) has to be there; foreign keys, triggers, rules and policies do not
- * come along.
+ * Copies the tables of a side database into new schemas of the live database, in one transaction.
+ * Does not change or lock existing objects. Types, functions and extensions that the tables use
+ * must exist there. Foreign keys, triggers, rules and policies are not copied.
+ *
+ * Throws `part-needs` if something is missing. Throws `restored-differs`, and drops the schemas
+ * again, if the copies differ from the fingerprint.
  */
 export async function copyBeside(
-  side: PartSide,
+  side: TablesSideDatabase,
   schemas: ReadonlyMap<string, string>,
   options: CopyOptions,
   work: Work,
@@ -58,11 +66,21 @@ export async function copyBeside(
   try {
     await copySchemas(programs.server, side.connection, live, names, options.encoding, work)
   } catch (error) {
-    throw whyNotThere(error, live.database)
+    throw toMissingDependencyError(error, live.database)
   }
-  if (!options.rows) return
-  const into = (schema: string): string => schemas.get(schema) ?? schema
-  const copies = side.leaves.map((table) => ({ ...table, schema: into(table.schema) }))
+  if (options.rows) await compareCopies(side, schemas, options, work)
+}
+
+async function compareCopies(
+  side: TablesSideDatabase,
+  schemas: ReadonlyMap<string, string>,
+  { live, jobs }: CopyOptions,
+  work: Work,
+): Promise<void> {
+  const copies = side.leaves.map((table) => ({
+    ...table,
+    schema: schemas.get(table.schema) ?? table.schema,
+  }))
   const renamed = new Map(
     side.leaves.map((table, i) => [
       tableName(table),
@@ -73,59 +91,73 @@ export async function copyBeside(
     ...print,
     table: renamed.get(print.table) ?? print.table,
   }))
-  const [first] = compareRows(
-    expected,
-    await measureTables(live, copies, side.depth, options.jobs, work),
+  const found = await measureTables(live, copies, side.depth, jobs, work)
+  const differences = compareRows(expected, found)
+  if (differences.length === 0) return
+  await dropSchemas(live, [...schemas.values()], work)
+  checkRestored(
+    'The copy in the live database',
+    differences,
+    'The copy was dropped, and nothing else was changed.',
+    'Check the live database for event triggers, then run this again.',
   )
-  if (!first) return
+}
+
+async function dropSchemas(live: Connection, names: readonly string[], work: Work): Promise<void> {
   const session = await connect(live, work)
   try {
     for (const name of names) await session.query(`DROP SCHEMA ${quoteName(name)} CASCADE`)
   } finally {
     await session.end()
   }
-  throw new UserError(
-    'restored-differs',
-    `What came into the live database is not what the backup's fingerprint says (${first.object}: expected ${first.expected}, found ${first.found}). It was removed again, and nothing else was touched.`,
-    'Look for triggers on DDL (event triggers) in the live database, and run this again.',
-  )
 }
 
 /**
- * In the side database: parts the wanted tables from those that stay, and moves them; their indexes
- * and own sequences come along.
+ * In the side database: detaches the chosen tables from the others, and moves them into the new
+ * schemas. Their indexes and own sequences move with them.
  */
 async function moveInSide(
-  { connection, chosen }: PartSide,
+  { connection, chosen }: TablesSideDatabase,
   schemas: ReadonlyMap<string, string>,
   work: Work,
 ): Promise<void> {
   const own = new Set(chosen.map(({ oid }) => oid))
   const session = await connect(connection, work)
   try {
-    const relation = async (oid: number): Promise<string> => {
-      const [row] = await session.query<{ name: string }>(
-        "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1",
-        [oid],
-      )
-      return row?.name ?? ''
-    }
     for (const name of schemas.values()) await session.query(`CREATE SCHEMA ${quoteName(name)}`)
-    for (const table of chosen) {
-      const name = await relation(table.oid)
-      if (table.partitionOf !== undefined && !own.has(table.partitionOf))
-        await session.query(
-          `ALTER TABLE ${await relation(table.partitionOf)} DETACH PARTITION ${name}`,
-        )
-      for (const parent of table.inherits)
-        if (!own.has(parent))
-          await session.query(`ALTER TABLE ${name} NO INHERIT ${await relation(parent)}`)
-    }
+    for (const table of chosen) await detach(session, table, own)
     for (const table of chosen)
       await session.query(
-        `ALTER TABLE ${await relation(table.oid)} SET SCHEMA ${quoteName(schemas.get(table.schema) as string)}`,
+        `ALTER TABLE ${await relationName(session, table.oid)} ` +
+          `SET SCHEMA ${quoteName(schemas.get(table.schema) as string)}`,
       )
   } finally {
     await session.end()
   }
+}
+
+/** Detaches a table from the parents that are not among the chosen tables. */
+async function detach(
+  session: Session,
+  { oid, partitionOf, inherits }: PartTable,
+  own: ReadonlySet<number>,
+): Promise<void> {
+  const name = await relationName(session, oid)
+  if (partitionOf !== undefined && !own.has(partitionOf))
+    await session.query(
+      `ALTER TABLE ${await relationName(session, partitionOf)} DETACH PARTITION ${name}`,
+    )
+  for (const parent of inherits)
+    if (!own.has(parent))
+      await session.query(`ALTER TABLE ${name} NO INHERIT ${await relationName(session, parent)}`)
+}
+
+async function relationName(session: Session, oid: number): Promise<string> {
+  const [row] = await session.query<{ name: string }>(
+    `SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name
+     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.oid = $1`,
+    [oid],
+  )
+  return row?.name ?? ''
 }

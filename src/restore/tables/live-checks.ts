@@ -3,72 +3,85 @@ import type { Session } from '../../postgres/connection/session.ts'
 import { tableName } from '../../postgres/fingerprint/tables.ts'
 import type { PartTable } from '../../postgres/tables/partitions.ts'
 import { livePartitions, matchLive, sqlName } from '../../postgres/tables/replace.ts'
+import { input, join, text } from '../../text.ts'
 import { readTableName } from './names.ts'
-import type { Task } from './options.ts'
-import type { PartSide } from './side-database.ts'
+import type { ReplacePlan } from './options.ts'
+import type { TablesSideDatabase } from './side-database.ts'
 
 /**
- * Rows of a live partition that the backup lacks would stay among the backup's: nobody asked for
- * such a mixture, nor for their loss.
+ * Throws `partitions-differ` if a live table has partitions that the backup lacks. To keep their
+ * rows would mix them with the backup's, and to drop them would lose them.
  */
-export async function sameTrees(session: Session, { chosen }: PartSide): Promise<void> {
+export async function checkPartitions(
+  session: Session,
+  { chosen }: TablesSideDatabase,
+): Promise<void> {
   const known = new Set(chosen.map(tableName))
-  const more = (
-    await livePartitions(
-      session,
-      chosen.filter(({ root }) => root),
-    )
-  ).filter((name) => !known.has(name))
+  const live = await livePartitions(
+    session,
+    chosen.filter(({ root }) => root),
+  )
+  const more = live.filter((name) => !known.has(name))
   if (more.length)
     throw new UserError(
       'partitions-differ',
-      `The live database has partitions that the backup does not know: ${more.join(', ')}. Their rows would stay among those of the backup. Nothing was replaced.`,
-      'Detach or drop them first (ALTER TABLE … DETACH PARTITION), or name the single partitions to replace in tables.',
+      `The live database has partitions that the backup lacks: ${more.join(', ')}. ` +
+        "Their rows would mix with the backup's. Nothing was replaced.",
+      join(
+        [
+          'Detach or drop them first (ALTER TABLE … DETACH PARTITION),',
+          text`or set ${input('tables')} to the single partitions to replace.`,
+        ],
+        ' ',
+      ),
     )
 }
 
-/** Between the first look and the locks, somebody may have dropped, made or altered a table. */
-export async function unchanged(
+/** Under the locks: throws `target-changed` if a table was dropped or created since the plan. */
+export async function checkUnchanged(
   session: Session,
-  task: Task,
-  side: PartSide,
+  plan: ReplacePlan,
+  side: TablesSideDatabase,
   rows: boolean,
 ): Promise<void> {
   const now = (await matchLive(session, side.leaves)).flatMap((match) => (match ? [match] : []))
   const same =
-    now.length === task.there.length && now.every(({ oid }, i) => oid === task.there[i]?.oid)
-  if (same) return rows ? sameTrees(session, side) : undefined
-  throw new UserError(
-    'target-changed',
-    'A table was dropped or made in the live database meanwhile. Nothing was replaced.',
-    'Stop migrations while a restore runs, and run this again.',
-  )
+    now.length === plan.existing.length && now.every(({ oid }, i) => oid === plan.existing[i]?.oid)
+  if (!same)
+    throw new UserError(
+      'target-changed',
+      'A table was dropped or created in the live database while the restore ran. ' +
+        'Nothing was replaced.',
+    )
+  if (rows) await checkPartitions(session, side)
 }
 
 /**
- * Hash partitions over a type whose hash is another on each server: the rows go in by the table at
- * the top of them.
+ * Returns the roots of hash partitions whose hash differs between servers. Their rows are inserted
+ * through the root.
  */
 export function hashRoots(
-  side: PartSide,
+  side: TablesSideDatabase,
   missing: ReadonlySet<PartTable>,
 ): { schema: string; name: string }[] {
-  const gone = new Set([...missing].map(tableName))
-  return [
-    ...new Set(
-      side.leaves.flatMap(({ comparedAt }) =>
-        comparedAt === undefined || gone.has(comparedAt) ? [] : [comparedAt],
-      ),
-    ),
-  ].map(readTableName)
+  const missingNames = new Set([...missing].map(tableName))
+  const roots = side.leaves.flatMap(({ comparedAt }) =>
+    comparedAt === undefined || missingNames.has(comparedAt) ? [] : [comparedAt],
+  )
+  return [...new Set(roots)].map(readTableName)
 }
 
+/** Returns the oids of those tables that exist. */
 export async function oidsOf(
   session: Session,
   tables: readonly { schema: string; name: string }[],
 ): Promise<number[]> {
   const rows = await session.query<{ oid: number }>(
-    'SELECT x.oid::int8::float8 AS oid FROM (SELECT pg_catalog.to_regclass(name)::oid AS oid FROM pg_catalog.unnest($1::pg_catalog.text[]) AS name) AS x WHERE x.oid IS NOT NULL',
+    `SELECT x.oid::int8::float8 AS oid
+     FROM (
+       SELECT pg_catalog.to_regclass(name)::oid AS oid
+       FROM pg_catalog.unnest($1::pg_catalog.text[]) AS name) AS x
+     WHERE x.oid IS NOT NULL`,
     [tables.map(sqlName)],
   )
   return rows.map(({ oid }) => oid)

@@ -1,42 +1,53 @@
 import { UserError } from '../../errors.ts'
 import { tableName } from '../../postgres/fingerprint/tables.ts'
 import type { Manifest } from '../../repository/manifest.ts'
+import { input, text } from '../../text.ts'
 
-/** A table as somebody named it. */
+/** The name of a table. */
 export interface NamedTable {
   schema: string
   name: string
 }
 
+/** One part of a name, quoted or not, and the dot after it or the end. */
+const namePart = /\s*(?:"((?:[^"]|"")+)"|([^".]+?))\s*(\.|$)/gy
+
 /**
- * Reads `schema.table`, each part bare or in double quotes; a bare name alone is one of `public`.
+ * Parses `schema.table`. Each part can be in double quotes; a name without a schema is in `public`.
+ * Throws `bad-input` for anything else.
  */
 export function readTableName(typed: string): NamedTable {
-  const parts = [...typed.trim().matchAll(/\s*(?:"((?:[^"]|"")+)"|([^".]+?))\s*(\.|$)/gy)].map(
+  const matches = [...typed.trim().matchAll(namePart)]
+  const read = matches.map(([all]) => all).join('')
+  const parts = matches.map(
     ([, quoted, bare]) => (quoted === undefined ? bare : quoted.replaceAll('""', '"')) ?? '',
   )
-  const read = [...typed.trim().matchAll(/\s*(?:"((?:[^"]|"")+)"|([^".]+?))\s*(\.|$)/gy)]
-    .map(([all]) => all)
-    .join('')
   const [first = '', second] = parts
   if (read !== typed.trim() || parts.length > 2 || first === '')
     throw new UserError(
       'bad-input',
-      `The input tables has the line ${JSON.stringify(typed)}, which is no table's name.`,
-      'Write schema.table, and put what has dots, spaces or capitals in double quotes: "odd schema"."Table".',
+      text`${input('tables')} has the line ${JSON.stringify(typed)}, which is not the name of a table.`,
+      'Write schema.table. Put names with dots, spaces or capitals in double quotes: ' +
+        '"odd schema"."Table".',
     )
   return second === undefined ? { schema: 'public', name: first } : { schema: first, name: second }
 }
 
-/** The same for a schema. */
+/** Parses the name of a schema, which can be in double quotes. */
 export function readSchemaName(typed: string): string {
-  const text = typed.trim()
-  return /^"(?:[^"]|"")+"$/.test(text) ? text.slice(1, -1).replaceAll('""', '"') : text
+  const name = typed.trim()
+  return /^"(?:[^"]|"")+"$/.test(name) ? name.slice(1, -1).replaceAll('""', '"') : name
 }
 
+const lowerCase = ({ schema, name }: NamedTable): NamedTable => ({
+  schema: schema.toLowerCase(),
+  name: name.toLowerCase(),
+})
+
 /**
- * Finds what was named among the tables there are: as typed, or, as SQL would read a name without
- * quotes, in small letters. Throws `unknown-table` or `unknown-schema`, with the nearest names.
+ * Finds the named tables and schemas among `all`: as typed or, like SQL, in lower case if the name
+ * has no quotes. Throws `unknown-table` or `unknown-schema`, with the nearest names. `where` begins
+ * the message, for example "The backup …".
  */
 export function pickTables<T extends NamedTable>(
   wanted: { tables: readonly string[]; schemas: readonly string[] },
@@ -46,11 +57,10 @@ export function pickTables<T extends NamedTable>(
   const picked = new Set<T>()
   for (const typed of wanted.tables) {
     const name = readTableName(typed)
-    const small = { schema: name.schema.toLowerCase(), name: name.name.toLowerCase() }
     const found =
       all.find((table) => same(table, name)) ??
-      (typed.includes('"') ? undefined : all.find((table) => same(table, small)))
-    if (!found) throw unknown('table', tableName(name), all.map(tableName), where)
+      (typed.includes('"') ? undefined : all.find((table) => same(table, lowerCase(name))))
+    if (!found) throw unknownName('table', tableName(name), all.map(tableName), where)
     picked.add(found)
   }
   const schemas = [...new Set(all.map(({ schema }) => schema))]
@@ -59,7 +69,7 @@ export function pickTables<T extends NamedTable>(
     const found = [name, ...(typed.includes('"') ? [] : [name.toLowerCase()])].find((each) =>
       schemas.includes(each),
     )
-    if (found === undefined) throw unknown('schema', name, schemas, where)
+    if (found === undefined) throw unknownName('schema', name, schemas, where)
     for (const table of all) if (table.schema === found) picked.add(table)
   }
   return [...picked]
@@ -69,31 +79,31 @@ function same(a: NamedTable, b: NamedTable): boolean {
   return a.schema === b.schema && a.name === b.name
 }
 
-function unknown(
+function unknownName(
   kind: 'table' | 'schema',
   name: string,
   all: readonly string[],
   where: string,
 ): UserError {
   const near = nearest(name, all)
-  const hint = near.length
-    ? `Did you mean ${near.join(', ')}? Capitals, dots and spaces need double quotes.`
-    : `It has no ${kind}s at all.`
   return new UserError(
     kind === 'schema' ? 'unknown-schema' : 'unknown-table',
     `${where} has no ${kind} ${name}${kind === 'schema' ? ' with tables' : ''}.`,
-    hint,
+    near.length
+      ? `Did you mean ${near.join(', ')}? Names with capitals, dots or spaces need double quotes.`
+      : `It has no ${kind}s at all.`,
   )
 }
 
-/** The three names that are typed most like another, or begin with it. */
+/** Returns the three names that are most similar to `name`, or that begin with it. */
 export function nearest(name: string, all: readonly string[]): string[] {
-  const bare = (text: string): string => text.replaceAll('"', '').toLowerCase()
-  const own = bare(name).split('.').at(-1) ?? ''
+  const plain = (each: string): string => each.replaceAll('"', '').toLowerCase()
+  const lastPart = (each: string): string => plain(each).split('.').at(-1) ?? ''
+  const own = lastPart(name)
   const rank = (other: string): number => {
-    const last = bare(other).split('.').at(-1) ?? ''
+    const last = lastPart(other)
     return Math.min(
-      distance(bare(name), bare(other)),
+      distance(plain(name), plain(other)),
       1 + distance(own, last),
       own !== '' && last.startsWith(own) ? 1 : Infinity,
     )
@@ -104,7 +114,7 @@ export function nearest(name: string, all: readonly string[]): string[] {
   return ranked.slice(0, 3).map(({ other }) => other)
 }
 
-/** How many letters must be put in, taken out or changed (Levenshtein). */
+/** Returns the Levenshtein distance: how many characters to insert, delete or change. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)
   for (let i = 1; i <= a.length; i++) {
@@ -119,9 +129,10 @@ function distance(a: string, b: string): number {
 }
 
 /**
- * Looks, before anything is fetched, whether the backup has what was named, as far as the manifest
- * tells: leaves are in its fingerprint, roots of partition trees among the schema's entries (there
- * without quotes). A fingerprint of the kind `none` tells nothing.
+ * Checks, before anything is fetched, that the backup has the named tables and schemas, as far as
+ * the manifest shows it. The fingerprint lists tables with rows; the roots of partition trees are
+ * among its schema entries, whose names have no quotes. With `fingerprint: none` it only checks the
+ * spelling.
  */
 export function checkNamed(
   wanted: { tables: readonly string[]; schemas: readonly string[] },
@@ -132,14 +143,12 @@ export function checkNamed(
     return
   }
   const leaves = fingerprint.tables.map(({ table }) => readTableName(table))
-  const plain = new Set(
+  const entries = new Set(
     Object.keys(fingerprint.schema).flatMap((entry) => /^TABLE (.*)$/s.exec(entry)?.[1] ?? []),
   )
-  const spelled = wanted.tables
+  const roots = wanted.tables
     .map(readTableName)
-    .flatMap((name) => [name, { schema: name.schema.toLowerCase(), name: name.name.toLowerCase() }])
-  const roots = spelled.filter(({ schema, name }) =>
-    plain.has(`${schema}.${name}`.replace(/[\r\n]/g, ' ')),
-  )
+    .flatMap((name) => [name, lowerCase(name)])
+    .filter(({ schema, name }) => entries.has(`${schema}.${name}`.replace(/[\r\n]/g, ' ')))
   pickTables(wanted, [...leaves, ...roots], `The backup ${id}`)
 }

@@ -4,50 +4,52 @@ import type { Table } from '../../postgres/fingerprint/tables.ts'
 import type { Programs } from '../../postgres/programs/find-programs.ts'
 import type { PartTable } from '../../postgres/tables/partitions.ts'
 import type { LiveTable } from '../../postgres/tables/replace.ts'
+import type { Text } from '../../text.ts'
 import type { RecreatePlan } from './recreate-plan.ts'
-import type { PartSide } from './side-database.ts'
+import type { TablesSideDatabase } from './side-database.ts'
 
+/** What `replaceLive` needs. */
 export interface ReplaceOptions {
-  side: PartSide
+  side: TablesSideDatabase
   live: Connection
   programs: { archive: Programs; server: Programs }
   contents: 'all' | 'schema' | 'data'
   withOwners: boolean
-  /** Where the backup's sequences stood. */
+  /** The values of the backup's sequences. */
   sequences: Record<string, SequenceValue>
   encoding: string
   jobs: number
-  /** How long to try for the locks, milliseconds. */
-  lockPatience: number
+  /** How long to try to lock the tables, in milliseconds. */
+  lockTimeout: number
   /**
-   * Runs before anything is made in the live database, when it is known that all can go in its
-   * place.
+   * Runs before anything is created in the live database, once it is known that every table can be
+   * replaced.
    */
-  before: () => Promise<void>
+  beforeChanges: () => Promise<void>
 }
 
+/** What `replaceLive` did. */
 export interface Replaced {
-  /**
-   * Tables that were made anew, those whose rows were replaced, and (with `contents: schema`) those
-   * that were left alone.
-   */
+  /** Tables that were re-created. */
   created: string[]
+  /** Tables whose rows were replaced. */
   replaced: string[]
+  /** Existing tables, with `contents: schema`. */
   untouched: string[]
-  /** Foreign keys that were checked, by name. */
+  /** Names of the foreign keys that were checked. */
   keys: string[]
-  warnings: string[]
-  /** Milliseconds that the live tables were locked. */
+  warnings: Text[]
+  /** How long the live tables were locked, in milliseconds. */
   locked: number
-  /** When they were, by the server's clock: milliseconds since 1970. */
+  /** When they were locked, by the server's clock, in milliseconds since 1970. */
   lockedAt: number
 }
 
-/** What is replaced, what is made anew. */
-export interface Task {
-  there: LiveTable[]
+/** Which tables to replace, and which to re-create. */
+export interface ReplacePlan {
+  existing: LiveTable[]
   missing: ReadonlySet<PartTable>
-  making: RecreatePlan
-  /** Where the rows are, by the backup's table. */
+  recreate: RecreatePlan
+  /** The staging table of each of the backup's tables. */
   staged: Map<Table, string>
 }

@@ -1,115 +1,207 @@
 import type { ArchiveEntry } from '../../postgres/pg-restore/toc.ts'
 import type { PartTable } from '../../postgres/tables/partitions.ts'
 
-/** What of an archive makes tables anew that are not there. Ids in the archive's order. */
+/** The entries of an archive that re-create missing tables. Ids are in the archive's order. */
 export interface RecreatePlan {
-  /** Schemas that the tables are in. */
+  /** The tables' schemas. */
   schemas: { id: number; name: string }[]
-  /** The tables, their sequences and defaults: before the rows. */
-  before: number[]
-  /** Their indexes, keys, triggers, policies, comments and grants: after the rows. */
-  after: number[]
-  /** Foreign keys from and to them. */
+  /** The tables, their sequences and defaults: to create before the rows are inserted. */
+  beforeRows: number[]
+  /** Their indexes, keys, triggers, policies, comments and grants: to create after the rows. */
+  afterRows: number[]
+  /** Foreign keys from and to the tables. */
   keys: ArchiveEntry[]
   /**
-   * What else rested on them, and so was lost with them: views, functions, policies and rules of
-   * other tables, their places in publications.
+   * Other objects that depend on the tables, and were dropped with them: views, functions, policies
+   * and rules of other tables, memberships in publications.
    */
   dependents: ArchiveEntry[]
-  /** Tables that must be locked with them: at the other ends of these. */
-  others: PartTable[]
+  /** Existing tables that must be locked too, because keys or dependents refer to them. */
+  related: PartTable[]
 }
 
-const ownBefore = /^(SEQUENCE|SEQUENCE OWNED BY|SEQUENCE SET|DEFAULT)$/
-const ownAfter = /^(INDEX ATTACH|STATISTICS)$/
-const ownIndex = /^(CONSTRAINT|CHECK CONSTRAINT|INDEX)$/
+/** Where an entry goes. `indexes` and `attaches` come first among the entries after the rows. */
+type Destination = 'schemas' | 'beforeRows' | 'afterRows' | 'keys' | 'dependents' | Deferred
+type Deferred = 'indexes' | 'attaches'
+
+/** One entry, and how it relates to the missing tables. */
+interface Candidate {
+  /** The entry creates a schema of a missing table. */
+  isSchema: boolean
+  /** The entry creates a missing table. */
+  isTable: boolean
+  /** The table that the entry is about, for the kinds in `ofTable`. */
+  table: PartTable | undefined
+  /** The entry depends on a missing table, or on an object of one. */
+  dependsOnOwn: boolean
+  /** The entry depends on a missing table itself. */
+  dependsOnTable: boolean
+  /** The entry depends on a key or a dependent. */
+  dependsOnLost: boolean
+  /** Every table that the entry depends on is missing. */
+  onlyMissing: boolean
+}
+
+/** A rule: entries of this kind, if `when` holds, go `into`. */
+interface Rule {
+  kind: RegExp
+  when: (candidate: Candidate, missing: ReadonlySet<PartTable>) => boolean
+  into: Destination
+  /** What the entry counts as, for the entries that depend on it. */
+  countsAs?: 'own' | 'lost'
+  /** Lock the existing tables that the entry refers to. */
+  locks?: 'dependencies' | 'table'
+}
+
+const any = /^/
 const ofTable = /^(TRIGGER|RULE|POLICY|ROW SECURITY)$/
-const attached = /^(COMMENT|ACL|SECURITY LABEL)$/
+const isMissing = (table: PartTable | undefined, missing: ReadonlySet<PartTable>): boolean =>
+  table !== undefined && missing.has(table)
+
+/** The first rule that applies decides. An entry without a rule is not needed. */
+const rules: readonly Rule[] = [
+  { kind: /^SCHEMA$/, when: ({ isSchema }) => isSchema, into: 'schemas' },
+  { kind: any, when: ({ isTable }) => isTable, into: 'beforeRows' },
+  {
+    kind: /^FK CONSTRAINT$/,
+    when: ({ dependsOnTable }) => dependsOnTable,
+    into: 'keys',
+    countsAs: 'lost', // a comment on the key comes after it
+    locks: 'dependencies',
+  },
+  {
+    kind: ofTable,
+    when: ({ dependsOnOwn, table }, missing) => dependsOnOwn && isMissing(table, missing),
+    into: 'afterRows',
+    countsAs: 'own',
+  },
+  {
+    kind: ofTable,
+    when: ({ dependsOnOwn }) => dependsOnOwn,
+    into: 'dependents',
+    locks: 'table',
+  },
+  {
+    kind: /^TABLE ATTACH$/,
+    when: ({ dependsOnOwn, onlyMissing }) => dependsOnOwn && onlyMissing,
+    into: 'beforeRows',
+  },
+  {
+    // An existing root creates its keys in a partition that is attached without its own.
+    // So these partitions are attached after their indexes.
+    kind: /^TABLE ATTACH$/,
+    when: ({ dependsOnOwn }) => dependsOnOwn,
+    into: 'attaches',
+    locks: 'dependencies',
+  },
+  {
+    kind: /^(CONSTRAINT|CHECK CONSTRAINT|INDEX)$/,
+    when: ({ dependsOnOwn }) => dependsOnOwn,
+    into: 'indexes',
+    countsAs: 'own',
+  },
+  {
+    kind: /^(SEQUENCE|SEQUENCE OWNED BY|SEQUENCE SET|DEFAULT)$/,
+    when: ({ dependsOnOwn }) => dependsOnOwn,
+    into: 'beforeRows',
+    countsAs: 'own',
+  },
+  {
+    kind: /^(INDEX ATTACH|STATISTICS|COMMENT|ACL|SECURITY LABEL)$/,
+    when: ({ dependsOnOwn, dependsOnLost }) => dependsOnOwn && !dependsOnLost,
+    into: 'afterRows',
+    countsAs: 'own',
+  },
+  {
+    kind: /^TABLE$/, // a table that inherits from a missing one
+    when: ({ dependsOnOwn, dependsOnLost }) => dependsOnOwn || dependsOnLost,
+    into: 'dependents',
+  },
+  {
+    kind: /^(?!.* DATA$)/,
+    when: ({ dependsOnOwn, dependsOnLost }) => dependsOnOwn || dependsOnLost,
+    into: 'dependents',
+    countsAs: 'lost',
+  },
+]
 
 /**
- * Deals out the entries that belong to tables which are missing, by what an entry says it rests on.
+ * Sorts the entries of an archive that belong to missing tables, by what each entry depends on.
+ * `tableOf` returns the table that an entry is about.
  */
-export function recreatePlanOf(
+export function planRecreation(
   entries: readonly ArchiveEntry[],
   missing: ReadonlySet<PartTable>,
   tableOf: (entry: ArchiveEntry) => PartTable | undefined,
 ): RecreatePlan {
-  const making: RecreatePlan = {
-    schemas: [],
-    before: [],
-    after: [],
-    keys: [],
-    dependents: [],
-    others: [],
-  }
   const tables = new Map(
     entries.flatMap((entry) =>
       entry.kind === 'TABLE' ? [[entry.id, tableOf(entry)] as const] : [],
     ),
   )
-  const isMissing = (table: PartTable | undefined): boolean =>
-    table !== undefined && missing.has(table)
-  const ids = new Set([...tables].filter(([, table]) => isMissing(table)).map(([id]) => id))
-  const own = new Set(ids)
+  const tableIds = new Set(
+    [...tables].filter(([, table]) => isMissing(table, missing)).map(([id]) => id),
+  )
+  const schemas = schemasOf(entries, tableIds, tables)
+  const own = new Set(tableIds)
   const lost = new Set<number>()
-  const others = new Set<PartTable>()
-  // a root that is there would give a partition its keys when that is attached: so it is attached
-  // with its own
-  const [indexes, attaches]: [number[], number[]] = [[], []]
-  // a table rests on its schema; that is looked up by its own name for it, since an entry's text
-  // does not part a name from an owner
-  const schemas = new Map(
+  const related = new Set<PartTable>()
+  const sorted: Record<Destination, ArchiveEntry[]> = {
+    schemas: [],
+    beforeRows: [],
+    afterRows: [],
+    keys: [],
+    dependents: [],
+    indexes: [],
+    attaches: [],
+  }
+  for (const entry of entries) {
+    const { id, kind, restsOn } = entry
+    const candidate: Candidate = {
+      isSchema: schemas.has(id),
+      isTable: tableIds.has(id),
+      table: ofTable.test(kind) ? tableOf(entry) : undefined,
+      dependsOnOwn: restsOn.some((other) => own.has(other)),
+      dependsOnTable: restsOn.some((other) => tableIds.has(other)),
+      dependsOnLost: restsOn.some((other) => lost.has(other)),
+      onlyMissing: restsOn.every((other) => !tables.has(other) || tableIds.has(other)),
+    }
+    const rule = rules.find((each) => each.kind.test(kind) && each.when(candidate, missing))
+    if (!rule) continue
+    sorted[rule.into].push(entry)
+    if (rule.countsAs) (rule.countsAs === 'own' ? own : lost).add(id)
+    const refersTo = {
+      dependencies: restsOn.map((other) => tables.get(other)),
+      table: [candidate.table],
+      none: [],
+    }[rule.locks ?? 'none']
+    for (const table of refersTo) if (table && !missing.has(table)) related.add(table)
+  }
+  const ids = (of: Destination): number[] => sorted[of].map(({ id }) => id)
+  return {
+    schemas: sorted.schemas.map(({ id }) => ({ id, name: schemas.get(id) as string })),
+    beforeRows: ids('beforeRows'),
+    afterRows: [...ids('indexes'), ...ids('attaches'), ...ids('afterRows')],
+    keys: sorted.keys,
+    dependents: sorted.dependents,
+    related: [...related],
+  }
+}
+
+/**
+ * Maps the ids that missing tables depend on to the tables' schema names. The text of an entry does
+ * not separate its name from its owner, so the name comes from the table.
+ */
+function schemasOf(
+  entries: readonly ArchiveEntry[],
+  tableIds: ReadonlySet<number>,
+  tables: ReadonlyMap<number, PartTable | undefined>,
+): Map<number, string> {
+  return new Map(
     entries
-      .filter(({ id }) => ids.has(id))
+      .filter(({ id }) => tableIds.has(id))
       .flatMap(({ id, restsOn }) =>
         restsOn.map((other) => [other, tables.get(id)?.schema ?? ''] as const),
       ),
   )
-  const tie = (restsOn: readonly number[]): void => {
-    for (const other of restsOn) {
-      const table = tables.get(other)
-      if (table && !missing.has(table)) others.add(table)
-    }
-  }
-  for (const entry of entries) {
-    const { id, kind, restsOn } = entry
-    const rests = restsOn.some((other) => own.has(other))
-    if (kind === 'SCHEMA' && schemas.has(id))
-      making.schemas.push({ id, name: schemas.get(id) as string })
-    else if (ids.has(id)) making.before.push(id)
-    else if (kind === 'FK CONSTRAINT' && restsOn.some((other) => ids.has(other))) {
-      making.keys.push(entry)
-      lost.add(id) // a comment on it comes after it
-      tie(restsOn)
-    } else if (ofTable.test(kind) && rests) {
-      const table = tableOf(entry)
-      if (isMissing(table)) making.after.push(id)
-      else making.dependents.push(entry)
-      if (isMissing(table)) own.add(id)
-      else if (table) others.add(table)
-    } else if (kind === 'TABLE ATTACH' && rests) {
-      const whole = restsOn.every((other) => !tables.has(other) || ids.has(other))
-      ;(whole ? making.before : attaches).push(id)
-      if (!whole) tie(restsOn)
-    } else if (ownIndex.test(kind) && rests) {
-      own.add(id)
-      indexes.push(id)
-    } else if (ownBefore.test(kind) && rests) {
-      own.add(id)
-      making.before.push(id)
-    } else if (
-      (ownAfter.test(kind) || attached.test(kind)) &&
-      rests &&
-      !restsOn.some((other) => lost.has(other))
-    ) {
-      own.add(id)
-      making.after.push(id)
-    } else if ((rests || restsOn.some((other) => lost.has(other))) && !/ DATA$/.test(kind)) {
-      if (kind !== 'TABLE') lost.add(id)
-      making.dependents.push(entry)
-    }
-  }
-  making.after.unshift(...indexes, ...attaches)
-  making.others.push(...others)
-  return making
 }

@@ -3,49 +3,50 @@ import type { Session } from '../../postgres/connection/session.ts'
 import { type ArchiveEntry, entriesSql } from '../../postgres/pg-restore/toc.ts'
 import { addForeignKey, checksRows } from '../../postgres/tables/replace.ts'
 import type { Work } from '../../work.ts'
+import { sqlStateOf } from '../errors.ts'
 import type { Replaced, ReplaceOptions } from './options.ts'
 import type { RecreatePlan } from './recreate-plan.ts'
 
-/**
- * What rested on a lost table and can be tried again without a row of its own; all else is only
- * named.
- */
-const tried = /^(VIEW|FUNCTION|PROCEDURE|POLICY|RULE|TRIGGER|PUBLICATION TABLE|COMMENT|ACL)$/
-/** Not named apart: they go with what they stand beside. */
-const minor = /^(COMMENT|ACL|SECURITY LABEL|INDEX|STATISTICS)$/
+/** Kinds of dependents that can be re-created without rows. All others are only listed. */
+const recreatable = /^(VIEW|FUNCTION|PROCEDURE|POLICY|RULE|TRIGGER|PUBLICATION TABLE|COMMENT|ACL)$/
+/** Kinds that are not listed: they belong to another object. */
+const unlisted = /^(COMMENT|ACL|SECURITY LABEL|INDEX|STATISTICS)$/
 
-/** Makes missing tables, empty: with their schema, where that is missing too. */
-export async function makeBefore(
+/** Below the server's `deadlock_timeout`, in milliseconds. */
+const lockTimeout = 700
+
+/** Creates missing tables without rows, and their schemas if those are missing too. */
+export async function createTables(
   session: Session,
-  making: RecreatePlan,
+  plan: RecreatePlan,
   options: ReplaceOptions,
   work: Work,
 ): Promise<void> {
-  for (const { id, name } of making.schemas) {
-    const there = await session.query('SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1', [
+  for (const { id, name } of plan.schemas) {
+    const existing = await session.query('SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1', [
       name,
     ])
-    if (there.length === 0) await run(session, [id], options, work)
+    if (existing.length === 0) await runEntries(session, [id], options, work)
   }
-  await run(session, making.before, options, work)
+  await runEntries(session, plan.beforeRows, options, work)
 }
 
-/** When the rows are in: indexes, keys, triggers, policies, comments, grants. */
-export async function makeAfter(
+/** After the rows: creates indexes, keys, triggers, policies, comments and grants. */
+export async function completeTables(
   session: Session,
-  making: RecreatePlan,
+  plan: RecreatePlan,
   options: ReplaceOptions,
   work: Work,
 ): Promise<void> {
-  await run(session, making.after, options, work)
+  await runEntries(session, plan.afterRows, options, work)
 }
 
 /**
- * Ties missing tables to what is there: foreign keys, which are checked (rows that break one are
- * the end of everything), and what was lost with them by a CASCADE. What cannot be made again is
- * named.
+ * Re-creates the foreign keys from and to missing tables, and the objects that CASCADE dropped with
+ * them. Throws `foreign-key-violated` if rows break a key. Adds a warning that lists what could not
+ * be re-created.
  */
-export async function makeTies(
+export async function recreateKeysAndDependents(
   session: Session,
   { keys, dependents }: RecreatePlan,
   options: ReplaceOptions,
@@ -54,36 +55,56 @@ export async function makeTies(
 ): Promise<void> {
   const lost: string[] = []
   for (const entry of keys) {
-    const name = shown(entry)
-    try {
-      const sql = statementOf(await sqlOf([entry.id], options, work))
-      await attempt(session, () => addForeignKey(session, keyName(sql), sql))
-      if (checksRows(sql)) result.keys.push(name)
-    } catch (error) {
-      const violated = error instanceof UserError && error.code === 'foreign-key-violated'
-      if ((violated && options.contents !== 'schema') || !(violated || isRefusal(error)))
-        throw error
-      lost.push(`the foreign key ${name} (${(error as Error).message})`)
-    }
+    const why = await recreateKey(session, entry, options, result, work)
+    if (why !== undefined) lost.push(`the foreign key ${displayName(entry)} (${why})`)
   }
   for (const entry of dependents) {
-    const name = `${entry.kind} ${shown(entry)}`
-    if (!tried.test(entry.kind)) {
-      if (!minor.test(entry.kind)) lost.push(name)
-      continue
-    }
-    try {
-      await attempt(session, () => run(session, [entry.id], options, work))
-    } catch (error) {
-      if (!isRefusal(error)) throw error
-      if (!minor.test(entry.kind)) lost.push(`${name} (${(error as Error).message})`)
-    }
+    const why = recreatable.test(entry.kind)
+      ? await recreateDependent(session, entry, options, work)
+      : ''
+    if (why !== undefined && !unlisted.test(entry.kind))
+      lost.push(`${entry.kind} ${displayName(entry)}${why && ` (${why})`}`)
   }
-  if (lost.length)
-    result.warnings.push(`Not made again, though the backup has it: ${lost.join('; ')}.`)
+  if (lost.length) result.warnings.push(`In the backup, but not re-created: ${lost.join('; ')}.`)
 }
 
-async function run(
+/** Returns why a foreign key could not be re-created; undefined if it was. */
+async function recreateKey(
+  session: Session,
+  entry: ArchiveEntry,
+  options: ReplaceOptions,
+  result: Replaced,
+  work: Work,
+): Promise<string | undefined> {
+  try {
+    const sql = statementOf(await sqlOf([entry.id], options, work))
+    await withSavepoint(session, () => addForeignKey(session, keyName(sql), sql))
+    if (checksRows(sql)) result.keys.push(displayName(entry))
+    return undefined
+  } catch (error) {
+    const violated = error instanceof UserError && error.code === 'foreign-key-violated'
+    if (violated ? options.contents !== 'schema' : !isRefusal(error)) throw error
+    return (error as Error).message
+  }
+}
+
+/** Returns why a dependent could not be re-created; undefined if it was. */
+async function recreateDependent(
+  session: Session,
+  entry: ArchiveEntry,
+  options: ReplaceOptions,
+  work: Work,
+): Promise<string | undefined> {
+  try {
+    await withSavepoint(session, () => runEntries(session, [entry.id], options, work))
+    return undefined
+  } catch (error) {
+    if (!isRefusal(error)) throw error
+    return (error as Error).message
+  }
+}
+
+async function runEntries(
   session: Session,
   ids: readonly number[],
   options: ReplaceOptions,
@@ -92,7 +113,8 @@ async function run(
   const sql = await sqlOf(ids, options, work)
   if (sql === '') return
   await session.query(sql)
-  await session.query('SET LOCAL lock_timeout = 700') // pg_restore's text sets it to wait for ever
+  // pg_restore's SQL sets lock_timeout to 0.
+  await session.query(`SET LOCAL lock_timeout = ${lockTimeout}`)
 }
 
 function sqlOf(
@@ -103,7 +125,7 @@ function sqlOf(
   return entriesSql(programs.archive, side.base, ids, { folder: side.folder, withOwners }, work)
 }
 
-async function attempt(session: Session, body: () => Promise<void>): Promise<void> {
+async function withSavepoint(session: Session, body: () => Promise<void>): Promise<void> {
   await session.query('SAVEPOINT attempt')
   try {
     await body()
@@ -115,21 +137,21 @@ async function attempt(session: Session, body: () => Promise<void>): Promise<voi
 }
 
 /**
- * The server understood, and refused: something is not there, or is there already. Not that a lock
- * was not to be had.
+ * Whether the server refused the statement, because something is missing or exists already. A lock
+ * timeout is not a refusal.
  */
 function isRefusal(error: unknown): boolean {
-  return /^(42|3F|0A|2BP|55000)/.test((error as { code?: string }).code ?? '')
+  return /^(42|3F|0A|2BP|55000)/.test(sqlStateOf(error) ?? '')
 }
 
-/** `schema name`, without the owner at its end. */
-function shown({ named }: ArchiveEntry): string {
+/** `schema.name`, without the owner at the end. */
+function displayName({ named }: ArchiveEntry): string {
   return named.replace(/ \S+$/, '').replace(/^- /, '').replace(' ', '.')
 }
 
-/** The one statement in pg_restore's text: without settings and comments. */
-function statementOf(text: string): string {
-  return text.slice(text.indexOf('\nALTER TABLE ') + 1, text.lastIndexOf(';'))
+/** The one statement in pg_restore's SQL, without settings and comments. */
+function statementOf(sql: string): string {
+  return sql.slice(sql.indexOf('\nALTER TABLE ') + 1, sql.lastIndexOf(';'))
 }
 
 /** The name of the constraint that an ALTER TABLE adds. */

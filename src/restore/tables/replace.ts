@@ -10,6 +10,7 @@ import type { PartTable } from '../../postgres/tables/partitions.ts'
 import {
   addForeignKey,
   checksRows,
+  type ForeignKey,
   lockTables,
   matchLive,
   neighboursOf,
@@ -19,19 +20,22 @@ import {
 } from '../../postgres/tables/replace.ts'
 import { copyRows, dropSchema, storedColumns } from '../../postgres/tables/staging.ts'
 import { mapConcurrent } from '../../stream/map-concurrent.ts'
+import { input, join, text } from '../../text.ts'
 import type { Held, Work } from '../../work.ts'
-import { hashRoots, oidsOf, sameTrees, unchanged } from './live-checks.ts'
+import { checkRestored, sqlStateOf } from '../errors.ts'
+import { checkPartitions, checkUnchanged, hashRoots, oidsOf } from './live-checks.ts'
 import { readTableName } from './names.ts'
-import type { Replaced, ReplaceOptions, Task } from './options.ts'
-import { recreatePlanOf } from './recreate-plan.ts'
-import { makeAfter, makeBefore, makeTies } from './recreate.ts'
-import { whyNotThere } from './side-database.ts'
+import type { Replaced, ReplaceOptions, ReplacePlan } from './options.ts'
+import { planRecreation } from './recreate-plan.ts'
+import { completeTables, createTables, recreateKeysAndDependents } from './recreate.ts'
+import { toMissingDependencyError } from './side-database.ts'
 
 /**
- * Puts the tables of a side database in the place of the live ones: all of them, or nothing. First
- * their rows come into a schema of ours in the live database, beside everything; then one
- * transaction locks, replaces, makes what is missing, checks every foreign key, measures what is
- * there now, and commits only if it is what the backup's fingerprint says.
+ * Replaces live tables by those of a side database: all of them, or none.
+ *
+ * First copies the rows into a staging schema of the live database. Then one transaction locks the
+ * tables, replaces their rows, re-creates what is missing, checks every foreign key, compares the
+ * tables with the backup's fingerprint, and commits only if they match.
  */
 export async function replaceLive(options: ReplaceOptions, work: Work): Promise<Replaced> {
   const { live, contents } = options
@@ -44,84 +48,98 @@ export async function replaceLive(options: ReplaceOptions, work: Work): Promise<
     input: 'target-url',
   } as const
   try {
-    const task = await plan(session, options)
-    const result: Replaced = {
-      created: [...task.missing].map(tableName),
-      replaced: contents === 'schema' ? [] : task.there.map(({ table }) => tableName(table)),
-      untouched: contents === 'schema' ? task.there.map(({ table }) => tableName(table)) : [],
-      keys: [],
-      warnings: task.there
-        .filter(({ extra }) => extra.length && contents !== 'schema')
-        .map(
-          ({ table, extra }) =>
-            `The live ${tableName(table)} has columns that the backup does not know; in every row they have their default now: ${extra.join(', ')}.`,
-        ),
-      locked: 0,
-      lockedAt: 0,
-    }
-    await options.before() // and not after the staging, whose rows would be in a safety backup too
+    const plan = await planReplacement(session, options)
+    const result = beginReplaced(plan, contents)
+    // Before the staging schema exists: a safety backup would contain its rows.
+    await options.beforeChanges()
     if (contents !== 'schema') {
       work.hold(held)
-      await stage(session, staging, task, options, work)
+      await copyToStaging(session, staging, plan, options, work)
     }
-    await inOneTransaction(session, staging, task, options, result, work)
+    await replaceInTransaction(session, staging, plan, options, result, work)
     work.release(held)
-    await afterwards(session, task, result)
+    await analyzeAndWarn(session, plan, result)
     return result
   } catch (error) {
     await session.end()
     await dropStaging(live, held, work)
-    throw explained(error, live)
+    throw toReplaceError(error, live)
   } finally {
     await session.end()
   }
 }
 
-async function plan(session: Session, { side, contents }: ReplaceOptions): Promise<Task> {
+/** Finds the live tables. Throws if one cannot be replaced. */
+async function planReplacement(
+  session: Session,
+  { side, contents }: ReplaceOptions,
+): Promise<ReplacePlan> {
   const matches = await matchLive(session, side.leaves)
-  const there = matches.flatMap((match) => (match ? [match] : []))
-  const gone = side.leaves.filter((_table, i) => matches[i] === undefined)
-  const [first] = gone
+  const existing = matches.flatMap((match) => (match ? [match] : []))
+  const missingLeaves = side.leaves.filter((_table, i) => matches[i] === undefined)
+  const [first] = missingLeaves
   if (first && contents === 'data')
     throw new UserError(
       'table-missing',
-      `contents is "data", and the live database has no table ${tableName(first)}.`,
-      'Leave contents out: a table that is missing is then made anew, with its indexes, keys and rows.',
+      text`${input('contents')} is "data", but the live database has no table ${tableName(first)}.`,
     )
-  if (contents !== 'schema') await sameTrees(session, side)
+  if (contents !== 'schema') await checkPartitions(session, side)
+  const missing = new Set([
+    ...(await missingRoots(session, side.chosen)),
+    ...side.chosen.filter(({ oid }) => missingLeaves.some((table) => table.oid === oid)),
+  ])
+  const recreate = planRecreation(side.entries, missing, side.tableOf)
+  return { existing, missing, recreate, staged: new Map() }
+}
+
+async function missingRoots(session: Session, chosen: readonly PartTable[]): Promise<PartTable[]> {
   const roots: PartTable[] = []
-  for (const table of side.chosen.filter(({ root }) => root)) {
+  for (const table of chosen.filter(({ root }) => root)) {
     const [row] = await session.query<{ oid: string | null }>(
       'SELECT pg_catalog.to_regclass($1)::pg_catalog.text AS oid',
       [sqlName(table)],
     )
     if (!row?.oid) roots.push(table)
   }
-  const missing = new Set([
-    ...roots,
-    ...side.chosen.filter(({ oid }) => gone.some((table) => table.oid === oid)),
-  ])
+  return roots
+}
+
+function beginReplaced(
+  { existing, missing }: ReplacePlan,
+  contents: ReplaceOptions['contents'],
+): Replaced {
+  const names = existing.map(({ table }) => tableName(table))
+  const rows = contents !== 'schema'
   return {
-    there,
-    missing,
-    making: recreatePlanOf(side.entries, missing, side.tableOf),
-    staged: new Map(),
+    created: [...missing].map(tableName),
+    replaced: rows ? names : [],
+    untouched: rows ? [] : names,
+    keys: [],
+    warnings: existing
+      .filter(({ extra }) => extra.length && rows)
+      .map(
+        ({ table, extra }) =>
+          `The live ${tableName(table)} has columns that the backup lacks; ` +
+          `they now have their default in every row: ${extra.join(', ')}.`,
+      ),
+    locked: 0,
+    lockedAt: 0,
   }
 }
 
 /**
- * Copies the rows into a schema of ours in the live database: this takes long, and locks nothing
- * that is used. Not logged, for it is gone soon.
+ * Copies the rows into the staging schema. This takes long, but locks no table in use. The staging
+ * tables are unlogged, because they are soon dropped.
  */
-async function stage(
+async function copyToStaging(
   session: Session,
   staging: string,
-  task: Task,
+  plan: ReplacePlan,
   options: ReplaceOptions,
   work: Work,
 ): Promise<void> {
   const { side, live, programs, encoding, jobs } = options
-  const copyOne = ([table, relation]: [Table, string], own: Work): Promise<void> =>
+  const copyTable = ([table, relation]: [Table, string], own: Work): Promise<void> =>
     copyRows(
       programs.server,
       { connection: side.connection, table },
@@ -132,87 +150,47 @@ async function stage(
   await session.query(`CREATE SCHEMA ${quoteName(staging)}`)
   for (const [i, table] of side.leaves.entries()) {
     const relation = `${quoteName(staging)}.t${i + 1}`
-    const own = new Set(storedColumns(table))
+    const stored = new Set(storedColumns(table))
     const columns = table.columns
-      .filter(({ name }) => own.has(name))
+      .filter(({ name }) => stored.has(name))
       .map(({ name, type }) => `${quoteName(name)} ${type}`)
     await session.query(`CREATE UNLOGGED TABLE ${relation} (${columns.join(', ')})`)
-    task.staged.set(table, relation)
+    plan.staged.set(table, relation)
   }
   work.log.info('Copying the rows beside the live tables')
-  await mapConcurrent([...task.staged], jobs, copyOne, work)
+  await mapConcurrent([...plan.staged], jobs, copyTable, work)
 }
 
-async function inOneTransaction(
+async function replaceInTransaction(
   session: Session,
   staging: string,
-  task: Task,
+  plan: ReplacePlan,
   options: ReplaceOptions,
   result: Replaced,
   work: Work,
 ): Promise<void> {
-  const { side, contents, lockPatience } = options
+  const { side, contents } = options
   const rows = contents !== 'schema'
-  const replaced = rows ? task.there.map(({ oid }) => oid) : []
-  const hashed = rows ? hashRoots(side, task.missing) : []
   await session.query('BEGIN')
   try {
-    const roots = await oidsOf(session, hashed)
-    const keys = await lockTables(
-      session,
-      { replaced, others: [...(await oidsOf(session, task.making.others)), ...roots] },
-      lockPatience,
-      work,
-    )
+    const { keys, targets } = await lockAll(session, plan, options, work)
     const lockedAt = Date.now()
-    const [clock] = await session.query<{ at: number }>(
-      'SELECT (pg_catalog.date_part($1, pg_catalog.clock_timestamp()) * 1000)::float8 AS at',
-      ['epoch'],
-    )
-    result.lockedAt = Math.round(clock?.at ?? lockedAt)
-    await unchanged(session, task, side, rows)
+    result.lockedAt = await serverTime(session)
+    await checkUnchanged(session, plan, side, rows)
     work.log.info('Replacing, in one transaction: the live tables are locked')
-    const on = await switchOff(session, [...replaced, ...roots])
-    await session.query('SET CONSTRAINTS ALL IMMEDIATE') // rows that a deferred check still has to see stand in the way of every ALTER
-    for (const { table, only, name } of keys)
-      await session.query(`ALTER TABLE ${only}${table} DROP CONSTRAINT ${quoteName(name)}`)
-    if (replaced.length)
-      await session.query(
-        `TRUNCATE ${task.there.map(({ table }) => `ONLY ${sqlName(table)}`).join(', ')}`,
-      )
-    await makeBefore(session, task.making, options, work)
+    const switchOn = await switchOff(session, targets)
+    await emptyTables(session, plan, keys, rows)
+    await createTables(session, plan.recreate, options, work)
     if (rows)
       for (const table of side.leaves)
-        await insertRows(session, table, task.staged.get(table) as string)
-    await makeAfter(session, task.making, options, work)
-    for (const key of keys) {
-      const { table, only, name, definition, comment } = key
-      await addForeignKey(
-        session,
-        name,
-        `ALTER TABLE ${only}${table} ADD CONSTRAINT ${quoteName(name)} ${definition}`,
-      )
-      if (comment !== null)
-        await session.query(
-          `COMMENT ON CONSTRAINT ${quoteName(name)} ON ${table} IS ${quoteText(comment)}`,
-        )
-      if (!(await switchKey(session, key)))
-        result.warnings.push(
-          `The foreign key "${name}" of ${table} was switched off (DISABLE TRIGGER), and acts again now: only a superuser may switch it as it was.`,
-        )
-      if (checksRows(definition)) result.keys.push(name)
-    }
-    await makeTies(session, task.making, options, result, work)
-    for (const statement of on) await session.query(statement)
-    if (rows) await prove(session, options)
+        await insertRows(session, table, plan.staged.get(table) as string)
+    await completeTables(session, plan.recreate, options, work)
+    for (const key of keys) await restoreKey(session, key, result)
+    await recreateKeysAndDependents(session, plan.recreate, options, result, work)
+    for (const statement of switchOn) await session.query(statement)
     if (rows) {
-      const { moved, warnings } = await advanceSequences(
-        session,
-        await oidsOf(session, side.chosen),
-        options.sequences,
-      )
-      for (const each of moved) work.log.info(`Moved the sequence ${each}`)
-      result.warnings.push(...warnings)
+      await compareBeforeCommit(session, options)
+      await moveSequences(session, options, result, work)
     }
     await session.query(`DROP SCHEMA IF EXISTS ${quoteName(staging)} CASCADE`)
     work.signal.throwIfAborted()
@@ -224,64 +202,158 @@ async function inOneTransaction(
   }
 }
 
+/**
+ * Locks the tables, and those that their foreign keys join. Returns these keys, and the oids of the
+ * tables that rows are inserted into.
+ */
+async function lockAll(
+  session: Session,
+  plan: ReplacePlan,
+  { side, contents, lockTimeout }: ReplaceOptions,
+  work: Work,
+): Promise<{ keys: ForeignKey[]; targets: number[] }> {
+  const rows = contents !== 'schema'
+  const replaced = rows ? plan.existing.map(({ oid }) => oid) : []
+  const roots = await oidsOf(session, rows ? hashRoots(side, plan.missing) : [])
+  const related = await oidsOf(session, plan.recreate.related)
+  const keys = await lockTables(
+    session,
+    { replaced, others: [...related, ...roots] },
+    lockTimeout,
+    work,
+  )
+  return { keys, targets: [...replaced, ...roots] }
+}
+
+/** Returns the server's clock in milliseconds since 1970. */
+async function serverTime(session: Session): Promise<number> {
+  const [clock] = await session.query<{ at: number }>(
+    'SELECT (pg_catalog.date_part($1, pg_catalog.clock_timestamp()) * 1000)::float8 AS at',
+    ['epoch'],
+  )
+  return Math.round(clock?.at ?? Date.now())
+}
+
+/** Drops the foreign keys from and to the tables, and truncates the tables. */
+async function emptyTables(
+  session: Session,
+  { existing }: ReplacePlan,
+  keys: readonly ForeignKey[],
+  rows: boolean,
+): Promise<void> {
+  // ALTER TABLE fails while rows wait for a deferred check.
+  await session.query('SET CONSTRAINTS ALL IMMEDIATE')
+  for (const { table, only, name } of keys)
+    await session.query(`ALTER TABLE ${only}${table} DROP CONSTRAINT ${quoteName(name)}`)
+  if (rows && existing.length)
+    await session.query(
+      `TRUNCATE ${existing.map(({ table }) => `ONLY ${sqlName(table)}`).join(', ')}`,
+    )
+}
+
+/** Re-creates a dropped foreign key, which checks the rows, with its comment and trigger states. */
+async function restoreKey(session: Session, key: ForeignKey, result: Replaced): Promise<void> {
+  const { table, only, name, definition, comment } = key
+  await addForeignKey(
+    session,
+    name,
+    `ALTER TABLE ${only}${table} ADD CONSTRAINT ${quoteName(name)} ${definition}`,
+  )
+  if (comment !== null)
+    await session.query(
+      `COMMENT ON CONSTRAINT ${quoteName(name)} ON ${table} IS ${quoteText(comment)}`,
+    )
+  if (!(await switchKey(session, key)))
+    result.warnings.push(
+      `The foreign key "${name}" of ${table} was switched off (DISABLE TRIGGER) and is now ` +
+        'enforced: only a superuser can switch it off again.',
+    )
+  if (checksRows(definition)) result.keys.push(name)
+}
+
 async function insertRows(session: Session, table: Table, relation: string): Promise<void> {
   const columns = storedColumns(table).map(quoteName).join(', ')
   const into =
     table.comparedAt === undefined ? sqlName(table) : sqlName(readTableName(table.comparedAt))
-  if (columns)
+  if (columns) {
     await session.query(
       `INSERT INTO ${into} (${columns}) OVERRIDING SYSTEM VALUE SELECT ${columns} FROM ${relation}`,
     )
-  else {
-    const [row] = await session.query<{ count: string }>(
-      `SELECT pg_catalog.count(*)::pg_catalog.text AS count FROM ${relation}`,
-    )
-    for (let left = Number(row?.count ?? 0); left > 0; left--)
-      await session.query(`INSERT INTO ${into} DEFAULT VALUES`)
+    return
   }
+  // A table without columns: one INSERT per row.
+  const [row] = await session.query<{ count: string }>(
+    `SELECT pg_catalog.count(*)::pg_catalog.text AS count FROM ${relation}`,
+  )
+  for (let left = Number(row?.count ?? 0); left > 0; left--)
+    await session.query(`INSERT INTO ${into} DEFAULT VALUES`)
 }
 
 /**
- * Measures what the tables hold now, by the columns that the backup knows, in the transaction that
- * has not been committed yet.
+ * Inside the transaction: measures the tables by the backup's columns, and throws
+ * `restored-differs` if they differ from the fingerprint. Skips generated columns, because the live
+ * table can compute them differently.
  */
-async function prove(session: Session, { side }: ReplaceOptions): Promise<void> {
-  const own = side.leaves.map((table) => ({
-    ...table,
-    columns: table.columns.filter(({ generated }) => generated === 'no'),
+async function compareBeforeCommit(session: Session, { side }: ReplaceOptions): Promise<void> {
+  const parts = side.leaves.map((table) => ({
+    table: { ...table, columns: table.columns.filter(({ generated }) => generated === 'no') },
+    bytes: table.bytes,
   }))
-  const found = await measureParts(
-    session,
-    own.map((table) => ({ table, bytes: table.bytes })),
-    { inTransaction: true, depth: side.depth },
-  )
+  const found = await measureParts(session, parts, { inTransaction: true, depth: side.depth })
   const expected = side.expected.map((print) => {
-    const plain = { ...print }
-    delete plain.generated // computed anew, perhaps otherwise in the live table
-    return plain
+    const stored = { ...print }
+    delete stored.generated
+    return stored
   })
-  const [first] = compareRows(expected, found)
-  if (first)
-    throw new UserError(
-      'restored-differs',
-      `The live tables would not hold what the backup's fingerprint says (${first.object}: expected ${first.expected}, found ${first.found}). Nothing was replaced.`,
-      'Columns may have other types in the live table, which write values otherwise. Restore the part into a schema of its own (without replace), and look there.',
-    )
+  checkRestored(
+    'The live tables as they would be',
+    compareRows(expected, found),
+    'Nothing was replaced.',
+    join(
+      [
+        'Columns of the live tables can have other types, which change values.',
+        text`Leave out ${input('replace')} to copy the tables into a schema of their own,`,
+        'and compare them there.',
+      ],
+      ' ',
+    ),
+  )
 }
 
-async function afterwards(session: Session, { there }: Task, result: Replaced): Promise<void> {
-  const oids = [...there.map(({ oid }) => oid)]
+async function moveSequences(
+  session: Session,
+  { side, sequences }: ReplaceOptions,
+  result: Replaced,
+  work: Work,
+): Promise<void> {
+  const oids = await oidsOf(session, side.chosen)
+  const { moved, warnings } = await advanceSequences(session, oids, sequences)
+  for (const sequence of moved) work.log.info(`Moved the sequence ${sequence}`)
+  result.warnings.push(...warnings)
+}
+
+/** After the commit: runs ANALYZE, and warns about objects that show or publish the old rows. */
+async function analyzeAndWarn(
+  session: Session,
+  { existing }: ReplacePlan,
+  result: Replaced,
+): Promise<void> {
   for (const name of [...result.created, ...result.replaced])
     await session.query(`ANALYZE ${sqlName(readTableName(name))}`)
   if (result.replaced.length === 0) return
-  const { views, publications } = await neighboursOf(session, oids)
+  const { views, publications } = await neighboursOf(
+    session,
+    existing.map(({ oid }) => oid),
+  )
   if (views.length)
     result.warnings.push(
-      `Materialized views still show what was there before: ${views.map((view) => `REFRESH MATERIALIZED VIEW ${view};`).join(' ')}`,
+      'Materialized views still show the old rows. Run: ' +
+        views.map((view) => `REFRESH MATERIALIZED VIEW ${view};`).join(' '),
     )
   if (publications.length)
     result.warnings.push(
-      `The tables are published (${publications.join(', ')}): subscribers got the change as a TRUNCATE and new rows. Look at them, too.`,
+      `The tables are published (${publications.join(', ')}): subscribers received a TRUNCATE ` +
+        'and new rows. Check them too.',
     )
 }
 
@@ -298,28 +370,31 @@ async function dropStaging(
     work.release(held)
   } catch (error) {
     work.log.warning(
-      `The schema "${held.name}" in "${live.database}", which this run made, could not be dropped: ${messageOf(error)}`,
+      `The staging schema "${held.name}" in "${live.database}" could not be dropped: ` +
+        messageOf(error),
     )
   }
 }
 
-/** What the server said, as somebody can mend it: by then, everything was rolled back. */
-function explained(error: unknown, live: Connection): unknown {
-  const { code, message } = error as { code?: string; message: string }
-  if (error instanceof UserError || code === undefined || !/^[0-9A-Z]{5}$/.test(code)) return error
-  if (code === '42501')
+/** Turns an error of the server into a UserError. By then, everything is rolled back. */
+function toReplaceError(error: unknown, live: Connection): unknown {
+  const sqlState = sqlStateOf(error)
+  if (error instanceof UserError || sqlState === undefined) return error
+  if (sqlState === '42501')
     return new UserError(
       'no-permission',
-      `"${live.user}" may not do this in "${live.database}": ${message}. Nothing was replaced.`,
-      'Restore as the owner of the tables and of those that their foreign keys join, or as a superuser.',
+      `"${live.user}" lacks a permission in "${live.database}": ${messageOf(error)}. ` +
+        'Nothing was replaced.',
+      'Connect as the owner of the tables and of those that their foreign keys join, ' +
+        'or as a superuser.',
       { cause: error },
     )
-  const needs = whyNotThere(error, live.database)
-  if (needs !== error) return needs
+  const missing = toMissingDependencyError(error, live.database)
+  if (missing !== error) return missing
   return new UserError(
     'replace-refused',
-    `The live database refused: ${message}. Nothing was replaced.`,
-    'Mend what the server names (a constraint, a NOT NULL column that is new, an event trigger), or restore the part into a schema of its own (without replace).',
+    `The live database refused a change: ${messageOf(error)}. Nothing was replaced.`,
+    undefined,
     { cause: error },
   )
 }

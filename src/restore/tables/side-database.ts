@@ -27,35 +27,37 @@ import type { FoundBackup } from '../../repository/listing.ts'
 import type { StoredArchive } from '../../repository/manifest.ts'
 import { dataArchivesOf, fetchArchive, baseOf, withArchive } from '../../repository/read.ts'
 import { mapConcurrent } from '../../stream/map-concurrent.ts'
+import { input, join, text } from '../../text.ts'
 import type { Work } from '../../work.ts'
+import { checkRestored } from '../errors.ts'
 import { nearest, pickTables, readTableName } from './names.ts'
 
-/** A part of a backup, restored into a database of its own on the target's server. */
-export interface PartSide {
+/** Tables of a backup, restored into a side database on the target's server. */
+export interface TablesSideDatabase {
   connection: Connection
-  /** The tables that were asked for, with all partitions below them. */
+  /** The tables that the inputs name, with all their partitions. */
   chosen: PartTable[]
-  /** Those among them that hold rows, as they are measured. */
+  /** Those of them that hold rows. */
   leaves: Table[]
-  /**
-   * What the backup's fingerprint says of these; where it says nothing, what the side database
-   * holds.
-   */
+  /** Their fingerprints, from the backup; without a fingerprint, from the side database. */
   expected: TablePrint[]
-  /** How closely the tables are looked at. */
+  /** How the tables are measured. */
   depth: 'content' | 'counts'
-  /** The base archive's entries, and its file. */
+  /** The base archive's entries. */
   entries: ArchiveEntry[]
+  /** The base archive's file. */
   base: string
   folder: string
-  /** The table that an entry of the kind TABLE (or of its rows) is about. */
+  /** Returns the table that an entry is about, for entries of a table or its rows. */
   tableOf: (entry: ArchiveEntry) => PartTable | undefined
-  /** Stored bytes that were read, and archives. */
+  /** Number of stored bytes that were read. */
   bytes: number
+  /** Number of archives that were read. */
   archives: number
 }
 
-export interface PartSideOptions {
+/** What `buildTablesSideDatabase` needs. */
+export interface TablesSideDatabaseOptions {
   backup: FoundBackup
   identities: readonly string[]
   session: Session
@@ -68,27 +70,20 @@ export interface PartSideOptions {
 }
 
 /**
- * Makes the database: every definition of the backup, so that whatever the tables rest on is there,
- * and the rows of the wanted tables alone, from the archives that hold them; no other is fetched.
- * Compares these with the fingerprint; any difference throws `restored-differs`. Owners and grants
- * are left out: no role is needed.
+ * Creates the side database and restores into it all definitions of the backup, because the tables
+ * can depend on any of them, and the rows of the wanted tables. Fetches only the archives that hold
+ * these rows. Restores no owners or grants, so that no role is needed. Throws `restored-differs` if
+ * the tables differ from the fingerprint.
  */
-export async function buildPartSide(options: PartSideOptions, work: Work): Promise<PartSide> {
-  const { backup, identities, session, programs, connection, wanted, folder } = options
+export async function buildTablesSideDatabase(
+  options: TablesSideDatabaseOptions,
+  work: Work,
+): Promise<TablesSideDatabase> {
+  const { backup, identities, programs, connection, wanted, folder } = options
   const base = `${folder}/base.dump`
   await fetchArchive(backup, baseOf(backup), identities, base, work)
   const entries = await listEntries(programs.archive, base, work)
-  await createDatabase(session, connection.database, backup.manifest.source.locale).catch(
-    (error: unknown) => {
-      if (!(error instanceof UserError && error.code === 'no-permission')) throw error
-      throw new UserError(
-        'no-permission',
-        `${error.message} A part of a backup is first restored into a database beside the target, and proven there.`,
-        error.hint,
-        { cause: error },
-      )
-    },
-  )
+  await createSideDatabase(options)
   work.log.info('Restoring all definitions into a database beside the target')
   expectNone(
     await load(
@@ -103,12 +98,12 @@ export async function buildPartSide(options: PartSideOptions, work: Work): Promi
   const inside = await connect(connection, work)
   try {
     const all = await listPartTables(inside)
-    const chosen = await choose(inside, all, wanted, backup)
+    const chosen = await chooseTables(inside, all, wanted, backup)
     const tableOf = tableOfEntry(all)
-    const wholeSide = await listTables(inside)
-    const leaves = wholeSide.filter(({ oid }) => chosen.some((table) => table.oid === oid))
-    checkHashed(leaves, wholeSide)
-    const side: PartSide = {
+    const tables = await listTables(inside)
+    const leaves = tables.filter(({ oid }) => chosen.some((table) => table.oid === oid))
+    checkHashPartitions(leaves, tables)
+    const side: TablesSideDatabase = {
       connection,
       chosen,
       leaves,
@@ -122,21 +117,37 @@ export async function buildPartSide(options: PartSideOptions, work: Work): Promi
       archives: 1,
     }
     if (!options.rows) return side
-    await loadPartRows(options, side, work)
-    await compare(options, side, work)
+    await loadRows(options, side, work)
+    await compareWithFingerprint(options, side, work)
     return side
   } finally {
     await inside.end()
   }
 }
 
+async function createSideDatabase({
+  session,
+  connection,
+  backup,
+}: TablesSideDatabaseOptions): Promise<void> {
+  try {
+    await createDatabase(session, connection.database, backup.manifest.source.locale)
+  } catch (error) {
+    if (!(error instanceof UserError && error.code === 'no-permission')) throw error
+    const why = 'Tables are first restored into a side database, and compared there.'
+    throw new UserError('no-permission', join([error.texts.message, why], ' '), error.texts.hint, {
+      cause: error,
+    })
+  }
+}
+
 /**
- * Indexes and keys of the chosen tables, and where their sequences stand: foreign keys, triggers,
- * rules and policies stay out.
+ * In the side database: creates the chosen tables' indexes and keys, and sets their sequences.
+ * Leaves out foreign keys, triggers, rules and policies.
  */
-export async function makeIndexes(
-  { programs, jobs }: PartSideOptions,
-  side: PartSide,
+export async function createIndexes(
+  { programs, jobs }: TablesSideDatabaseOptions,
+  side: TablesSideDatabase,
   work: Work,
 ): Promise<void> {
   const chosen = new Set(side.chosen.map(({ oid }) => oid))
@@ -148,22 +159,25 @@ export async function makeIndexes(
   const ids: number[] = []
   const taken = new Set<number>()
   for (const { id, kind, restsOn } of side.entries) {
-    const own = restsOn.flatMap((other) => (tables.has(other) ? [tables.get(other)] : []))
-    const ofChosen = own.length > 0 && own.every((table) => table && chosen.has(table.oid))
+    const owners = restsOn.flatMap((other) => (tables.has(other) ? [tables.get(other)] : []))
+    const ofChosen = owners.length > 0 && owners.every((table) => table && chosen.has(table.oid))
     const follows = restsOn.some((other) => taken.has(other))
-    const itsOwn = /^(SEQUENCE|INDEX|CONSTRAINT|INDEX ATTACH|CHECK CONSTRAINT)$/.test(kind)
-    if (!(itsOwn ? ofChosen : /^(COMMENT|SEQUENCE SET)$/.test(kind) && follows)) continue
+    const wanted = /^(SEQUENCE|INDEX|CONSTRAINT|INDEX ATTACH|CHECK CONSTRAINT)$/.test(kind)
+      ? ofChosen
+      : /^(COMMENT|SEQUENCE SET)$/.test(kind) && follows
+    if (!wanted) continue
     taken.add(id)
-    if (kind !== 'SEQUENCE') ids.push(id) // that was made with the definitions
+    if (kind !== 'SEQUENCE') ids.push(id) // sequences exist already
   }
   const loading = { tablespaces: false, owners: false, jobs, only: { ids, folder: side.folder } }
   if (ids.length) await loadAtOnce(programs.archive, side.connection, side.base, loading, work)
 }
 
-async function choose(
+/** Finds the named tables, with all their partitions. */
+async function chooseTables(
   inside: Session,
   all: PartTable[],
-  wanted: PartSideOptions['wanted'],
+  wanted: TablesSideDatabaseOptions['wanted'],
   backup: FoundBackup,
 ): Promise<PartTable[]> {
   const where = `The backup ${backup.manifest.id}`
@@ -174,10 +188,11 @@ async function choose(
     const others = await otherRelations(inside, wanted.tables.map(readTableName))
     const [first] = others
     if (!first) throw error
+    const near = nearest(first[0], all.map(tableName))
     throw new UserError(
       'not-a-table',
-      `${first[0]} is ${first[1]} in the backup, and only tables have rows of their own.`,
-      `Name the tables that it reads; the nearest: ${nearest(first[0], all.map(tableName)).join(', ')}.`,
+      `${first[0]} is ${first[1]} in the backup; only tables have rows of their own.`,
+      `Name the tables that it reads; the nearest names: ${near.join(', ')}.`,
       { cause: error },
     )
   }
@@ -185,102 +200,104 @@ async function choose(
   if (ofExtension)
     throw new UserError(
       'extension-table',
-      `${tableName(ofExtension)} belongs to the extension "${ofExtension.extension}": a backup has no definition of it.`,
-      'Leave it out, and restore the whole database with mode: new to look at its rows.',
+      `${tableName(ofExtension)} belongs to the extension "${ofExtension.extension}", so the ` +
+        'backup has no definition of it.',
+      text`Leave it out. To see its rows, restore the whole database with ${input('mode', 'new')}.`,
     )
   return withPartitions(picked, all)
 }
 
 /**
- * Rows of hash partitions over an enum lie in other leaves on another server: one leaf alone cannot
- * be put back.
+ * Throws `partition-alone` for a single hash partition over an enum: another server puts its rows
+ * into other partitions.
  */
-function checkHashed(leaves: readonly Table[], all: readonly Table[]): void {
+function checkHashPartitions(leaves: readonly Table[], all: readonly Table[]): void {
   const own = new Set(leaves.map(({ oid }) => oid))
-  const half = leaves.find(
+  const alone = leaves.find(
     ({ comparedAt }) =>
       comparedAt !== undefined &&
       all.some((other) => other.comparedAt === comparedAt && !own.has(other.oid)),
   )
-  if (half)
+  if (alone)
     throw new UserError(
       'partition-alone',
-      `${tableName(half)} is one of the hash partitions of ${half.comparedAt}, and its rows may belong into another one of them elsewhere.`,
-      `Name the whole table: ${half.comparedAt}`,
+      `${tableName(alone)} is a hash partition of ${alone.comparedAt}, ` +
+        'and its rows can belong to another partition on this server.',
+      `Name the whole table: ${alone.comparedAt}`,
     )
 }
 
 /**
- * Which table an entry is about: it begins with schema and name, and ends with an owner, and all of
- * these may hold spaces.
+ * Returns a function that finds the table of an archive entry. An entry's text is schema, name and
+ * owner, which can all contain spaces.
  */
-function tableOfEntry(all: readonly PartTable[]): PartSide['tableOf'] {
+function tableOfEntry(all: readonly PartTable[]): TablesSideDatabase['tableOf'] {
   const known = new Map<string, PartTable | undefined>()
-  for (const table of all) {
-    const plain = plainName(tableName(table))
-    known.set(plain, table)
-  }
+  for (const table of all) known.set(plainName(tableName(table)), table)
   return ({ named }) => ofTable(known, named)
 }
 
-async function loadPartRows(
-  { backup, identities, programs, jobs }: PartSideOptions,
-  side: PartSide,
+/** Restores the rows of the chosen tables, from the archives that hold them. */
+async function loadRows(
+  options: TablesSideDatabaseOptions,
+  side: TablesSideDatabase,
   work: Work,
 ): Promise<void> {
-  const { connection, base, folder, leaves, tableOf } = side
-  const own = new Set(leaves.map(tableName))
-  const stored = dataArchivesOf(backup.manifest).filter(({ tables = [] }) =>
-    tables.some((table) => own.has(table)),
-  )
-  const elsewhere = new Set(stored.flatMap(({ tables = [] }) => tables))
-  const plain = new Set(
-    leaves
-      .filter((table) => !elsewhere.has(tableName(table)))
-      .map((table) => plainName(tableName(table))),
-  )
-  const ids = side.entries.flatMap((entry) => {
-    const table = entry.kind === 'TABLE DATA' ? tableOf(entry) : undefined
-    return table && plain.has(plainName(tableName(table))) ? [entry.id] : []
-  })
+  const { backup, identities, programs, jobs } = options
+  const { connection, leaves } = side
+  const names = new Set(leaves.map(tableName))
+  const all = dataArchivesOf(backup.manifest)
+  const stored = all.filter(({ tables = [] }) => tables.some((table) => names.has(table)))
+  const baseEntries = rowsInBase(side, stored)
   const selection = {
     schemas: leaves.map(({ schema }) => schema),
     names: leaves.map(({ name }) => name),
   }
   work.log.info(
-    `Restoring rows of ${leaves.length} ${leaves.length === 1 ? 'table' : 'tables'} from ${stored.length + 1} of ${dataArchivesOf(backup.manifest).length + 1} archives`,
+    `Restoring rows of ${leaves.length} ${leaves.length === 1 ? 'table' : 'tables'} ` +
+      `from ${stored.length + 1} of ${all.length + 1} archives`,
   )
-  const fromStore = async (archive: StoredArchive, own: Work): Promise<void> => {
+  const loadArchive = async (archive: StoredArchive, own: Work): Promise<void> => {
     const use = (stream: Readable): Promise<Entry[]> =>
       load(programs.archive, connection, stream, { tablespaces: false, tables: selection }, own)
     expectNone(await withArchive(backup, archive, identities, use, own), connection)
   }
-  const fromBase = async (own: Work): Promise<void> => {
-    expectNone(
-      await load(
-        programs.archive,
-        connection,
-        base,
-        { tablespaces: false, only: { ids, folder } },
-        own,
-      ),
-      connection,
-    )
+  const loadBase = async (own: Work): Promise<void> => {
+    const only = { ids: baseEntries, folder: side.folder }
+    const loading = { tablespaces: false, only }
+    expectNone(await load(programs.archive, connection, side.base, loading, own), connection)
   }
-  const archives = [...stored, ...(ids.length ? (['base'] as const) : [])]
   await mapConcurrent(
-    archives,
+    [...stored, ...(baseEntries.length ? (['base'] as const) : [])],
     jobs,
-    (archive, own) => (archive === 'base' ? fromBase(own) : fromStore(archive, own)),
+    (archive, own) => (archive === 'base' ? loadBase(own) : loadArchive(archive, own)),
     work,
   )
   side.bytes += stored.reduce((sum, { bytes }) => sum + bytes, 0)
   side.archives += stored.length
 }
 
-async function compare(
-  { backup, jobs }: PartSideOptions,
-  side: PartSide,
+/** Returns the ids of the chosen tables' rows in the base archive. */
+function rowsInBase(
+  { entries, leaves, tableOf }: TablesSideDatabase,
+  stored: readonly StoredArchive[],
+): number[] {
+  const elsewhere = new Set(stored.flatMap(({ tables = [] }) => tables))
+  const inBase = new Set(
+    leaves
+      .map(tableName)
+      .filter((name) => !elsewhere.has(name))
+      .map(plainName),
+  )
+  return entries.flatMap((entry) => {
+    const table = entry.kind === 'TABLE DATA' ? tableOf(entry) : undefined
+    return table && inBase.has(plainName(tableName(table))) ? [entry.id] : []
+  })
+}
+
+async function compareWithFingerprint(
+  { backup, jobs }: TablesSideDatabaseOptions,
+  side: TablesSideDatabase,
   work: Work,
 ): Promise<void> {
   const { fingerprint } = backup.manifest
@@ -289,19 +306,16 @@ async function compare(
     side.expected = found
     return
   }
-  const own = new Set(side.leaves.map(tableName))
-  side.expected = fingerprint.tables.filter(({ table }) => own.has(table))
-  const differences = compareRows(side.expected, found)
-  const [first] = differences
-  if (first)
-    throw new UserError(
-      'restored-differs',
-      `What was restored is not what the backup's fingerprint says (${differences.length} ${differences.length === 1 ? 'difference' : 'differences'}; the first: ${first.object}: expected ${first.expected}, found ${first.found}). The live database was not touched.`,
-      'Verify the backup to see all differences, or restore from another one.',
-    )
+  const names = new Set(side.leaves.map(tableName))
+  side.expected = fingerprint.tables.filter(({ table }) => names.has(table))
+  checkRestored(
+    'What was restored',
+    compareRows(side.expected, found),
+    'The live database was not changed.',
+  )
 }
 
-/** Measures tables that nobody writes to, several at once. */
+/** Measures tables with several sessions. Nothing may write to the tables meanwhile. */
 export async function measureTables(
   connection: Connection,
   tables: readonly Table[],
@@ -326,20 +340,22 @@ export async function measureTables(
   return joined(prints.flat())
 }
 
+const kinds =
+  'type|function|procedure|collation|schema|operator|extension|relation|sequence|role|' +
+  'text search \\w+|language|access method|operator class'
+const doesNotExist = new RegExp(`((?:${kinds}) .*?) does not exist`)
+
 /**
- * What the server said of something that the live database lacks, as an error with its name; any
- * other error comes back as it is.
+ * Turns an error of the server about a missing object into `part-needs`, with the object's name.
+ * Returns any other error unchanged.
  */
-export function whyNotThere(error: unknown, target: string): unknown {
-  const missing =
-    /((?:type|function|procedure|collation|schema|operator|extension|relation|sequence|role|text search \w+|language|access method|operator class) .*?) does not exist/.exec(
-      messageOf(error),
-    )?.[1]
+export function toMissingDependencyError(error: unknown, target: string): unknown {
+  const missing = doesNotExist.exec(messageOf(error))?.[1]
   if (missing === undefined) return error
   return new UserError(
     'part-needs',
-    `The tables need what "${target}" does not have: ${missing}. Nothing was changed there.`,
-    'Make it in the live database first (its definition is in the backup), or restore the whole database beside it with mode: new.',
+    `The tables need ${missing}, which "${target}" does not have. Nothing was changed there.`,
+    undefined,
     { cause: error },
   )
 }

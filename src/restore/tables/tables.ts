@@ -1,3 +1,7 @@
+/**
+ * Restores single tables of a backup into a live database: copies them into a new schema, or
+ * replaces the live tables. They are first restored into a side database, and compared there.
+ */
 import { randomBytes } from 'node:crypto'
 import { UserError } from '../../errors.ts'
 import { withFolder } from '../../load/load-backup.ts'
@@ -13,29 +17,36 @@ import {
 } from '../../postgres/server/maintenance-session.ts'
 import type { FoundBackup } from '../../repository/listing.ts'
 import { dataArchivesOf } from '../../repository/read.ts'
+import { input, join, text } from '../../text.ts'
 import type { Work } from '../../work.ts'
+import { encodingDiffers } from '../errors.ts'
 import {
   beginResult,
+  commonSteps,
   finishRestore,
   orderedPlan,
   takeSafetyBackup,
-  commonSteps,
 } from '../live-target.ts'
 import type { RestoreOptions } from '../options.ts'
-import type { PlanStep } from '../plan.ts'
-import { lockTarget } from '../preconditions.ts'
+import { type PlanStep, planStep } from '../plan.ts'
+import { lockTarget, versionObstacles } from '../preconditions.ts'
 import type { RestoredTables, RestoreResult } from '../result.ts'
 import { copyBeside, schemasFor } from './copy-beside.ts'
 import { checkNamed } from './names.ts'
 import { replaceLive } from './replace.ts'
-import { buildPartSide, makeIndexes, type PartSideOptions } from './side-database.ts'
+import {
+  buildTablesSideDatabase,
+  createIndexes,
+  type TablesSideDatabase,
+  type TablesSideDatabaseOptions,
+} from './side-database.ts'
 
 const defaultLockTimeout = 120_000
 
 /**
- * Brings tables of a backup back into a live database, and touches nothing else: into a schema of
- * their own, or in the place of the live ones. They are first restored into a database beside the
- * target, and compared with the fingerprint there.
+ * Restores tables of a backup into a live database, and changes nothing else: into a new schema, or
+ * with `replace` in place of the live tables. They are first restored into a side database, and
+ * compared with the fingerprint there.
  */
 export async function restoreTables(
   backup: FoundBackup,
@@ -46,88 +57,32 @@ export async function restoreTables(
   const { manifest } = backup
   const target = options.target.database
   const wanted = { tables: options.tables ?? [], schemas: options.schemas ?? [] }
-  const { replace = false, contents = 'all', owner = 'keep' } = options
-  if (typeof owner === 'object')
-    throw new UserError(
-      'bad-input',
-      'owner maps roles, and tables or schemas name a part.',
-      'Write owner: keep or owner: drop; what is made anew can be given away afterwards by ALTER TABLE … OWNER TO.',
-    )
+  checkOwner(options)
   checkNamed(wanted, manifest)
   options.known?.({ id: manifest.id })
   const session = await connectToMaintenanceDatabase(options.target, target, work)
   try {
     await lockTarget(session, target)
-    if (session.major < manifest.source.major)
-      throw new UserError(
-        'server-older',
-        `The target server is PostgreSQL ${session.version}, older than the backup's ${manifest.source.server}.`,
-        'A backup restores into its own major version or a newer one.',
-      )
-    await checkThere(session, options, manifest.source.locale.encoding, work)
-    const programs = {
-      archive: await findPrograms(
-        manifest.source.major,
-        ['pg_restore', 'pg_dump'],
-        options.bindirs,
-        work,
-      ),
-      server: await findPrograms(
-        session.major,
-        ['pg_dump', 'pg_restore', 'psql'],
-        options.bindirs,
-        work,
-      ),
-    }
-    const names = [...wanted.tables, ...wanted.schemas.map((name) => `all of ${name}`)]
-    const steps = planOfPart(backup, target, names, { replace, contents })
-    const archives = { read: 0, all: dataArchivesOf(manifest).length + 1 }
-    const asked = {
-      wanted: names,
-      asked: wanted,
-      contents,
-      replace,
-      fingerprint: manifest.fingerprint.kind,
-    }
-    const part: RestoredTables = {
-      ...asked,
-      tables: [],
-      schemas: [],
-      keys: [],
-      leftOut: [],
-      archives,
-      locked: 0,
-    }
-    const around = commonSteps(options, replace && options.safetyBackup !== false, target, manifest)
+    const [older] = versionObstacles(session, manifest.source)
+    if (older) throw older
+    await checkTarget(session, options, manifest.source.locale.encoding, work)
+    const programs = await findTablePrograms(session, backup, options, work)
+    const part = beginPart(backup, options)
+    const steps = planTables(backup, target, part)
+    const safetyBackup = part.replace && options.safetyBackup !== false
+    const common = commonSteps(options, safetyBackup, target, manifest)
     const result: RestoreResult = {
       ...beginResult(backup, options, session),
-      plan: orderedPlan(aroundBring(steps, around)),
+      plan: orderedPlan(withCommonSteps(steps, common)),
       part,
     }
     if (!options.dryRun) {
+      const context = { backup, options, session, programs, wanted, steps, result, part }
       await withFolder(work, (folder) =>
-        bringPart(
-          {
-            backup,
-            options,
-            session,
-            programs,
-            folder,
-            wanted,
-            steps,
-            safety: around.safety,
-            result,
-            part,
-          },
-          work,
-        ),
+        restoreParts({ ...context, folder, safety: common.safety }, work),
       )
-      await finishRestore(
-        result,
-        options,
-        { started, programs: programs.server, command: around.command },
-        work,
-      )
+      const { command } = common
+      await finishRestore(result, options, { started, programs: programs.server, command }, work)
     }
     result.timings.total = Date.now() - started
     return result
@@ -136,186 +91,200 @@ export async function restoreTables(
   }
 }
 
-type PartSteps = Record<'build' | 'bring', PlanStep>
+function checkOwner({ owner = 'keep' }: RestoreOptions): void {
+  if (typeof owner !== 'object') return
+  throw new UserError(
+    'bad-input',
+    join(
+      [
+        text`${input('owner')} maps roles, which does not work with`,
+        text`${input('tables')} or ${input('schemas')}.`,
+      ],
+      ' ',
+    ),
+    join(
+      [
+        text`Set ${input('owner', 'keep')} or ${input('owner', 'drop')}.`,
+        'To give re-created tables to another role, run ALTER TABLE … OWNER TO afterwards.',
+      ],
+      ' ',
+    ),
+  )
+}
+
+interface TablePrograms {
+  archive: Programs
+  server: Programs
+}
+
+async function findTablePrograms(
+  { major }: Session,
+  { manifest }: FoundBackup,
+  { bindirs }: RestoreOptions,
+  work: Work,
+): Promise<TablePrograms> {
+  const { source } = manifest
+  return {
+    archive: await findPrograms(source.major, ['pg_restore', 'pg_dump'], bindirs, work),
+    server: await findPrograms(major, ['pg_dump', 'pg_restore', 'psql'], bindirs, work),
+  }
+}
+
+/** The result for the tables, before anything has been restored. */
+function beginPart({ manifest }: FoundBackup, options: RestoreOptions): RestoredTables {
+  const { tables = [], schemas = [], contents = 'all', replace = false } = options
+  return {
+    wanted: [...tables, ...schemas.map((name) => `all of ${name}`)],
+    asked: { tables, schemas },
+    contents,
+    replace,
+    fingerprint: manifest.fingerprint.kind,
+    tables: [],
+    schemas: [],
+    keys: [],
+    leftOut: [],
+    archives: { read: 0, all: dataArchivesOf(manifest).length + 1 },
+    locked: 0,
+  }
+}
+
+type TableSteps = Record<'build' | 'bring', PlanStep>
 
 /**
- * The safety backup comes after the build, which touches nothing live, so that little is written
- * between it and the locks.
+ * Adds the common steps. The safety backup comes after the build, which changes nothing in the
+ * target, so that little is written between its snapshot and the locks.
  */
-function aroundBring(
-  { build, bring }: PartSteps,
+function withCommonSteps(
+  { build, bring }: TableSteps,
   { safety, command }: ReturnType<typeof commonSteps>,
 ): Record<string, PlanStep> {
   return { build, ...(safety ? { secure: safety } : {}), bring, ...(command ? { command } : {}) }
 }
 
-function planOfPart(
+/** How the tables are compared, by the kind of the backup's fingerprint. */
+const comparison = {
+  none: {
+    build: 'with the rows of these tables (the backup has no fingerprint to compare them with)',
+    replace: "compare them with the archives' contents",
+  },
+  counts: {
+    build: 'with the rows of these tables, and compare the number of rows with the fingerprint',
+    replace: 'compare the number of rows with the fingerprint',
+  },
+  content: {
+    build: 'with the rows of these tables, and compare them with the fingerprint',
+    replace: 'compare them with the fingerprint',
+  },
+}
+
+function planTables(
   { manifest }: FoundBackup,
   target: string,
-  names: readonly string[],
-  how: Pick<RestoredTables, 'replace' | 'contents'>,
-): PartSteps {
-  const { replace, contents } = how
-  const what = names.join(', ')
-  const { kind } = manifest.fingerprint
-  const proof = {
-    none: 'compare with what the archives held',
-    counts: 'count rows as the fingerprint did',
-    content: 'compare with the fingerprint',
-  }[kind]
-  const compared =
-    contents === 'schema'
-      ? 'without rows'
-      : {
-          none: 'with the rows of these tables (the backup has no fingerprint to compare them with)',
-          counts: 'with the rows of these tables, and count them as the fingerprint did',
-          content: 'with the rows of these tables, and compare them with the fingerprint',
-        }[kind]
-  const copied = `Copy them into a schema of their own in "${target}", in one transaction; nothing there is touched`
-  const replaced =
-    contents === 'schema'
-      ? `Make those that "${target}" lacks, empty, in one transaction; those that are there are left alone`
-      : `In one transaction in "${target}": lock the tables, put the rows in the place of theirs, ${contents === 'data' ? '' : 'make what is missing, '}check the foreign keys that are valid, ${proof}, commit`
+  { wanted, replace, contents, fingerprint }: RestoredTables,
+): TableSteps {
+  const compared = contents === 'schema' ? 'without rows' : comparison[fingerprint].build
   return {
-    build: {
-      step: `Restore ${what} of ${manifest.id} (as of ${manifest.snapshot.at}) into a database beside "${target}", ${compared}`,
-      done: false,
-    },
-    bring: { step: replace ? replaced : copied, done: false },
+    build: planStep(
+      `Restore ${wanted.join(', ')} of ${manifest.id} (as of ${manifest.snapshot.at}) ` +
+        `into a database beside "${target}", ${compared}`,
+    ),
+    bring: planStep(
+      replace
+        ? replaceSentence(target, contents, comparison[fingerprint].replace)
+        : `Copy them into a new schema of "${target}", in one transaction; ` +
+            'existing tables are not changed',
+    ),
   }
 }
 
-/** A part goes into a database that is there, and text is hashed by its bytes. */
-async function checkThere(
+function replaceSentence(
+  target: string,
+  contents: RestoredTables['contents'],
+  compare: string,
+): string {
+  if (contents === 'schema')
+    return (
+      `Create the tables that "${target}" lacks, without rows, in one transaction; ` +
+      'existing tables are not changed'
+    )
+  const recreate = contents === 'data' ? '' : 're-create missing tables, '
+  return (
+    `In one transaction in "${target}": lock the tables, replace their rows, ${recreate}` +
+    `check the valid foreign keys, ${compare}, commit`
+  )
+}
+
+/** Throws unless the target exists, has the backup's encoding (hashes need it), and can be reached. */
+async function checkTarget(
   session: Session,
   { target }: RestoreOptions,
   encoding: string,
   work: Work,
 ): Promise<void> {
   const [row] = await session.query<{ encoding: string }>(
-    'SELECT pg_catalog.pg_encoding_to_char(encoding) AS encoding FROM pg_catalog.pg_database WHERE datname = $1',
+    `SELECT pg_catalog.pg_encoding_to_char(encoding) AS encoding
+     FROM pg_catalog.pg_database WHERE datname = $1`,
     [target.database],
   )
   if (!row)
     throw new UserError(
       'database-missing',
-      `There is no database "${target.database}" on that server to put tables into.`,
-      'Restore the whole database: leave tables and schemas out.',
+      `The server has no database "${target.database}" to restore tables into.`,
+      text`To restore the whole database, leave out ${input('tables')} and ${input('schemas')}.`,
     )
   if (row.encoding !== encoding)
-    throw new UserError(
-      'encoding-differs',
-      `"${target.database}" has the encoding ${row.encoding}, and the backup ${encoding}.`,
-      'Restore the whole database with mode: new, and move the rows by hand.',
+    throw encodingDiffers(
+      target.database,
+      { target: row.encoding, backup: encoding },
+      text`Restore the whole database with ${input('mode', 'new')}, and move the rows by hand.`,
     )
   await (await connect(target, work)).end()
 }
 
-interface Bringing {
+/** A restore of tables, while it runs. */
+interface TablesContext {
   backup: FoundBackup
   options: RestoreOptions
+  /** Connected to another database of the server. */
   session: Session
-  programs: { archive: Programs; server: Programs }
+  programs: TablePrograms
   folder: string
   wanted: { tables: string[]; schemas: string[] }
-  steps: PartSteps
+  steps: TableSteps
   safety: PlanStep | undefined
   result: RestoreResult
   part: RestoredTables
 }
 
-async function bringPart(
-  { backup, options, session, programs, folder, wanted, steps, safety, result, part }: Bringing,
-  work: Work,
-): Promise<void> {
-  const { replace, contents } = part
-  const { encoding } = backup.manifest.source.locale
-  const jobs = jobsOf(options)
-  const rows = contents !== 'schema'
+/** Builds the side database, brings its tables into the target, and drops it. */
+async function restoreParts(context: TablesContext, work: Work): Promise<void> {
+  const { backup, options, session, programs, folder, wanted, steps, result, part } = context
   const held = {
     kind: 'database',
     name: `holdfast_side_${randomBytes(6).toString('hex')}`,
     input: 'target-url',
   } as const
-  const connection = await withEventTriggersOff(session, withDatabase(options.target, held.name))
-  const live = await withEventTriggersOff(session, options.target)
-  const building: PartSideOptions = {
+  const building: TablesSideDatabaseOptions = {
     backup,
     identities: options.identities,
     session,
     programs,
-    connection,
+    connection: await withEventTriggersOff(session, withDatabase(options.target, held.name)),
     wanted,
-    rows,
-    jobs,
+    rows: part.contents !== 'schema',
+    jobs: jobsOf(options),
     folder,
   }
+  const live = await withEventTriggersOff(session, options.target)
   work.hold(held)
   try {
     const from = Date.now()
-    const side = await buildPartSide(building, work)
-    if (!replace) await makeIndexes(building, side, work)
+    const side = await buildTablesSideDatabase(building, work)
+    if (!part.replace) await createIndexes(building, side, work)
     result.timings.restore = Date.now() - from
     steps.build.done = true
     const bringing = Date.now()
-    const rowsOf = new Map(side.expected.map((print) => [print.table, print.rows]))
-    const counted = (table: string): { rows?: number } =>
-      rowsOf.has(table) ? { rows: rowsOf.get(table) as number } : {}
-    if (replace) {
-      const lockTimeout = options.lockTimeout ?? defaultLockTimeout
-      const sequences = Object.fromEntries(
-        Object.entries(backup.manifest.fingerprint.sequences).map(([name, { after }]) => [
-          name,
-          after,
-        ]),
-      )
-      const before = (): Promise<void> => takeSafetyBackup(result, options, backup, safety, work)
-      const replaced = await replaceLive(
-        {
-          side,
-          live,
-          programs,
-          contents,
-          withOwners: options.owner !== 'drop',
-          encoding,
-          jobs,
-          lockPatience: lockTimeout,
-          before,
-          sequences,
-        },
-        work,
-      )
-      if (result.safetyBackup)
-        part.unsaved = Math.max(0, replaced.lockedAt - Date.parse(result.safetyBackup.snapshotAt))
-      for (const how of ['created', 'replaced', 'untouched'] as const)
-        for (const table of replaced[how])
-          part.tables.push({
-            table,
-            into: table,
-            how,
-            ...(how === 'untouched' ? {} : counted(table)),
-          })
-      part.keys = replaced.keys
-      part.locked = replaced.locked
-      result.warnings.push(...replaced.warnings)
-    } else {
-      const schemas = schemasFor(
-        side.chosen.map(({ schema }) => schema),
-        await schemasIn(live, work),
-        new Date(),
-      )
-      await copyBeside(side, schemas, { live, programs, encoding, rows, jobs }, work)
-      part.schemas = [...schemas.values()]
-      part.tables = side.chosen.map((table) => ({
-        table: tableName(table),
-        into: tableName({ schema: schemas.get(table.schema) as string, name: table.name }),
-        how: 'copied',
-        ...counted(tableName(table)),
-      }))
-      part.leftOut = [
-        'Foreign keys, triggers, rules, policies, extended statistics, publications, owners and grants: in a copy they would act on the live tables, or stand in their way. The copies belong to the user of target-url, and nobody else may use them.',
-      ]
-    }
+    await (part.replace ? replaceTables : copyTables)(context, side, live, work)
     result.timings.swap = Date.now() - bringing - (result.timings.safety ?? 0)
     steps.bring.done = true
     result.bytes = side.bytes
@@ -327,12 +296,92 @@ async function bringPart(
   }
 }
 
+/** Returns a function that returns a table's number of rows, as a field of its result. */
+function rowCounts({ expected }: TablesSideDatabase): (table: string) => { rows?: number } {
+  const counts = new Map(expected.map(({ table, rows }) => [table, rows]))
+  return (table) => {
+    const rows = counts.get(table)
+    return rows === undefined ? {} : { rows }
+  }
+}
+
+async function replaceTables(
+  { backup, options, programs, safety, result, part }: TablesContext,
+  side: TablesSideDatabase,
+  live: Connection,
+  work: Work,
+): Promise<void> {
+  const { fingerprint, source } = backup.manifest
+  const replaced = await replaceLive(
+    {
+      side,
+      live,
+      programs,
+      contents: part.contents,
+      withOwners: options.owner !== 'drop',
+      sequences: Object.fromEntries(
+        Object.entries(fingerprint.sequences).map(([name, { after }]) => [name, after]),
+      ),
+      encoding: source.locale.encoding,
+      jobs: jobsOf(options),
+      lockTimeout: options.lockTimeout ?? defaultLockTimeout,
+      beforeChanges: () => takeSafetyBackup(result, options, backup, safety, work),
+    },
+    work,
+  )
+  if (result.safetyBackup)
+    part.unsaved = Math.max(0, replaced.lockedAt - Date.parse(result.safetyBackup.snapshotAt))
+  const count = rowCounts(side)
+  for (const how of ['created', 'replaced', 'untouched'] as const)
+    for (const table of replaced[how])
+      part.tables.push({ table, into: table, how, ...(how === 'untouched' ? {} : count(table)) })
+  part.keys = replaced.keys
+  part.locked = replaced.locked
+  result.warnings.push(...replaced.warnings)
+}
+
+async function copyTables(
+  { backup, options, programs, part }: TablesContext,
+  side: TablesSideDatabase,
+  live: Connection,
+  work: Work,
+): Promise<void> {
+  const schemas = schemasFor(
+    side.chosen.map(({ schema }) => schema),
+    await schemasIn(live, work),
+    new Date(),
+  )
+  const { encoding } = backup.manifest.source.locale
+  const rows = part.contents !== 'schema'
+  const jobs = jobsOf(options)
+  await copyBeside(side, schemas, { live, programs, encoding, rows, jobs }, work)
+  const count = rowCounts(side)
+  part.schemas = [...schemas.values()]
+  part.tables = side.chosen.map((table) => ({
+    table: tableName(table),
+    into: tableName({ schema: schemas.get(table.schema) as string, name: table.name }),
+    how: 'copied',
+    ...count(tableName(table)),
+  }))
+  part.leftOut = [leftOutOfCopies]
+}
+
+const leftOutOfCopies = join(
+  [
+    'Foreign keys, triggers, rules, policies, extended statistics, publications, owners and',
+    'grants: in a copy they would act on the live tables or block them.',
+    text`The copies belong to the user of ${input('target-url')}; no other role has access.`,
+  ],
+  ' ',
+)
+
 async function schemasIn(live: Connection, work: Work): Promise<string[]> {
   const session = await connect(live, work)
   try {
-    return (
-      await session.query<{ name: string }>('SELECT nspname AS name FROM pg_catalog.pg_namespace')
-    ).map(({ name }) => name)
+    const rows = await session.query<{ name: string }>(
+      'SELECT nspname AS name FROM pg_catalog.pg_namespace',
+    )
+    return rows.map(({ name }) => name)
   } finally {
     await session.end()
   }
