@@ -25,10 +25,14 @@ export interface InputReference {
 /** Where a text is shown: in a workflow's log and reports, or on a terminal. */
 export type Surface = 'workflow' | 'terminal'
 
-/** Returns a text. Interpolated values are plain text or texts, never markup. */
+/**
+ * Returns a text. Interpolated values are plain text or texts, never markup. A line break in the
+ * template, with the indentation around it, is a space, so that a sentence can have several lines.
+ */
 export function text(parts: TemplateStringsArray, ...values: (Text | Inline | number)[]): Text {
   return join(
-    parts.flatMap((part, i) => {
+    parts.flatMap((literal, i) => {
+      const part = literal.replace(/\s*\n\s*/g, ' ')
       const value = values[i]
       return value === undefined ? [part] : [part, typeof value === 'number' ? `${value}` : value]
     }),
@@ -49,6 +53,16 @@ export function input(name: string, value?: string | boolean | { secret: string 
 /** Marks a name, a value or a command as code. */
 export function code(value: string | number): Inline {
   return { kind: 'code', code: `${value}` }
+}
+
+/** Marks a text as bold. */
+export function strong(value: Text): Inline {
+  return { kind: 'strong', text: value }
+}
+
+/** Returns a text that links to an address. */
+export function link(value: Text, href: string): Inline {
+  return { kind: 'link', text: value, href }
 }
 
 /** Returns words that differ by surface: `either('the job summary', 'the report above')`. */
@@ -100,7 +114,14 @@ function plainInline(piece: Inline, surface: Surface): string {
 /** Returns an input as a line of a workflow, `confirm: shop`, or its name alone. */
 export function asYaml({ input, value }: InputReference): string {
   if (value === undefined) return input
-  return `${input}: ${typeof value === 'string' ? value : `\${{ secrets.${value.secret} }}`}`
+  return `${input}: ${typeof value === 'string' ? quoted(value) : `\${{ secrets.${value.secret} }}`}`
+}
+
+/** A value as YAML reads it: in quotes if it would be more than one plain word. */
+function quoted(value: string): string {
+  return /^$|^[\s'"[\]{}&*!|>%@`#,?-]|: | #|:$/.test(value)
+    ? `'${value.replaceAll("'", "''")}'`
+    : value
 }
 
 /** Returns an input as a command-line flag: `--confirm shop`, `--undo`, `--safety-backup=false`. */

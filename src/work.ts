@@ -1,3 +1,5 @@
+import type { Text } from './text.ts'
+
 /**
  * The context of a long operation: a signal that stops it, a log, and a record of what must be
  * cleaned up if this process ends before it can do so.
@@ -20,10 +22,10 @@ export interface Work {
 }
 
 export interface Log {
-  info(text: string): void
+  info(text: Text): void
   /** Shown only with debug logging on. Must not contain a secret. */
   debug(text: string): void
-  warning(text: string): void
+  warning(text: Text): void
   /**
    * Shows the progress, `share` from 0 to 1. Each call replaces what the last one showed. Only a
    * terminal has it.

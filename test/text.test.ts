@@ -49,3 +49,20 @@ describe('a text', () => {
     assert.equal(plainText(join([inner, 'x'], '; ')), 'drop orders first; x')
   })
 })
+
+test('a line break in a template is a space, and one in a value stays', () => {
+  const value = 'a\n  b'
+  assert.equal(
+    text`one
+      two ${value}
+      three`,
+    'one two a\n  b three',
+  )
+})
+
+test('a value that YAML would read as something else is in quotes', () => {
+  const shown = (value: string): string => plainText(text`${input('backup', value)}`)
+  assert.equal(shown('before: 2026-11-20'), "backup: 'before: 2026-11-20'")
+  assert.equal(shown("*it's"), "backup: '*it''s'")
+  assert.equal(shown('latest'), 'backup: latest')
+})

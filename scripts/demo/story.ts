@@ -1,5 +1,6 @@
-import { type Screen, paint, renderMarkdown } from '../../src/report/terminal.ts'
+import { paint, type Screen } from '../../src/report/render/layout.ts'
 import type { ActionRun } from '../../test/support/mini-runner.ts'
+import { showMarkdown } from './show-markdown.ts'
 
 /** Something was not as it should be. What led there has been shown. */
 export class Unexpected extends Error {
@@ -19,7 +20,7 @@ export class Story {
   }
 
   say(text: string): void {
-    this.#write(`${renderMarkdown(text, this.#screen)}\n`)
+    this.#write(`${showMarkdown(text, this.#screen)}\n`)
   }
 
   /** One step under a heading, with the time that it took. */
@@ -35,7 +36,7 @@ export class Story {
   /** Shows what a person would see on the page of the run. */
   summary({ summary }: ActionRun): void {
     const edge = paint('┃ ', 'dim', this.#screen)
-    const text = renderMarkdown(summary.trim(), { ...this.#screen, width: this.#screen.width - 2 })
+    const text = showMarkdown(summary.trim(), { ...this.#screen, width: this.#screen.width - 2 })
     this.#write(
       `${text
         .split('\n')

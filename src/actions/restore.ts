@@ -2,6 +2,7 @@ import { UserError } from '../errors.ts'
 import { migrationEnvironment } from '../github/environment.ts'
 import { readRestoreInputs, type RestoreInputs } from '../github/inputs/restore.ts'
 import { runUrl } from '../github/run-url.ts'
+import type { Report } from '../report/blocks.ts'
 import { cleanReport, cleanVerdict } from '../report/restore/clean.ts'
 import { restoreExternalReport, restoreExternalVerdict } from '../report/restore/external-dump.ts'
 import { restoreReport, restoreVerdict } from '../report/restore/restore.ts'
@@ -16,7 +17,7 @@ import {
   type RestoreExternalOptions,
   restoreExternalDump,
 } from '../restore/swap/external-dump.ts'
-import { either, join, text } from '../text.ts'
+import { either, join, type Text, text } from '../text.ts'
 import { withStorages } from './destinations.ts'
 import { fileInputs, type FileInputs } from './restore-file.ts'
 import { run, type Step } from './run.ts'
@@ -44,15 +45,15 @@ export async function restoreStep({ env, work, secrets, output, report }: Step):
   if (result.task === 'restore' && result.part) output('schema', result.part.schemas.join('\n'))
   output('duration-ms', Math.round(result.timings.total))
   const shown = secrets.redactAll(result)
-  const { markdown, verdict } = describe(shown)
-  report(markdown)
+  const { blocks, verdict } = reportOf(shown)
+  report(blocks)
   const [obstacle] = ('facts' in shown && shown.facts?.obstacles) || []
   if (obstacle) throw new UserError(obstacle.code, obstacle.message, obstacle.hint)
   const command = shown.task === 'clean' ? undefined : shown.postCommand
   if (command?.failed !== undefined)
     throw new UserError(
       'post-command-failed',
-      `${verdict} But the post-command ${command.failed}.`,
+      text`${verdict} But the post-command ${command.failed}.`,
       join(
         [
           'The restore itself is complete.',
@@ -111,18 +112,18 @@ async function listBackups(
   report(statusReport(secrets.redactAll(result)))
 }
 
-function describe(result: TaskResults[keyof TaskResults] | RestoreExternalResult): {
-  markdown: string
-  verdict: string
+function reportOf(result: TaskResults[keyof TaskResults] | RestoreExternalResult): {
+  blocks: Report
+  verdict: Text
 } {
   switch (result.task) {
     case 'undo':
-      return { markdown: undoReport(result), verdict: undoVerdict(result) }
+      return { blocks: undoReport(result), verdict: undoVerdict(result) }
     case 'clean':
-      return { markdown: cleanReport(result), verdict: cleanVerdict(result) }
+      return { blocks: cleanReport(result), verdict: cleanVerdict(result) }
     case 'restore-file':
-      return { markdown: restoreExternalReport(result), verdict: restoreExternalVerdict(result) }
+      return { blocks: restoreExternalReport(result), verdict: restoreExternalVerdict(result) }
     case 'restore':
-      return { markdown: restoreReport(result), verdict: restoreVerdict(result) }
+      return { blocks: restoreReport(result), verdict: restoreVerdict(result) }
   }
 }

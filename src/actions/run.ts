@@ -1,32 +1,35 @@
 import { constants } from 'node:os'
-import { Cancelled, messageOf, UserError } from '../errors.ts'
+import { Cancelled, errorPage, messageOf, UserError } from '../errors.ts'
+import { actionAddress } from '../github/action-address.ts'
 import { annotate, type Annotation } from '../github/annotations.ts'
 import type { Env } from '../github/inputs/input.ts'
 import { maskSecrets, type Secrets } from '../github/mask.ts'
 import { writeOutputs } from '../github/outputs.ts'
 import { writeSummary } from '../github/summary.ts'
 import { startWork } from '../github/work.ts'
+import { mapReport, mapText, type Report } from '../report/blocks.ts'
 import { failureReport } from '../report/failure.ts'
+import { either, plainText, type Text, text } from '../text.ts'
 import type { Work } from '../work.ts'
 
-/** What an action's handler has of the step it runs in. */
+/** The step in which an action's handler runs. */
 export interface Step {
   env: Env
   work: Work
   secrets: Secrets
-  /** Sets an output; all are written when the step ends, however it ends. */
+  /** Sets an output. All outputs are written when the step ends, even if it fails. */
   output: (name: string, value: string | number | boolean) => void
-  /** Writes the job summary. */
-  report: (markdown: string) => void
-  /** Shows a few things where nobody overlooks them. */
+  /** Shows the report: in the job summary, or in the terminal. */
+  report: (report: Report) => void
+  /** Shows a few sentences where they are not overlooked. */
   annotate: (annotations: readonly Annotation[]) => void
 }
 
 /**
- * Runs one action: masks the secrets before anything else, gives the handler its Work, and is the
- * one place where an error ends. A UserError becomes one line and exit code 1, a cancel the code of
- * its signal, and only what is our own fault shows a stack. The outputs `outcome` and `error-code`
- * are always there.
+ * Runs one action. Masks the secrets before anything else, starts the Work, and handles every error
+ * of the handler: a UserError becomes one annotation and exit code 1, a cancellation the exit code
+ * of its signal, and only a bug of Holdfast shows a stack. Always sets the outputs `outcome` and
+ * `error-code`.
  */
 export async function run(action: string, handler: (step: Step) => Promise<void>): Promise<void> {
   const env: Env = process.env
@@ -42,10 +45,10 @@ export async function run(action: string, handler: (step: Step) => Promise<void>
     secrets,
     output: (name, value) => outputs.set(name, value),
     annotate,
-    report(markdown) {
+    report(report) {
       reported = true
-      if (!writeSummary(secrets.redact(markdown), env))
-        runner.work.log.info('There is no room for a job summary here; the report is left out.')
+      if (!writeSummary(mapReport(report, secrets.redact), env))
+        runner.work.log.info('The report was not written: the job summary has no room for it.')
     },
   }
   try {
@@ -57,10 +60,14 @@ export async function run(action: string, handler: (step: Step) => Promise<void>
       .set('outcome', failure.cancelled ? 'cancelled' : 'failure')
       .set('error-code', failure.code)
     process.exitCode = failure.exitCode
-    const message = secrets.redact(failure.message)
-    const hint = secrets.redact(failure.hint)
-    say(action, thrown, { ...failure, message, hint }, runner.work)
-    if (!reported) step.report(failureReport({ action, ...failure, message, hint }))
+    const shown = {
+      ...failure,
+      message: mapText(failure.message, secrets.redact),
+      hint: mapText(failure.hint, secrets.redact),
+      ...pageOf(thrown, failure, env),
+    }
+    annotateFailure(action, thrown, shown, runner.work)
+    if (!reported) step.report(failureReport({ action, ...shown }))
   } finally {
     writeOutputs(outputs)
     runner.close()
@@ -71,16 +78,16 @@ export async function run(action: string, handler: (step: Step) => Promise<void>
 export interface StepFailure {
   cancelled: boolean
   code: string
-  message: string
-  hint: string
+  message: Text
+  hint: Text
+  /** The address of the code's section in the reference of errors; undefined for our own bugs. */
+  page?: string
   exitCode: number
 }
 
-/**
- * What was thrown, as a person is told it. `signal` is the one that stopped the work, if one did.
- */
+/** Returns the failure to show for a thrown value. `signal` is the signal that stopped the work. */
 export function failureOf(thrown: unknown, signal: NodeJS.Signals | undefined): StepFailure {
-  // children that are stopped, and connections that are cut, fail in many ways; the signal is why
+  // stopped children and closed connections fail in many ways; the signal is the cause
   if (signal || thrown instanceof Cancelled) {
     const message = signal ? `The run was cancelled (${signal}).` : messageOf(thrown)
     return {
@@ -95,22 +102,29 @@ export function failureOf(thrown: unknown, signal: NodeJS.Signals | undefined): 
     return {
       cancelled: false,
       code: thrown.code,
-      message: thrown.message,
-      hint: thrown.hint,
+      message: thrown.texts.message,
+      hint: thrown.texts.hint,
+      page: errorPage(thrown.code),
       exitCode: 1,
     }
-  const hint =
-    'This is a fault of the action itself. Please report it with the stack below, and with a log of a run with debug logging on.'
   return {
     cancelled: false,
     code: 'internal',
     message: `Unexpected error: ${messageOf(thrown)}`,
-    hint,
+    hint: text`This is a bug in Holdfast. Please report it with the stack trace and the log of a run
+      ${either('with debug logging on', 'with --debug')}.`,
     exitCode: 1,
   }
 }
 
-function say(action: string, thrown: unknown, failure: StepFailure, work: Work): void {
+/** A link instead of a path, if the address of the running action is known. */
+function pageOf(thrown: unknown, { cancelled }: StepFailure, env: Env): Pick<StepFailure, 'page'> {
+  return thrown instanceof UserError && !cancelled
+    ? { page: errorPage(thrown.code, actionAddress(env)) }
+    : {}
+}
+
+function annotateFailure(action: string, thrown: unknown, failure: StepFailure, work: Work): void {
   if (failure.cancelled) {
     annotate([{ severity: 'warning', title: `${action} cancelled`, message: failure.message }])
     work.log.debug(stacks(thrown))
@@ -120,24 +134,24 @@ function say(action: string, thrown: unknown, failure: StepFailure, work: Work):
     {
       severity: 'error',
       title: `${action} failed`,
-      message: `${failure.message}\n${failure.hint}`.trim(),
+      message: [failure.message, failure.hint, failure.page ?? '']
+        .map((line) => plainText(line))
+        .filter((line) => line !== '')
+        .join('\n'),
     },
   ])
   if (thrown instanceof UserError) work.log.debug(stacks(thrown))
   else work.log.info(stacks(thrown))
 }
 
-/** The stack of what was thrown, and of what caused it. */
+/** Returns the stacks of a thrown value and of its causes. */
 export function stacks(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown)
   const own = thrown.stack ?? messageOf(thrown)
   return thrown.cause === undefined ? own : `${own}\nCaused by: ${stacks(thrown.cause)}`
 }
 
-/**
- * All is done and cleaned up: lets the process end by itself, and ends it if a connection that
- * idles would keep it alive.
- */
+/** Lets the process end by itself, and ends it if an idle connection keeps it alive. */
 function endSoon(work: Work): void {
   setTimeout(() => {
     work.log.debug(`Still open at the end: ${process.getActiveResourcesInfo().join(', ')}`)

@@ -7,6 +7,7 @@ import { either, text } from '../text.ts'
 import { postComment } from '../github/comment.ts'
 import { migrationEnvironment } from '../github/environment.ts'
 import { readTestMigrationInputs } from '../github/inputs/inputs.ts'
+import { mapReport, mapText } from '../report/blocks.ts'
 import { rehearsalReport, rehearsalVerdict } from '../report/rehearsal.ts'
 import { withStorages } from './destinations.ts'
 import { run, type Step } from './run.ts'
@@ -32,12 +33,15 @@ export async function testMigrationStep({
   const file = join(work.temporary, `holdfast-rehearsal-${result.id}-${process.pid}.json`)
   writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`)
   output('report', file)
-  const markdown = secrets.redact(rehearsalReport(result))
-  report(markdown)
-  const comment = await postComment(markdown, result.label, token, env)
+  const blocks = mapReport(rehearsalReport(result), secrets.redact)
+  report(blocks)
+  const comment = await postComment(blocks, result.label, token, env)
   if (comment.posted === 'no')
     annotate([
-      { severity: comment.broken ? 'warning' : 'note', message: secrets.redact(comment.why) },
+      {
+        severity: comment.broken ? 'warning' : 'note',
+        message: mapText(comment.why, secrets.redact),
+      },
     ])
   else
     work.log.info(`The report is a comment on the pull request (${comment.posted}): ${comment.url}`)

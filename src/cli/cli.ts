@@ -7,7 +7,6 @@ import { inputLines } from '../github/inputs/input.ts'
 import { findSecrets } from '../github/mask.ts'
 import { failureReport } from '../report/failure.ts'
 import { type Asked, readArguments } from './arguments.ts'
-import { inputs } from './commands.ts'
 import { restoreAsked } from './confirm.ts'
 import { stepEnvironment } from './environment.ts'
 import { helpText } from './help.ts'
@@ -15,13 +14,12 @@ import { heldInFile, stateFolder } from './state.ts'
 import { statusStep } from './status.ts'
 import { placeOf, serversOf, sweepEarlier } from './sweep.ts'
 import { openTerminal, type Terminal, type TerminalOptions } from './terminal.ts'
-import { inFlags, reportInFlags } from './wording.ts'
 import { startWork } from './work.ts'
 
 /**
- * The command line: the actions' own code, for a day without a runner. Reads what was typed, gives
- * a step what it would find on a runner, and is the one place where an error of it ends. Exit codes
- * are the actions'.
+ * Runs one command: the code of the actions, without a runner. Reads the arguments, gives the step
+ * the environment that a runner would give it, and handles every error. The exit codes are those of
+ * the actions.
  */
 export async function cli(argv: readonly string[], env: Env): Promise<void> {
   const options: TerminalOptions = {
@@ -40,7 +38,7 @@ export async function cli(argv: readonly string[], env: Env): Promise<void> {
     const stepEnv = stepEnvironment(asked, env, (text) => early.log.warning(text))
     await perform(asked, stepEnv, options)
   } catch (error) {
-    // before there is any work: a word misspelt, an input missing
+    // no work has started: a misspelt flag, a missing input
     fail(command, error, undefined, openTerminal(options), new Map())
     if (options.json)
       openTerminal(options).result(
@@ -50,9 +48,6 @@ export async function cli(argv: readonly string[], env: Env): Promise<void> {
 }
 
 type Outputs = Map<string, unknown>
-
-/** Of all commands: what one says may be of the next one's. */
-const names = inputs.map(({ name }) => name)
 
 async function perform(asked: Asked, env: Env, options: TerminalOptions): Promise<void> {
   const { command } = asked
@@ -80,7 +75,7 @@ async function perform(asked: Asked, env: Env, options: TerminalOptions): Promis
     work: running.work,
     secrets,
     output: (name, value) => outputs.set(name, value),
-    report: (markdown) => terminal.report(reportInFlags(markdown, names)),
+    report: (report) => terminal.report(report),
     annotate: (annotations) => terminal.annotate(annotations),
   }
   try {
@@ -93,8 +88,8 @@ async function perform(asked: Asked, env: Env, options: TerminalOptions): Promis
   } finally {
     running.close()
   }
-  tell(outputs, asked, terminal)
-  // all is done and cleaned up: a connection that idles must not keep the process
+  showOutputs(outputs, asked, terminal)
+  // an idle connection must not keep the process alive
   setTimeout(() => process.exit(), 1000).unref()
 }
 
@@ -123,21 +118,14 @@ function fail(
     .set('error-code', failure.code)
   if (failure.code === 'internal') terminal.log.warning(stacks(thrown))
   else terminal.log.debug(stacks(thrown))
-  terminal.failure(
-    failureReport({
-      action: command,
-      ...failure,
-      message: inFlags(failure.message, names),
-      hint: inFlags(failure.hint, names),
-    }),
-  )
+  terminal.failure(failureReport({ action: command, ...failure }))
 }
 
-function tell(outputs: Outputs, { json }: Asked, terminal: Terminal): void {
+function showOutputs(outputs: Outputs, { json }: Asked, terminal: Terminal): void {
   if (json) return terminal.result(JSON.stringify(Object.fromEntries(outputs)))
   for (const [name, value] of outputs) {
     if (name === 'outcome' || name === 'error-code' || value === '') continue
-    // lists are for other programs; a report has shown them
+    // a list is for other programs; the report has shown it
     if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
       terminal.print(`${name}: ${value}`)
   }

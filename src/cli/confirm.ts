@@ -3,13 +3,13 @@ import { restoreStep } from '../actions/restore.ts'
 import type { Step } from '../actions/run.ts'
 import { UserError } from '../errors.ts'
 import { type Env, inputFlag, inputText } from '../github/inputs/input.ts'
+import { input, text } from '../text.ts'
 import type { Terminal } from './terminal.ts'
 
 /**
- * A restore as a person at a terminal wants it: without `--confirm`, the plan is shown first, and
- * the name of the database asked for; an undo and a clean likewise. What is then restored is the
- * very backup that the plan named, whatever has become the latest since; a file that another tool
- * made has no id, and is what was typed.
+ * Runs a restore, an undo or a clean. On a terminal without `--confirm`, shows the plan first and
+ * asks for the name of the database. Then restores the backup of that plan, even if a newer one
+ * exists by then. An external dump has no id and is read as it was typed.
  */
 export async function restoreAsked(
   step: Step,
@@ -30,8 +30,8 @@ export async function restoreAsked(
     output: (name, value) => {
       if (name === 'backup-id') planned = String(value)
     },
-    // what comes next is asked, not told
-    report: (markdown) => report(markdown.replace(/^\*\*Next:\*\*.*\n?/m, '')),
+    // the question takes the place of what to type next
+    report: (blocks) => report(blocks.filter(({ kind }) => kind !== 'next')),
   })
   const confirm = await ask(question(env), work.signal)
   return restoreStep({
@@ -40,13 +40,13 @@ export async function restoreAsked(
   })
 }
 
-/** Where an environment is named, it is typed too: `production/shop`, not `shop`. */
+/** Returns the question. With `--environment`, the answer is `production/shop`, not `shop`. */
 export function question(env: Env): string {
   const part = inputText(env, 'tables') !== '' || inputText(env, 'schemas') !== ''
-  const ofPart = inputFlag(env, 'replace') ? 'whose tables are replaced' : 'that they come into'
-  const ofAll = inputText(env, 'mode') === 'new' ? 'that is made' : 'that is replaced'
+  const ofPart = inputFlag(env, 'replace') ? 'whose tables to replace' : 'to restore into'
+  const ofAll = inputText(env, 'mode') === 'new' ? 'to create' : 'to replace'
   const which = inputFlag(env, 'undo')
-    ? 'that is swapped back'
+    ? 'to swap back'
     : inputFlag(env, 'clean')
       ? 'that was restored'
       : part
@@ -55,12 +55,10 @@ export function question(env: Env): string {
   const name = inputText(env, 'environment')
     ? 'environment, a slash, and the name of the database'
     : 'name of the database'
-  return `To go on, type the ${name} ${which}: `
+  return `To continue, type the ${name} ${which}: `
 }
 
-/**
- * Asks on the terminal. The terminal stays in its usual mode, so Ctrl-C is a signal there as ever.
- */
+/** Asks on the terminal, which stays in its usual mode, so that Ctrl-C remains a signal. */
 async function ask(question: string, signal: AbortSignal): Promise<string> {
   const lines = createInterface({ input: process.stdin, output: process.stderr, terminal: false })
   try {
@@ -69,8 +67,8 @@ async function ask(question: string, signal: AbortSignal): Promise<string> {
         reject(
           new UserError(
             'confirm-mismatch',
-            'No name was typed; nothing was touched.',
-            'Type the name of the database, or give it as --confirm.',
+            'No name was typed; nothing was changed.',
+            text`Type the name of the database, or pass it as ${input('confirm')}.`,
           ),
         ),
       ),

@@ -1,64 +1,67 @@
-import { exampleText } from '../github/descriptions/text.ts'
 import type { CommandName, InputDescription } from '../github/descriptions/inputs.ts'
+import { exampleText } from '../github/descriptions/text.ts'
 import {
   blocks,
-  code,
-  md,
+  type Fact,
+  facts,
+  paragraph,
+  type Part,
+  type Report,
   table,
-  text,
-  type Markdown,
-  type Piece,
-} from '../report/markdown/markdown.ts'
+  verdict,
+} from '../report/blocks.ts'
+import { code, strong, text } from '../text.ts'
 import { commands, hasVariable, inputsOf, variableOf } from './commands.ts'
 
 const program = 'node dist/cli.js'
 
-/** Returns what `--help` shows, as Markdown. */
-export function helpText(of: CommandName | 'all'): string {
-  return (of === 'all' ? overview() : helpOf(of)).markdown
+/** Returns what `--help` shows. */
+export function helpText(of: CommandName | 'all'): Report {
+  return of === 'all' ? overview() : helpOf(of)
 }
 
-function overview(): Markdown {
+function overview(): Report {
   return blocks(
-    md`## Holdfast: PostgreSQL backups that are proven, and restores that can be undone`,
-    md`Runs the code of the GitHub Actions without GitHub. The flags are their inputs.`,
-    md`${code(`${program} COMMAND --flag VALUE …`)}`,
-    table(
-      ['Command', ''],
-      Object.entries(commands).map(([name, summary]) => [code(name), summary]),
+    verdict(
+      undefined,
+      'Holdfast: PostgreSQL backups that are proven, and restores that can be undone',
     ),
-    md`The flags of each command: ${code(`${program} COMMAND --help`)}`,
+    paragraph('Runs the code of the GitHub Actions without GitHub. The flags are their inputs.'),
+    paragraph(text`${code(`${program} COMMAND --flag VALUE …`)}`),
+    facts(Object.entries(commands).map(([name, summary]) => [text`${code(name)}`, summary])),
+    paragraph(text`The flags of each command: ${code(`${program} COMMAND --help`)}`),
   )
 }
 
-function helpOf(command: CommandName): Markdown {
+function helpOf(command: CommandName): Report {
   const inputs = inputsOf(command)
   const isRequired = (input: InputDescription): boolean =>
     input.required?.includes(command) ?? false
   const sorted = [...inputs.filter(isRequired), ...inputs.filter((input) => !isRequired(input))]
   return blocks(
-    md`## ${code(`${program} ${command}`)}`,
-    text(commands[command]),
-    table(
-      ['Flag', ''],
+    verdict(undefined, text`${code(`${program} ${command}`)}`),
+    paragraph(commands[command]),
+    facts([
+      ...sorted.map((input) => flagRow(command, input, isRequired(input))),
       [
-        ...sorted.map((input) => flagRow(command, input, isRequired(input))),
-        [
-          code('--json'),
-          'Write the outputs as one JSON object to standard output; all else goes to standard error.',
-        ],
-        [code('--debug'), 'Show debug messages.'],
+        text`${code('--json')}`,
+        'Write the outputs as one JSON object to standard output; all else goes to standard error.',
       ],
-    ),
+      [text`${code('--debug')}`, 'Show debug messages.'],
+    ]),
     secretsPart(inputs),
     command === 'restore'
-      ? md`Without ${code('--confirm')}, on a terminal, it shows the plan and asks for the name.`
+      ? paragraph(
+          text`Without ${code('--confirm')}, on a terminal, it shows the plan and asks for the name.`,
+        )
       : undefined,
-    md`Exit codes: 0 success, 1 failure, 130 and 143 stopped by a signal (after cleaning up).`,
+    paragraph(
+      'Exit codes: 0 success, 1 failure, 130 and 143 stopped by a signal (after cleaning up).',
+    ),
   )
 }
 
-function flagRow(command: CommandName, input: InputDescription, required: boolean): Piece[] {
+function flagRow(command: CommandName, input: InputDescription, required: boolean): Fact {
   const { name, flag, secret, description, more = [], lines, example } = input
   const sentences = [
     // on a terminal, the name is asked for
@@ -70,7 +73,7 @@ function flagRow(command: CommandName, input: InputDescription, required: boolea
     exampleText(example),
   ].filter((sentence) => sentence !== undefined)
   const syntax = flag ? `--${name}` : secret === 'always' ? `--${name}-file FILE` : `--${name} …`
-  return [code(syntax), text(sentences.join(' ').replaceAll('`', ''))]
+  return [text`${code(syntax)}`, sentences.join(' ').replaceAll('`', '')]
 }
 
 function defaultText({ name, flag, default: value }: InputDescription): string | undefined {
@@ -80,18 +83,22 @@ function defaultText({ name, flag, default: value }: InputDescription): string |
   return /^\w/.test(value) ? `Default: ${value}.` : `Default: "${value}".`
 }
 
-function secretsPart(inputs: readonly InputDescription[]): Markdown | undefined {
+function secretsPart(inputs: readonly InputDescription[]): Part {
   const given = inputs.filter(hasVariable)
   if (!given.some(({ secret }) => secret)) return undefined
-  return blocks(
-    md`**Secrets** are not accepted on the command line, which other users can read.`,
+  return [
+    paragraph(
+      text`${strong('Secrets')} are not accepted on the command line, which other users can read.`,
+    ),
     table(
       ['File', 'Variable'],
       given.map(({ name, secret }) => [
-        secret ? code(`--${name}-file FILE`) : '',
-        code(variableOf(name)),
+        secret ? text`${code(`--${name}-file FILE`)}` : '',
+        text`${code(variableOf(name))}`,
       ]),
     ),
-    md`For a URL without a password, it is ${code('PGPASSWORD')} or that of ${code('~/.pgpass')}, as with psql.`,
-  )
+    paragraph(
+      text`For a URL without a password, it is ${code('PGPASSWORD')} or that of ${code('~/.pgpass')}, as with psql.`,
+    ),
+  ]
 }

@@ -4,10 +4,11 @@ import { status } from '../repository/status.ts'
 import { UserError } from '../errors.ts'
 import { inputAge, inputLines, inputText } from '../github/inputs/input.ts'
 import { statusReport, tooOld } from '../report/status.ts'
+import { join } from '../text.ts'
 
 /**
- * The command `status`. With `max-age`, a backup that is older (or none) is a failure, so that a
- * scheduler notices.
+ * The command `status`. With `max-age`, it fails if a label has no backup, or if its newest one is
+ * older, so that a scheduler notices.
  */
 export async function statusStep(
   { env, work, secrets, report }: Step,
@@ -27,7 +28,7 @@ export async function statusStep(
   if (late.length > 0)
     throw new UserError(
       'backup-too-old',
-      late.join(' '),
-      'Look why the scheduled backup did not run or failed, and run backup now.',
+      join(late, ' '),
+      'Find out why the scheduled backup did not run or failed, and run a backup now.',
     )
 }

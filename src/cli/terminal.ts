@@ -1,54 +1,56 @@
 import type { Annotation } from '../github/annotations.ts'
-import { paint, renderMarkdown, type Screen } from '../report/terminal.ts'
+import { mapReport, type Report } from '../report/blocks.ts'
+import { paint, type Screen } from '../report/render/layout.ts'
+import { renderTerminal } from '../report/render/terminal.ts'
+import { plainText, type Text } from '../text.ts'
 import type { Log } from '../work.ts'
 
-/**
- * Where a run speaks: results to the standard output, what needs attention to the standard error.
- */
+/** The terminal of a run: results go to standard output, warnings and errors to standard error. */
 export interface Terminal {
   log: Log
-  /** Somebody sits there who can be asked. */
+  /** Whether someone can be asked a question. */
   interactive: boolean
-  /** A report, which is Markdown. */
-  report(markdown: string): void
-  /** The same, of a failure. */
-  failure(markdown: string): void
+  /** Shows a report on standard output; with `json`, on standard error. */
+  report(report: Report): void
+  /** Shows a report on standard error. */
+  failure(report: Report): void
   annotate(annotations: readonly Annotation[]): void
-  /** Words as they are, to the standard output. */
+  /** Writes a line to standard output. */
   print(text: string): void
-  /** A result for another program; the only thing that goes to the standard output with `json`. */
+  /** Writes a result for another program. With `json`, nothing else goes to standard output. */
   result(text: string): void
 }
 
 export interface TerminalOptions {
   json: boolean
   debug: boolean
-  /** No colour, as its user asked by NO_COLOR. */
+  /** No colours, because of NO_COLOR or a dumb terminal. */
   plain: boolean
-  /** Takes secrets out. */
+  /** Removes secrets from a text. */
   redact: (text: string) => string
 }
 
-export function openTerminal({ json, debug, plain, redact }: TerminalOptions): Terminal {
+export function openTerminal({ json, debug, plain: noColour, redact }: TerminalOptions): Terminal {
   const [stdin, stdout, stderr] = [process.stdin, process.stdout, process.stderr]
   const out = json ? stderr : stdout
-  for (const stream of [stdout, stderr]) stream.on('error', () => {}) // whoever read it has gone (`| head`, a terminal that closed): that ends no restore
+  // a reader that is gone (`| head`, a closed terminal) must not end a restore
+  for (const stream of [stdout, stderr]) stream.on('error', () => {})
   const screenOf = (stream: NodeJS.WriteStream): Screen => ({
     width: Math.max(40, Math.min(stream.columns || 110, 130)),
-    colour: stream.isTTY && !plain,
+    colour: stream.isTTY && !noColour,
   })
   let drawn = false
   const write = (stream: NodeJS.WriteStream, text: string): void => {
-    // what is drawn of the progress makes room
+    // the progress bar makes room
     if (drawn) stderr.write('\r\u001b[2K')
     drawn = false
     stream.write(`${text}\n`)
   }
-  const line = (stream: NodeJS.WriteStream, text: string): void =>
-    write(stream, harmless(redact(text)))
-  const show = (stream: NodeJS.WriteStream, markdown: string): void =>
-    write(stream, `\n${renderMarkdown(harmless(redact(markdown)).trim(), screenOf(stream))}\n`)
-  const warning = (text: string): void => line(stderr, `⚠ ${text}`)
+  const plain = (text: Text): string => harmless(redact(plainText(text, 'terminal')))
+  const line = (stream: NodeJS.WriteStream, text: Text): void => write(stream, plain(text))
+  const show = (stream: NodeJS.WriteStream, report: Report): void =>
+    write(stream, `\n${renderTerminal(mapReport(report, redact), screenOf(stream))}\n`)
+  const warning = (text: Text): void => line(stderr, `⚠ ${plainText(text, 'terminal')}`)
   const log: Log = {
     info: (text) => line(out, text),
     debug: (text) => {
@@ -56,14 +58,14 @@ export function openTerminal({ json, debug, plain, redact }: TerminalOptions): T
     },
     warning,
     async group(title, body) {
-      write(out, paint(`━━ ${harmless(redact(title))}`, 'bold', screenOf(out)))
+      write(out, paint(`━━ ${plain(title)}`, 'bold', screenOf(out)))
       return body()
     },
     ...(stderr.isTTY
       ? {
           progress(text: string, share: number) {
             stderr.write(
-              `\r\u001b[2K${drawProgress(harmless(redact(text)), share, (stderr.columns || 80) - 1)}`,
+              `\r\u001b[2K${drawProgress(plain(text), share, (stderr.columns || 80) - 1)}`,
             )
             drawn = true
           },
@@ -73,11 +75,12 @@ export function openTerminal({ json, debug, plain, redact }: TerminalOptions): T
   return {
     log,
     interactive: stdin.isTTY && stderr.isTTY,
-    report: (markdown) => show(out, markdown),
-    failure: (markdown) => show(stderr, markdown),
+    report: (report) => show(out, report),
+    failure: (report) => show(stderr, report),
     annotate(annotations) {
       for (const { severity, title, message } of annotations) {
-        const text = title === undefined ? message : `${title}: ${message}`
+        const words = plainText(message, 'terminal')
+        const text = title === undefined ? words : `${title}: ${words}`
         if (severity === 'note') line(out, text)
         else if (severity === 'warning') warning(text)
         else line(stderr, `✗ ${text}`)
@@ -88,17 +91,14 @@ export function openTerminal({ json, debug, plain, redact }: TerminalOptions): T
   }
 }
 
-/** A bar, and beside it as much of the text as the line has room for. */
+/** Returns a bar, followed by as much of the text as the line has room for. */
 export function drawProgress(text: string, share: number, columns: number): string {
   const width = Math.min(24, Math.floor(columns / 3))
   const full = Math.round(width * Math.max(0, Math.min(1, share)))
   return `${'█'.repeat(full)}${'░'.repeat(width - full)} ${text}`.slice(0, Math.max(0, columns))
 }
 
-/**
- * Without what would act on a terminal: colours, cursor movements and other control characters,
- * which a migration may have written.
- */
+/** Removes what would act on a terminal: colours, cursor movements, other control characters. */
 function harmless(text: string): string {
   return text
     .replace(/\r\n?/g, '\n')

@@ -5,7 +5,7 @@ import { childEnvironment } from '../github/environment.ts'
 import type { Env } from '../github/inputs/input.ts'
 import type { Log, Work } from '../work.ts'
 
-/** The terminal's closing counts as a wish to stop, too. */
+/** SIGHUP arrives when the terminal is closed. */
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 export interface TerminalWork {
@@ -15,8 +15,8 @@ export interface TerminalWork {
 }
 
 /**
- * The Work of a command that somebody typed. The first signal stops it and lets it clean up; the
- * third (an impatient person's) ends it at once, and the next run cleans up.
+ * Starts the Work of a command. The first signal stops it and lets it clean up. The third ends the
+ * process at once; then the next run cleans up.
  */
 export function startWork(env: Env, log: Log, state: Pick<Work, 'hold' | 'release'>): TerminalWork {
   const controller = new AbortController()
@@ -25,9 +25,11 @@ export function startWork(env: Env, log: Log, state: Pick<Work, 'hold' | 'releas
   const stop = (signal: NodeJS.Signals): void => {
     came ??= signal
     times++
-    if (times === 1) log.warning(`Received ${signal}: stopping, and cleaning up.`)
+    if (times === 1) log.warning(`Received ${signal}: stopping and cleaning up.`)
     else if (times === 2)
-      log.warning('Still cleaning up. Once more ends it at once; the next run will then clean up.')
+      log.warning(
+        'Still cleaning up. Another signal ends this at once; the next run then cleans up.',
+      )
     else process.exit(128 + constants.signals[came])
     controller.abort(new Cancelled(`The run was cancelled (${came}).`))
   }

@@ -1,31 +1,29 @@
 import { error, notice, warning } from '@actions/core'
+import { plainText, type Text } from '../text.ts'
 
 export interface Annotation {
   severity: 'error' | 'warning' | 'note'
   title?: string
-  message: string
+  message: Text
 }
 
-/** GitHub shows ten of each kind a step. One error is left for the step's own verdict. */
-const most = 9
-const longest = 4096
+/** GitHub shows ten of each severity for a step. One error is left for the step's own verdict. */
+const maxShown = 9
+const maxLength = 4096
 
-/**
- * Annotates the run with the first of each severity, in the order given; the rest stands in the
- * summary.
- */
+/** Annotates the run with the first annotations of each severity, in their order. */
 export function annotate(annotations: readonly Annotation[]): void {
-  const say = { error, warning, note: notice }
+  const commands = { error, warning, note: notice }
   for (const severity of ['error', 'warning', 'note'] as const) {
-    for (const each of annotations.filter((one) => one.severity === severity).slice(0, most)) {
-      say[severity](shorten(each.message), each.title === undefined ? {} : { title: each.title })
-    }
+    const shown = annotations.filter((each) => each.severity === severity).slice(0, maxShown)
+    for (const { message, title } of shown)
+      commands[severity](shorten(plainText(message)), title === undefined ? {} : { title })
   }
 }
 
-/** To the length that an annotation can have. */
+/** Cuts a message to the length that an annotation can have. */
 function shorten(message: string): string {
-  return message.length <= longest
+  return message.length <= maxLength
     ? message
-    : `${message.slice(0, longest - 60)} … (cut; the whole of it is in the job summary)`
+    : `${message.slice(0, maxLength - 60)} … (cut; the job summary has the full text)`
 }

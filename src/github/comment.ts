@@ -1,17 +1,20 @@
 import { readFileSync } from 'node:fs'
 import { messageOf } from '../errors.ts'
-import { truncate } from '../report/markdown/markdown.ts'
+import type { Report } from '../report/blocks.ts'
+import { renderMarkdown } from '../report/render/markdown.ts'
+import { truncate } from '../report/render/truncate.ts'
+import { either, input, type Text, text } from '../text.ts'
 import type { Env } from './inputs/input.ts'
 
-/** What GitHub takes in one comment, in characters. */
+/** GitHub refuses a comment with more characters. */
 export const commentLimit = 65_536
 
 /**
- * What became of the comment; `why` is a sentence for the log. `broken`: not a matter of rights,
- * and so worth a warning.
+ * What happened to the comment. `why` is a sentence for the log. `broken` means that the cause is
+ * not a missing permission, so that it is worth a warning.
  */
 export type CommentResult =
-  { posted: 'created' | 'updated'; url: string } | { posted: 'no'; why: string; broken: boolean }
+  { posted: 'created' | 'updated'; url: string } | { posted: 'no'; why: Text; broken: boolean }
 
 interface PullRequest {
   owner: string
@@ -21,41 +24,40 @@ interface PullRequest {
 }
 
 /**
- * Puts the report into the pull request's one comment of this label: found by a hidden marker, made
- * when there is none. It never throws: a verdict does not depend on whether it could be posted, and
- * the job summary has it too.
+ * Posts the report as the pull request's comment for this label, or updates that comment, which it
+ * finds by a hidden marker. Never throws: the verdict does not depend on the comment, and the job
+ * summary has the same report.
  */
 export async function postComment(
-  markdown: string,
+  report: Report,
   label: string,
   token: string,
   env: Env,
 ): Promise<CommentResult> {
-  const no = (why: string, broken = false): CommentResult => ({ posted: 'no', why, broken })
   try {
     const pull = pullRequestOf(env)
-    if (!pull)
-      return no(
-        'There is no comment: this run is not for a pull request. The report is in the job summary.',
-      )
-    if (!token)
-      return no('There is no comment: github-token is empty. The report is in the job summary.')
-    return await post(pull, markdown, marker(label), token, env)
+    if (!pull) return notPosted('this run is not for a pull request.')
+    if (!token) return notPosted(text`${input('github-token')} is empty.`)
+    return await post(pull, renderMarkdown(report), marker(label), token, env)
   } catch (error) {
     const status = statusOf(error)
-    const fork = safely(() => pullRequestOf(env)?.fork) ?? false
-    if (status === 401)
-      return no(
-        'There is no comment: GitHub does not accept github-token. The report is in the job summary.',
-        true,
-      )
-    if (status !== 403 && status !== 404)
-      return no(`There is no comment: ${messageOf(error)}. The report is in the job summary.`, true)
-    return no(
-      fork
-        ? 'There is no comment: the pull request comes from a fork, where the token may only read. The report is in the job summary.'
-        : 'There is no comment: github-token may not write one. Give the job "permissions: pull-requests: write". The report is in the job summary.',
-    )
+    if (status === 401) return notPosted(text`GitHub rejects ${input('github-token')}.`, true)
+    if (status !== 403 && status !== 404) return notPosted(`${messageOf(error)}.`, true)
+    return safely(() => pullRequestOf(env)?.fork)
+      ? notPosted('the pull request comes from a fork, where the token can only read.')
+      : notPosted(
+          text`${input('github-token')} has no permission to write one. Give the job "permissions:
+            pull-requests: write".`,
+        )
+  }
+}
+
+function notPosted(reason: Text, broken = false): CommentResult {
+  const where = either('in the job summary', 'above')
+  return {
+    posted: 'no',
+    why: text`No comment was posted: ${reason} The report is ${where}.`,
+    broken,
   }
 }
 
@@ -85,8 +87,8 @@ async function post(
         marked.push({ id: each.id, login: each.user?.login ?? '', bot: each.user?.type === 'Bot' })
     }
   }
-  // anybody can write the marker; who wrote a comment can also change it, so ours is never put into
-  // somebody else's
+  // anyone can write the marker, and authors can change their comments: never update somebody
+  // else's comment
   let own = marked.find((each) => each.bot)
   if (!own && marked.length > 0) {
     const me = await rest.users.getAuthenticated().then(
@@ -107,7 +109,7 @@ function marker(label: string): string {
   return `<!-- holdfast test-migration ${label.replace(/[^A-Za-z0-9._=]/g, '_')} -->`
 }
 
-/** The pull request that the run is for, from the event; undefined for other events. */
+/** Returns the pull request of the event that started the run; undefined for other events. */
 function pullRequestOf(env: Env): PullRequest | undefined {
   const [owner, repo] = (env['GITHUB_REPOSITORY'] ?? '').split('/')
   const file = env['GITHUB_EVENT_PATH']

@@ -128,7 +128,11 @@ function mapTexts<T>(value: T, map: (text: string) => string): T {
   if (Array.isArray(value)) return value.map((each: unknown) => mapTexts(each, map)) as T
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(
-    Object.entries(value).map(([key, each]) => [key, mapTexts<unknown>(each, map)]),
+    // a kind is a word of ours, and a report with an unknown one cannot be rendered
+    Object.entries(value).map(([key, each]) => [
+      key,
+      key === 'kind' ? each : mapTexts<unknown>(each, map),
+    ]),
   ) as T
 }
 

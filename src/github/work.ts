@@ -4,28 +4,28 @@ import { mkdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { Cancelled } from '../errors.ts'
 import { startTicks } from '../stream/process.ts'
+import { plainText } from '../text.ts'
 import type { Held, Log, Work } from '../work.ts'
 import { childEnvironment } from './environment.ts'
 import type { Env } from './inputs/input.ts'
 import { heldInState } from './state.ts'
 
-/**
- * A Work, and what ends it: `close` takes the listeners away again and notes that this process need
- * not be stopped.
- */
+/** A Work and its signal handlers. */
 export interface RunnerWork {
   work: Work
-  /** The signal that came, if one did. */
+  /** Returns the signal that cancelled the work, if one did. */
   cancelledBy(): NodeJS.Signals | undefined
+  /** Removes the signal handlers and releases this process. */
   close(): void
 }
 
-/** The runner sends SIGINT, 7.5 seconds later SIGTERM, and 2.5 seconds later it kills. */
+/** The runner sends SIGINT, after 7.5 seconds SIGTERM, and after 2.5 more seconds SIGKILL. */
 const signals = ['SIGINT', 'SIGTERM'] as const
 
 /**
- * The Work of this process, as the runner's step. The process itself is the first thing held: in a
- * container job the runner's signals do not arrive, and `post` may begin while this still runs.
+ * Starts the Work of this process as a step of the runner. The process itself is the first thing
+ * held: in a container job the runner's signals do not arrive, and `post` can begin while this
+ * process still runs.
  */
 export function startWork(
   env: Env,
@@ -40,7 +40,7 @@ export function startWork(
   const stop = (signal: NodeJS.Signals): void => {
     if (came) return
     came = signal
-    log.info(`Received ${signal}: stopping, and cleaning up.`)
+    log.info(`Received ${signal}: stopping and cleaning up.`)
     controller.abort(new Cancelled(`The run was cancelled (${signal}).`))
   }
   for (const signal of signals) process.on(signal, stop)
@@ -64,17 +64,17 @@ export function startWork(
 }
 
 /**
- * Ends the step before this one if it still runs: as a cancel would, so that it cleans up after
- * itself, and by force if it does not. It is what that step held first; and not the leader of a
- * process group, as its children are.
+ * Ends the step before this one if it still runs: by SIGTERM, so that it cleans up, and by SIGKILL
+ * if it does not end within `timeout` milliseconds. That step's process is the first thing it held.
+ * It does not lead a process group, unlike its children.
  */
 export async function endEarlierStep(held: readonly Held[], timeout = 5000): Promise<void> {
   const first = held[0]
   if (first?.kind !== 'process') return
   const runs = (): boolean => first.startTicks !== '' && startTicks(first.pid) === first.startTicks
   const deadline = Date.now() + timeout
-  for (let told = false; runs() && Date.now() < deadline; told = true) {
-    if (!told) signal(first.pid, 'SIGTERM')
+  for (let signalled = false; runs() && Date.now() < deadline; signalled = true) {
+    if (!signalled) signal(first.pid, 'SIGTERM')
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
   if (runs()) signal(first.pid, 'SIGKILL')
@@ -88,27 +88,24 @@ function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
-/**
- * Takes secrets out of a text: the runner does so too, but not in every place where a log may be
- * kept.
- */
+/** Removes secrets from a text. The runner does so too, but not everywhere a log is kept. */
 type Redact = (text: string) => string
 
 function runnerLog(redact: Redact): Log {
   return {
-    info: (text) => printInert(redact(text)),
+    info: (text) => printInert(redact(plainText(text))),
     debug: (text) => {
       if (isDebug()) debug(redact(text))
     },
-    warning: (text) => warning(redact(text)),
+    warning: (text) => warning(redact(plainText(text))),
     group: (title, body) => group(redact(title), body),
   }
 }
 
 /**
- * Prints text that may be somebody else's, such as what a migration wrote. The runner would obey a
- * line of it that looks like a workflow command (`::set-output …`, `##[…]`); between these marks it
- * obeys none, and the word that ends them is not to be guessed.
+ * Prints text that may not be trusted, such as the output of a migration. The runner would run a
+ * line that looks like a workflow command (`::set-output …`, `##[…]`). Between these two commands
+ * it runs none, and the token that ends them cannot be guessed.
  */
 function printInert(text: string): void {
   if (!/^\s*::|##\[/m.test(text)) return info(text)

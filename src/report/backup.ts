@@ -1,161 +1,184 @@
 import type { BackupResult } from '../backup/backup.ts'
+import { code, input, strong, type Text, text } from '../text.ts'
 import {
-  formatBytes,
-  formatCount,
-  formatDuration,
-  formatMany,
-  formatMoment,
-} from './markdown/format.ts'
-import { blocks, code, details, list, md, table, type Markdown } from './markdown/markdown.ts'
-import { pie } from './markdown/mermaid.ts'
-import { inputsPart, warningsPart } from './markdown/sections.ts'
+  type Block,
+  blocks,
+  details,
+  type Details,
+  facts,
+  list,
+  next,
+  paragraph,
+  pie,
+  type Report,
+  section,
+  settings,
+  table,
+  verdict,
+} from './blocks.ts'
+import { formatBytes, formatCount, formatDuration, formatMany, formatMoment } from './format.ts'
+import { codeList, warningCallouts } from './sections.ts'
 
 /** One line for the log. */
-export function backupVerdict(result: BackupResult): string {
+export function backupVerdict(result: BackupResult): Text {
   const places = result.locations.length === 1 ? 'one place' : `${result.locations.length} places`
-  return `Stored backup ${result.id} of ${result.label}: ${heldText(result)}, ${formatBytes(result.bytes)} in ${places}, ${formatDuration(result.timings.total)}.`
+  return (
+    `Stored backup ${result.id} of ${result.label}: ${contentText(result)}, ` +
+    `${formatBytes(result.bytes)} in ${places}, ${formatDuration(result.timings.total)}.`
+  )
 }
 
-/** Rows that nobody counted are not told. */
-function heldText({ rows, tables }: BackupResult): string {
+/** Rows that were not counted are left out. */
+function contentText({ rows, tables }: BackupResult): string {
   return rows === undefined
     ? formatMany(tables, 'table')
     : `${formatMany(rows, 'row')} in ${formatMany(tables, 'table')}`
 }
 
-export function backupReport(result: BackupResult): string {
-  const verdict = md`## ✅ Backup of ${code(result.label)} stored`
-  const [places, each] =
-    result.locations.length === 1 ? ['', ''] : [` in ${result.locations.length} places`, ' each']
-  const figures = md`${heldText(result)} of ${code(result.database)} (PostgreSQL ${result.server}) are stored${places}: ${formatBytes(result.bytes)}${each}, in ${formatDuration(result.timings.total)}.`
-  const point = md`It holds all that was committed before **${formatMoment(result.snapshotAt)}**. Data written after that is not in this backup.`
-  const next = blocks(
-    md`**Next:** it is stored, not yet proven. Run \`verify\` with:`,
-    inputsPart([
-      ...result.locations.slice(0, 1).map(({ url }) => ['storage', url] as const),
-      ['label', result.label],
-      ['backup', result.id],
-    ]),
+export function backupReport(result: BackupResult): Report {
+  return blocks(
+    verdict('pass', text`Backup of ${code(result.label)} stored`),
+    figures(result),
+    warningCallouts(warningsOf(result)),
+    next(
+      text`the backup is stored, but not yet verified. Run ${code('verify')} with:`,
+      settings([
+        ...result.locations.slice(0, 1).map(({ url }) => ['storage', url] as const),
+        ['label', result.label],
+        ['backup', result.id],
+      ]),
+    ),
+    waitingStatements(result),
+    backupFacts(result),
+    largestTables(result),
+    storedObjects(result),
+    removedBackups(result),
   )
-  return `${blocks(verdict, figures, point, warningsPart(warningsOf(result)), waitersPart(result), facts(result), next, largestPart(result), objectsPart(result), removedPart(result)).markdown}\n`
 }
 
-function warningsOf(result: BackupResult): string[] {
-  const open =
-    'This backup is not encrypted (encrypt-to: none): whoever can read the storage can read the data.'
-  const unmeasured = {
+function figures(result: BackupResult): Block[] {
+  const { database, server, locations, bytes, timings } = result
+  const [places, each] =
+    locations.length === 1 ? ['', ''] : [` in ${locations.length} places`, ' each']
+  return [
+    paragraph(
+      text`${strong(contentText(result))} of ${code(database)} (PostgreSQL ${server}) are
+        stored${places}: ${formatBytes(bytes)}${each}, in ${formatDuration(timings.total)}.`,
+    ),
+    paragraph(
+      text`The backup has everything committed before ${strong(formatMoment(result.snapshotAt))}.
+        Data written after that is not in this backup.`,
+    ),
+  ]
+}
+
+function warningsOf(result: BackupResult): Text[] {
+  const unencrypted = text`This backup is not encrypted (${input('encrypt-to', 'none')}): anyone who
+    can read the storage can read the data.`
+  const unmeasured: Record<BackupResult['fingerprint'], Text[]> = {
     content: [],
     counts: [
-      'Rows were counted and not hashed (fingerprint: counts): a verify can show that all rows are there, not that they are the same.',
+      text`Rows were counted, not hashed (${input('fingerprint', 'counts')}): a verification can
+        show that no row is missing, but not that the rows are the same.`,
     ],
     none: [
-      'Nothing was measured (fingerprint: none): a verify can show that the backup restores, not that anything is missing.',
+      text`Nothing was measured (${input('fingerprint', 'none')}): a verification can show that the
+        backup restores, but not that it is complete.`,
     ],
-  }[result.fingerprint]
-  return [...(result.recipients === 'none' ? [open] : []), ...unmeasured, ...result.warnings]
-}
-
-/**
- * Reads and writes go on beside a backup; who changes a table's form waits for it, and everybody
- * else for him.
- */
-function waitersPart(result: BackupResult): Markdown | undefined {
-  if (result.waiters.length === 0) return undefined
-  const longest = result.waiters[0]
-  return blocks(
-    md`### ${formatMany(result.waiters.length, 'statement')} waited behind this backup, the longest ${formatDuration(longest?.waited ?? 0)}`,
-    table(
-      ['Statement', 'Table', 'Lock', 'Waited', 'Behind it'],
-      result.waiters.map((each) => [
-        each.kind ?? 'not to be seen',
-        each.table === undefined ? '–' : code(each.table),
-        each.mode,
-        formatDuration(each.waited),
-        formatCount(each.behind),
-      ]),
-      ['left', 'left', 'left', 'right', 'right'],
-    ),
-    md`Reads and writes go on during a backup. A statement that changes a table’s form waits until the backup has read it all, and whoever uses the table then waits behind it: best run migrations at another time.`,
-  )
-}
-
-function facts(result: BackupResult): Markdown {
-  const ratio = result.bytes > 0 ? ` (stored: ${formatBytes(result.bytes)})` : ''
-  return table(
-    ['', ''],
-    [
-      ['Backup', code(result.id)],
-      ...result.locations.map(({ location }) => ['Location', code(location)]),
-      [
-        'Encrypted to',
-        result.recipients === 'none'
-          ? 'nobody'
-          : { markdown: result.recipients.map((key) => code(key).markdown).join(', ') },
-      ],
-      ['Size on the server', `${formatBytes(result.databaseBytes)}${ratio}`],
-      ['Archives', `${result.archives}, read in ${formatDuration(result.timings.dump)}`],
-      ...(result.fingerprint === 'none'
-        ? []
-        : [
-            [
-              `Fingerprint (${result.fingerprint}), measured beside them`,
-              formatDuration(result.timings.fingerprint),
-            ],
-          ]),
-      ...(result.attempts > 1
-        ? [
-            [
-              'Snapshots taken',
-              `${result.attempts}: the earlier ones did not hold, and nothing of them was kept`,
-            ],
-          ]
-        : []),
-    ],
-  )
-}
-
-function largestPart(result: BackupResult): Markdown | undefined {
-  if (result.largest.length === 0) return undefined
-  const listed = result.largest.reduce((sum, each) => sum + each.bytes, 0)
-  const parts = result.largest.map((each) => ({ name: each.table, value: each.bytes }))
-  const others = {
-    name: 'other tables and system',
-    value: Math.max(0, result.databaseBytes - listed),
   }
+  return [
+    ...(result.recipients === 'none' ? [unencrypted] : []),
+    ...unmeasured[result.fingerprint],
+    ...result.warnings,
+  ]
+}
+
+function waitingStatements({ waiters }: BackupResult): Report {
+  const [longest] = waiters
+  if (longest === undefined) return []
+  return [
+    section(
+      text`${formatMany(waiters.length, 'statement')} waited for this backup, the longest
+        ${formatDuration(longest.waited)}`,
+    ),
+    table(
+      ['Statement', 'Waited', 'Table', 'Queries behind it', 'Lock'],
+      waiters.map((each) => [
+        each.kind ?? 'not visible',
+        formatDuration(each.waited),
+        each.table === undefined ? '–' : text`${code(each.table)}`,
+        formatCount(each.behind),
+        each.mode,
+      ]),
+      ['left', 'right', 'left', 'right', 'left'],
+    ),
+    paragraph(
+      text`Reads and writes continue during a backup. A statement that changes a table’s definition
+        waits until the backup has read the table, and every query that comes later waits behind it.
+        Run migrations at another time.`,
+    ),
+  ]
+}
+
+function backupFacts(result: BackupResult): Block {
+  const stored = result.bytes > 0 ? ` (stored: ${formatBytes(result.bytes)})` : ''
+  return facts([
+    ['Backup', text`${code(result.id)}`],
+    ...result.locations.map(({ location }) => ['Location', text`${code(location)}`] as const),
+    result.recipients === 'none'
+      ? ['Encryption', 'none']
+      : ['Encrypted to', codeList(result.recipients)],
+    ['Size on the server', `${formatBytes(result.databaseBytes)}${stored}`],
+    ['Archives', `${result.archives}, read in ${formatDuration(result.timings.dump)}`],
+    result.fingerprint === 'none'
+      ? undefined
+      : [
+          'Fingerprint',
+          `${result.fingerprint}, measured in ${formatDuration(result.timings.fingerprint)}`,
+        ],
+    result.attempts > 1
+      ? ['Snapshots taken', `${result.attempts}; the earlier ones failed and left nothing`]
+      : undefined,
+  ])
+}
+
+function largestTables({ largest, databaseBytes }: BackupResult): Details | undefined {
+  if (largest.length === 0) return undefined
+  const listed = largest.reduce((sum, each) => sum + each.bytes, 0)
   return details(
-    'The largest tables',
-    blocks(
-      pie('Size on the server', [...parts, others]),
-      table(
-        ['Table', 'Rows', 'Size on the server'],
-        result.largest.map((each) => [
-          code(each.table),
-          each.rows === undefined ? '–' : formatCount(each.rows),
-          formatBytes(each.bytes),
-        ]),
-        ['left', 'right', 'right'],
-      ),
+    'Largest tables',
+    pie('Size on the server', [
+      ...largest.map((each) => ({ name: each.table, value: each.bytes })),
+      { name: 'other tables and system', value: Math.max(0, databaseBytes - listed) },
+    ]),
+    table(
+      ['Table', 'Rows', 'Size on the server'],
+      largest.map((each) => [
+        text`${code(each.table)}`,
+        each.rows === undefined ? '–' : formatCount(each.rows),
+        formatBytes(each.bytes),
+      ]),
+      ['left', 'right', 'right'],
     ),
   )
 }
 
-function objectsPart(result: BackupResult): Markdown {
+function storedObjects({ objects }: BackupResult): Details {
   return details(
-    `What is stored (${formatMany(result.objects.length, 'object')})`,
+    `Stored objects (${objects.length})`,
     table(
       ['Object', 'Size'],
-      result.objects.map((object) => [code(object.name), formatBytes(object.bytes)]),
+      objects.map(({ name, bytes }) => [text`${code(name)}`, formatBytes(bytes)]),
       ['left', 'right'],
     ),
   )
 }
 
-function removedPart(result: BackupResult): Markdown | undefined {
-  const removed = result.removed.filter(({ ids }) => ids.length > 0)
-  if (removed.length === 0) return undefined
-  const count = removed.reduce((sum, { ids }) => sum + ids.length, 0)
+function removedBackups({ removed }: BackupResult): Details | undefined {
+  const all = removed.flatMap(({ url, ids }) => ids.map((id) => ({ url, id })))
+  if (all.length === 0) return undefined
   return details(
-    `Removed by keep (${formatMany(count, 'older backup')})`,
-    list(removed.flatMap(({ url, ids }) => ids.map((id) => md`${code(id)} from ${code(url)}`))),
+    text`Removed by ${input('keep')} (${formatMany(all.length, 'older backup')})`,
+    list(all.map(({ id, url }) => text`${code(id)} from ${code(url)}`)),
   )
 }

@@ -1,31 +1,46 @@
-import { blocks, md, text, type Markdown } from './markdown/markdown.ts'
+import { code, link, strong, type Text, text } from '../text.ts'
+import { blocks, paragraph, type Report, verdict } from './blocks.ts'
 
-/**
- * What the summary says when there is nothing else to report: what was tried, what went wrong, and
- * what to do.
- */
+/** A step that failed or was cancelled before it had a result to report. */
 export interface Failure {
   /** `backup`, `verify`, `test-migration`, `restore`. */
   action: string
   cancelled: boolean
   code: string
-  message: string
-  hint: string
+  message: Text
+  hint: Text
+  /** The address of the code's section in the reference of errors; undefined for our own bugs. */
+  page?: string
 }
 
-const nothingHappened: Record<string, string> = {
-  backup: 'Earlier backups are as they were. Do not count on a backup of this run.',
-  verify: 'Nothing was proven by this run.',
-  'test-migration': 'The migration was not judged: nothing is known about it from this run.',
-  restore:
-    'Until the swap the target database keeps its name and its data; after it, the database as it was is kept beside. The log says how far this run came.',
+/** What is true after a failure of each action. */
+const states: Readonly<Record<string, Text>> = {
+  backup: 'Earlier backups are unchanged. This run stored no backup that you can rely on.',
+  verify: 'This run verified nothing.',
+  'test-migration': 'This run did not test the migration.',
+  restore: text`Before the swap, the target database keeps its name and its data. After the swap, the
+      previous database is kept under another name. The log shows how far this run came.`,
 }
 
-export function failureReport(failure: Failure): string {
-  const verdict = failure.cancelled
-    ? md`## ⏹️ ${failure.action}: cancelled`
-    : md`## ❌ ${failure.action} failed`
-  const state: Markdown = text(nothingHappened[failure.action] ?? '')
-  if (failure.cancelled) return `${blocks(verdict, state).markdown}\n`
-  return `${blocks(verdict, md`**${failure.message}**`, failure.hint ? md`${failure.hint}` : undefined, state, md`Error code: \`${text(failure.code)}\``).markdown}\n`
+export function failureReport(failure: Failure): Report {
+  const state = states[failure.action]
+  return blocks(
+    failure.cancelled
+      ? verdict('stopped', `${failure.action}: cancelled`)
+      : verdict('fail', `${failure.action} failed`),
+    failure.cancelled ? undefined : causeAndFix(failure),
+    state === undefined ? undefined : paragraph(state),
+    failure.cancelled ? undefined : paragraph(codeText(failure)),
+  )
+}
+
+function causeAndFix({ message, hint }: Failure): Report {
+  return blocks(paragraph(text`${strong(message)}`), hint === '' ? undefined : paragraph(hint))
+}
+
+function codeText({ code: word, page }: Failure): Text {
+  if (page === undefined) return text`Error code: ${code(word)}`
+  return page.startsWith('https://')
+    ? text`Error code: ${link([code(word)], page)}`
+    : text`Error code: ${code(word)}, explained in ${page}`
 }

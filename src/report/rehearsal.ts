@@ -1,167 +1,184 @@
 import type { Finding, TableChange } from '../rehearsal/finding.ts'
 import type { RehearsalResult } from '../rehearsal/rehearse.ts'
+import { code, input, strong, type Text, text } from '../text.ts'
 import {
-  formatBytes,
-  formatCount,
-  formatDuration,
-  formatMany,
-  formatMoment,
-} from './markdown/format.ts'
-import {
+  type Block,
   blocks,
-  code,
+  codeBlock,
+  type Details,
   details,
-  fence,
+  facts,
   list,
-  type Markdown,
-  md,
-  type Piece,
+  next,
+  type Next,
+  paragraph,
+  type Report,
+  section,
+  symbols,
   table,
-  text,
-} from './markdown/markdown.ts'
-import { capped, foldedList, warningsPart } from './markdown/sections.ts'
+  verdict,
+} from './blocks.ts'
+import { formatBytes, formatCount, formatDuration, formatMany, formatMoment } from './format.ts'
+import { capped, foldedNames, outputBlocks, warningCallouts } from './sections.ts'
 
-const marks: Record<Finding['severity'], string> = { error: '❌', warning: '⚠️', note: 'ℹ️' }
+const marks: Record<Finding['severity'], string> = {
+  error: symbols.fail,
+  warning: symbols.warning,
+  note: symbols.note,
+}
 
-/** One line for the log and for the error of a failed step: the reason that weighs most. */
-export function rehearsalVerdict(result: RehearsalResult): string {
+/** One line for the log and for the error of a failed step: the most important reason. */
+export function rehearsalVerdict(result: RehearsalResult): Text {
+  const { id, label, timings } = result
+  const took = formatDuration(timings.migration)
   if (result.verdict === 'pass')
-    return `The migration passed on a copy of ${result.label} (backup ${result.id}) in ${formatDuration(result.timings.migration)}: no data was lost.`
-  const errors = result.findings.filter((finding) => finding.severity === 'error')
-  const first = errors[0]
+    return `The migration passed on a copy of ${label} (backup ${id}) in ${took}: no data was lost.`
+  const errors = errorsOf(result)
+  const [first] = errors
   const more = errors.length > 1 ? ` (and ${formatMany(errors.length - 1, 'more error')})` : ''
   if (first) return `The migration must not be merged: ${first.object}: ${first.evidence}${more}`
   if (result.timedOut)
-    return `The migrate command did not end within its timeout; it was stopped after ${formatDuration(result.timings.migration)}.`
-  return `The migrate command failed with exit code ${result.exitCode ?? 'none (it was killed)'}.`
+    return `The migrate command exceeded its timeout and was stopped after ${took}.`
+  return `The migrate command failed with exit code ${exitText(result)}.`
 }
 
-export function rehearsalReport(result: RehearsalResult): string {
-  const verdict =
+export function rehearsalReport(result: RehearsalResult): Report {
+  return blocks(
     result.verdict === 'pass'
-      ? md`## ✅ Migration rehearsed on ${code(result.label)}: pass`
-      : md`## ❌ Migration rehearsed on ${code(result.label)}: fail`
-  return `${
-    blocks(
-      verdict,
-      endPart(result),
-      figuresPart(result),
-      warningsPart(result.warnings),
-      findingsPart(result.findings),
-      nextPart(result),
-      tablesPart(result.tables),
-      schemaPart(result),
-      outputPart(result),
-      factsPart(result),
-    ).markdown
-  }\n`
+      ? verdict('pass', text`Migration passed on a copy of ${code(result.label)}`)
+      : verdict('fail', text`Migration failed on a copy of ${code(result.label)}`),
+    commandEnd(result),
+    loss(result),
+    figures(result),
+    warningCallouts(result.warnings),
+    nextStep(result),
+    findingBlocks(result.findings),
+    tableChanges(result.tables),
+    schemaChanges(result),
+    details('Command and output', codeBlock(result.command, 'bash'), outputBlocks(result.output)),
+    rehearsalDetails(result),
+  )
 }
 
-function endPart(result: RehearsalResult): Markdown | undefined {
+function errorsOf({ findings }: RehearsalResult): Finding[] {
+  return findings.filter(({ severity }) => severity === 'error')
+}
+
+function exitText({ exitCode }: RehearsalResult): string {
+  return exitCode === null ? 'none (it was killed)' : `${exitCode}`
+}
+
+function commandEnd(result: RehearsalResult): Block | undefined {
   if (result.timedOut)
-    return md`**The command did not end within its timeout and was stopped** after ${formatDuration(result.timings.migration)}.`
+    return paragraph(
+      text`${strong('The command exceeded its timeout and was stopped')} after
+        ${formatDuration(result.timings.migration)}.`,
+    )
   if (result.exitCode !== 0)
-    return md`**The command failed** with exit code ${result.exitCode ?? 'none: it was killed'}.`
+    return paragraph(text`${strong('The command failed')} with exit code ${exitText(result)}.`)
   return undefined
 }
 
-function figuresPart(result: RehearsalResult): Markdown {
+function figures(result: RehearsalResult): Block {
   const { before, after } = result.rows
   const rows =
     before === after
       ? `${formatMany(before, 'row')} before and after`
       : `${formatCount(before)} rows before, ${formatCount(after)} after`
-  const rewritten = result.tables.filter((each) => each.rewritten)
-  const locked = rewritten.length > 0 ? `, ${formatMany(rewritten.length, 'table')} rewritten` : ''
+  const rewritten = result.tables.filter((each) => each.rewritten).length
+  const rewrites = rewritten > 0 ? `, ${formatMany(rewritten, 'table')} rewritten` : ''
   const { added, removed, changed } = result.schema
-  return md`It took **${formatDuration(result.timings.migration)}** on a restored copy: ${rows}${locked}; schema: ${added.length} added, ${removed.length} removed, ${changed.length} changed.`
-}
-
-function findingsPart(findings: readonly Finding[]): Markdown | undefined {
-  if (findings.length === 0) return undefined
-  const shown = capped(
-    findings,
-    (some) =>
-      table(
-        ['', 'Finding', 'Where', 'What was seen', 'What to do'],
-        some.map((each) => [
-          marks[each.severity],
-          code(each.code),
-          code(each.object),
-          text(each.evidence),
-          text(each.remedy),
-        ]),
-      ),
-    'finding',
+  const took = strong(formatDuration(result.timings.migration))
+  return paragraph(
+    text`It took ${took} on a restored copy: ${rows}${rewrites}; schema: ${added.length} added,
+      ${removed.length} removed, ${changed.length} changed.`,
   )
-  return blocks(md`### ${formatMany(findings.length, 'finding')}`, shown)
 }
 
-function nextPart(result: RehearsalResult): Markdown | undefined {
+/** A list, because on a phone a table of five columns shows one word a line. */
+function findingBlocks(findings: readonly Finding[]): Report {
+  if (findings.length === 0) return []
+  const item = ({ severity, code: word, object, evidence, remedy }: Finding): Text =>
+    text`${marks[severity]} ${code(object)} (${code(word)}): ${strong(evidence)} ${remedy}`
+  return blocks(
+    section(formatMany(findings.length, 'finding')),
+    capped(findings, (some) => list(some.map(item)), 'finding'),
+  )
+}
+
+/** Values and rows that the migration would delete. */
+function lostBy(result: RehearsalResult): number {
+  return errorsOf(result).reduce((sum, each) => sum + (each.lost ?? 0), 0)
+}
+
+function loss(result: RehearsalResult): Block | undefined {
+  const lost = lostBy(result)
+  if (lost === 0) return undefined
+  const figure = strong(formatMany(lost, 'value or row', 'values or rows'))
+  return paragraph(text`The migration would delete ${figure} for good.`)
+}
+
+function nextStep(result: RehearsalResult): Next | undefined {
   if (result.verdict === 'pass') return undefined
-  const errors = result.findings.filter((finding) => finding.severity === 'error')
-  const lost = errors.reduce((sum, each) => sum + (each.lost ?? 0), 0)
-  if (lost > 0)
-    return md`**Next:** ${formatMany(lost, 'value or row', 'values or rows')} would be gone for good. Do what the findings say, or move the data first; then push again, and the rehearsal runs anew.`
+  if (lostBy(result) > 0)
+    return next('follow the findings, or move the data first. Then push again.')
   if (result.timedOut)
-    return md`**Next:** see below where it stood. Give it longer with \`timeout\` only if production can wait that long.`
-  return md`**Next:** mend the migration (what the command wrote is below), then push again.`
+    return next(
+      text`see in the output below where the command stopped. Raise ${input('timeout')} only if
+        production can wait that long.`,
+    )
+  return next('fix the migration (its output is below), then push again.')
 }
 
-function tablesPart(tables: readonly TableChange[]): Markdown | undefined {
+function tableChanges(tables: readonly TableChange[]): Details | undefined {
   if (tables.length === 0) return undefined
-  const name = (each: TableChange): Piece =>
-    each.was === undefined ? code(each.table) : md`${code(each.table)} (was ${code(each.was)})`
-  const rows = (count: number | undefined): string =>
-    count === undefined ? '–' : formatCount(count)
-  const shown = capped(
-    tables,
-    (some) =>
-      table(
-        ['Table', 'Change', 'Rows before', 'Rows after', 'Rewritten', 'Size before'],
-        some.map((each) => [
-          name(each),
-          each.change,
-          rows(each.rowsBefore),
-          rows(each.rowsAfter),
-          each.rewritten ? 'yes' : '',
-          each.bytes === undefined ? '–' : formatBytes(each.bytes),
-        ]),
-        ['left', 'left', 'right', 'right', 'left', 'right'],
-      ),
-    'table',
-  )
   const rewritten = tables.some((each) => each.rewritten)
-    ? md`A table that is rewritten is locked, for reads too, for as long as that takes.`
-    : undefined
-  return details(`Tables (${tables.length})`, blocks(shown, rewritten))
-}
-
-function schemaPart(result: RehearsalResult): Markdown | undefined {
-  const { added, removed, changed } = result.schema
-  const whole = blocks(
-    foldedList(`Schema: ${added.length} added`, added),
-    foldedList(`Schema: ${removed.length} removed`, removed),
-    foldedList(`Schema: ${changed.length} changed`, changed),
+  return details(
+    `Tables (${tables.length})`,
+    capped(tables, tableOfChanges, 'table'),
+    rewritten
+      ? paragraph('A table that is rewritten is locked for that time, for reads too.')
+      : undefined,
   )
-  return whole.markdown ? whole : undefined
 }
 
-function outputPart(result: RehearsalResult): Markdown {
-  const written = result.output.trim() === '' ? md`Nothing.` : fence(result.output, 'text')
-  return details('What the command wrote', blocks(fence(result.command, 'bash'), written))
+function tableOfChanges(tables: readonly TableChange[]): Block {
+  const name = ({ table: current, was }: TableChange): Text =>
+    was === undefined ? text`${code(current)}` : text`${code(current)} (was ${code(was)})`
+  const count = (rows: number | undefined): string => (rows === undefined ? '–' : formatCount(rows))
+  return table(
+    ['Table', 'Change', 'Rows before', 'Rows after', 'Rewritten', 'Size before'],
+    tables.map((each) => [
+      name(each),
+      each.change,
+      count(each.rowsBefore),
+      count(each.rowsAfter),
+      each.rewritten ? 'yes' : '',
+      each.bytes === undefined ? '–' : formatBytes(each.bytes),
+    ]),
+    ['left', 'left', 'right', 'right', 'left', 'right'],
+  )
 }
 
-function factsPart(result: RehearsalResult): Markdown {
-  const scratch = result.server.own
-    ? `${result.server.scratch}, started for this and destroyed`
-    : `${result.server.scratch}, from scratch-url`
+function schemaChanges({ schema: { added, removed, changed } }: RehearsalResult): Report {
+  return blocks(
+    foldedNames(`Schema: ${added.length} added`, added),
+    foldedNames(`Schema: ${removed.length} removed`, removed),
+    foldedNames(`Schema: ${changed.length} changed`, changed),
+  )
+}
+
+function rehearsalDetails({ id, snapshotAt, server, timings }: RehearsalResult): Details {
+  const origin = server.own ? 'on a cluster started for this run' : 'on the scratch server'
   return details(
     'Details',
-    list([
-      md`Rehearsed on backup ${code(result.id)}, as the database was at ${formatMoment(result.snapshotAt)}`,
-      md`The backup is from PostgreSQL ${result.server.backup}; the copy ran on PostgreSQL ${scratch}`,
-      md`Restored in ${formatDuration(result.timings.restore)}; the whole run took ${formatDuration(result.timings.total)}`,
+    facts([
+      ['Backup', text`${code(id)}`],
+      ['Data as of', formatMoment(snapshotAt)],
+      ['PostgreSQL of the backup', server.backup],
+      ['PostgreSQL of the copy', `${server.scratch}, ${origin}`],
+      ['Restored in', formatDuration(timings.restore)],
+      ['Whole run', formatDuration(timings.total)],
     ]),
   )
 }

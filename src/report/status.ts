@@ -1,159 +1,163 @@
 import type { BackupStatus, LabelStatus, ListedBackup, StatusResult } from '../repository/status.ts'
+import { code, input, type Text, text } from '../text.ts'
 import {
-  formatAge,
-  formatBytes,
-  formatDuration,
-  formatMany,
-  formatMoment,
-} from './markdown/format.ts'
-import {
+  type Block,
   blocks,
-  code,
+  type Details,
   details,
+  facts,
   list,
-  md,
+  type Mark,
+  paragraph,
+  type Report,
+  section,
+  symbols,
   table,
-  text,
-  type Markdown,
-  type Piece,
-} from './markdown/markdown.ts'
-import { capped, warningsPart } from './markdown/sections.ts'
+  verdict,
+} from './blocks.ts'
+import { formatAge, formatBytes, formatDuration, formatMany, formatMoment } from './format.ts'
+import { capped, codeList, warningCallouts } from './sections.ts'
 
 /**
- * Labels whose newest backup is older than `maxAge` (milliseconds), or that have none, as sentences
- * with the figures.
+ * Returns a sentence for each label whose newest backup is older than `maxAge` (milliseconds), or
+ * that has no backup.
  */
-export function tooOld(result: StatusResult, maxAge: number | undefined): string[] {
+export function tooOld(result: StatusResult, maxAge: number | undefined): Text[] {
   if (maxAge === undefined) return []
   const limit = formatAge(maxAge)
   return result.labels.flatMap(({ label, newest }) => {
-    if (!newest) return [`There is no backup of ${label}, and max-age is ${limit}.`]
+    if (!newest) return [text`There is no backup of ${label}; ${input('max-age')} is ${limit}.`]
     if (newest.age <= maxAge) return []
     return [
-      `The newest backup of ${label} is ${formatAge(newest.age)} old (${newest.id}, as of ${formatMoment(newest.snapshotAt)}), more than the ${limit} of max-age.`,
+      text`The newest backup of ${label} is ${formatAge(newest.age)} old (${newest.id}, as of
+        ${formatMoment(newest.snapshotAt)}), more than the ${limit} of ${input('max-age')}.`,
     ]
   })
 }
 
-export function statusReport(result: StatusResult, maxAge?: number): string {
+export function statusReport(result: StatusResult, maxAge?: number): Report {
   const late = tooOld(result, maxAge)
-  const verdict =
-    late.length > 0
-      ? md`## ❌ ${formatMany(late.length, 'database has', 'databases have')} no backup that is new enough`
-      : md`## Backups in ${{ markdown: result.sources.map((url) => code(url).markdown).join(' and ') }}`
-  return `${blocks(verdict, late.length > 0 ? list(late) : undefined, warningsPart(result.warnings), ...result.labels.map(labelPart)).markdown}\n`
-}
-
-function labelPart(one: LabelStatus): Markdown {
-  const { newest, proven } = one
-  const mark = newest === undefined ? '❌' : proven?.id === newest.id ? '✅' : '⚠️'
-  const rows: Piece[][] = [
-    ['Newest backup', newest ? backupText(newest) : 'none'],
-    [
-      'Newest proven',
-      proven === undefined
-        ? 'none: no backup of it was shown to be identical'
-        : provenText(proven, newest),
-    ],
-    ['Finished backups', `${formatMany(one.backups, 'backup')}, ${formatBytes(one.bytes)}`],
-    ...(one.unproven.length > 0
-      ? [
-          [
-            'Still to be verified',
-            md`${formatMany(one.unproven.length, 'backup')}, the newest ${code(one.unproven[0] ?? '')}`,
-          ],
-        ]
-      : []),
-  ]
   return blocks(
-    md`### ${mark} ${code(one.label)}`,
-    table(['', ''], rows),
-    partOf(
-      'Verified, as far as their fingerprint goes:',
-      one.limited,
-      ({ id, level, at }) =>
-        md`${code(id)}: ${level}, and nothing speaks against it (${formatMoment(at)})`,
+    late.length > 0
+      ? verdict(
+          'fail',
+          `${formatMany(late.length, 'database has', 'databases have')} no recent backup`,
+        )
+      : verdict(worstMark(result), text`Backups in ${codeList(result.sources, ' and ')}`),
+    late.length > 0 ? list(late) : undefined,
+    warningCallouts(result.warnings),
+    result.labels.map(labelBlocks),
+  )
+}
+
+function worstMark({ labels }: StatusResult): Mark | undefined {
+  const marks = labels.map(markOf)
+  return (['fail', 'warning', 'pass'] as const).find((mark) => marks.includes(mark))
+}
+
+/** `pass` if the newest backup is proven. */
+function markOf({ newest, proven }: LabelStatus): Mark {
+  if (newest === undefined) return 'fail'
+  return proven?.id === newest.id ? 'pass' : 'warning'
+}
+
+function labelBlocks(status: LabelStatus): Report {
+  const { newest, proven } = status
+  const [unproven] = status.unproven
+  return blocks(
+    section(text`${code(status.label)}`, markOf(status)),
+    facts([
+      ['Newest backup', newest ? backupText(newest) : 'none'],
+      ['Newest proven backup', proven === undefined ? 'none' : provenText(proven, newest)],
+      ['Finished backups', `${formatMany(status.backups, 'backup')}, ${formatBytes(status.bytes)}`],
+      unproven === undefined
+        ? undefined
+        : [
+            'Not yet verified',
+            text`${formatMany(status.unproven.length, 'backup')}, the newest is ${code(unproven)}`,
+          ],
+    ]),
+    otherBackups(status),
+    allBackups(status.all),
+  )
+}
+
+function otherBackups(status: LabelStatus): Report {
+  return blocks(
+    listOf(
+      'Verified as far as possible, no fault found:',
+      status.limited,
+      ({ id, level, at }) => text`${code(id)}: ${level} (${formatMoment(at)})`,
     ),
-    partOf(
-      'Verified, and not good:',
-      one.failed,
-      ({ id, level, at }) => md`${code(id)}: reached the level "${level}" on ${formatMoment(at)}`,
+    listOf(
+      'Verification failed:',
+      status.failed,
+      ({ id, level, at }) => text`${code(id)}: reached level "${level}" (${formatMoment(at)})`,
     ),
-    partOf('Cannot be read:', one.damaged, ({ id, why }) => md`${code(id)}: ${why}`),
-    partOf(
-      'Unfinished (running now, or left by a run that was killed):',
-      one.unfinished,
+    listOf('Cannot be read:', status.damaged, ({ id, why }) => text`${code(id)}: ${why}`),
+    listOf(
+      'Unfinished (still running, or left by a run that was killed):',
+      status.unfinished,
       ({ location, age, bytes }) =>
-        md`${code(location)}: ${formatBytes(bytes)}, begun ${formatAge(age)} ago`,
+        text`${code(location)}: ${formatBytes(bytes)}, started ${formatAge(age)} ago`,
     ),
-    partOf(
-      'Made before a restore, of what it replaced (to be restored by their id):',
-      one.preRestore,
-      ({ id, age, bytes }) => md`${code(id)}: ${formatBytes(bytes)}, ${formatAge(age)} old`,
+    listOf(
+      'Safety backups, made before a restore (restore them by their id):',
+      status.preRestore,
+      ({ id, age, bytes }) => text`${code(id)}: ${formatBytes(bytes)}, ${formatAge(age)} old`,
     ),
-    allPart(one.all),
   )
 }
 
-/** Every id, so that one can be chosen to restore from. */
-export function allPart(all: readonly ListedBackup[]): Markdown | undefined {
+/** Every id, to choose one to restore from. */
+export function allBackups(all: readonly ListedBackup[]): Details | undefined {
   if (all.length === 0) return undefined
-  const row = (each: ListedBackup): Piece[] => {
-    const said =
-      each.provenAt !== undefined
-        ? md`✅ ${each.level ?? ''}, ${formatMoment(each.provenAt)}`
-        : (each.level ?? 'never verified')
-    return [
-      code(each.id),
-      formatAge(Date.now() - Date.parse(each.snapshotAt)),
-      formatBytes(each.bytes),
-      said,
-      each.kind,
-    ]
-  }
-  const shown = capped(
-    all,
-    (some) =>
-      table(['Backup', 'Age', 'Size', 'Verified to the level', 'Kind'], some.map(row), [
-        'left',
-        'right',
-        'right',
-        'left',
-        'left',
+  const verified = ({ level, provenAt }: ListedBackup): string =>
+    provenAt === undefined
+      ? (level ?? 'never verified')
+      : `${symbols.pass} ${level ?? ''}, ${formatMoment(provenAt)}`
+  const shown = (some: readonly ListedBackup[]): Block =>
+    table(
+      ['Backup', 'Age', 'Size', 'Verified to level', 'Kind'],
+      some.map((each) => [
+        text`${code(each.id)}`,
+        formatAge(Date.now() - Date.parse(each.snapshotAt)),
+        formatBytes(each.bytes),
+        verified(each),
+        each.kind,
       ]),
-    'backup',
-  )
-  return details(`All finished backups (${formatMany(all.length, 'backup')})`, shown)
+      ['left', 'right', 'right', 'left', 'left'],
+    )
+  return details(`All finished backups (${all.length})`, capped(all, shown, 'backup'))
 }
 
-function backupText(backup: BackupStatus): Markdown {
-  const held =
-    backup.rows === undefined || backup.tables === undefined
+function backupText(backup: BackupStatus): Text {
+  const { rows, tables, locations } = backup
+  const content =
+    rows === undefined || tables === undefined
       ? 'not measured'
-      : `${formatMany(backup.rows, 'row')} in ${formatMany(backup.tables, 'table')}`
-  const open = backup.encrypted ? '' : ', not encrypted'
-  const places = backup.locations.length > 1 ? `, in ${backup.locations.length} places` : ''
-  return md`${formatAge(backup.age)} old: ${code(backup.id)}, as of ${formatMoment(backup.snapshotAt)}; ${formatBytes(backup.bytes)}, ${held}${open}${places}`
+      : `${formatMany(rows, 'row')} in ${formatMany(tables, 'table')}`
+  const encryption = backup.encrypted ? '' : ', not encrypted'
+  const places = locations.length > 1 ? `, in ${locations.length} places` : ''
+  return text`${formatAge(backup.age)} old: ${code(backup.id)}, as of
+    ${formatMoment(backup.snapshotAt)}; ${formatBytes(backup.bytes)},
+    ${content}${encryption}${places}`
 }
 
 function provenText(
   proven: NonNullable<LabelStatus['proven']>,
   newest: BackupStatus | undefined,
-): Markdown {
-  const { proof } = proven
-  const which = proven.id === newest?.id ? md`the same` : backupText(proven)
-  return md`${which}; level ${proof.level}, ${formatAge(proof.age)} ago${proof.restore === undefined ? '' : `, restored in ${formatDuration(proof.restore)}`}`
+): Text {
+  const { level, age, restore } = proven.proof
+  const which = proven.id === newest?.id ? 'the same' : backupText(proven)
+  const took = restore === undefined ? '' : `, restored in ${formatDuration(restore)}`
+  return text`${which}; level ${level}, ${formatAge(age)} ago${took}`
 }
 
-function partOf<T>(
-  title: string,
-  items: readonly T[],
-  show: (item: T) => Markdown,
-): Markdown | undefined {
-  return items.length === 0
-    ? undefined
-    : blocks(
-        text(title),
-        capped(items, (some) => list(some.map(show)), 'more', 'more'),
-      )
+function listOf<T>(title: string, items: readonly T[], show: (item: T) => Text): Report {
+  if (items.length === 0) return []
+  return blocks(
+    paragraph(title),
+    capped(items, (some) => list(some.map(show)), 'backup'),
+  )
 }

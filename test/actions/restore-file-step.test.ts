@@ -11,6 +11,7 @@ import { libpqEnvironment } from '../../src/postgres/connection/connection.ts'
 import { temporaryFolder } from '../support/copies.ts'
 import { freshDatabase, newestServer, query } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
+import { renderMarkdown } from '../../src/report/render/markdown.ts'
 
 /** The step `restore`, given a file that another tool made. */
 const server = newestServer()
@@ -87,7 +88,7 @@ async function step(inputs: Record<string, string>): Promise<Ran> {
       annotate() {},
       work: quietWork(),
       output,
-      report: (markdown) => (ran.report = markdown),
+      report: (blocks) => (ran.report = renderMarkdown(blocks)),
     })
   } catch (error) {
     if (!(error instanceof UserError)) throw error
@@ -135,7 +136,7 @@ test('a dry run, then the restore; neither names a backup, nor how much is lost'
   assert.match(dry.report, /Dry run/)
   const blocked = await step({ 'dry-run': 'true', 'decrypt-with': '' })
   assert.deepEqual(
-    [blocked.error?.code, /What stands in the way/.test(blocked.report)],
+    [blocked.error?.code, /What prevents the restore/.test(blocked.report)],
     ['safety-backup-failed', true],
   )
   assert.deepEqual(await databases(), [shop])

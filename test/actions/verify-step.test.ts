@@ -10,6 +10,8 @@ import { findSecrets } from '../../src/github/mask.ts'
 import { newStore, temporaryFolder } from '../support/copies.ts'
 import { freshDatabase, newestServer } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
+import { renderMarkdown } from '../../src/report/render/markdown.ts'
+import { plainText, type Text } from '../../src/text.ts'
 
 const server = newestServer()
 const store = await newStore()
@@ -54,7 +56,7 @@ async function step(inputs: Record<string, string>): Promise<Ran> {
   }
   const ran: Ran = { outputs: {}, report: '', log: [] }
   const work = quietWork()
-  const note = (text: string): void => void ran.log.push(text)
+  const note = (text: Text): void => void ran.log.push(plainText(text))
   try {
     await verifyStep({
       env,
@@ -62,7 +64,7 @@ async function step(inputs: Record<string, string>): Promise<Ran> {
       annotate() {},
       work: { ...work, log: { ...work.log, info: note, warning: note } },
       output: (name, value) => (ran.outputs[name] = value),
-      report: (markdown) => (ran.report = markdown),
+      report: (blocks) => (ran.report = renderMarkdown(blocks)),
     })
   } catch (error) {
     if (!(error instanceof UserError)) throw error
@@ -110,7 +112,7 @@ describe('the step verify', () => {
     )
     assert.match(report, /\| ✅ \| ten orders \| gave true \|/)
     assert.match(report, /sql\n```/, 'the command ran in its folder')
-    assert.match(log.at(-1) ?? '', /^Proven: .* All 2 of your checks pass\.$/)
+    assert.match(log.at(-1) ?? '', /^Proven: .* All 2 of your checks passed\.$/)
   })
 
   test('an external dump is restored and reported, and inputs that need a backup are refused', async () => {
@@ -136,9 +138,9 @@ describe('the step verify', () => {
     )
     assert.match(
       good.log.at(-1) ?? '',
-      /^file: orders\.sql reached the level "restored", with 1 table and 10 rows\. Nothing tells/,
+      /^file: orders\.sql reached level "restored", with 1 table and 10 rows\. The file does not record/,
     )
-    assert.match(good.report, /1 table, 10 rows/)
+    assert.match(good.report, /10 rows in 1 table/)
     writeFileSync(join(workspace, 'half.sql'), stdout.subarray(0, -100))
     const half = await step({ backup: 'file: half.sql', storage: '' })
     assert.deepEqual(
@@ -181,7 +183,7 @@ describe('the step verify', () => {
     )
     assert.match(
       report,
-      /^## ❌ Backup of `test`: a check of yours failed; the backup itself is good/,
+      /^## ❌ Backup of `test`: one of your checks failed; the backup itself is good/,
     )
   })
 
@@ -219,6 +221,6 @@ describe('the step verify', () => {
       [bad.error?.code, bad.outputs['checked'], bad.outputs['valid'], bad.outputs['level']],
       ['not-proven', 1, 0, 'none'],
     )
-    assert.match(bad.report, /\| ❌ \| `[\w-]+` \|.*bad: .*base\.dump\.age is missing/)
+    assert.match(bad.report, /^- ❌ `[\w-]+`: bad: .*base\.dump\.age is missing/m)
   })
 })

@@ -16,6 +16,7 @@ import { newStore, type Store, temporaryFolder } from '../support/copies.ts'
 import { override } from '../support/override.ts'
 import { freshDatabase, newestServer, query } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
+import { plainText } from '../../src/text.ts'
 
 const server = newestServer()
 const thousand = {
@@ -376,7 +377,7 @@ test('who waits behind the locks of a long backup is told, as is its progress, w
   const running = store.backup(
     connection,
     { destinations: [storage], fingerprint: 'none' },
-    { ...work, log: { ...work.log, info: (text) => void said.push(text) } },
+    { ...work, log: { ...work.log, info: (text) => void said.push(plainText(text)) } },
   )
   await reading
   const altering = query(server, name, 'ALTER TABLE fat ADD COLUMN told int')

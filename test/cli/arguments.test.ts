@@ -8,7 +8,7 @@ import { type Asked, readArguments } from '../../src/cli/arguments.ts'
 import { commands, inputsOf } from '../../src/cli/commands.ts'
 import { stepEnvironment } from '../../src/cli/environment.ts'
 import { helpText } from '../../src/cli/help.ts'
-import { inFlags, reportInFlags } from '../../src/cli/wording.ts'
+import { renderMarkdown } from '../../src/report/render/markdown.ts'
 import { UserError } from '../../src/errors.ts'
 import type { CommandName } from '../../src/github/descriptions/inputs.ts'
 
@@ -284,42 +284,10 @@ describe('what an action’s code is given', () => {
   })
 })
 
-describe('words', () => {
-  const names = inputsOf('restore').map(({ name }) => name)
-  test('of the actions become flags', () => {
-    assert.equal(
-      inFlags(
-        'The input confirm is empty. Write confirm: shop, or write dry-run: true. The job summary shows it.',
-        names,
-      ),
-      '--confirm is empty. Write --confirm shop, or write --dry-run. The report above shows it.',
-    )
-    assert.equal(
-      inFlags('for example target-url: ${{ secrets.DATABASE_URL }}.', names),
-      'for example --target-url-file FILE.',
-    )
-    assert.equal(
-      inFlags('no confirmation: none, the label says: x', names),
-      'no confirmation: none, the label says: x',
-    )
-  })
-  test('of a report too, and its inputs are a line that can be pasted', () => {
-    assert.equal(
-      reportInFlags(
-        "```yaml\nlabel: production\nstorage: 's3://b/p?x=1&y=it''s'\ndry-run: true\n```",
-        names,
-      ),
-      "```sh\n--label production --storage 's3://b/p?x=1&y=it'\\''s' --dry-run\n```",
-    )
-    assert.equal(
-      reportInFlags('run it again with `dry-run: false` and `confirm: shop`.', names),
-      'run it again without `--dry-run`, and with `--confirm shop`.',
-    )
-    assert.equal(reportInFlags('```yaml\nother: x\n```', names), '```yaml\nother: x\n```')
-  })
-  test('of help: every flag, and no secret as one that takes its value', () => {
+describe('help', () => {
+  test('shows every flag, and no secret as a flag that takes its value', () => {
     for (const command of Object.keys(commands) as CommandName[]) {
-      const text = helpText(command)
+      const text = renderMarkdown(helpText(command))
       for (const input of inputsOf(command))
         assert.match(
           text,

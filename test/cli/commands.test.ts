@@ -176,7 +176,7 @@ describe('verify', () => {
     assert.match(ran.stderr, /the report above shows/)
     const after = await run(['status', '--storage', `file://${bad}`])
     good(after)
-    assert.match(after.stdout, /Newest proven\s+none: no backup of it was shown to be identical/)
+    assert.match(after.stdout, /Newest proven backup\s+none$/m)
     assert.match(after.stdout, /Verified, and not good:/)
   })
 })
@@ -237,7 +237,7 @@ describe('restore', () => {
     await server.query('postgres', `DROP DATABASE "${String(json(ran)['previous-database'])}"`)
   })
 
-  const question = /type the name of the database that is replaced: /
+  const question = /type the name of the database to replace: /
   test('on a terminal: the plan, the question, and the backup that the plan named', async () => {
     await drop()
     const other = newFolder()
@@ -297,8 +297,7 @@ describe('restore', () => {
     good(await run([...restore(), '--confirm', 'shop', '--backup', id]))
     const [old = ''] = await previous()
     const only = ['restore', '--target-url', target]
-    const swapped =
-      /type the environment, a slash, and the name of the database that is swapped back: /
+    const swapped = /type the environment, a slash, and the name of the database to swap back: /
     const undone = await run([...only, '--undo', '--environment', 'production'], {
       keys: [{ when: swapped, type: 'production/shop\n' }],
     })
@@ -345,7 +344,7 @@ describe('status', () => {
     assert.match(
       flat,
       new RegExp(
-        `Newest proven \\d+ \\w+ old: ${id}, as of .*; [\\d.]+ KiB, 2,000 rows in 1 table, in 2 places; level identical, \\d+ \\w+ ago, restored in`,
+        `Newest proven backup \\d+ \\w+ old: ${id}, as of .*; [\\d.]+ KiB, 2,000 rows in 1 table, in 2 places; level identical, \\d+ \\w+ ago, restored in`,
       ),
     )
     assert.match(

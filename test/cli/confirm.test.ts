@@ -7,16 +7,16 @@ test('what is asked for is what will happen', () => {
     question(
       Object.fromEntries(Object.entries(inputs).map(([name, value]) => [`INPUT_${name}`, value])),
     )
-  assert.match(asked({}), /the name of the database that is replaced: $/)
-  assert.match(asked({ MODE: 'new' }), /database that is made: $/)
-  assert.match(asked({ TABLES: 'public.orders' }), /database that they come into: $/)
-  assert.match(asked({ SCHEMAS: 'sales' }), /database that they come into: $/)
+  assert.match(asked({}), /the name of the database to replace: $/)
+  assert.match(asked({ MODE: 'new' }), /database to create: $/)
+  assert.match(asked({ TABLES: 'public.orders' }), /database to restore into: $/)
+  assert.match(asked({ SCHEMAS: 'sales' }), /database to restore into: $/)
   assert.match(
     asked({ TABLES: 'public.orders', REPLACE: 'true' }),
-    /database whose tables are replaced: $/,
+    /database whose tables to replace: $/,
   )
   assert.match(
     asked({ UNDO: 'true', ENVIRONMENT: 'production' }),
-    /the environment, a slash, and the name of the database that is swapped back: $/,
+    /the environment, a slash, and the name of the database to swap back: $/,
   )
 })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { drawProgress } from '../../src/cli/terminal.ts'
 import { tellProgress } from '../../src/stream/progress.ts'
+import { plainText } from '../../src/text.ts'
 
 test('a bar, and the words beside it, in one line of the terminal', () => {
   assert.equal(drawProgress('half', 0.5, 40), `${'█'.repeat(7)}${'░'.repeat(6)} half`)
@@ -16,10 +17,13 @@ test('where a line can be drawn over, progress is drawn and not told; elsewhere 
   const counter = { name: 'read', done: 30_000_000, total: 120_000_000 }
   const stops = [
     tellProgress(
-      { info: (text) => told.push(text), progress: (text, share) => drawn.push([text, share]) },
+      {
+        info: (text) => told.push(plainText(text)),
+        progress: (text, share) => drawn.push([text, share]),
+      },
       [counter],
     ),
-    tellProgress({ info: (text) => told.push(`log: ${text}`) }, [counter]),
+    tellProgress({ info: (text) => told.push(`log: ${plainText(text)}`) }, [counter]),
   ]
   for (let i = 0; i < 5; i++) {
     t.mock.timers.tick(1000)

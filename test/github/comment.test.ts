@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { commentLimit, postComment, type CommentResult } from '../../src/github/comment.ts'
 import type { Env } from '../../src/github/inputs/input.ts'
+import { list, type Report, verdict } from '../../src/report/blocks.ts'
+import { plainText } from '../../src/text.ts'
 import {
   startGitHubApi,
   type GitHubApi,
@@ -14,6 +16,7 @@ import {
 
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-comment-'))
 after(() => rmSync(folder, { recursive: true }))
+const passed = [verdict('pass', 'pass')]
 const marker = '<!-- holdfast test-migration production -->'
 const ownPull = { pull_request: { number: 7, head: { repo: { full_name: 'acme/shop' } } } }
 const forkPull = { pull_request: { number: 7, head: { repo: { full_name: 'mallory/shop' } } } }
@@ -27,7 +30,7 @@ function envFor(event: unknown, api = 'http://127.0.0.1:9'): Env {
 /** Posts to a stand-in, and sees that GitHub's description of its API was kept to. */
 async function post(
   options: GitHubApiOptions = {},
-  { report = '## ✅ pass', event = ownPull }: { report?: string; event?: unknown } = {},
+  { report = passed, event = ownPull }: { report?: Report; event?: unknown } = {},
 ): Promise<{ result: CommentResult; api: GitHubApi }> {
   const api = await startGitHubApi(options)
   try {
@@ -83,7 +86,7 @@ describe('the comment of a pull request', () => {
     assert.equal(result.posted, 'created')
     assert.deepEqual(
       api.comments.map(({ body }) => body),
-      [`${marker}\n## ✅ pass`],
+      [`${marker}\n## ✅ pass\n`],
     )
     assert.deepEqual(api.requests, [
       'GET /repos/acme/shop/issues/7/comments',
@@ -100,7 +103,7 @@ describe('the comment of a pull request', () => {
     const { result, api } = await post({ comments: [...chatter(230), old, ...chatter(3)] })
     assert.equal(result.posted, 'updated')
     assert.equal(api.comments.length, 234)
-    assert.equal(api.comments[230]?.body, `${marker}\n## ✅ pass`)
+    assert.equal(api.comments[230]?.body, `${marker}\n## ✅ pass\n`)
     assert.equal(api.requests.filter((request) => request.startsWith('GET')).length, 3)
   })
   test('of another label stays as it is', async () => {
@@ -134,7 +137,7 @@ describe('the comment of a pull request', () => {
     assert.equal(api.comments.length, 1)
   })
   test('has no more characters than GitHub takes, and says what was cut', async () => {
-    const { api } = await post({}, { report: 'line äöü 😀\n'.repeat(20_000) })
+    const { api } = await post({}, { report: [list(Array<string>(20_000).fill('line äöü 😀'))] })
     const body = api.comments[0]?.body ?? ''
     assert.ok(body.length <= commentLimit && body.length > commentLimit - 1000)
     assert.match(body, /This report was cut/)
@@ -151,11 +154,9 @@ describe('there is no comment, and no failure either, but a sentence that says w
   const refused = (result: CommentResult, why: RegExp, broken = false): void => {
     assert.equal(result.posted, 'no')
     if (result.posted !== 'no') return
-    assert.match(result.why, why)
-    assert.match(
-      result.why,
-      /The report is in the job summary\.$|pull-requests: write"\. The report/,
-    )
+    assert.match(plainText(result.why), why)
+    assert.match(plainText(result.why), / The report is in the job summary\.$/)
+    assert.match(plainText(result.why, 'terminal'), / The report is above\.$/)
     assert.equal(result.broken, broken)
   }
   test('for the pull request of a fork, where the token may only read', async () => {
@@ -179,13 +180,13 @@ describe('there is no comment, and no failure either, but a sentence that says w
     refused((await post({ refuseWrites: 404 })).result, /permissions: pull-requests: write/)
   })
   test('for a token that GitHub does not accept', async () => {
-    refused((await post({ broken: 401 })).result, /does not accept github-token/, true)
+    refused((await post({ broken: 401 })).result, /rejects github-token/, true)
   })
   test('for a server that fails, or is not there', async () => {
     refused((await post({ broken: 500 })).result, /Broken/, true)
     refused(
-      await postComment('x', 'production', 't', envFor(ownPull, 'http://127.0.0.1:9')),
-      /There is no comment/,
+      await postComment(passed, 'production', 't', envFor(ownPull, 'http://127.0.0.1:9')),
+      /^No comment was posted/,
       true,
     )
   })
@@ -195,12 +196,16 @@ describe('there is no comment, and no failure either, but a sentence that says w
       refused(result, /not for a pull request/)
       assert.deepEqual(api.requests, [])
     }
-    refused(await postComment('x', 'production', 't', {}), /not for a pull request/)
+    refused(await postComment(passed, 'production', 't', {}), /not for a pull request/)
   })
   test('for an event that cannot be read', async () => {
-    refused(await postComment('x', 'production', 't', envFor('{')), /There is no comment/, true)
+    refused(
+      await postComment(passed, 'production', 't', envFor('{')),
+      /^No comment was posted/,
+      true,
+    )
   })
   test('for an empty token', async () => {
-    refused(await postComment('x', 'production', '', envFor(ownPull)), /github-token is empty/)
+    refused(await postComment(passed, 'production', '', envFor(ownPull)), /github-token is empty/)
   })
 })

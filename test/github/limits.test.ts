@@ -7,6 +7,7 @@ import { annotate, type Annotation } from '../../src/github/annotations.ts'
 import { childEnvironment, migrationEnvironment } from '../../src/github/environment.ts'
 import { runUrl } from '../../src/github/run-url.ts'
 import { summaryLimit, writeSummary } from '../../src/github/summary.ts'
+import { list, paragraph, verdict } from '../../src/report/blocks.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-limits-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -17,22 +18,22 @@ describe('the job summary', () => {
   beforeEach(() => writeFileSync(file, ''))
   test('is the report, after what is there already', () => {
     writeFileSync(file, 'before\n')
-    assert.equal(writeSummary('## ✅\n', env), true)
-    assert.equal(readFileSync(file, 'utf8'), 'before\n## ✅\n')
+    assert.equal(writeSummary([verdict('pass', 'fine')], env), true)
+    assert.equal(readFileSync(file, 'utf8'), 'before\n## ✅ fine\n')
   })
   test('never has more bytes than GitHub takes, for it would drop the whole of it', () => {
     writeFileSync(file, 'é'.repeat(1000))
-    assert.equal(writeSummary('漢字 in a line\n'.repeat(100_000), env), true)
+    assert.equal(writeSummary([list(Array<string>(100_000).fill('漢字 in a line'))], env), true)
     assert.ok(statSync(file).size < summaryLimit && statSync(file).size > summaryLimit - 1000)
     assert.match(
       readFileSync(file, 'utf8').slice(-200),
-      /\n\*\*This report was cut: it has 1,700,000 bytes/,
+      /\n\*\*This report was cut: it has 1,900,000 bytes/,
     )
   })
   test('is left out, and said so, where there is no room or no summary', () => {
-    assert.equal(writeSummary('x', {}), false)
+    assert.equal(writeSummary([paragraph('x')], {}), false)
     writeFileSync(file, 'x'.repeat(summaryLimit - 100))
-    assert.equal(writeSummary('x', env), false)
+    assert.equal(writeSummary([paragraph('x')], env), false)
     assert.equal(statSync(file).size, summaryLimit - 100)
   })
 })

@@ -41,6 +41,7 @@ async function step(
   const code = `
     import { run } from '${source}actions/run.ts'
     import { Cancelled, UserError } from '${source}errors.ts'
+    import { verdict } from '${source}report/blocks.ts'
     const aborted = (signal) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
     await run('backup', async ({ work, output, report, secrets }) => { ${story} })`
   const started = Date.now()
@@ -80,10 +81,10 @@ const errors = (ended: Ended): string[] =>
 
 describe('a step that ends well', () => {
   test('exits with 0, has its outputs, and leaves nothing held', async () => {
-    const ended = await step(`output('bytes', 12); report('## ✅ fine')`)
+    const ended = await step(`output('bytes', 12); report([verdict('pass', 'fine')])`)
     assert.equal(ended.code, 0)
     assert.deepEqual(ended.outputs, { bytes: '12', outcome: 'success', 'error-code': '' })
-    assert.equal(ended.summary, '## ✅ fine')
+    assert.equal(ended.summary, '## ✅ fine\n')
     assert.equal(ended.state['held'], '[]')
   })
   test('ends although a connection is left open, soon', async () => {
@@ -100,7 +101,7 @@ describe('a step that fails', () => {
     )
     assert.equal(ended.code, 1)
     assert.deepEqual(errors(ended), [
-      '::error title=backup failed::There is no bucket x.%0AMake it.',
+      '::error title=backup failed::There is no bucket x.%0AMake it.%0Adocs/errors.md#no-such-bucket',
     ])
     assert.doesNotMatch(ended.out, /\n\s+at /)
     assert.deepEqual(ended.outputs, {
@@ -113,10 +114,22 @@ describe('a step that fails', () => {
       /^## ❌ backup failed\n\n\*\*There is no bucket x\.\*\*\n\nMake it\./,
     )
   })
+  test('of a published action leads to the section of its code at that version', async () => {
+    const ended = await step(`throw new UserError('no-such-bucket', 'm', 'h')`, {
+      env: {
+        GITHUB_SERVER_URL: 'https://github.example',
+        GITHUB_ACTION_REPOSITORY: 'acme/holdfast',
+        GITHUB_ACTION_REF: 'v1',
+      },
+    })
+    const page = 'https://github.example/acme/holdfast/blob/v1/docs/errors.md#no-such-bucket'
+    assert.deepEqual(errors(ended), [`::error title=backup failed::m%0Ah%0A${page}`])
+    assert.ok(ended.summary.includes(`](${page})`))
+  })
   test('with a report of its own: no second one', async () => {
     assert.equal(
-      (await step(`report('## ❌ mine'); throw new UserError('x', 'm', 'h')`)).summary,
-      '## ❌ mine',
+      (await step(`report([verdict('fail', 'mine')]); throw new UserError('x', 'm', 'h')`)).summary,
+      '## ❌ mine\n',
     )
   })
   test('by our mistake: with its stack, and what caused it', async () => {

@@ -14,7 +14,8 @@ export const layers: readonly (readonly string[])[] = [
   ['postgres', 'storage'],
   ['stream'],
   ['errors'],
-  ['text', 'work', 'version'],
+  ['work'],
+  ['text', 'version'],
 ]
 
 /** The layers inside a folder, from the top down, where its sub-folders build on each other. */
@@ -26,7 +27,7 @@ export const innerLayers: Readonly<Record<string, readonly (readonly string[])[]
     ['programs'],
     ['connection'],
   ],
-  report: [['restore', 'verify'], ['markdown']],
+  report: [['render', 'restore', 'verify']],
 }
 
 /**

@@ -10,6 +10,7 @@ import { plainText } from '../../src/text.ts'
 import { newStore, type Store } from '../support/copies.ts'
 import { freshDatabase, newestServer, query, newestAndOldest } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
+import { renderMarkdown } from '../../src/report/render/markdown.ts'
 
 const template = {
   name: 'planned',
@@ -76,14 +77,14 @@ test('a dry run shows sizes, sessions, and the definitions and rows that would c
       { table: 'public.kept', now: undefined, then: 0 },
     ])
     assert.deepEqual(facts.obstacles, [])
-    const report = restoreReport(result)
+    const report = renderMarkdown(restoreReport(result))
     for (const said of [
       'the shop',
-      'would come back',
+      'would be added',
       'VIEW public.newer',
       'public.orders',
       '| 400 | 500 |',
-      'this very database',
+      'this database',
     ])
       assert.ok(report.includes(said), `${said} in\n${report}`)
   } finally {
@@ -130,8 +131,8 @@ test('a dry run lists every obstacle; the restore itself stops at the first', as
       ['role-missing', 'swap-unsafe'],
     )
     assert.match(
-      restoreReport(result),
-      /cannot be restored as things are.*What stands in the way.*slot_/s,
+      renderMarkdown(restoreReport(result)),
+      /cannot be restored yet.*What prevents the restore.*slot_/s,
     )
     await assert.rejects(
       restore(optionsFor(store, target), quietWork()),

@@ -17,6 +17,8 @@ import { newStore, type Store } from '../support/copies.ts'
 import { override } from '../support/override.ts'
 import { freshDatabase, newestServer, query } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
+import { renderMarkdown } from '../../src/report/render/markdown.ts'
+import { plainText } from '../../src/text.ts'
 
 const server = newestServer()
 const scratch = server.to('postgres')
@@ -105,7 +107,7 @@ describe('a run over several', () => {
         ...work,
         log: {
           ...work.log,
-          info: (text) => void said.push(text),
+          info: (text) => void said.push(plainText(text)),
           group: (title, body) => (said.push(title), body()),
         },
       },
@@ -139,8 +141,8 @@ describe('a run over several', () => {
     )
     const failure = batchFailure(run)
     assert.equal(failure?.code, 'not-proven')
-    assert.match(failure?.message ?? '', /4 checked, 2 valid, 2 bad, 2 not checked, /)
-    const report = batchReport(run)
+    assert.match(plainText(failure?.message ?? ''), /4 checked, 2 valid, 2 bad, 2 not checked, /)
+    const report = renderMarkdown(batchReport(run))
     const order = [...report.matchAll(/^\| (\S+) \| `(\d{8}T\d{6}Z-\w+)`/gm)].map(
       ([, mark, id]) => `${mark} ${id}`,
     )
@@ -166,8 +168,8 @@ describe('a run over several', () => {
     const { options } = await backups(3)
     const run = await go({ ...options, backup: { kind: 'all' }, level: 'stored', identities: [] })
     assert.deepEqual([sumOf(run).checked, sumOf(run).valid, batchFailure(run)], [3, 3, undefined])
-    assert.match(batchVerdict(run), /^Backups of test: 3 checked, 3 valid, [\d.]+ KiB, /)
-    assert.match(batchReport(run), /^## ✅ Backups of `test`: 3 checked, 3 valid, /)
+    assert.match(plainText(batchVerdict(run)), /^Backups of test: 3 checked, 3 valid, [\d.]+ KiB, /)
+    assert.match(renderMarkdown(batchReport(run)), /^## ✅ Backups of `test`: 3 checked, 3 valid, /)
   })
 
   test('of the oldest unproven comes round to each, and then has nothing to do, which is no failure', async () => {
@@ -185,8 +187,11 @@ describe('a run over several', () => {
       [done.backups, batchFailure(done), sumOf(done).checked, sumOf(done).proven],
       [[], undefined, 0, true],
     )
-    assert.match(batchReport(done), /^## ✅ Backups of `test`: nothing to verify/)
-    assert.match(batchVerdict(done), /^Nothing to verify: none of the 3 backups/)
+    assert.match(renderMarkdown(batchReport(done)), /^## ✅ Backups of `test`: nothing to verify/)
+    assert.match(
+      plainText(batchVerdict(done)),
+      /^Nothing to verify: each of the 3 backups of test already has a verdict/,
+    )
   })
 
   test('that could not check one fails, with the reason', async () => {
@@ -199,7 +204,7 @@ describe('a run over several', () => {
     const failure = batchFailure(run)
     assert.equal(failure?.code, 'not-checked')
     assert.match(
-      `${failure?.message} ${failure?.hint}`,
+      `${plainText(failure?.message ?? '')} ${plainText(failure?.hint ?? '')}`,
       /1 checked, 1 valid, 1 not checked.*older than the backup's 99\.1/,
     )
     // of one backup, it is what the step fails with
@@ -251,7 +256,7 @@ describe('objectives', () => {
       const failure = batchFailure(await look(backup, hour / 2))
       assert.equal(failure?.code, 'backup-too-old')
       assert.match(
-        failure?.message ?? '',
+        plainText(failure?.message ?? ''),
         new RegExp(
           `The newest backup \\(${ids[1]}\\) is 1 hour old, more than the 30 minutes of max-age\\.$`,
         ),
@@ -264,8 +269,8 @@ describe('objectives', () => {
     const slow = await go({ ...options, objectives: { maxRestoreTime: 1 } })
     assert.equal(batchFailure(slow)?.code, 'restore-too-slow')
     assert.match(
-      batchFailure(slow)?.message ?? '',
-      /^Proven: .*The whole restore \([\d.]+ MiB on the server it came from\) took [\d.]+ m?s, more than the 1 ms of max-restore-time; at this speed only [\d.]+ (B|KiB|MiB) can be restored within the limit\.$/,
+      plainText(batchFailure(slow)?.message ?? ''),
+      /^Proven: .*The whole restore \([\d.]+ MiB on its server\) took [\d.]+ m?s, more than the 1 ms of max-restore-time; at this speed only [\d.]+ (B|KiB|MiB) can be restored within the limit\.$/,
     )
     const [objective] = slow.backups[0]?.result?.objectives ?? []
     assert.ok(
@@ -289,7 +294,7 @@ describe('objectives', () => {
         Math.abs((met.fills ?? 0) / ((met.bytes ?? 0) * (hour / (met.found ?? 1))) - 1) < 0.001,
     )
     assert.match(
-      batchReport(fast),
+      renderMarkdown(batchReport(fast)),
       /at this speed the limit is reached when the database has [\d.,]+ \w+ on its server/,
     )
   })
@@ -310,8 +315,8 @@ describe('objectives', () => {
     const same = await look(0.05)
     assert.equal(batchFailure(same)?.code, undefined)
     assert.match(
-      batchReport(same),
-      /100 rows, as much as the median of the 6 before it \(100\): within the 5 % of max-size-change/,
+      renderMarkdown(batchReport(same)),
+      /100 rows, as much as the median of the 6 backups before it \(100\): within the 5 % of `max-size-change`/,
     )
     // half of the rows are gone: the objects too, so that level `stored` fails as well, and all is
     // told at once
@@ -319,8 +324,8 @@ describe('objectives', () => {
     const shrunk = batchFailure(await look(0.5))
     assert.equal(shrunk?.code, 'not-proven')
     assert.match(
-      shrunk?.message ?? '',
-      /Not proven: .*damaged.*40 rows, 60 % less than the median of the 6 before it \(100\): beyond the 50 % of max-size-change\.$/,
+      plainText(shrunk?.message ?? ''),
+      /Not proven: .*damaged.*40 rows, 60 % less than the median of the 6 backups before it \(100\): beyond the 50 % of max-size-change\.$/,
     )
     const [change] = (await look(0.7)).backups[0]?.result?.objectives ?? []
     assert.deepEqual([change?.name, change?.met], ['max-size-change', true])
@@ -334,7 +339,7 @@ describe('objectives', () => {
       ],
     )
     assert.match(
-      fallenText('x', warned?.fallen ?? [])[0] ?? '',
+      plainText(fallenText('x', warned?.fallen ?? [])[0] ?? ''),
       /^x is far smaller than the backups before it: .* stored, 60 % less than .*; 40 rows, 60 % less than/,
     )
     resize(store, ids[8] as string, 0)
@@ -378,17 +383,17 @@ describe('objectives', () => {
     const failure = batchFailure(run)
     assert.equal(failure?.code, 'check-failed')
     assert.match(
-      failure?.message ?? '',
+      plainText(failure?.message ?? ''),
       new RegExp(
-        `^A check failed: backup ${ids[1]} .*the backup itself is good.*"c" gave false\\. The newest backup .* of max-age\\. The whole restore .* of max-restore-time`,
+        `^A check failed: backup ${ids[1]} .*The backup itself is good.*"c" gave false\\. The newest backup .* of max-age\\. The whole restore .* of max-restore-time`,
       ),
     )
-    assert.doesNotMatch(failure?.message ?? '', /max-size-change/)
+    assert.doesNotMatch(plainText(failure?.message ?? ''), /max-size-change/)
     assert.match(
-      batchReport(run),
-      /\| ❌ \| max-age \|[^\n]*\n\| ❌ \| max-restore-time \|[^\n]*\n\| ✅ \| max-size-change \|/,
+      renderMarkdown(batchReport(run)),
+      /\| ❌ \| `max-age` \|[^\n]*\n\| ❌ \| `max-restore-time` \|[^\n]*\n\| ✅ \| `max-size-change` \|/,
     )
-    assert.match(batchReport(run), /\| ❌ \| c \| gave false \|/)
+    assert.match(renderMarkdown(batchReport(run)), /\| ❌ \| c \| gave false \|/)
   })
 })
 

@@ -1,62 +1,64 @@
-import type { CleanResult, Cleaned } from '../../restore/clean.ts'
-import { formatAge, formatBytes, formatMany, formatMoment } from '../markdown/format.ts'
-import { blocks, code, md, table, text, type Markdown } from '../markdown/markdown.ts'
-import { capped } from '../markdown/sections.ts'
+import type { Cleaned, CleanResult } from '../../restore/clean.ts'
+import { code, strong, text, type Text } from '../../text.ts'
+import { type Block, blocks, paragraph, type Report, section, table, verdict } from '../blocks.ts'
+import { formatAge, formatBytes, formatMany, formatMoment } from '../format.ts'
+import { capped } from '../sections.ts'
+import { runAgain } from './sections.ts'
 
 /** One line for the log. */
-export function cleanVerdict(result: CleanResult): string {
+export function cleanVerdict(result: CleanResult): Text {
   const { dropped, left, kept, dryRun, target } = result
-  const rest = `${left.length ? `; ${left.length} left, though old enough` : ''}${kept.length ? `; ${kept.length} not old enough` : ''}`
-  const what = `${formatMany(dropped.length, 'database')} that ${target} replaced`
+  const skipped = left.length > 0 ? `; ${left.length} skipped, though old enough` : ''
+  const newer = kept.length > 0 ? `; ${kept.length} not old enough` : ''
+  const what = formatMany(dropped.length, 'previous database')
   return dryRun
-    ? `Dry run: nothing was touched. ${what} would be dropped${rest}.`
-    : `${what} ${dropped.length === 1 ? 'was' : 'were'} dropped (${formatBytes(sizeOf(result))})${rest}.`
+    ? `Dry run: nothing was changed. ${what} of ${target} would be dropped${skipped}${newer}.`
+    : `Dropped ${what} of ${target} (${formatBytes(sizeOf(result))})${skipped}${newer}.`
 }
 
-export function cleanReport(result: CleanResult): string {
+export function cleanReport(result: CleanResult): Report {
   const { dryRun, target, confirm } = result
-  const report = blocks(
+  const done = formatMany(result.dropped.length, 'previous database')
+  return blocks(
     dryRun
-      ? md`## 📝 Dry run: this is what cleaning after restores of ${code(target)} would drop. Nothing was touched`
-      : md`## ✅ Cleaned after restores of ${code(target)}`,
-    cleanedPart(result, dryRun),
+      ? verdict('plan', text`Dry run of cleaning up after ${code(target)}: nothing was changed`)
+      : verdict('pass', text`Dropped ${done} of ${code(target)}`),
     dryRun && result.dropped.length > 0
-      ? md`**Next:** run it again with \`dry-run: false\` and \`confirm: ${text(confirm)}\`.`
+      ? runAgain('to drop the databases below', confirm)
       : undefined,
+    cleanedBlocks(result, dryRun),
   )
-  return `${report.markdown}\n`
 }
 
-/** What became of the databases that earlier restores replaced. */
-export function cleanedPart(cleaned: Cleaned, dryRun: boolean): Markdown {
+/** What happened to the databases that earlier restores replaced. */
+export function cleanedBlocks(cleaned: Cleaned, dryRun: boolean): Report {
   const { dropped, left, kept, olderThan } = cleaned
   const rows = [
-    ...dropped.map((one) => ({ ...one, what: dryRun ? 'would be dropped' : '**dropped**' })),
-    ...left.map((one) => ({ ...one, what: `left: ${text(one.why).markdown}` })),
-    ...kept.map((one) => ({ ...one, what: 'kept: not old enough' })),
+    ...dropped.map((each) => ({
+      ...each,
+      outcome: dryRun ? 'would be dropped' : text`${strong('dropped')}`,
+    })),
+    ...left.map((each) => ({ ...each, outcome: text`skipped: ${each.why}` })),
+    ...kept.map((each) => ({ ...each, outcome: 'kept: not old enough' })),
   ]
-  const title = md`### Databases that restores replaced (kept for ${formatAge(olderThan)})`
-  if (rows.length === 0) return blocks(title, md`There is none.`)
-  const shown = capped(
-    rows,
-    (some) =>
-      table(
-        ['Database', 'Replaced', 'Size', ''],
-        some.map(({ database, until, bytes, what }) => [
-          code(database),
-          formatMoment(until),
-          bytes === undefined ? 'not known' : formatBytes(bytes),
-          { markdown: what },
-        ]),
-        ['left', 'left', 'right', 'left'],
-      ),
-    'database',
-  )
-  const freed =
+  const tableOf = (some: readonly (typeof rows)[number][]): Block =>
+    table(
+      ['Database', 'Result', 'Size', 'Replaced'],
+      some.map(({ database, until, bytes, outcome }) => [
+        text`${code(database)}`,
+        outcome,
+        bytes === undefined ? 'unknown' : formatBytes(bytes),
+        formatMoment(until),
+      ]),
+      ['left', 'left', 'right', 'left'],
+    )
+  return blocks(
+    section(`Previous databases (kept for ${formatAge(olderThan)})`),
+    rows.length === 0 ? paragraph('There are none.') : capped(rows, tableOf, 'database'),
     dropped.length > 0 && !dryRun
-      ? md`${formatBytes(sizeOf(cleaned))} of the server’s disk ${dropped.length === 1 ? 'is' : 'are'} free again.`
-      : undefined
-  return blocks(title, shown, freed)
+      ? paragraph(`${formatBytes(sizeOf(cleaned))} of disk space was freed on the server.`)
+      : undefined,
+  )
 }
 
 function sizeOf({ dropped }: Cleaned): number {

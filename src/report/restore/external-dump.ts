@@ -1,163 +1,171 @@
 import type { RestoreExternalResult } from '../../restore/swap/external-dump.ts'
+import { code, strong, text, type Text } from '../../text.ts'
 import {
-  formatBytes,
-  formatCount,
-  formatDuration,
-  formatMany,
-  formatMoment,
-} from '../markdown/format.ts'
-import { blocks, code, details, type Markdown, md, table, text } from '../markdown/markdown.ts'
-import { timeline } from '../markdown/mermaid.ts'
-import { commandPart, fileForm, foldedList, warningsPart } from '../markdown/sections.ts'
-import { cleanedPart } from './clean.ts'
+  type Block,
+  blocks,
+  type Chart,
+  details,
+  type Details,
+  facts,
+  type Heading,
+  paragraph,
+  type Report,
+  timeline,
+  verdict,
+} from '../blocks.ts'
+import { formatBytes, formatCount, formatDuration, formatMany, formatMoment } from '../format.ts'
 import {
-  differencePart,
-  keptPart,
-  nextDryPart,
-  planPart,
-  safetyPart,
-  timePart,
-  undoPart,
+  dumpedFrom,
+  fileForm,
+  foldedNames,
+  postCommandDetails,
+  postCommandFailure,
+  swapByHand,
+  warningCallouts,
+} from '../sections.ts'
+import { cleanedBlocks } from './clean.ts'
+import {
+  checkOrUndo,
+  differencesFromSource,
+  dryRunVerdict,
+  lateWarning,
+  objectiveFact,
+  planBlocks,
+  previousDatabaseBlocks,
+  restoreAfterDryRun,
+  safetyBackupBlocks,
+  unavailableText,
 } from './sections.ts'
-import { targetPart } from './target-facts.ts'
+import { obstacleBlocks, targetBlocks } from './target-facts.ts'
 
 /** One line for the log. */
-export function restoreExternalVerdict({
-  dryRun,
-  target,
-  file,
-  rows,
-  tables,
-  previousDatabase,
-  safetyBackup,
-}: RestoreExternalResult): string {
-  if (dryRun) return `Dry run: nothing was touched. ${file.name} would be restored into ${target}.`
-  const kept = previousDatabase
-    ? ` The database as it was before is kept as ${previousDatabase}.`
-    : ''
-  const stored = safetyBackup ? ` It was backed up first, as ${safetyBackup.id}.` : ''
-  return `Restored ${target} from ${file.name}: ${formatMany(rows, 'row')} in ${formatMany(tables, 'table')}, counted and not compared: nothing tells what there should be.${kept}${stored}`
+export function restoreExternalVerdict(result: RestoreExternalResult): Text {
+  const { target, file, previousDatabase, safetyBackup } = result
+  if (result.dryRun)
+    return `Dry run: nothing was changed. ${file.name} would be restored into ${target}.`
+  const kept = previousDatabase ? ` The previous database is kept as ${previousDatabase}.` : ''
+  const stored = safetyBackup ? ` Its safety backup is ${safetyBackup.id}.` : ''
+  return text`Restored ${target} from ${file.name}: ${contentText(result)}, counted but not
+    compared: the file does not record what it should contain.${kept}${stored}`
 }
 
-export function restoreExternalReport(result: RestoreExternalResult): string {
-  const report = result.dryRun
-    ? blocks(
-        result.facts?.obstacles.length
-          ? md`## ❌ Dry run: ${code(result.target)} cannot be restored as things are. Nothing was touched`
-          : md`## 📝 Dry run: this is what restoring ${code(result.target)} would do. Nothing was touched`,
-        md`${code(result.file.name)} was read to its end: it is whole. What it holds is counted when it is restored.`,
-        unknownPart(),
-        warningsPart(result.warnings),
-        result.facts && targetPart(result.facts, result.target),
-        planPart(result),
-        result.cleaned && cleanedPart(result.cleaned, true),
-        nextDryPart(result),
-        factsPart(result),
-      )
-    : blocks(
-        titlePart(result),
-        figuresPart(result),
-        unknownPart(),
-        lossPart(result),
-        warningsPart([...timePart(result), ...result.warnings]),
-        result.postCommand &&
-          commandPart(result.postCommand, 'The restore itself is done: the database is in place.'),
-        differencePart(
-          result,
-          md`The tables and rows were counted before the SQL of \`prepare\` ran.`,
-        ),
-        undoPart(result),
-        keptPart(result),
-        safetyPart(result),
-        result.cleaned && cleanedPart(result.cleaned, false),
-        planPart(result),
-        factsPart(result),
-      )
-  return `${report.markdown}\n`
+export function restoreExternalReport(result: RestoreExternalResult): Report {
+  return result.dryRun ? dryRunReport(result) : doneReport(result)
 }
 
-function titlePart({ target, mode, postCommand }: RestoreExternalResult): Markdown {
+function dryRunReport(result: RestoreExternalResult): Report {
+  const { file, target } = result
+  return blocks(
+    dryRunVerdict(result, text`restoring ${code(target)} from a file`),
+    paragraph(
+      text`${code(file.name)} was read to its end and is complete. Its rows are counted when it is restored.`,
+    ),
+    unknownContent(),
+    obstacleBlocks(result.facts),
+    warningCallouts(result.warnings),
+    restoreAfterDryRun(result),
+    targetBlocks(result.facts, target),
+    planBlocks(result),
+    result.cleaned && cleanedBlocks(result.cleaned, true),
+    dumpDetails(result),
+  )
+}
+
+function doneReport(result: RestoreExternalResult): Report {
+  const { previousDatabase, target } = result
+  return blocks(
+    headline(result),
+    figures(result),
+    unknownContent(),
+    lostData(result),
+    postCommandFailure(
+      result.postCommand,
+      'The restore itself is complete: the database is in place.',
+    ),
+    warningCallouts([...lateWarning(result), ...result.warnings]),
+    checkOrUndo(result),
+    differencesFromSource(
+      result,
+      text`Tables and rows were counted before the SQL of ${code('prepare')} ran.`,
+    ),
+    previousDatabaseBlocks(result),
+    safetyBackupBlocks(result),
+    result.cleaned && cleanedBlocks(result.cleaned, false),
+    planBlocks(result),
+    previousDatabase === undefined
+      ? undefined
+      : swapByHand('Undo it by hand, without Holdfast', target, previousDatabase),
+    postCommandDetails(result.postCommand),
+    dumpDetails(result),
+  )
+}
+
+function contentText({ rows, tables }: RestoreExternalResult): string {
+  return `${formatMany(rows, 'row')} in ${formatMany(tables, 'table')}`
+}
+
+function headline({ target, mode, postCommand }: RestoreExternalResult): Heading {
+  const name = code(target)
   if (postCommand?.failed !== undefined)
-    return md`## ❌ ${code(target)} is restored, but the post-command failed`
+    return verdict('fail', text`${name} is restored, but the post-command failed`)
   return mode === 'new'
-    ? md`## ⚠️ ${code(target)} made from a file, and not compared`
-    : md`## ⚠️ ${code(target)} restored from a file and swapped in, and not compared`
+    ? verdict('warning', text`${name} created from a file, but not compared`)
+    : verdict('warning', text`${name} restored from a file and swapped in, but not compared`)
 }
 
-function figuresPart({
-  target,
-  mode,
-  rows,
-  tables,
-  largeObjects,
-  bytes,
-  timings,
-  sessionsEnded,
-  file,
-}: RestoreExternalResult): Markdown {
+function figures(result: RestoreExternalResult): Block {
+  const { largeObjects, bytes, file, timings } = result
   const objects = largeObjects === 0 ? '' : `, ${formatMany(largeObjects, 'large object')}`
-  const all = md`${formatMany(rows, 'row')} in ${formatMany(tables, 'table')}${objects} from ${formatBytes(bytes)} of ${code(file.name)}, in ${formatDuration(timings.total)}.`
-  if (mode === 'new') return md`${all} Nobody saw the new database before it was done.`
-  return md`${all} ${code(target)} was away for ${formatDuration(timings.swap)}; ${formatMany(sessionsEnded, 'session')} had to be ended.`
+  const all = text`${contentText(result)}${objects} from ${formatBytes(bytes)} of
+    ${code(file.name)}, in ${formatDuration(timings.total)}.`
+  return result.mode === 'new'
+    ? paragraph(text`${all} The new database was not reachable until it was complete.`)
+    : paragraph(text`${unavailableText(result)} ${all}`)
 }
 
-function unknownPart(): Markdown {
-  return md`Nothing tells what the database held when this file was made, nor when that was: its tables and rows are counted and **not compared**, and how much newer data it lacks is not known.`
+function unknownContent(): Block {
+  return paragraph(
+    text`The file does not record what the database held, or when. Its tables and rows are counted,
+      but ${strong('not compared')}; it is unknown how much newer data it lacks.`,
+  )
 }
 
-function lossPart({ previousDatabase, safetyBackup }: RestoreExternalResult): Markdown | undefined {
+function lostData({ previousDatabase, safetyBackup }: RestoreExternalResult): Block | undefined {
   if (previousDatabase === undefined) return undefined
   const stored = safetyBackup
-    ? md`, and up to ${formatMoment(safetyBackup.snapshotAt)} in the safety backup ${code(safetyBackup.id)}`
-    : md``
-  return md`What was in the database and is not in the file is only in ${code(previousDatabase)}${stored}.`
+    ? text`, and up to ${formatMoment(safetyBackup.snapshotAt)} in the safety backup ${code(safetyBackup.id)}`
+    : ''
+  return paragraph(
+    text`Data that was in the database but is not in the file is only in ${code(previousDatabase)}${stored}.`,
+  )
 }
 
-function factsPart(result: RestoreExternalResult): Markdown {
-  const { timings, objective, versions, file, bytes, server, dryRun, owner } = result
-  const rows = [
-    ['File', file.name],
-    ['Form', fileForm(file)],
-    ['Size', formatBytes(bytes)],
-    ...(versions.server
-      ? [
-          [
-            'Dumped from',
-            `PostgreSQL ${versions.server}${versions.client ? `, by pg_dump ${versions.client}` : ''}`,
-          ],
-        ]
-      : []),
-    ['Target’s PostgreSQL', server.target],
-    ...(dryRun ? [] : [['Large objects', formatCount(result.largeObjects)]]),
-    ...(owner === 'drop' ? [['Owners and grants', 'left out (owner: drop)']] : []),
-    ...(objective
-      ? [
-          [
-            'Time until it was back',
-            `${formatDuration(objective.took)}; max-restore-time is ${formatDuration(objective.limit)}: ${objective.held ? 'held' : 'not held'}`,
-          ],
-        ]
-      : []),
-  ]
+function dumpDetails(result: RestoreExternalResult): Details {
+  const from = dumpedFrom(result.versions)
   return details(
     'Details',
-    blocks(
-      dryRun
-        ? undefined
-        : timeline('Where the time went', [
-            { name: 'Safety backup', milliseconds: timings.safety ?? 0 },
-            { name: 'Restore beside the target', milliseconds: timings.restore },
-            { name: 'Count', milliseconds: timings.compare },
-            { name: 'Prepare', milliseconds: timings.prepare ?? 0 },
-            { name: 'Swap', milliseconds: timings.swap },
-            { name: 'Post-command', milliseconds: timings.command ?? 0 },
-          ]),
-      table(
-        ['', ''],
-        rows.map((row) => row.map((cell) => text(cell))),
-        ['left', 'left'],
-      ),
-      foldedList('Roles that it names', result.roles),
-    ),
+    result.dryRun ? undefined : timeChart(result.timings),
+    facts([
+      ['File', result.file.name],
+      ['Format', fileForm(result.file)],
+      ['Size', formatBytes(result.bytes)],
+      from === undefined ? undefined : ['Dumped from', from],
+      ['PostgreSQL of the target', result.server.target],
+      result.dryRun ? undefined : ['Large objects', formatCount(result.largeObjects)],
+      result.owner === 'drop' ? ['Owners and grants', 'left out'] : undefined,
+      objectiveFact(result),
+    ]),
+    foldedNames('Roles it names', result.roles),
   )
+}
+
+function timeChart(timings: RestoreExternalResult['timings']): Chart | undefined {
+  return timeline('Time by step', [
+    { name: 'Safety backup', milliseconds: timings.safety ?? 0 },
+    { name: 'Restore beside the target', milliseconds: timings.restore },
+    { name: 'Count', milliseconds: timings.compare },
+    { name: 'Prepare', milliseconds: timings.prepare ?? 0 },
+    { name: 'Swap', milliseconds: timings.swap },
+    { name: 'Post-command', milliseconds: timings.command ?? 0 },
+  ])
 }

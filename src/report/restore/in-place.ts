@@ -1,118 +1,153 @@
+import type { Difference } from '../../repository/level.ts'
 import type { RestoredInPlace, RestoreResult } from '../../restore/result.ts'
+import { code, strong, text, type Text } from '../../text.ts'
+import {
+  type Block,
+  blocks,
+  details,
+  type Details,
+  facts,
+  type Heading,
+  next,
+  type Next,
+  paragraph,
+  type Report,
+  section,
+  table,
+  verdict,
+} from '../blocks.ts'
 import {
   formatAge,
   formatBytes,
+  formatCount,
   formatDuration,
   formatMany,
   formatMoment,
-} from '../markdown/format.ts'
-import { blocks, code, details, type Markdown, md, table, text } from '../markdown/markdown.ts'
-import { capped, commandPart, warningsPart } from '../markdown/sections.ts'
-import { planPart, safetyPart, timePart } from './sections.ts'
-import { targetPart } from './target-facts.ts'
+} from '../format.ts'
+import { capped, postCommandDetails, postCommandFailure, warningCallouts } from '../sections.ts'
+import { dryRunVerdict, lateWarning, planBlocks, runAgain, safetyBackupBlocks } from './sections.ts'
+import { obstacleBlocks, targetBlocks } from './target-facts.ts'
 
 /** One line for the log. */
-export function inPlaceVerdict(result: RestoreResult): string {
+export function inPlaceVerdict(result: RestoreResult): Text {
+  const { id, target, safetyBackup } = result
   if (result.dryRun)
-    return `Dry run: nothing was touched. Backup ${result.id} would be restored inside ${result.target}.`
-  return `Restored ${result.target} in place from backup ${result.id}: ${formatMany(result.rows, 'row')} in ${formatMany(result.tables, 'table')}, as of ${formatMoment(result.snapshotAt)}. What it held before is ${result.safetyBackup ? `in the safety backup ${result.safetyBackup.id} only` : 'gone'}.`
+    return `Dry run: nothing was changed. Backup ${id} would be restored inside ${target}.`
+  const before = safetyBackup ? `only in the safety backup ${safetyBackup.id}` : 'gone'
+  return text`Restored ${target} in place from backup ${id}: ${contentText(result)}, as of
+    ${formatMoment(result.snapshotAt)}. Its previous data is ${before}.`
 }
 
-export function inPlaceReport(result: RestoreResult, inPlace: RestoredInPlace): string {
-  const hindered = Boolean(result.facts?.obstacles.length)
-  const report = blocks(
-    titlePart(result, inPlace),
-    result.dryRun
-      ? undefined
-      : md`${formatMany(result.rows, 'row')} in ${formatMany(result.tables, 'table')} from ${formatBytes(result.bytes)} of backup, in ${formatDuration(result.timings.total)}. Its tables could not be used for about ${formatDuration(result.timings.restore + result.timings.compare)}.`,
-    inPlace.contents === 'all' ? lossPart(result, inPlace) : undefined,
-    warningsPart([...timePart(result), ...result.warnings]),
-    result.postCommand &&
-      commandPart(result.postCommand, 'The restore itself is done and committed.'),
-    differencesPart(inPlace),
-    result.facts && targetPart(result.facts, result.target, { inPlace: true }),
-    hindered
-      ? undefined
-      : result.dryRun
-        ? md`**Next:** stop the application, and run it again with \`dry-run: false\` and \`confirm: ${text(result.confirm)}\`.`
-        : md`**Next:** start your application, and look at it. There is no previous database to swap back to: ${result.safetyBackup ? 'to undo this, restore the safety backup below.' : 'to undo this, restore an older backup.'}`,
-    safetyPart(result),
-    planPart(result),
-    details(
-      'Details',
-      table(
-        ['', ''],
-        [
-          ['Backup', code(result.id)],
-          ['Label', code(result.label)],
-          ['Read from', code(result.location)],
-          ['Backup’s PostgreSQL', result.server.backup],
-          ['Target’s PostgreSQL', result.server.target],
-          ['Extensions left as they were', inPlace.kept.join(', ') || 'none'],
-          [
-            'Locks needed, and there',
-            `${inPlace.locks.needed.toLocaleString('en-US')} of ${inPlace.locks.capacity.toLocaleString('en-US')}`,
-          ],
-        ],
-      ),
-    ),
+export function inPlaceReport(result: RestoreResult, inPlace: RestoredInPlace): Report {
+  return blocks(
+    headline(result, inPlace),
+    result.dryRun ? undefined : figures(result),
+    inPlace.contents === 'all' ? newestData(result, inPlace) : undefined,
+    obstacleBlocks(result.facts),
+    postCommandFailure(result.postCommand, 'The restore itself is complete and committed.'),
+    warningCallouts([...lateWarning(result), ...result.warnings]),
+    nextStep(result),
+    differenceBlocks(inPlace),
+    targetBlocks(result.facts, result.target, { inPlace: true }),
+    safetyBackupBlocks(result),
+    planBlocks(result),
+    postCommandDetails(result.postCommand),
+    inPlaceDetails(result, inPlace),
   )
-  return `${report.markdown}\n`
 }
 
-/**
- * What it says was done is what was: a fingerprint may have little to compare with, and the schema
- * is seen after the commit.
- */
-function titlePart(
-  { target, dryRun, facts, postCommand }: RestoreResult,
+function contentText({ rows, tables }: RestoreResult): string {
+  return `${formatMany(rows, 'row')} in ${formatMany(tables, 'table')}`
+}
+
+/** A fingerprint may have little to compare with, and the schema is compared after the commit. */
+function headline(
+  result: RestoreResult,
   { contents, compared, differences }: RestoredInPlace,
-): Markdown {
-  const name = code(target)
-  if (dryRun && facts?.obstacles.length)
-    return md`## ❌ Dry run: ${name} cannot be restored in place as things are. Nothing was touched`
-  if (dryRun)
-    return md`## 📝 Dry run: this is what restoring ${name} in place would do. Nothing was touched`
-  if (postCommand?.failed !== undefined)
-    return md`## ❌ ${name} is restored in place, but the post-command failed`
-  const how =
-    contents === 'schema'
-      ? 'definitions only'
-      : {
-          content: 'compared and committed',
-          counts: 'rows counted and committed',
-          none: 'committed, rows not compared',
-        }[compared]
-  if (differences.length)
-    return md`## ✅ ${name} restored in place, ${how}; ${formatMany(differences.length, 'definition')} otherwise than in the backup`
-  return md`## ✅ ${name} restored in place, ${how}`
+): Heading {
+  const name = code(result.target)
+  if (result.dryRun) return dryRunVerdict(result, text`restoring ${name} in place`)
+  if (result.postCommand?.failed !== undefined)
+    return verdict('fail', text`${name} is restored in place, but the post-command failed`)
+  const how = {
+    content: 'compared and committed',
+    counts: 'rows counted and committed',
+    none: 'committed, rows not compared',
+  }[compared]
+  const different =
+    differences.length > 0
+      ? `; ${formatMany(differences.length, 'definition differs', 'definitions differ')} from the backup`
+      : ''
+  return verdict(
+    'pass',
+    text`${name} restored in place, ${contents === 'schema' ? 'definitions only' : how}${different}`,
+  )
 }
 
-function lossPart(
+function figures(result: RestoreResult): Block {
+  const { timings, bytes } = result
+  const unavailable = strong(formatDuration(timings.restore + timings.compare))
+  return paragraph(
+    text`Its tables were unavailable for about ${unavailable}. ${contentText(result)} from
+      ${formatBytes(bytes)} of backup, in ${formatDuration(timings.total)}.`,
+  )
+}
+
+function newestData(
   { dryRun, snapshotAt, age, safetyBackup }: RestoreResult,
   { unsaved }: RestoredInPlace,
-): Markdown {
-  const at = formatMoment(snapshotAt)
+): Block {
+  const at = strong(formatMoment(snapshotAt))
+  const since = `(the ${formatAge(age)} since)`
   if (dryRun)
-    return md`It would hold all that was committed before **${at}**, and nothing of what was written after that (the ${formatAge(age)} since).`
-  const saved = safetyBackup
-    ? `, up to ${formatMoment(safetyBackup.snapshotAt)}, is in the safety backup alone.${unsaved === undefined ? '' : ` Rows written in the ${formatDuration(unsaved)} between its snapshot and the locks are in neither.`}`
-    : ' is gone.'
-  return md`It holds all that was committed before **${at}**. Data written after that (the ${formatAge(age)} since)${saved}`
+    return paragraph(
+      text`It would have everything committed before ${at}, and nothing written after that ${since}.`,
+    )
+  if (!safetyBackup)
+    return paragraph(
+      text`It has everything committed before ${at}. Data written after that ${since} is gone.`,
+    )
+  const gap =
+    unsaved === undefined
+      ? ''
+      : text` Rows written in the ${formatDuration(unsaved)} between its snapshot and the locks are
+        lost: they are in neither.`
+  return paragraph(
+    text`It has everything committed before ${at}. Data written after that ${since}, up to
+      ${formatMoment(safetyBackup.snapshotAt)}, is only in the safety backup.${gap}`,
+  )
 }
 
-function differencesPart({ differences }: RestoredInPlace): Markdown | undefined {
-  if (differences.length === 0) return undefined
-  return blocks(
-    md`### What is otherwise than in the backup`,
-    capped(
-      differences,
-      (some) =>
-        table(
-          ['', 'Expected', 'Found'],
-          some.map(({ object, expected, found }) => [code(object), expected, found]),
-        ),
-      'difference',
-    ),
+function nextStep({ dryRun, facts, confirm, safetyBackup }: RestoreResult): Next | undefined {
+  if (facts?.obstacles.length) return undefined
+  if (dryRun) return runAgain('stop the application. Then, to restore', confirm)
+  return next(
+    text`start your application and check it. There is no previous database to swap back to: to undo
+      this, restore ${safetyBackup ? 'the safety backup below' : 'an older backup'}.`,
+  )
+}
+
+function differenceBlocks({ differences }: RestoredInPlace): Report {
+  if (differences.length === 0) return []
+  const tableOf = (some: readonly Difference[]): Block =>
+    table(
+      ['Definition', 'In the backup', 'In the database'],
+      some.map(({ object, expected, found }) => [text`${code(object)}`, expected, found]),
+    )
+  return blocks(section('Differences from the backup'), capped(differences, tableOf, 'difference'))
+}
+
+function inPlaceDetails(result: RestoreResult, { kept, locks }: RestoredInPlace): Details {
+  return details(
+    'Details',
+    facts([
+      ['Backup', text`${code(result.id)}`],
+      ['Label', text`${code(result.label)}`],
+      ['Read from', text`${code(result.location)}`],
+      ['PostgreSQL of the backup', result.server.backup],
+      ['PostgreSQL of the target', result.server.target],
+      ['Extensions left as they were', kept.join(', ') || 'none'],
+      ['Locks', `${formatCount(locks.needed)} needed, ${formatCount(locks.capacity)} available`],
+    ]),
   )
 }

@@ -1,142 +1,160 @@
 import type { RestoreResult } from '../../restore/result.ts'
+import { code, strong, text, type Text } from '../../text.ts'
 import {
-  formatAge,
-  formatBytes,
-  formatDuration,
-  formatMany,
-  formatMoment,
-} from '../markdown/format.ts'
-import { blocks, code, details, type Markdown, md, table } from '../markdown/markdown.ts'
-import { timeline } from '../markdown/mermaid.ts'
-import { commandPart, warningsPart } from '../markdown/sections.ts'
-import { cleanedPart } from './clean.ts'
+  type Block,
+  blocks,
+  type Chart,
+  details,
+  type Details,
+  facts,
+  type Heading,
+  paragraph,
+  type Report,
+  timeline,
+  verdict,
+} from '../blocks.ts'
+import { formatAge, formatBytes, formatDuration, formatMany, formatMoment } from '../format.ts'
+import { postCommandDetails, postCommandFailure, swapByHand, warningCallouts } from '../sections.ts'
+import { cleanedBlocks } from './clean.ts'
 import { inPlaceReport, inPlaceVerdict } from './in-place.ts'
 import {
-  differencePart,
-  keptPart,
-  nextDryPart,
-  planPart,
-  safetyPart,
-  timePart,
-  undoPart,
+  checkOrUndo,
+  differencesFromSource,
+  dryRunVerdict,
+  lateWarning,
+  objectiveFact,
+  planBlocks,
+  previousDatabaseBlocks,
+  restoreAfterDryRun,
+  safetyBackupBlocks,
+  unavailableText,
 } from './sections.ts'
 import { tablesReport, tablesVerdict } from './tables.ts'
-import { targetPart } from './target-facts.ts'
+import { obstacleBlocks, targetBlocks } from './target-facts.ts'
 
 /** One line for the log. */
-export function restoreVerdict(result: RestoreResult): string {
+export function restoreVerdict(result: RestoreResult): Text {
   if (result.part) return tablesVerdict(result, result.part)
   if (result.inPlace) return inPlaceVerdict(result)
+  const { id, target, previousDatabase, safetyBackup } = result
   if (result.dryRun)
-    return `Dry run: nothing was touched. Backup ${result.id} would be restored into ${result.target}.`
-  const kept = result.previousDatabase
-    ? ` The database as it was before is kept as ${result.previousDatabase}.`
-    : ''
-  const stored = result.safetyBackup ? ` It was backed up first, as ${result.safetyBackup.id}.` : ''
-  return `Restored ${result.target} from backup ${result.id}: ${formatMany(result.rows, 'row')} in ${formatMany(result.tables, 'table')}, as of ${formatMoment(result.snapshotAt)}.${kept}${stored}`
+    return `Dry run: nothing was changed. Backup ${id} would be restored into ${target}.`
+  const kept = previousDatabase ? ` The previous database is kept as ${previousDatabase}.` : ''
+  const stored = safetyBackup ? ` Its safety backup is ${safetyBackup.id}.` : ''
+  return text`Restored ${target} from backup ${id}: ${contentText(result)}, as of
+    ${formatMoment(result.snapshotAt)}.${kept}${stored}`
 }
 
-export function restoreReport(result: RestoreResult): string {
+export function restoreReport(result: RestoreResult): Report {
   if (result.part) return tablesReport(result, result.part)
   if (result.inPlace) return inPlaceReport(result, result.inPlace)
-  const report = result.dryRun
-    ? blocks(
-        result.facts?.obstacles.length
-          ? md`## ❌ Dry run: ${code(result.target)} cannot be restored as things are. Nothing was touched`
-          : md`## 📝 Dry run: this is what restoring ${code(result.target)} would do. Nothing was touched`,
-        lossPart(result),
-        warningsPart(result.warnings),
-        result.facts && targetPart(result.facts, result.target),
-        planPart(result),
-        result.cleaned && cleanedPart(result.cleaned, true),
-        nextDryPart(result),
-        factsPart(result),
-      )
-    : blocks(
-        titlePart(result),
-        figuresPart(result),
-        lossPart(result),
-        warningsPart([...timePart(result), ...result.warnings]),
-        result.postCommand &&
-          commandPart(
-            result.postCommand,
-            'The restore itself is done: the database is in place, and was compared with the backup.',
-          ),
-        differencePart(
-          result,
-          md`The comparison came before the SQL of \`prepare\`: the database differs from the backup by what that did.`,
-        ),
-        undoPart(result),
-        keptPart(result),
-        safetyPart(result),
-        result.cleaned && cleanedPart(result.cleaned, false),
-        planPart(result),
-        factsPart(result),
-      )
-  return `${report.markdown}\n`
+  return result.dryRun ? dryRunReport(result) : doneReport(result)
 }
 
-function titlePart(result: RestoreResult): Markdown {
-  const target = code(result.target)
-  if (result.postCommand?.failed !== undefined)
-    return md`## ❌ ${target} is restored, but the post-command failed`
+function dryRunReport(result: RestoreResult): Report {
+  return blocks(
+    dryRunVerdict(result, text`restoring ${code(result.target)}`),
+    newestData(result),
+    obstacleBlocks(result.facts),
+    warningCallouts(result.warnings),
+    restoreAfterDryRun(result),
+    targetBlocks(result.facts, result.target),
+    planBlocks(result),
+    result.cleaned && cleanedBlocks(result.cleaned, true),
+    restoreDetails(result),
+  )
+}
+
+function doneReport(result: RestoreResult): Report {
+  const { previousDatabase, target } = result
+  return blocks(
+    headline(result),
+    figures(result),
+    newestData(result),
+    postCommandFailure(
+      result.postCommand,
+      'The restore itself is complete: the database is in place, and was compared with the backup.',
+    ),
+    warningCallouts([...lateWarning(result), ...result.warnings]),
+    checkOrUndo(result),
+    differencesFromSource(
+      result,
+      text`The database was compared with the backup before the SQL of ${code('prepare')} ran. It
+        differs from the backup by what that SQL changed.`,
+    ),
+    previousDatabaseBlocks(result),
+    safetyBackupBlocks(result),
+    result.cleaned && cleanedBlocks(result.cleaned, false),
+    planBlocks(result),
+    previousDatabase === undefined
+      ? undefined
+      : swapByHand('Undo it by hand, without Holdfast', target, previousDatabase),
+    postCommandDetails(result.postCommand),
+    restoreDetails(result),
+  )
+}
+
+function contentText({ rows, tables }: RestoreResult): string {
+  return `${formatMany(rows, 'row')} in ${formatMany(tables, 'table')}`
+}
+
+function headline({ target, mode, postCommand }: RestoreResult): Heading {
+  const name = code(target)
+  if (postCommand?.failed !== undefined)
+    return verdict('fail', text`${name} is restored, but the post-command failed`)
+  return mode === 'new'
+    ? verdict('pass', text`${name} created from a backup and compared`)
+    : verdict('pass', text`${name} restored, compared and swapped in`)
+}
+
+function figures(result: RestoreResult): Block {
+  const all = text`${contentText(result)} from ${formatBytes(result.bytes)} of backup, in
+    ${formatDuration(result.timings.total)}.`
   return result.mode === 'new'
-    ? md`## ✅ ${target} made from a backup, and compared`
-    : md`## ✅ ${target} restored, compared and swapped in`
+    ? paragraph(text`${all} The new database was not reachable until it was complete.`)
+    : paragraph(text`${unavailableText(result)} ${all}`)
 }
 
-function figuresPart(result: RestoreResult): Markdown {
-  const all = md`${formatMany(result.rows, 'row')} in ${formatMany(result.tables, 'table')} from ${formatBytes(result.bytes)} of backup, in ${formatDuration(result.timings.total)}.`
-  if (result.mode === 'new') return md`${all} Nobody saw the new database before it was done.`
-  return md`${all} ${code(result.target)} was away for ${formatDuration(result.timings.swap)}; ${formatMany(result.sessionsEnded, 'session')} had to be ended.`
-}
-
-function lossPart(result: RestoreResult): Markdown {
+function newestData(result: RestoreResult): Block {
+  const { snapshotAt, previousDatabase, safetyBackup } = result
+  const at = strong(formatMoment(snapshotAt))
   if (result.definitionsOnly)
-    return md`It has the definitions as they were at **${formatMoment(result.snapshotAt)}**, and no rows.`
-  const where = result.previousDatabase
-    ? md` is only in ${code(result.previousDatabase)}`
-    : md` is not in it`
-  const stored = result.safetyBackup
-    ? md`, and up to ${formatMoment(result.safetyBackup.snapshotAt)} in the safety backup ${code(result.safetyBackup.id)}`
-    : md``
-  return md`The backup holds all that was committed before **${formatMoment(result.snapshotAt)}**. Data written after that (the ${formatAge(result.age)} since)${where}${stored}.`
+    return paragraph(text`It has the definitions as of ${at}, and no rows.`)
+  const where = previousDatabase
+    ? text` is only in ${code(previousDatabase)}`
+    : text` is not in the backup`
+  const stored = safetyBackup
+    ? text`, and up to ${formatMoment(safetyBackup.snapshotAt)} in the safety backup ${code(safetyBackup.id)}`
+    : ''
+  return paragraph(
+    text`The backup has everything committed before ${at}. Data written after that (the
+      ${formatAge(result.age)} since)${where}${stored}.`,
+  )
 }
 
-function factsPart(result: RestoreResult): Markdown {
-  const { timings, objective } = result
+function restoreDetails(result: RestoreResult): Details {
   return details(
     'Details',
-    blocks(
-      result.dryRun
-        ? undefined
-        : timeline('Where the time went', [
-            { name: 'Safety backup', milliseconds: timings.safety ?? 0 },
-            { name: 'Restore beside the target', milliseconds: timings.restore },
-            { name: 'Compare with the fingerprint', milliseconds: timings.compare },
-            { name: 'Prepare', milliseconds: timings.prepare ?? 0 },
-            { name: 'Swap', milliseconds: timings.swap },
-            { name: 'Post-command', milliseconds: timings.command ?? 0 },
-          ]),
-      table(
-        ['', ''],
-        [
-          ['Backup', code(result.id)],
-          ['Label', code(result.label)],
-          ['Read from', code(result.location)],
-          ['Size stored', formatBytes(result.bytes)],
-          ['Backup’s PostgreSQL', result.server.backup],
-          ['Target’s PostgreSQL', result.server.target],
-          ...(objective
-            ? [
-                [
-                  'Time until it was back',
-                  `${formatDuration(objective.took)}; max-restore-time is ${formatDuration(objective.limit)}: ${objective.held ? 'held' : 'not held'}`,
-                ],
-              ]
-            : []),
-        ],
-      ),
-    ),
+    result.dryRun ? undefined : timeChart(result.timings),
+    facts([
+      ['Backup', text`${code(result.id)}`],
+      ['Label', text`${code(result.label)}`],
+      ['Read from', text`${code(result.location)}`],
+      ['Size stored', formatBytes(result.bytes)],
+      ['PostgreSQL of the backup', result.server.backup],
+      ['PostgreSQL of the target', result.server.target],
+      objectiveFact(result),
+    ]),
   )
+}
+
+function timeChart(timings: RestoreResult['timings']): Chart | undefined {
+  return timeline('Time by step', [
+    { name: 'Safety backup', milliseconds: timings.safety ?? 0 },
+    { name: 'Restore beside the target', milliseconds: timings.restore },
+    { name: 'Compare with the fingerprint', milliseconds: timings.compare },
+    { name: 'Prepare', milliseconds: timings.prepare ?? 0 },
+    { name: 'Swap', milliseconds: timings.swap },
+    { name: 'Post-command', milliseconds: timings.command ?? 0 },
+  ])
 }

@@ -1,73 +1,195 @@
 import type { Restored, RestoredTables, RestoreResult } from '../../restore/result.ts'
-import { formatAge, formatBytes, formatDuration, formatMoment } from '../markdown/format.ts'
+import { code, input, strong, type Text, text } from '../../text.ts'
 import {
   blocks,
-  code,
-  details,
-  fence,
+  codeBlock,
+  type Fact,
+  type Heading,
   list,
-  type Markdown,
-  md,
-  text,
-} from '../markdown/markdown.ts'
-import { inputsPart, planTable, quote, renamesByHand, sqlName } from '../markdown/sections.ts'
+  next,
+  type Next,
+  paragraph,
+  type Part,
+  type Report,
+  section,
+  settings,
+  type Setting,
+  type Step,
+  steps,
+  verdict,
+} from '../blocks.ts'
+import { formatAge, formatBytes, formatDuration, formatMany, formatMoment } from '../format.ts'
+import { codeList, quote, sqlName } from '../sections.ts'
 
-/** What the reports of all restores have in common. */
+type InputValue = readonly [input: string, value: Setting['value']]
 
-/** A warning, where the restore took longer than was promised. */
-export function timePart({ objective }: Restored): string[] {
+/** The first line of a dry run's report. `what` names the restore, such as `restoring shop`. */
+export function dryRunVerdict({ target, facts }: Restored, what: Text): Heading {
+  return facts?.obstacles.length
+    ? verdict('fail', text`Dry run: ${code(target)} cannot be restored yet; nothing was changed`)
+    : verdict('plan', text`Dry run of ${what}: nothing was changed`)
+}
+
+/** What to type after a dry run to do what it showed. */
+export function runAgain(purpose: Text, confirm?: string): Next {
+  return next(
+    text`${purpose}, run it again with:`,
+    settings([['dry-run', 'false'], confirm === undefined ? undefined : ['confirm', confirm]]),
+  )
+}
+
+/** Undefined if something prevents the restore. */
+export function restoreAfterDryRun({ facts, confirm }: Restored): Next | undefined {
+  return facts?.obstacles.length ? undefined : runAgain('to restore', confirm)
+}
+
+/** A warning if the restore took longer than its objective. */
+export function lateWarning({ objective }: Restored): Text[] {
   if (!objective || objective.held) return []
   return [
-    `The restore took ${formatDuration(objective.took)}, longer than the ${formatDuration(objective.limit)} of max-restore-time.`,
+    text`The restore took ${formatDuration(objective.took)}, longer than the
+      ${formatDuration(objective.limit)} of ${input('max-restore-time')}.`,
+  ]
+}
+
+export function objectiveFact({ objective }: Restored): Fact | undefined {
+  if (!objective) return undefined
+  const { took, limit, held } = objective
+  return [
+    'Time until available',
+    text`${formatDuration(took)}, ${held ? 'within' : 'more than'} the ${formatDuration(limit)} of
+      ${input('max-restore-time')}`,
+  ]
+}
+
+/** How long a swap made the target unavailable, and how many sessions it ended. */
+export function unavailableText({
+  target,
+  timings,
+  sessionsEnded,
+}: Pick<Restored, 'target' | 'sessionsEnded'> & { timings: { swap: number } }): Text {
+  const ended = `${formatMany(sessionsEnded, 'session')} ${sessionsEnded === 1 ? 'was' : 'were'} ended`
+  return text`${code(target)} was unavailable for ${strong(formatDuration(timings.swap))}; ${ended}.`
+}
+
+export function planBlocks({ dryRun, plan }: { dryRun: boolean; plan: readonly Step[] }): Report {
+  return [section(dryRun ? 'Plan' : 'Steps done'), steps(plan)]
+}
+
+/** How the new database differs from what was restored. `afterPrepare` says what `prepare` means. */
+export function differencesFromSource({ prepared, cut }: Restored, afterPrepare: Text): Report {
+  const { ties = [], triggers = [] } = cut ?? {}
+  return blocks(
+    prepared ? paragraph(afterPrepare) : undefined,
+    ties.length > 0
+      ? [
+          paragraph('The new database must not act on other systems, so it does not have:'),
+          list(ties),
+        ]
+      : undefined,
+    triggers.length > 0
+      ? [
+          paragraph('Its event triggers are disabled. To enable them again, run as a superuser:'),
+          codeBlock(triggers.join('\n'), 'sql'),
+        ]
+      : undefined,
+  )
+}
+
+/** What to do after a database was replaced, with the inputs that undo it. */
+export function checkOrUndo(result: Restored, ...parts: readonly Part[]): Next | undefined {
+  const { previousDatabase, confirm, environmentName } = result
+  if (previousDatabase === undefined) return undefined
+  return next(
+    text`check your application. To undo this restore, run it again with the same
+      ${input('target-url')} and:`,
+    undoSettings(confirm, environmentName),
+    paragraph(
+      text`This swaps the two databases back within a second. Data written since the restore is then
+        kept in the database that you swap out.`,
+    ),
+    ...parts,
+  )
+}
+
+export function undoSettings(confirm: string, environmentName: string | undefined): Part {
+  return settings([
+    ['undo', 'true'],
+    environmentName ? ['environment', environmentName] : undefined,
+    ['confirm', confirm],
+  ])
+}
+
+/** Where the previous database is, for how long, and how to drop it. */
+export function previousDatabaseBlocks({ previousDatabase, keepPrevious }: Restored): Report {
+  if (previousDatabase === undefined) return []
+  const retention =
+    keepPrevious === undefined
+      ? text`It is kept until you drop it. With ${input('keep-previous')}, a later restore drops it,
+        or ${input('clean', true)}.`
+      : text`It is kept for ${formatAge(keepPrevious)} (${input('keep-previous')}). The next restore
+        after that drops it, or ${input('clean', true)}.`
+  return [
+    section('Previous database'),
+    paragraph(
+      text`The previous database is ${code(previousDatabase)}. It takes space on the server.
+        ${retention} To drop it earlier:`,
+    ),
+    codeBlock(`DROP DATABASE ${quote(previousDatabase)};`, 'sql'),
   ]
 }
 
 /** What the safety backup is, and how to restore it. */
-export function safetyPart({
-  safetyBackup: made,
-  mode,
-  part,
-  confirm,
-  environmentName,
-}: Restored & Pick<RestoreResult, 'mode' | 'part'>): Markdown | undefined {
-  if (made === undefined) return undefined
-  const inputs: [string, string | string[]][] = [
-    ['label', made.label],
-    ['backup', made.id],
-  ]
-  const back = part && wayBack(part)
-  if (back) inputs.push(...back.inputs)
-  if (mode === 'in-place') inputs.push(['mode', mode])
-  if (environmentName) inputs.push(['environment', environmentName])
-  inputs.push(['confirm', confirm])
+export function safetyBackupBlocks(
+  result: Restored & Pick<RestoreResult, 'mode' | 'part'>,
+): Report {
+  const { safetyBackup: backup, mode, part } = result
+  if (backup === undefined) return []
+  const undo = part && undoOfTables(part)
+  const restorable = undo === undefined || undo.inputs.length > 0
   const when =
     mode === 'swap'
-      ? md` Where the kept database is gone too, restore it with`
-      : md` To go back to it, restore it with`
-  const anew =
-    back?.drop === undefined
-      ? undefined
-      : blocks(
-          md`These were not there before, and the safety backup does not have them. To remove them again:`,
-          fence(back.drop, 'sql'),
-        )
+      ? 'If the previous database is gone too, restore the safety backup with:'
+      : 'To go back to it, restore it with:'
+  const { confirm, environmentName } = result
   return blocks(
-    md`The safety backup has the database as it was at ${formatMoment(made.snapshotAt)}: ${code(made.id)}, ${formatBytes(made.bytes)}, in ${{ markdown: made.locations.map((location) => code(location).markdown).join(' and ') }}.${!back || back.inputs.length ? when : ''}`,
-    !back || back.inputs.length ? inputsPart(inputs) : undefined,
-    anew,
-    part && unsavedPart(part),
-    md`\`latest\` never chooses it. Retention removes it when it is older than the oldest backup that is kept.`,
+    section('Safety backup'),
+    paragraph(
+      text`${code(backup.id)} has the database as of ${formatMoment(backup.snapshotAt)}:
+        ${formatBytes(backup.bytes)} in ${codeList(backup.locations, ' and ')}.`,
+    ),
+    restorable
+      ? [
+          paragraph(when),
+          settings([
+            ['label', backup.label],
+            ['backup', backup.id],
+            ...(undo?.inputs ?? []),
+            mode === 'in-place' ? ['mode', mode] : undefined,
+            environmentName ? ['environment', environmentName] : undefined,
+            ['confirm', confirm],
+          ]),
+        ]
+      : undefined,
+    undo?.drop === undefined
+      ? undefined
+      : [
+          paragraph('These tables are new, so the safety backup does not have them. To drop them:'),
+          codeBlock(undo.drop, 'sql'),
+        ],
+    part && unsavedRows(part),
+    paragraph(
+      text`${input('backup', 'latest')} never selects a safety backup. Retention removes it when it
+        is older than the oldest backup that is kept.`,
+    ),
   )
 }
 
 /**
- * The same part of the safety backup, and no more. Tables that were made anew are not in it: then
- * the others are named one by one.
+ * The inputs that select the same tables of the safety backup. It does not have tables that were
+ * created; then the others are named one by one.
  */
-function wayBack({ asked, tables }: RestoredTables): {
-  inputs: [string, string | string[]][]
-  drop?: string
-} {
+function undoOfTables({ asked, tables }: RestoredTables): { inputs: InputValue[]; drop?: string } {
   const named = (how: string): string[] =>
     tables.filter((table) => table.how === how).map(({ table }) => table)
   const [created, replaced] = [named('created'), named('replaced')]
@@ -76,82 +198,17 @@ function wayBack({ asked, tables }: RestoredTables): {
     : replaced.length
       ? asked
       : { tables: [], schemas: [] }
-  const lists = Object.entries(again).flatMap(([name, values]): [string, string[]][] =>
-    values.length ? [[name, values]] : [],
-  )
+  const lists = Object.entries(again).filter(([, values]) => values.length > 0)
   return {
-    inputs: lists.length ? [...lists, ['replace', 'true']] : [],
-    ...(created.length ? { drop: `DROP TABLE ${created.map(sqlName).join(', ')};` } : {}),
+    inputs: lists.length > 0 ? [...lists, ['replace', 'true']] : [],
+    ...(created.length > 0 ? { drop: `DROP TABLE ${created.map(sqlName).join(', ')};` } : {}),
   }
 }
 
-function unsavedPart({ unsaved = 0, contents }: RestoredTables): Markdown | undefined {
+function unsavedRows({ unsaved = 0, contents }: RestoredTables): Part {
   if (unsaved <= 0 || contents === 'schema') return undefined
-  return md`Rows written to these tables in the ${(unsaved / 1000).toFixed(1)} s between its snapshot and the moment they were locked are in neither.`
-}
-
-export function planPart(result: Restored): Markdown {
-  return blocks(result.dryRun ? md`### The plan` : md`### What was done`, planTable(result.plan))
-}
-
-/** What to type next, after a dry run. */
-export function nextDryPart({ facts, confirm }: Restored): Markdown | undefined {
-  return facts?.obstacles.length
-    ? undefined
-    : md`**Next:** run it again with \`dry-run: false\` and \`confirm: ${text(confirm)}\`.`
-}
-
-/** What is otherwise than in what was restored; `ran` says what `prepare` means for it. */
-export function differencePart({ prepared, cut }: Restored, ran: Markdown): Markdown | undefined {
-  const ties = cut?.ties.length
-    ? blocks(
-        md`Not in it, so that it does not act on other systems:`,
-        list(cut.ties.map((tie) => text(tie))),
-      )
-    : undefined
-  const triggers = cut?.triggers.length
-    ? blocks(
-        md`Its event triggers are disabled. To enable them again, as a superuser:`,
-        fence(cut.triggers.join('\n'), 'sql'),
-      )
-    : undefined
-  const whole = blocks(prepared ? ran : undefined, ties, triggers)
-  return whole.markdown ? whole : undefined
-}
-
-/** What to type next, where a database was replaced. */
-export function undoPart(result: Restored): Markdown | undefined {
-  const { previousDatabase: kept, target, confirm, environmentName } = result
-  if (kept === undefined) return undefined
-  const inputs = [
-    ['undo', 'true'],
-    ...(environmentName ? [['environment', environmentName]] : []),
-    ['confirm', confirm],
-  ] as [string, string][]
-  return blocks(
-    md`**Next:** look at your application. If this restore was wrong, take it back: the same \`target-url\`, and`,
-    inputsPart(inputs),
-    md`That swaps the two databases again, within a second. What was written since the restore is then kept beside in its turn.`,
-    details(
-      'To undo it by hand, without Holdfast',
-      blocks(
-        md`Stop the application, connect to another database (such as \`postgres\`), and run:`,
-        renamesByHand(target, kept),
-      ),
-    ),
-  )
-}
-
-export function keptPart(result: Restored): Markdown | undefined {
-  const { previousDatabase: kept, keepPrevious } = result
-  if (kept === undefined) return undefined
-  const forHow =
-    keepPrevious === undefined
-      ? md`It is kept until somebody drops it; with \`keep-previous\`, a later restore does, or \`clean: true\`.`
-      : md`It is kept for ${formatAge(keepPrevious)} (\`keep-previous\`): the next restore after that drops it, or \`clean: true\`.`
-  return blocks(
-    md`### What was kept`,
-    md`The database as it was before is ${code(kept)}, which takes space on the server. ${forHow} When all is well, and sooner than that:`,
-    fence(`DROP DATABASE ${quote(kept)};`, 'sql'),
+  return paragraph(
+    text`Rows written to these tables in the ${(unsaved / 1000).toFixed(1)} s between its snapshot
+      and the lock are lost: they are in neither.`,
   )
 }

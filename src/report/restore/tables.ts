@@ -1,89 +1,82 @@
-import { plainText } from '../../text.ts'
 import type { PartTableResult, RestoredTables, RestoreResult } from '../../restore/result.ts'
+import { code, input, strong, text, type Text } from '../../text.ts'
+import {
+  type Block,
+  blocks,
+  codeBlock,
+  details,
+  type Details,
+  facts,
+  type Heading,
+  list,
+  next,
+  type Next,
+  paragraph,
+  type Report,
+  table,
+  verdict,
+} from '../blocks.ts'
 import {
   formatAge,
   formatBytes,
+  formatCount,
   formatDuration,
   formatMany,
   formatMoment,
-} from '../markdown/format.ts'
+} from '../format.ts'
 import {
-  blocks,
-  code,
-  details,
-  fence,
-  list,
-  type Markdown,
-  md,
-  table,
-  text,
-} from '../markdown/markdown.ts'
-import { capped, commandPart, maxRows, quote, sqlName, warningsPart } from '../markdown/sections.ts'
-import { planPart, safetyPart, timePart } from './sections.ts'
+  capped,
+  codeList,
+  maxRows,
+  postCommandDetails,
+  postCommandFailure,
+  quote,
+  sqlName,
+  warningCallouts,
+} from '../sections.ts'
+import { lateWarning, planBlocks, runAgain, safetyBackupBlocks } from './sections.ts'
 
-const outcome: Record<PartTableResult['how'], string> = {
+const outcomes: Record<PartTableResult['how'], string> = {
   copied: 'copied',
   replaced: 'replaced',
-  created: 'made anew',
-  untouched: 'left alone',
+  created: 're-created',
+  untouched: 'unchanged',
 }
 
 /** One line for the log. */
-export function tablesVerdict(result: RestoreResult, part: RestoredTables): string {
+export function tablesVerdict(result: RestoreResult, part: RestoredTables): Text {
+  const { id, target } = result
   const what = part.wanted.join(', ')
   if (result.dryRun)
-    return `Dry run: nothing was touched. ${what} of backup ${result.id} would come into ${result.target}.`
-  const where = part.schemas.length
-    ? `${part.schemas.length === 1 ? 'the schema' : 'the schemas'} ${part.schemas.join(', ')} of ${result.target}`
-    : `the place of the live ones in ${result.target}`
-  return `Restored ${what} from backup ${result.id} into ${where}: ${formatMany(result.rows, 'row')} in ${formatMany(result.tables, 'table')}, as of ${formatMoment(result.snapshotAt)}.`
+    return `Dry run: nothing was changed. ${what} of backup ${id} would be restored into ${target}.`
+  const { schemas } = part
+  const where = schemas.length
+    ? `into the ${schemas.length === 1 ? 'schema' : 'schemas'} ${schemas.join(', ')} of ${target}`
+    : `over the live tables of ${target}`
+  return text`Restored ${what} from backup ${id} ${where}: ${contentText(result)}, as of
+    ${formatMoment(result.snapshotAt)}.`
 }
 
-export function tablesReport(result: RestoreResult, part: RestoredTables): string {
-  const report = blocks(
-    titleOf(result, part),
-    result.dryRun
-      ? undefined
-      : md`${formatMany(result.rows, 'row')} in ${formatMany(result.tables, 'table')}, from ${String(part.archives.read)} of ${formatMany(part.archives.all, 'archive')} (${formatBytes(result.bytes)}), in ${formatDuration(result.timings.total)}.`,
-    md`They are as of **${formatMoment(result.snapshotAt)}**, ${formatAge(result.age)} ago.${part.replace && part.contents !== 'schema' ? ' What was written to these tables since is not in them any more.' : ''}`,
-    warningsPart([...timePart(result), ...result.warnings]),
-    result.postCommand && commandPart(result.postCommand, 'The restore itself is done.'),
-    tablesPart(part),
-    part.leftOut.length
-      ? blocks(md`**Left out:**`, list(part.leftOut.map((each) => text(plainText(each)))))
-      : undefined,
-    part.keys.length
-      ? md`Foreign keys that were checked: ${capped(part.keys, (keys) => ({ markdown: keys.map((key) => code(key).markdown).join(', ') }), 'key')}.`
-      : undefined,
-    nextPart(result, part),
-    safetyPart(result),
-    planPart(result),
-    details(
-      'Details',
-      table(
-        ['', ''],
-        [
-          ['Backup', code(result.id)],
-          ['Label', code(result.label)],
-          ['Read from', code(result.location)],
-          ['Backup’s PostgreSQL', result.server.backup],
-          ['Target’s PostgreSQL', result.server.target],
-          ['Live tables were locked for', formatDuration(part.locked)],
-        ],
-      ),
-    ),
+export function tablesReport(result: RestoreResult, part: RestoredTables): Report {
+  return blocks(
+    headline(result, part),
+    result.dryRun ? undefined : figures(result, part),
+    newestData(result, part),
+    postCommandFailure(result.postCommand, 'The restore itself is complete.'),
+    warningCallouts([...lateWarning(result), ...result.warnings]),
+    nextStep(result, part),
+    tableBlocks(part),
+    part.leftOut.length > 0 ? [paragraph('Left out:'), list(part.leftOut)] : undefined,
+    keyBlocks(part),
+    safetyBackupBlocks(result),
+    planBlocks(result),
+    postCommandDetails(result.postCommand),
+    tablesDetails(result, part),
   )
-  return `${report.markdown}\n`
 }
 
-function titleOf(result: RestoreResult, part: RestoredTables): Markdown {
-  if (result.dryRun)
-    return md`## 📝 Dry run: this is what restoring a part of ${code(result.target)} would do. Nothing was touched`
-  if (!part.replace)
-    return md`## ✅ Copied beside the live tables of ${code(result.target)}; nothing there was touched`
-  return part.contents === 'schema'
-    ? md`## ✅ Missing tables of ${code(result.target)} made anew, empty`
-    : md`## ✅ Tables of ${code(result.target)} replaced${part.keys.length ? ', foreign keys checked' : ''}${compared[part.fingerprint]}`
+function contentText({ rows, tables }: RestoreResult): string {
+  return `${formatMany(rows, 'row')} in ${formatMany(tables, 'table')}`
 }
 
 const compared: Record<RestoredTables['fingerprint'], string> = {
@@ -92,45 +85,125 @@ const compared: Record<RestoredTables['fingerprint'], string> = {
   none: '',
 }
 
-function tablesPart(part: RestoredTables): Markdown | undefined {
-  if (part.tables.length === 0) return undefined
-  const show = (tables: readonly PartTableResult[]): Markdown =>
-    table(
-      ['Table', '', 'Where it is now', 'Rows'],
-      tables.map(({ table: name, how, into, rows }) => [
-        code(name),
-        outcome[how],
-        code(into),
-        rows === undefined ? '' : rows.toLocaleString('en-US'),
-      ]),
-      ['left', 'left', 'left', 'right'],
+function headline(result: RestoreResult, part: RestoredTables): Heading {
+  const target = code(result.target)
+  if (result.dryRun)
+    return verdict('plan', text`Dry run of restoring tables of ${target}: nothing was changed`)
+  if (!part.replace)
+    return verdict(
+      'pass',
+      text`Tables copied next to the live ones of ${target}; no live table was changed`,
     )
-  return capped(part.tables, show, 'table')
+  if (part.contents === 'schema')
+    return verdict('pass', text`Missing tables of ${target} re-created, without rows`)
+  const checked = part.keys.length > 0 ? ', foreign keys checked' : ''
+  return verdict('pass', text`Tables of ${target} replaced${checked}${compared[part.fingerprint]}`)
 }
 
-/** What to type next: to look, to take rows back, to tidy up. */
-function nextPart(result: RestoreResult, part: RestoredTables): Markdown | undefined {
-  if (result.dryRun) return md`**Next:** run it again with \`dry-run: false\`.`
-  if (part.replace)
-    return md`**Next:** look at your application. If these tables belong together with others, look at those, too.`
-  const rows = part.tables.filter(({ rows: count }) => count !== undefined).slice(0, maxRows)
-  const drop = part.schemas.map((schema) => `DROP SCHEMA ${quote(schema)} CASCADE;`).join('\n')
-  const [first] = rows
-  if (!first)
-    return blocks(md`**Next:** look at the definitions. To remove them again:`, fence(drop, 'sql'))
-  const counts = rows.map(
-    ({ table: name, into }) =>
-      `SELECT '${name.replaceAll("'", "''")}' AS "table", (SELECT count(*) FROM ${sqlName(name)}) AS live, (SELECT count(*) FROM ${sqlName(into)}) AS restored`,
+function figures(result: RestoreResult, { archives, locked, replace }: RestoredTables): Block {
+  const { bytes, timings } = result
+  const lock = replace ? text` Live tables were locked for ${strong(formatDuration(locked))}.` : ''
+  return paragraph(
+    text`${strong(contentText(result))}, from ${archives.read} of
+      ${formatMany(archives.all, 'archive')} (${formatBytes(bytes)}), in
+      ${formatDuration(timings.total)}.${lock}`,
   )
-  return blocks(
-    md`**Next:** look at both (a table that is gone from the live database is an error here: leave it out):`,
-    fence(`${counts.join('\nUNION ALL ')};`, 'sql'),
-    md`To take back the rows that are missing, table by table, those first that others point to:`,
-    fence(
-      `INSERT INTO ${sqlName(first.table)} OVERRIDING SYSTEM VALUE SELECT * FROM ${sqlName(first.into)} ON CONFLICT DO NOTHING;\n-- name the columns instead of * where the table has generated columns, or was altered since`,
-      'sql',
+}
+
+function newestData({ snapshotAt, age }: RestoreResult, part: RestoredTables): Block {
+  const gone =
+    part.replace && part.contents !== 'schema'
+      ? ' Rows written to them since then are no longer in them.'
+      : ''
+  return paragraph(
+    text`They are as of ${strong(formatMoment(snapshotAt))}, ${formatAge(age)} ago.${gone}`,
+  )
+}
+
+function tableBlocks({ tables }: RestoredTables): Report {
+  if (tables.length === 0) return []
+  const tableOf = (some: readonly PartTableResult[]): Block =>
+    table(
+      ['Table', 'Result', 'Rows', 'Restored to'],
+      some.map(({ table: name, how, into, rows }) => [
+        text`${code(name)}`,
+        outcomes[how],
+        rows === undefined ? '' : formatCount(rows),
+        text`${code(into)}`,
+      ]),
+      ['left', 'left', 'right', 'left'],
+    )
+  return capped(tables, tableOf, 'table')
+}
+
+function keyBlocks({ keys }: RestoredTables): Report {
+  if (keys.length === 0) return []
+  return capped(
+    keys,
+    (some) => paragraph(text`Foreign keys checked: ${codeList(some)}.`),
+    'foreign key',
+  )
+}
+
+/** What to type next: to compare, to take rows back, to remove the copies. */
+function nextStep(result: RestoreResult, part: RestoredTables): Next | undefined {
+  if (result.dryRun) return runAgain('to restore')
+  if (part.replace)
+    return next(
+      'check your application. If other tables belong together with these, check them too.',
+    )
+  const drop = part.schemas.map((schema) => `DROP SCHEMA ${quote(schema)} CASCADE;`).join('\n')
+  const counted = part.tables.filter(({ rows }) => rows !== undefined).slice(0, maxRows)
+  const [first] = counted
+  if (!first) return next('check the definitions. To remove them again:', codeBlock(drop, 'sql'))
+  return next(
+    'compare the copies with the live tables:',
+    codeBlock(comparison(counted), 'sql'),
+    details(
+      'Take rows back, replace the live tables, or remove the copies',
+      paragraph(
+        'To take back missing rows, run this table by table. Begin with tables that others refer to.',
+      ),
+      codeBlock(insertMissing(first), 'sql'),
+      paragraph(
+        text`To replace whole live tables, run the restore again with ${input('replace', true)}. To
+          remove the copies:`,
+      ),
+      codeBlock(drop, 'sql'),
     ),
-    md`To put whole tables in the place of the live ones, run this again with \`replace: true\`. To remove the copies:`,
-    fence(drop, 'sql'),
+  )
+}
+
+function comparison(tables: readonly PartTableResult[]): string {
+  const counts = tables.map(({ table: name, into }) =>
+    [
+      `SELECT '${name.replaceAll("'", "''")}' AS "table",`,
+      `       (SELECT count(*) FROM ${sqlName(name)}) AS live,`,
+      `       (SELECT count(*) FROM ${sqlName(into)}) AS restored`,
+    ].join('\n'),
+  )
+  return `-- leave out a table that is gone from the live database\n${counts.join('\nUNION ALL\n')};`
+}
+
+function insertMissing({ table: name, into }: PartTableResult): string {
+  return [
+    '-- name the columns instead of * if the table has generated columns or was altered since',
+    `INSERT INTO ${sqlName(name)} OVERRIDING SYSTEM VALUE`,
+    `SELECT * FROM ${sqlName(into)}`,
+    'ON CONFLICT DO NOTHING;',
+  ].join('\n')
+}
+
+function tablesDetails(result: RestoreResult, { locked }: RestoredTables): Details {
+  return details(
+    'Details',
+    facts([
+      ['Backup', text`${code(result.id)}`],
+      ['Label', text`${code(result.label)}`],
+      ['Read from', text`${code(result.location)}`],
+      ['PostgreSQL of the backup', result.server.backup],
+      ['PostgreSQL of the target', result.server.target],
+      ['Live tables locked for', formatDuration(locked)],
+    ]),
   )
 }

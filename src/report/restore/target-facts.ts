@@ -1,114 +1,118 @@
-import { plainText } from '../../text.ts'
 import type { SchemaChanges, TargetFacts } from '../../restore/target-facts.ts'
+import { code, strong, type Text, text } from '../../text.ts'
 import {
-  formatBytes,
-  formatCount,
-  formatDuration,
-  formatMany,
-  formatMoment,
-} from '../markdown/format.ts'
-import {
+  type Block,
   blocks,
-  code,
+  type Fact,
+  facts,
   list,
-  md,
+  paragraph,
+  type Report,
+  section,
   table,
-  text,
-  type Markdown,
-  type Piece,
-} from '../markdown/markdown.ts'
-import { capped, foldedList } from '../markdown/sections.ts'
+} from '../blocks.ts'
+import { formatBytes, formatCount, formatDuration, formatMany, formatMoment } from '../format.ts'
+import { capped, foldedNames } from '../sections.ts'
 
-/** What there is in the place where a backup would go, and what of it would change. */
-export function targetPart(facts: TargetFacts, target: string, { inPlace = false } = {}): Markdown {
-  return blocks(
-    obstaclesPart(facts),
-    md`### ${code(target)} now`,
-    table(['', ''], rowsOf(facts, inPlace)),
-    changesPart(facts),
-    facts.notes.length > 0 ? list(facts.notes.map((note) => text(plainText(note)))) : undefined,
-  )
-}
-
-function obstaclesPart({ obstacles }: TargetFacts): Markdown | undefined {
-  if (obstacles.length === 0) return undefined
-  return blocks(
-    md`### What stands in the way`,
-    list(obstacles.map(({ message, hint }) => md`**${plainText(message)}** ${plainText(hint)}`)),
-  )
-}
-
-function rowsOf(
-  { bytes, needed, free, connected, expected, source }: TargetFacts,
-  inPlace: boolean,
-): Piece[][] {
-  const sessions = connected.reduce((sum, { count }) => sum + count, 0)
-  const who = connected
-    .slice(0, 5)
-    .map(({ user, application, count }) => `${user} (${application}) × ${count}`)
-  const room =
-    free === undefined
-      ? 'not known from here: see that the server has that much'
-      : `${formatBytes(free)} free`
+/** What prevents a restore, and how to fix it. */
+export function obstacleBlocks(target: TargetFacts | undefined): Report {
+  if (target === undefined || target.obstacles.length === 0) return []
   return [
-    ['Size', bytes === undefined ? 'there is no such database' : formatBytes(bytes)],
-    [
-      inPlace
-        ? 'Room that is needed until the commit, beside what is there'
-        : 'Room that is needed beside it',
-      needed === undefined
-        ? md`not known: nothing tells how large the database was; ${room}`
-        : md`about ${formatBytes(needed)}; ${room}`,
-    ],
-    [
-      'Connected',
-      sessions === 0
-        ? 'nobody'
-        : `${formatMany(sessions, 'session')}, which ${inPlace ? 'nobody ends: stop the application first' : 'the swap ends'}: ${who.join(', ')}${connected.length > 5 ? ' and others' : ''}`,
-    ],
-    [
-      'Time to expect',
-      expected === undefined
-        ? `not known: ${needed === undefined ? 'nobody has measured how long this file takes' : 'no verification whose proof is in this storage has restored a backup of this label'}`
-        : md`about ${formatDuration(expected.took)}, by the verification of ${code(expected.by)} on ${formatMoment(expected.at)}; the safety backup comes before it`,
-    ],
-    ...(source
-      ? [
-          [
-            'Where the backup is from',
-            `this very database${source.written === undefined ? '' : `; its server has written ${formatBytes(source.written)} of write-ahead log since`}`,
-          ],
-        ]
-      : []),
+    section('What prevents the restore'),
+    list(target.obstacles.map(({ message, hint }) => text`${strong(message)} ${hint}`)),
   ]
 }
 
-function changesPart({ bytes, changes, rows }: TargetFacts): Markdown | undefined {
-  if (bytes === undefined || (changes === undefined && rows.length === 0)) return undefined
-  const figure = (count: number | undefined): string =>
-    count === undefined ? '–' : formatCount(Math.round(count))
-  const shown =
-    rows.length === 0
-      ? undefined
-      : capped(
-          rows,
-          (some) =>
-            table(
-              ['Table', 'Rows now, about', 'Rows in the backup'],
-              some.map((row) => [code(row.table), figure(row.now), figure(row.then)]),
-            ),
-          'table',
-        )
-  return blocks(md`### What would change`, changes && entriesPart(changes), shown)
+/** The target as it is now, and what a restore would change in it. */
+export function targetBlocks(
+  target: TargetFacts | undefined,
+  name: string,
+  { inPlace = false } = {},
+): Report {
+  if (target === undefined) return []
+  return blocks(
+    section(text`${code(name)} now`),
+    facts([
+      [
+        'Size',
+        target.bytes === undefined ? 'the database does not exist' : formatBytes(target.bytes),
+      ],
+      [inPlace ? 'Additional space until the commit' : 'Additional space', spaceText(target)],
+      ['Connected', connectedText(target, inPlace)],
+      ['Expected time', expectedText(target)],
+      sourceFact(target),
+    ]),
+    changeBlocks(target),
+    target.notes.length > 0 ? list(target.notes) : undefined,
+  )
 }
 
-function entriesPart({ comeBack, goAway, change }: SchemaChanges): Markdown {
-  const all = comeBack.length + goAway.length + change.length
-  if (all === 0) return md`No definition: the schema is as in the backup.`
+function spaceText({ needed, free }: TargetFacts): string {
+  const room =
+    free === undefined ? 'free space unknown, so check the server' : `${formatBytes(free)} free`
+  return needed === undefined
+    ? `unknown, because the size of the database was not recorded; ${room}`
+    : `about ${formatBytes(needed)}; ${room}`
+}
+
+function connectedText({ connected }: TargetFacts, inPlace: boolean): string {
+  const sessions = connected.reduce((sum, { count }) => sum + count, 0)
+  if (sessions === 0) return 'no sessions'
+  const who = connected
+    .slice(0, 5)
+    .map(({ user, application, count }) => `${user} (${application}) × ${count}`)
+    .join(', ')
+  const others = connected.length > 5 ? ' and others' : ''
+  const end = inPlace ? 'stop the application first' : 'the swap ends them'
+  return `${formatMany(sessions, 'session')} (${end}): ${who}${others}`
+}
+
+function expectedText({ expected, needed }: TargetFacts): Text {
+  if (expected === undefined)
+    return needed === undefined
+      ? 'unknown, because restoring this file was never measured'
+      : 'unknown, because no verification stored here has restored a backup of this label'
+  return text`about ${formatDuration(expected.took)}, as in the verification of ${code(expected.by)}
+    on ${formatMoment(expected.at)}; plus the time of the safety backup`
+}
+
+function sourceFact({ source }: TargetFacts): Fact | undefined {
+  if (source === undefined) return undefined
+  const written =
+    source.written === undefined
+      ? ''
+      : `; its server has written ${formatBytes(source.written)} of write-ahead log since`
+  return ['Source of the backup', `this database${written}`]
+}
+
+function changeBlocks({ bytes, changes, rows }: TargetFacts): Report {
+  if (bytes === undefined || (changes === undefined && rows.length === 0)) return []
+  const figure = (count: number | undefined): string =>
+    count === undefined ? '–' : formatCount(Math.round(count))
+  const tableOf = (some: readonly (typeof rows)[number][]): Block =>
+    table(
+      ['Table', 'Rows now (estimate)', 'Rows in the backup'],
+      some.map((row) => [text`${code(row.table)}`, figure(row.now), figure(row.then)]),
+      ['left', 'right', 'right'],
+    )
   return blocks(
-    md`${formatMany(comeBack.length, 'definition')} would come back, ${formatCount(goAway.length)} would be gone (they are newer than the backup), ${formatCount(change.length)} would be as they were.`,
-    foldedList('Would come back', comeBack),
-    foldedList('Would be gone', goAway),
-    foldedList('Would be as they were', change),
+    section('What would change'),
+    changes && definitionChanges(changes),
+    rows.length > 0 ? capped(rows, tableOf, 'table') : undefined,
+  )
+}
+
+function definitionChanges({ comeBack, goAway, change }: SchemaChanges): Report {
+  if (comeBack.length + goAway.length + change.length === 0)
+    return [paragraph('No definition: the schema is the same as in the backup.')]
+  return blocks(
+    paragraph(
+      text`${formatMany(comeBack.length, 'definition')} would be added,
+        ${formatCount(goAway.length)} removed (they are newer than the backup),
+        ${formatCount(change.length)} changed.`,
+    ),
+    foldedNames('Would be added', comeBack),
+    foldedNames('Would be removed', goAway),
+    foldedNames('Would be changed', change),
   )
 }

@@ -1,97 +1,105 @@
 import type { UndoResult } from '../../restore/undo.ts'
-import { formatBytes, formatDuration, formatMany, formatMoment } from '../markdown/format.ts'
-import { blocks, code, details, md, table, text, type Markdown } from '../markdown/markdown.ts'
+import { code, strong, text, type Text } from '../../text.ts'
 import {
-  commandPart,
-  inputsPart,
-  planTable,
-  renamesByHand,
-  warningsPart,
-} from '../markdown/sections.ts'
+  blocks,
+  type Details,
+  details,
+  facts,
+  next,
+  type Next,
+  paragraph,
+  type Report,
+  verdict,
+} from '../blocks.ts'
+import { formatBytes, formatMoment } from '../format.ts'
+import {
+  codeList,
+  postCommandDetails,
+  postCommandFailure,
+  swapByHand,
+  warningCallouts,
+} from '../sections.ts'
+import { planBlocks, runAgain, undoSettings, unavailableText } from './sections.ts'
 
 /** One line for the log. */
-export function undoVerdict(result: UndoResult): string {
-  const { target, database, until, previousDatabase: kept } = result
+export function undoVerdict(result: UndoResult): Text {
+  const { target, database, until, previousDatabase: swappedOut } = result
   if (result.dryRun)
-    return `Dry run: nothing was touched. ${database} would be ${target} again, as it was at ${formatMoment(until)}.`
-  return `Undone: ${target} is the database again that it was until ${formatMoment(until)}.${kept ? ` The one that was in use is kept as ${kept}.` : ''}`
+    return text`Dry run: nothing was changed. ${database} would become ${target} again, as it was at
+      ${formatMoment(until)}.`
+  const kept = swappedOut ? ` The database that was in use is kept as ${swappedOut}.` : ''
+  return `Undone: ${target} is again the database that it was until ${formatMoment(until)}.${kept}`
 }
 
-export function undoReport(result: UndoResult): string {
-  const { target, database, dryRun, confirm, previousDatabase: kept } = result
-  const report = dryRun
+export function undoReport(result: UndoResult): Report {
+  const { target, dryRun, confirm, others } = result
+  const body = dryRun
     ? blocks(
-        md`## 📝 Dry run: this is what an undo would do to ${code(target)}. Nothing was touched`,
-        whichPart(result),
-        warningsPart(result.warnings),
-        md`### The plan`,
-        planTable(result.plan),
-        md`**Next:** run it again with \`dry-run: false\` and \`confirm: ${text(confirm)}\`.`,
+        verdict(
+          'plan',
+          text`Dry run of undoing the restore of ${code(target)}: nothing was changed`,
+        ),
+        whichDatabase(result),
+        warningCallouts(result.warnings),
+        runAgain('to undo the restore', confirm),
       )
     : blocks(
         result.postCommand?.failed === undefined
-          ? md`## ✅ ${code(target)} is swapped back`
-          : md`## ❌ ${code(target)} is swapped back, but the post-command failed`,
-        whichPart(result),
-        md`${code(target)} was away for ${formatDuration(result.timings.swap)}; ${formatMany(result.sessionsEnded, 'session')} had to be ended.`,
-        warningsPart(result.warnings),
-        result.postCommand &&
-          commandPart(
-            result.postCommand,
-            'The undo itself is done: the database has its name again.',
-          ),
-        kept === undefined ? undefined : againPart(result, kept),
-        md`### What was done`,
-        planTable(result.plan),
+          ? verdict('pass', text`${code(target)} is swapped back`)
+          : verdict('fail', text`${code(target)} is swapped back, but the post-command failed`),
+        paragraph(unavailableText(result)),
+        whichDatabase(result),
+        postCommandFailure(
+          result.postCommand,
+          'The undo itself is complete: the database has its name again.',
+        ),
+        warningCallouts(result.warnings),
+        undoAgain(result),
       )
-  const others = result.others.length
-    ? md`Also kept, from earlier: ${{ markdown: result.others.map((name) => code(name).markdown).join(', ') }}.`
-    : undefined
-  return `${blocks(report, others, details('Details', facts(database, result))).markdown}\n`
-}
-
-function whichPart({ target, database, until, by, dryRun }: UndoResult): Markdown {
-  const moment = md`**${formatMoment(until)}**, when ${text(by)}`
-  return dryRun
-    ? md`${code(database)} would be ${code(target)} again. It was ${code(target)} until ${moment}. What was written to ${code(target)} since is not in it.`
-    : md`${code(database)} is ${code(target)} again. It was ${code(target)} until ${moment}. What was written to ${code(target)} since is not in it.`
-}
-
-function againPart({ target, confirm, environmentName }: UndoResult, kept: string): Markdown {
-  const inputs = [
-    ['undo', 'true'],
-    ...(environmentName ? [['environment', environmentName]] : []),
-    ['confirm', confirm],
-  ] as [string, string][]
   return blocks(
-    md`**Next:** look at your application. The database that was in use until now, with all that was written to it, is kept as ${code(kept)}. To have it back, undo this undo:`,
-    inputsPart(inputs),
-    details(
-      'To do that by hand, without Holdfast',
-      blocks(
-        md`Stop the application, connect to another database (such as \`postgres\`), and run:`,
-        renamesByHand(target, kept),
-      ),
-    ),
+    body,
+    planBlocks(result),
+    others.length > 0 ? paragraph(text`Other previous databases: ${codeList(others)}.`) : undefined,
+    postCommandDetails(result.postCommand),
+    undoDetails(result),
   )
 }
 
-function facts(database: string, { bytes, inUse, dryRun, target }: UndoResult): Markdown {
+function whichDatabase({ target, database, until, by, dryRun }: UndoResult): Report {
+  return [
+    paragraph(
+      text`${code(database)} ${dryRun ? 'would become' : 'is'} ${code(target)} again. It was
+        ${code(target)} until ${strong(formatMoment(until))}, when ${by}. Data written to
+        ${code(target)} since then is not in it.`,
+    ),
+  ]
+}
+
+function undoAgain(result: UndoResult): Next | undefined {
+  const { target, confirm, environmentName, previousDatabase: swappedOut } = result
+  if (swappedOut === undefined) return undefined
+  return next(
+    text`check your application. The database that was in use, with all that was written to it, is
+      kept as ${code(swappedOut)}. To swap it in again:`,
+    undoSettings(confirm, environmentName),
+    swapByHand('Swap it in by hand, without Holdfast', target, swappedOut),
+  )
+}
+
+function undoDetails({ database, bytes, inUse, dryRun, target }: UndoResult): Details {
   const size = (value: number | undefined): string =>
-    value === undefined ? 'not known' : formatBytes(value)
-  return table(
-    ['', ''],
-    [
-      [md`Size of ${code(database)}`, size(bytes)],
-      ...(inUse
+    value === undefined ? 'unknown' : formatBytes(value)
+  return details(
+    'Details',
+    facts([
+      [text`Size of ${code(database)}`, size(bytes)],
+      inUse
         ? [
-            [
-              dryRun ? md`Size of ${code(target)}, in use` : md`Size of what was in use`,
-              size(inUse.bytes),
-            ],
-            ['Sessions connected to it', String(inUse.sessions)],
+            dryRun ? text`Size of ${code(target)}, in use` : 'Size of the database that was in use',
+            size(inUse.bytes),
           ]
-        : [[md`${code(target)}`, 'there is none']]),
-    ],
+        : [text`${code(target)}`, 'does not exist'],
+      inUse ? ['Sessions connected to it', `${inUse.sessions}`] : undefined,
+    ]),
   )
 }

@@ -1,7 +1,21 @@
 import type { ErrorCode } from '../../errors/catalogue.ts'
-import { levels, isPassing, type Level, verdictOf } from '../../repository/level.ts'
-import type { ObjectiveResult } from '../../verify/objectives.ts'
+import { isPassing, type Level, levels, verdictOf } from '../../repository/level.ts'
+import { code, either, input, type Text, text } from '../../text.ts'
 import type { Looked, VerifyBatch } from '../../verify/batch.ts'
+import {
+  type Block,
+  blocks,
+  callout,
+  type Callout,
+  list,
+  next,
+  paragraph,
+  type Report,
+  section,
+  symbols,
+  table,
+  verdict,
+} from '../blocks.ts'
 import {
   formatAge,
   formatBytes,
@@ -9,56 +23,46 @@ import {
   formatDuration,
   formatMany,
   formatMoment,
-} from '../markdown/format.ts'
+} from '../format.ts'
+import { capped, sentences, uniqueSentences, warningCallouts } from '../sections.ts'
 import {
-  blocks,
-  code,
-  list,
-  md,
-  table,
-  text,
-  type Markdown,
-  type Piece,
-} from '../markdown/markdown.ts'
-import { fallenText, objectiveCodes, objectivesPart, objectiveText } from './objectives.ts'
-import { capped, warningsPart } from '../markdown/sections.ts'
+  fallenText,
+  type MissedObjective,
+  objectiveBlocks,
+  objectiveCodes,
+  objectiveHints,
+  objectiveText,
+} from './objectives.ts'
 import { verifyReport, verifyVerdict } from './verify.ts'
 
 type Standing = 'good' | 'bad' | 'short' | 'check-failed' | 'not-checked'
 
 function standingOf({ result, failure }: Looked): Standing {
   if (failure) return failure.bad ? 'bad' : 'not-checked'
-  const verdict = verdictOf(result)
-  return isPassing(verdict)
-    ? 'good'
-    : verdict === 'check-failed' || verdict === 'short'
-      ? verdict
-      : 'bad'
+  const outcome = verdictOf(result)
+  if (isPassing(outcome)) return 'good'
+  return outcome === 'check-failed' || outcome === 'short' ? outcome : 'bad'
 }
 
-/**
- * How many were looked at, how many of these nothing speaks against, and the rest of what a step
- * tells of a run.
- */
+/** The totals of a batch, for a step's outputs. */
 export interface Sum {
   checked: number
+  /** Backups that passed. */
   valid: number
   bad: number
-  /**
-   * Nothing speaks against them, and they could not be seen to reach the level that was asked for.
-   */
+  /** Backups without a fault that did not reach the requested level. */
   short: number
   checkFailed: number
   notChecked: number
-  /** Every one of them restores and is identical. */
+  /** Every backup restores and is identical. */
   proven: boolean
-  /** The lowest; undefined when nothing was looked at. */
+  /** The lowest level; undefined if nothing was verified. */
   level?: Level
-  /** Stored, of those that were looked at. */
+  /** Stored bytes of the backups that were verified. */
   bytes: number
-  /** Milliseconds, of the newest. */
+  /** Age of the newest backup, milliseconds. */
   age?: number
-  /** Milliseconds, the slowest. */
+  /** The slowest restore, milliseconds. */
   restore?: number
 }
 
@@ -91,7 +95,7 @@ function sumText(sum: Sum): string {
     `${formatCount(sum.checked)} checked`,
     `${formatCount(sum.valid)} valid`,
     ...(sum.bad ? [`${formatCount(sum.bad)} bad`] : []),
-    ...(sum.short ? [`${formatCount(sum.short)} below the level that was asked for`] : []),
+    ...(sum.short ? [`${formatCount(sum.short)} below the requested level`] : []),
     ...(sum.checkFailed ? [`${formatCount(sum.checkFailed)} with a failed check`] : []),
     ...(sum.notChecked ? [`${formatCount(sum.notChecked)} not checked`] : []),
     formatBytes(sum.bytes),
@@ -99,218 +103,226 @@ function sumText(sum: Sum): string {
 }
 
 /** One line for the log. */
-export function batchVerdict(run: VerifyBatch): string {
-  const [one] = run.backups
-  if (!run.several && one?.result) return verifyVerdict(one.result)
-  if (!one)
-    return `Nothing to verify: none of the ${formatMany(run.there, 'backup')} of ${run.label} is without a verdict.`
+export function batchVerdict(run: VerifyBatch): Text {
+  const [single] = run.backups
+  if (!run.several && single?.result) return verifyVerdict(single.result)
+  if (!single)
+    return text`Nothing to verify: each of the ${formatMany(run.there, 'backup')} of ${run.label}
+      already has a verdict.`
   return `Backups of ${run.label}: ${sumText(sumOf(run))}, ${formatDuration(run.took)}.`
 }
 
-/** What a step fails with. `code` is that of what weighs most. */
+/** What a step fails with. */
 export interface BatchFailure {
+  /** The code of the most important cause. */
   code: ErrorCode
-  message: string
-  hint: string
+  message: Text
+  hint: Text
 }
 
-const cause = (code: ErrorCode, hint: string): BatchFailure => ({ code, message: '', hint })
+type Cause = Pick<BatchFailure, 'code' | 'hint'> & { message?: Text }
 
-/**
- * Why the step is to fail: everything at once, what weighs most first; undefined when nothing
- * speaks against it.
- */
+/** Every cause for which the step fails, the most important first; undefined if it passes. */
 export function batchFailure(run: VerifyBatch): BatchFailure | undefined {
-  const sum = sumOf(run)
-  const missed = missedOf(run)
-  const first = run.backups.find((each) => standingOf(each) === 'not-checked')?.failure
-  const causes: BatchFailure[] = [
-    ...(sum.bad
-      ? [
-          cause(
-            'not-proven',
-            run.several
-              ? 'Do not rely on the backups that are bad; the job summary names them, and what is wrong with each. Take a new backup now and verify it.'
-              : 'Do not rely on this backup. Take a new one now and verify it; the job summary shows what differs.',
-          ),
-        ]
-      : []),
-    ...(sum.short
-      ? [
-          cause(
-            'not-proven',
-            'Nothing speaks against the backup: what could not be looked at, and what would show it, is in its limit. Or ask for a lower level.',
-          ),
-        ]
-      : []),
-    ...(first
-      ? [
-          cause(
-            'not-checked',
-            `Of those that were not checked, nothing is known from this run. The first: ${first.message} ${first.hint}`,
-          ),
-        ]
-      : []),
-    ...(sum.checkFailed
-      ? [
-          cause(
-            'check-failed',
-            'The backup itself says nothing against it: look at what your check says of the data, and at the check.',
-          ),
-        ]
-      : []),
-    ...missed.map(({ name, message }) => ({
-      code: objectiveCodes[name],
-      message,
-      hint: hints[name],
-    })),
-  ]
+  const causes = causesOf(run)
   const [worst] = causes
   if (!worst) return undefined
+  const report = either('The job summary', 'The report above')
   return {
     code: worst.code,
-    message: [batchVerdict(run), ...causes.flatMap(({ message }) => message || [])].join(' '),
-    hint: [...new Set(causes.map(({ hint }) => hint))].join(' '),
+    message: sentences(batchVerdict(run), ...causes.map(({ message }) => message)),
+    hint: uniqueSentences([...causes.map(({ hint }) => hint), text`${report} has the details.`]),
   }
 }
 
-const hints: Record<ObjectiveResult['name'], string> = {
-  'max-age': 'Look why the scheduled backup did not run or failed, and run backup now.',
-  'max-restore-time':
-    'Restore on a larger machine, raise jobs, or raise max-restore-time if that is what a loss may cost.',
-  'max-size-change':
-    'Look whether the data is really gone, or grew, before older backups are removed; if it is as it should be, raise max-size-change.',
-}
-
-/** Every objective that was not met, as a sentence; those of one of several backups say which. */
-function missedOf(run: VerifyBatch): { name: ObjectiveResult['name']; message: string }[] {
-  const own = run.backups.flatMap(({ id, result }) =>
-    (result?.objectives ?? [])
-      .filter(({ name, met }) => met === false && name !== 'max-age')
-      .map((each) => ({ id, each })),
-  )
+function causesOf(run: VerifyBatch): Cause[] {
+  const sum = sumOf(run)
+  const unchecked = run.backups.find((each) => standingOf(each) === 'not-checked')?.failure
   return [
-    ...run.age
-      .filter(({ met }) => met === false)
-      .map((each) => ({ name: each.name, message: objectiveText(each) })),
-    ...own.map(({ id, each }) => ({
-      name: each.name,
-      message: run.several ? `${id}: ${objectiveText(each)}` : objectiveText(each),
+    ...(sum.bad ? [badCause(run)] : []),
+    ...(sum.short ? [shortCause] : []),
+    ...(unchecked ? [uncheckedCause(unchecked)] : []),
+    ...(sum.checkFailed ? [checkFailedCause] : []),
+    ...missedObjectives(run).map(({ name, text: message }): Cause => ({
+      code: objectiveCodes[name],
+      message,
+      hint: objectiveHints[name],
     })),
   ]
 }
 
-export function batchReport(run: VerifyBatch): string {
-  const [one] = run.backups
-  if (!run.several && one?.result) return verifyReport(one.result)
-  const failure = batchFailure(run)
-  const mark = failure ? '❌' : '✅'
-  const missed = missedOf(run)
-  const warnings = run.backups.flatMap(({ id, result }) =>
-    result
-      ? [...result.warnings.map((each) => `${id}: ${each}`), ...fallenText(id, result.fallen)]
-      : [],
-  )
-  const limited = run.backups.filter(
-    ({ result }) => result !== undefined && verdictOf(result) === 'limited',
-  )
-  return `${
-    blocks(
-      one
-        ? md`## ${mark} Backups of ${code(run.label)}: ${sumText(sumOf(run))}`
-        : md`## ${mark} Backups of ${code(run.label)}: nothing to verify`,
-      one
-        ? md`${formatMany(run.backups.length, 'backup')} of ${formatCount(run.there)} (${code(run.asked)}), in ${formatDuration(run.took)}.`
-        : md`None of the ${formatMany(run.there, 'backup')} is without a verdict (${code(run.asked)}).`,
-      missed.length ? list(missed.map(({ message }) => text(message))) : undefined,
-      warningsPart(warnings),
-      limited.length
-        ? md`> ⚠️ Of ${formatMany(limited.length, 'backup')} not all could be looked at, because of their fingerprints or of the scratch server: ${limitsOf(limited)}`
-        : undefined,
-      one ? tablePart(run.backups) : undefined,
-      objectivesPart(run.age),
-    ).markdown
-  }\n`
+function badCause({ several }: VerifyBatch): Cause {
+  const which = several ? 'the bad backups' : 'this backup'
+  return {
+    code: 'not-proven',
+    hint: `Do not rely on ${which}. Take a new backup now and verify it.`,
+  }
 }
 
-/** Each once. */
-function limitsOf(limited: readonly Looked[]): string {
-  return [...new Set(limited.flatMap(({ result }) => result?.limit ?? []))].join(' ')
+const shortCause: Cause = {
+  code: 'not-proven',
+  hint: text`No fault was found below the requested level, but some checks could not run. Remove the
+    cause, or request a lower ${input('level')}.`,
+}
+
+const checkFailedCause: Cause = {
+  code: 'check-failed',
+  hint: text`A failed check does not mean that the backup is damaged. Compare the check with the
+    data, then fix the one that is wrong.`,
+}
+
+function uncheckedCause({ message, hint }: NonNullable<Looked['failure']>): Cause {
+  return {
+    code: 'not-checked',
+    hint: text`This run says nothing about backups that were not checked. The first cause:
+      ${message} ${hint}`,
+  }
+}
+
+/** Every objective that was not met. Of several backups, the sentence names the backup. */
+function missedObjectives(run: VerifyBatch): MissedObjective[] {
+  const age = run.age
+    .filter(({ met }) => met === false)
+    .map((each) => ({ name: each.name, text: objectiveText(each) }))
+  const others = run.backups.flatMap(({ id, result }) =>
+    (result?.objectives ?? [])
+      .filter(({ name, met }) => met === false && name !== 'max-age')
+      .map((each) => ({
+        name: each.name,
+        text: run.several ? text`${id}: ${objectiveText(each)}` : objectiveText(each),
+      })),
+  )
+  return [...age, ...others]
+}
+
+export function batchReport(run: VerifyBatch): Report {
+  const [single] = run.backups
+  if (!run.several && single?.result) return verifyReport(single.result)
+  const causes = causesOf(run)
+  const missed = missedObjectives(run)
+  const figures = single
+    ? text`${formatMany(run.backups.length, 'backup')} of ${formatCount(run.there)}
+      (${code(run.asked)}), in ${formatDuration(run.took)}.`
+    : text`Each of the ${formatMany(run.there, 'backup')} already has a verdict (${code(run.asked)}).`
+  return blocks(
+    verdict(
+      causes.length > 0 ? 'fail' : 'pass',
+      text`Backups of ${code(run.label)}: ${single ? sumText(sumOf(run)) : 'nothing to verify'}`,
+    ),
+    paragraph(figures),
+    missed.length > 0 ? list(missed.map((each) => each.text)) : undefined,
+    warnings(run),
+    causes.length > 0 ? next(uniqueSentences(causes.map(({ hint }) => hint))) : undefined,
+    faultBlocks(run.backups),
+    single ? backupTable(run.backups) : undefined,
+    objectiveBlocks(run.age),
+  )
+}
+
+function warnings({ backups }: VerifyBatch): Callout[] {
+  const limited = backups.flatMap(({ result }) =>
+    result !== undefined && verdictOf(result) === 'limited' ? [result] : [],
+  )
+  const limits = uniqueSentences(limited.flatMap(({ limit }) => limit ?? []))
+  return [
+    ...warningCallouts(
+      backups.flatMap(({ id, result }) =>
+        result
+          ? [
+              ...result.warnings.map((each) => text`${id}: ${each}`),
+              ...fallenText(id, result.fallen),
+            ]
+          : [],
+      ),
+    ),
+    ...(limited.length > 0
+      ? [
+          callout(
+            'warning',
+            text`Some checks could not run on ${formatMany(limited.length, 'backup')}: ${limits}`,
+          ),
+        ]
+      : []),
+  ]
 }
 
 const order: Standing[] = ['bad', 'not-checked', 'short', 'check-failed', 'good']
 const marks: Record<Standing, string> = {
-  bad: '❌',
-  short: '❌',
-  'not-checked': '❔',
-  'check-failed': '❌',
-  good: '✅',
+  bad: symbols.fail,
+  short: symbols.fail,
+  'not-checked': symbols.unknown,
+  'check-failed': symbols.fail,
+  good: symbols.pass,
 }
 
-/** A line each, those that need looking at first; among them, the newest first. */
-function tablePart(backups: readonly Looked[]): Markdown {
-  const sorted = [...backups].sort(
+/** Backups that did not pass, with the reason. On a phone a table has no room for it. */
+function faultBlocks(backups: readonly Looked[]): Report {
+  const faulty = inOrder(backups).filter((each) => standingOf(each) !== 'good')
+  if (faulty.length === 0) return []
+  const item = (looked: Looked): Text =>
+    text`${marks[standingOf(looked)]} ${code(looked.id)}: ${reasonOf(looked)}`
+  return blocks(
+    section(formatMany(faulty.length, 'backup that did not pass', 'backups that did not pass')),
+    capped(faulty, (some) => list(some.map(item)), 'backup'),
+  )
+}
+
+/** Backups that need attention first, then the newest. */
+function inOrder(backups: readonly Looked[]): Looked[] {
+  return [...backups].sort(
     (a, b) => order.indexOf(standingOf(a)) - order.indexOf(standingOf(b)) || (a.id < b.id ? 1 : -1),
   )
-  const head = ['', 'Backup', 'Snapshot', 'Age', 'Size', 'Level', 'Restored in', 'Verdict']
-  return capped(
-    sorted,
-    (some) =>
-      table(head, some.map(row), [
-        'left',
-        'left',
-        'left',
-        'right',
-        'right',
-        'left',
-        'right',
-        'left',
-      ]),
-    'backup',
-  )
 }
 
-function row(looked: Looked): Piece[] {
+function backupTable(backups: readonly Looked[]): Report {
+  const tableOf = (some: readonly Looked[]): Block =>
+    table(['', 'Backup', 'Level', 'Age', 'Restored in', 'Size', 'Snapshot'], some.map(rowOf), [
+      'left',
+      'left',
+      'left',
+      'right',
+      'right',
+      'right',
+    ])
+  return blocks(section('All backups of this run'), capped(inOrder(backups), tableOf, 'backup'))
+}
+
+function rowOf(looked: Looked): Text[] {
   const { id, result, failure } = looked
-  const mark = marks[standingOf(looked)]
+  const first = [marks[standingOf(looked)], text`${code(id)}`]
   if (failure)
     return [
-      mark,
-      code(id),
-      formatMoment(failure.snapshotAt),
+      ...first,
+      failure.bad ? 'none' : '–',
       formatAge(failure.age),
       '–',
-      failure.bad ? 'none' : '–',
       '–',
-      text(failure.bad ? failure.message : `not checked, because: ${failure.message}`),
+      formatMoment(failure.snapshotAt),
     ]
-  const restore =
-    result.timings.restore === undefined ? '–' : formatDuration(result.timings.restore)
+  const { restore } = result.timings
   return [
-    mark,
-    code(id),
-    formatMoment(result.snapshotAt),
-    formatAge(result.age),
-    formatBytes(result.bytes),
+    ...first,
     result.level,
-    restore,
-    text(verdictText(result)),
+    formatAge(result.age),
+    restore === undefined ? '–' : formatDuration(restore),
+    formatBytes(result.bytes),
+    formatMoment(result.snapshotAt),
   ]
 }
 
-function verdictText(result: NonNullable<Looked['result']>): string {
-  const words = {
-    proven: 'proven',
-    reached: 'good, as far as was asked',
-    limited: 'nothing speaks against it',
-    short: 'nothing speaks against it, and below the level that was asked for:',
-    'check-failed': 'the backup is good, a check failed:',
-    bad: 'bad:',
+function reasonOf({ result, failure }: Looked): Text {
+  if (failure)
+    return failure.bad
+      ? text`bad: ${failure.message}`
+      : text`not checked, because: ${failure.message}`
+  const failedCheck = result.checks.find(({ passed }) => !passed)
+  switch (verdictOf(result)) {
+    case 'bad':
+      return text`bad: ${result.stoppedBy ?? ''}`
+    case 'check-failed':
+      return text`the backup is good, a check failed: ${result.stoppedBy ?? failedCheck?.outcome ?? ''}`
+    default:
+      return text`no fault found, but level "${result.level}" is below the requested level:
+        ${result.limit ?? ''}`
   }
-  const verdict = verdictOf(result)
-  const said =
-    result.stoppedBy ??
-    result.checks.find(({ passed }) => !passed)?.outcome ??
-    (verdict === 'short' ? result.limit : undefined)
-  return isPassing(verdict) || said === undefined ? words[verdict] : `${words[verdict]} ${said}`
 }

@@ -1,55 +1,56 @@
+import { code, text, type Text } from '../../text.ts'
 import type { ExternalDumpResult } from '../../verify/external-dump.ts'
-import { formatBytes, formatCount, formatDuration, formatMany } from '../markdown/format.ts'
-import { blocks, code, md, table, text } from '../markdown/markdown.ts'
-import { fileForm, foldedList, warningsPart } from '../markdown/sections.ts'
+import { blocks, facts, next, paragraph, type Report, verdict } from '../blocks.ts'
+import { formatBytes, formatDuration, formatMany } from '../format.ts'
+import { dumpedFrom, fileForm, foldedNames, warningCallouts } from '../sections.ts'
 
 /** One line for the log. */
-export function externalDumpVerdict({ name, level, stoppedBy, found }: ExternalDumpResult): string {
-  if (stoppedBy !== undefined) return `Not good: ${name} reached the level "${level}". ${stoppedBy}`
-  const held = found
+export function externalDumpVerdict({ name, level, stoppedBy, found }: ExternalDumpResult): Text {
+  if (stoppedBy !== undefined)
+    return `Verification failed: ${name} reached level "${level}". ${stoppedBy}`
+  const content = found
     ? `, with ${formatMany(found.tables, 'table')} and ${formatMany(found.rows, 'row')}`
     : ''
-  return `${name} reached the level "${level}"${held}. Nothing tells what the database held, so no more can be shown.`
+  return text`${name} reached level "${level}"${content}. The file does not record what the database
+    held, so no more can be checked.`
 }
 
-export function externalDumpReport(result: ExternalDumpResult): string {
-  const { name, level, stoppedBy, found, versions, timings, roles } = result
-  const facts = [
-    ['Level', level],
-    ['Form', fileForm(result)],
-    ['Size', formatBytes(result.bytes)],
-    ...(versions.server
-      ? [
-          [
-            'Dumped from',
-            `PostgreSQL ${versions.server}${versions.client ? `, by pg_dump ${versions.client}` : ''}`,
-          ],
-        ]
-      : []),
-    ...(versions.scratch ? [['Restored on', `PostgreSQL ${versions.scratch}`]] : []),
-    ...(timings.restore === undefined ? [] : [['Restored in', formatDuration(timings.restore)]]),
-    ...(found
-      ? [
-          [
-            'Found',
-            `${formatMany(found.tables, 'table')}, ${formatMany(found.rows, 'row')}, ${formatCount(found.largeObjects)} large objects`,
-          ],
-        ]
-      : []),
-  ]
-  return `${
-    blocks(
-      stoppedBy === undefined
-        ? md`## ⚠️ ${code(name)}: ${level}, and no more can be shown`
-        : md`## ❌ ${code(name)}: do not rely on it`,
-      stoppedBy === undefined ? md`${result.limit}` : md`${stoppedBy}`,
-      warningsPart(result.warnings),
-      table(
-        ['', ''],
-        facts.map((row) => row.map((cell) => text(cell))),
-        ['left', 'left'],
+export function externalDumpReport(result: ExternalDumpResult): Report {
+  const { name, level, stoppedBy, found } = result
+  const failed = stoppedBy !== undefined
+  return blocks(
+    failed
+      ? verdict('fail', text`${code(name)}: do not rely on it`)
+      : verdict('warning', text`${code(name)} is ${level}; no more can be checked`),
+    found &&
+      paragraph(
+        text`${formatMany(found.rows, 'row')} in ${formatMany(found.tables, 'table')},
+          ${formatMany(found.largeObjects, 'large object')}.`,
       ),
-      foldedList('Roles that it names', roles),
-    ).markdown
-  }\n`
+    paragraph(failed ? stoppedBy : result.limit),
+    warningCallouts(result.warnings),
+    failed
+      ? next(
+          text`dump the database again, with ${code('set -o pipefail')} if a pipe is involved, and
+            verify the new file.`,
+        )
+      : undefined,
+    dumpFacts(result),
+    foldedNames('Roles it names', result.roles),
+  )
+}
+
+function dumpFacts(result: ExternalDumpResult): Report {
+  const { level, versions, timings } = result
+  const from = dumpedFrom(versions)
+  return [
+    facts([
+      ['Level', level],
+      ['Format', fileForm(result)],
+      ['Size', formatBytes(result.bytes)],
+      from === undefined ? undefined : ['Dumped from', from],
+      versions.scratch ? ['Restored on', `PostgreSQL ${versions.scratch}`] : undefined,
+      timings.restore === undefined ? undefined : ['Restored in', formatDuration(timings.restore)],
+    ]),
+  ]
 }

@@ -1,38 +1,47 @@
 import type { ErrorCode } from '../../errors/catalogue.ts'
+import { input, type Text, text } from '../../text.ts'
 import type { ObjectiveResult, SizeChange } from '../../verify/objectives.ts'
-import {
-  formatAge,
-  formatBytes,
-  formatCount,
-  formatDuration,
-  formatMany,
-} from '../markdown/format.ts'
-import { blocks, md, table, text, type Markdown } from '../markdown/markdown.ts'
+import { type Report, section, symbols, table } from '../blocks.ts'
+import { formatAge, formatBytes, formatCount, formatDuration, formatMany } from '../format.ts'
 
-/** What was found of an objective, in one sentence with its figures. */
-export function objectiveText(objective: ObjectiveResult): string {
+type Named<N extends ObjectiveResult['name']> = Extract<ObjectiveResult, { name: N }>
+
+/** One sentence with the figures that an objective was judged by. */
+export function objectiveText(objective: ObjectiveResult): Text {
   switch (objective.name) {
     case 'max-age':
-      return `The newest backup (${objective.newest}) is ${formatAge(objective.found)} old, ${objective.met ? 'within' : 'more than'} the ${formatAge(objective.limit)} of max-age.`
-    case 'max-restore-time': {
-      const { found, bytes, fills, limit } = objective
-      if (found === undefined || bytes === undefined || fills === undefined)
-        return `How long a restore takes was not measured: it did not come to its end.`
-      const until = objective.met
-        ? `at this speed the limit is reached when the database has ${formatBytes(fills)} on its server`
-        : `at this speed only ${formatBytes(fills)} can be restored within the limit`
-      return `The whole restore (${formatBytes(bytes)} on the server it came from) took ${formatDuration(found)}, ${objective.met ? 'within' : 'more than'} the ${formatDuration(limit)} of max-restore-time; ${until}.`
-    }
-    case 'max-size-change': {
-      if (objective.changes.length === 0)
-        return 'There is no backup before it to compare its size with.'
-      const beyond = objective.met ? 'within' : 'beyond'
-      return `${objective.changes.map(changeText).join('; ')}: ${beyond} the ${percent(objective.limit)} of max-size-change.`
-    }
+      return ageText(objective)
+    case 'max-restore-time':
+      return restoreTimeText(objective)
+    case 'max-size-change':
+      return sizeText(objective)
   }
 }
 
-/** For example `1.2 MiB stored, 60 % less than the median of the 7 before it (3.0 MiB)`. */
+function ageText({ newest, found, met, limit }: Named<'max-age'>): Text {
+  return text`The newest backup (${newest}) is ${formatAge(found)} old,
+    ${met ? 'within' : 'more than'} the ${formatAge(limit)} of ${input('max-age')}.`
+}
+
+function restoreTimeText({ met, found, bytes, fills, limit }: Named<'max-restore-time'>): Text {
+  if (found === undefined || bytes === undefined || fills === undefined)
+    return 'The restore did not finish, so its time was not measured.'
+  const until = met
+    ? `at this speed the limit is reached when the database has ${formatBytes(fills)} on its server`
+    : `at this speed only ${formatBytes(fills)} can be restored within the limit`
+  return text`The whole restore (${formatBytes(bytes)} on its server) took ${formatDuration(found)},
+    ${met ? 'within' : 'more than'} the ${formatDuration(limit)} of ${input('max-restore-time')};
+    ${until}.`
+}
+
+function sizeText({ changes, met, limit }: Named<'max-size-change'>): Text {
+  if (changes.length === 0) return 'There is no earlier backup to compare its size with.'
+  const beyond = met ? 'within' : 'beyond'
+  return text`${changes.map(changeText).join('; ')}: ${beyond} the ${percent(limit)} of
+    ${input('max-size-change')}.`
+}
+
+/** For example `1.2 MiB stored, 60 % less than the median of the 7 backups before it (3.0 MiB)`. */
 function changeText({ of, now, median, before }: SizeChange): string {
   const show = (value: number): string =>
     of === 'bytes' ? formatBytes(value) : formatCount(Math.round(value))
@@ -41,37 +50,56 @@ function changeText({ of, now, median, before }: SizeChange): string {
     Math.abs(share) < 0.005
       ? 'as much as'
       : `${percent(Math.abs(share))} ${share < 0 ? 'less' : 'more'} than`
-  return `${of === 'bytes' ? `${show(now)} stored` : formatMany(now, 'row')}, ${how} the median of the ${before === 1 ? 'one' : before} before it (${show(median)})`
+  const figure = of === 'bytes' ? `${show(now)} stored` : formatMany(now, 'row')
+  const others =
+    before === 1 ? 'the backup before it' : `the median of the ${before} backups before it`
+  return `${figure}, ${how} ${others} (${show(median)})`
 }
 
 function percent(share: number): string {
   return `${formatCount(Math.round(share * 100))} %`
 }
 
-/** Where no objective says what is too much. */
-export function fallenText(id: string, fallen: readonly SizeChange[]): string[] {
-  return fallen.length === 0
-    ? []
-    : [
-        `${id} is far smaller than the backups before it: ${fallen.map(changeText).join('; ')}. If that is as it should be, say so by max-size-change.`,
-      ]
+/** A warning about figures that fell, where no objective sets a limit. */
+export function fallenText(id: string, fallen: readonly SizeChange[]): Text[] {
+  if (fallen.length === 0) return []
+  return [
+    text`${id} is far smaller than the backups before it: ${fallen.map(changeText).join('; ')}. If
+      that is expected, set ${input('max-size-change')}.`,
+  ]
 }
 
-export function objectivesPart(objectives: readonly ObjectiveResult[]): Markdown | undefined {
-  if (objectives.length === 0) return undefined
-  const mark = ({ met }: ObjectiveResult): string => (met === undefined ? '–' : met ? '✅' : '❌')
-  return blocks(
-    md`### Objectives`,
+export function objectiveBlocks(objectives: readonly ObjectiveResult[]): Report {
+  if (objectives.length === 0) return []
+  const mark = ({ met }: ObjectiveResult): string =>
+    met === undefined ? symbols.none : met ? symbols.pass : symbols.fail
+  return [
+    section('Objectives'),
     table(
-      ['', 'Objective', 'Found'],
-      objectives.map((each) => [mark(each), each.name, text(objectiveText(each))]),
+      ['', 'Objective', 'Result'],
+      objectives.map((each) => [mark(each), text`${input(each.name)}`, objectiveText(each)]),
     ),
-  )
+  ]
 }
 
-/** By which word of `error-code` a script knows an objective that was not met. */
+/** An objective that was not met, for the failure of a step. */
+export interface MissedObjective {
+  name: ObjectiveResult['name']
+  text: Text
+}
+
+/** The error code of an objective that was not met. */
 export const objectiveCodes: Record<ObjectiveResult['name'], ErrorCode> = {
   'max-age': 'backup-too-old',
   'max-restore-time': 'restore-too-slow',
   'max-size-change': 'size-anomaly',
+}
+
+/** What to do about an objective that was not met. */
+export const objectiveHints: Record<ObjectiveResult['name'], Text> = {
+  'max-age': 'Find out why the scheduled backup did not run or failed, and run a backup now.',
+  'max-restore-time': text`Restore on a larger machine, raise ${input('jobs')}, or raise
+    ${input('max-restore-time')} if an outage may last that long.`,
+  'max-size-change': text`Check whether data was deleted or added by mistake before retention
+    removes older backups. If the change is expected, raise ${input('max-size-change')}.`,
 }

@@ -5,257 +5,295 @@ import {
   levels,
   verdictOf,
 } from '../../repository/level.ts'
+import { code, input, strong, type Text, text } from '../../text.ts'
 import type { VerifyResult } from '../../verify/result.ts'
 import type { CheckResult } from '../../verify/user-checks.ts'
 import {
-  formatAge,
-  formatBytes,
-  formatDuration,
-  formatMany,
-  formatMoment,
-} from '../markdown/format.ts'
-import {
+  type Block,
   blocks,
-  code,
+  codeBlock,
   details,
-  fence,
+  type Details,
+  facts,
+  type Heading,
   list,
-  type Markdown,
-  md,
+  next,
+  type Next,
+  paragraph,
+  type Report,
+  section,
+  settings,
+  symbols,
   table,
-  text,
-} from '../markdown/markdown.ts'
-import { timeline } from '../markdown/mermaid.ts'
-import { capped, inputsPart, warningsPart } from '../markdown/sections.ts'
-import { fallenText, objectivesPart } from './objectives.ts'
+  timeline,
+  verdict,
+} from '../blocks.ts'
+import { formatAge, formatBytes, formatDuration, formatMany, formatMoment } from '../format.ts'
+import { capped, sentences, warningCallouts } from '../sections.ts'
+import { fallenText, objectiveBlocks } from './objectives.ts'
 
 /** What each level says about a backup. */
 const meanings: Record<Exclude<Level, 'none'>, string> = {
-  stored: 'every object is there, whole, with the digest that the manifest names',
-  readable:
-    'it decrypts, every archive reads to its end, and has the tables that the manifest names',
+  stored: 'every object is stored in full, with the digest in the manifest',
+  readable: 'it decrypts, and every archive is complete and has the tables in the manifest',
   restored: 'it was loaded into an empty database without an error',
-  counted: 'every table has the rows that it had at the snapshot',
-  identical: 'content, schema, sequences and large objects are what they were at the snapshot',
-  accepted: 'your own checks pass on the copy, too',
+  counted: 'every table has as many rows as at the snapshot',
+  identical: 'content, schema, sequences and large objects are the same as at the snapshot',
+  accepted: 'your own checks pass on the copy',
 }
 
+const someNotChecked = 'no fault found, but some checks could not run'
+
 /** One line for the log. */
-export function verifyVerdict(result: VerifyResult): string {
-  const which = `backup ${result.id} of ${result.label}`
-  const asked = `the level "${result.level}"`
+export function verifyVerdict(result: VerifyResult): Text {
+  const { id, label, level, asked = '', limit, stoppedBy } = result
+  const which = `backup ${id} of ${label}`
   switch (verdictOf(result)) {
     case 'proven':
-      return `Proven: ${which} restores, and is identical to what the database held at ${formatMoment(result.snapshotAt)}.${result.level === 'accepted' ? ` ${checksPassed(result)}.` : ''}`
+      return sentences(
+        `Proven: ${which} restores and is identical to the database at ${formatMoment(result.snapshotAt)}.`,
+        level === 'accepted' ? `${checksPassed(result)}.` : undefined,
+      )
     case 'reached':
-      return `Good as far as was asked: ${which} reached ${asked}, and nothing speaks against it.`
+      return `Passed: ${which} reached the requested level "${level}"; no fault found.`
     case 'limited':
-      return `Backup ${result.id} of ${result.label} reached ${asked}, and nothing speaks against it. ${result.limit ?? ''}`.trim()
+      return sentences(`Verified: ${which} reached level "${level}"; ${someNotChecked}.`, limit)
     case 'check-failed':
-      return `A check failed: ${which} reached ${asked}${result.proven ? ', so the backup itself is good: it is identical to what the database held' : ''}. ${failedChecks(result)}`
+      return sentences(
+        `A check failed: ${which} reached level "${level}".`,
+        result.proven
+          ? 'The backup itself is good: it is identical to the database at the snapshot.'
+          : undefined,
+        failedChecks(result),
+      )
     case 'short':
-      return `Not proven: ${which} reached ${asked}. It was to reach "${result.asked}". ${result.limit ?? ''}`.trim()
+      return sentences(
+        `Not proven: ${which}. Expected level "${asked}", reached "${level}". No fault found.`,
+        limit,
+      )
     case 'bad':
-      return `Not proven: ${which} reached ${asked}. ${result.stoppedBy ?? ''}`.trim()
+      return sentences(`Not proven: ${which} reached level "${level}".`, stoppedBy)
   }
 }
 
 function checksPassed({ checks }: VerifyResult): string {
-  return checks.length === 1 ? 'Your check passes' : `All ${checks.length} of your checks pass`
+  return checks.length === 1 ? 'Your check passed' : `All ${checks.length} of your checks passed`
 }
 
-function failedChecks({ checks, stoppedBy, proven }: VerifyResult): string {
+function failedChecks({ checks, stoppedBy, proven }: VerifyResult): Text {
   if (proven && stoppedBy !== undefined) return stoppedBy
   const failed = checks.filter(({ passed }) => !passed)
-  return failed.map(({ name, outcome }) => `The check "${name}" ${outcome}.`).join(' ')
+  return sentences(...failed.map(({ name, outcome }) => text`The check "${name}" ${outcome}.`))
 }
 
-function headline(result: VerifyResult): Markdown {
+function headline(result: VerifyResult): Heading {
+  const { level, asked = '' } = result
   const label = code(result.label)
   switch (verdictOf(result)) {
     case 'proven':
-      return result.level === 'accepted'
-        ? md`## ✅ Backup of ${label} proven: it restores, is identical, and passes your checks`
-        : md`## ✅ Backup of ${label} proven: it restores, and is identical`
+      return level === 'accepted'
+        ? verdict(
+            'pass',
+            text`Backup of ${label} proven: it restores, is identical, and passes your checks`,
+          )
+        : verdict('pass', text`Backup of ${label} proven: it restores and is identical`)
     case 'reached':
-      return md`## ✅ Backup of ${label} ${result.level}: as far as was asked, and nothing speaks against it`
+      return verdict('pass', text`Backup of ${label} is ${level}, as requested; no fault found`)
     case 'limited':
-      return md`## ⚠️ Backup of ${label} ${result.level}: nothing speaks against it, and not all could be looked at`
+      return verdict('warning', text`Backup of ${label} is ${level}: ${someNotChecked}`)
     case 'check-failed':
-      return md`## ❌ Backup of ${label}: a check of yours failed${result.proven ? '; the backup itself is good' : ''}`
+      return verdict(
+        'fail',
+        text`Backup of ${label}: one of your checks
+          failed${result.proven ? '; the backup itself is good' : ''}`,
+      )
     case 'short':
-      return md`## ❌ Backup of ${label} ${result.level}, not ${result.asked ?? ''} as was asked: nothing speaks against it, and not all could be looked at`
+      return verdict(
+        'fail',
+        text`Backup of ${label} is ${level}, not ${asked} as requested: ${someNotChecked}`,
+      )
     case 'bad':
-      return md`## ❌ Backup of ${label} not proven: do not rely on it`
+      return verdict('fail', text`Backup of ${label} not proven: do not rely on it`)
   }
 }
 
-export function verifyReport(result: VerifyResult): string {
+export function verifyReport(result: VerifyResult): Report {
   const verdict = verdictOf(result)
-  const loss = md`If the database were lost now: data written after **${formatMoment(result.snapshotAt)}** (${formatAge(result.age)} ago when this was verified) is not in this backup.`
-  const stopped = result.stoppedBy
-    ? md`**What stopped it:** ${result.stoppedBy}`
-    : result.limit
-      ? md`**Its limit:** ${result.limit}`
-      : undefined
-  const warnings = warningsPart([...result.warnings, ...fallenText(result.id, result.fallen)])
-  return `${
-    blocks(
-      headline(result),
-      stopped,
-      md`${figures(result)}`,
-      isPassing(verdict) ? loss : undefined,
-      warnings,
-      levelTable(result),
-      objectivesPart(result.objectives),
-      checksPart(result.checks),
-      differencesPart(result.differences),
-      nextPart(result),
-      factsPart(result),
-    ).markdown
-  }\n`
+  return blocks(
+    headline(result),
+    reason(result),
+    figures(result),
+    isPassing(verdict) ? lossIfLost(result) : undefined,
+    warningCallouts([...result.warnings, ...fallenText(result.id, result.fallen)]),
+    nextStep(result),
+    levelTable(result),
+    objectiveBlocks(result.objectives),
+    checkBlocks(result.checks),
+    differenceBlocks(result.differences),
+    isPassing(verdict) && verdict !== 'reached' ? howToRestore(result) : undefined,
+    verifyDetails(result),
+  )
 }
 
-function figures({ tables, limit, rows, bytes, timings }: VerifyResult): string {
-  const held =
+function reason({ stoppedBy, limit }: VerifyResult): Block | undefined {
+  if (stoppedBy) return paragraph(text`${strong('Cause:')} ${stoppedBy}`)
+  return limit ? paragraph(text`${strong('Not checked:')} ${limit}`) : undefined
+}
+
+function lossIfLost({ snapshotAt, age }: VerifyResult): Block {
+  return paragraph(
+    text`If you lost the database now, data written after ${strong(formatMoment(snapshotAt))}
+      (${formatAge(age)} before this verification) would not be in this backup.`,
+  )
+}
+
+function figures({ tables, limit, rows, bytes, timings }: VerifyResult): Block {
+  const content =
     tables === 0 && limit !== undefined
-      ? 'Rows and tables were not counted'
+      ? 'Rows and tables not counted'
       : `${formatMany(rows, 'row')} in ${formatMany(tables, 'table')}`
+  const { restore, compare, total } = timings
   const times = [
-    ...(timings.restore === undefined ? [] : [`restored in ${formatDuration(timings.restore)}`]),
-    ...(timings.compare === undefined ? [] : [`compared in ${formatDuration(timings.compare)}`]),
+    ...(restore === undefined ? [] : [`restored in ${formatDuration(restore)}`]),
+    ...(compare === undefined ? [] : [`compared in ${formatDuration(compare)}`]),
   ]
-  return `${held}, ${formatBytes(bytes)} stored; ${times.length ? times.join(', ') : `looked at in ${formatDuration(timings.total)}`}.`
+  const took = times.length > 0 ? times.join(', ') : `checked in ${formatDuration(total)}`
+  return paragraph(text`${strong(content)}, ${formatBytes(bytes)} stored; ${took}.`)
 }
 
-function levelTable(result: VerifyResult): Markdown {
+function levelTable(result: VerifyResult): Block {
   const reached = levels.indexOf(result.level)
-  const verdict = verdictOf(result)
-  const checked = result.checks.length > 0
-  const rungs = (levels.slice(1) as (keyof typeof meanings)[]).filter(
-    (level) => level !== 'accepted' || checked || result.asked === level,
+  const passing = isPassing(verdictOf(result))
+  const shown = (levels.slice(1) as (keyof typeof meanings)[]).filter(
+    (level) => level !== 'accepted' || result.checks.length > 0 || result.asked === level,
   )
-  return table(
-    ['', 'Level', 'What it says'],
-    rungs.map((level, i) => {
-      const rank = i + 1
-      const mark = rank <= reached ? '✅' : rank === reached + 1 && !isPassing(verdict) ? '❌' : '–'
-      return [mark, rank === reached ? md`**${level}**` : level, meanings[level]]
-    }),
-  )
-}
-
-function checksPart(checks: readonly CheckResult[]): Markdown | undefined {
-  if (checks.length === 0) return undefined
-  const failedFirst = [...checks].sort((a, b) => Number(a.passed) - Number(b.passed))
-  const command = checks.find(({ output }) => output)
-  return blocks(
-    md`### ${formatMany(checks.length, 'check')} of your own`,
-    capped(
-      failedFirst,
-      (some) =>
-        table(
-          ['', 'Check', 'It', 'Took'],
-          some.map(({ name, passed, outcome, took }) => [
-            passed ? '✅' : '❌',
-            name,
-            text(outcome),
-            formatDuration(took),
-          ]),
-          ['left', 'left', 'left', 'right'],
-        ),
-      'check',
-    ),
-    command?.output
-      ? details(`What ${command.name} wrote`, fence(command.output, 'text'))
-      : undefined,
-  )
-}
-
-function differencesPart(differences: readonly Difference[]): Markdown | undefined {
-  if (differences.length === 0) return undefined
-  const shown = capped(
-    differences,
-    (some) =>
-      table(
-        ['Kind', 'What', 'Expected (at the snapshot)', 'Found (in the copy)'],
-        some.map((each) => [each.kind, code(each.object), text(each.expected), text(each.found)]),
-      ),
-    'difference',
-  )
-  return blocks(md`### ${formatMany(differences.length, 'difference')}`, shown)
-}
-
-function nextPart(result: VerifyResult): Markdown {
-  const verdict = verdictOf(result)
-  if (verdict === 'check-failed')
-    return md`**Next:** look at what the check says of the data. If it is right, the database itself was so at ${formatMoment(result.snapshotAt)}: an older backup may be better (\`backup: 'before: …'\`). If it is wrong, mend the check.`
-  if (verdict === 'short')
-    return md`**Next:** see to what its limit names, or ask for the level ${result.level}. Nothing was found that speaks against this backup.`
-  if (verdict === 'reached')
-    return md`**Next:** what is beyond the level ${result.level} is not known of it. Leave \`level\` out to restore and compare it.`
-  if (isPassing(verdict)) {
-    const inputs = inputsPart([
-      ['label', result.label],
-      ['backup', result.id],
-      ['dry-run', 'true'],
-    ])
-    return details(
-      'To restore from it',
-      blocks(
-        md`Run \`restore\` with these beside \`storage\`, \`decrypt-with\`, \`target-url\` and \`confirm\`; it prints its plan, and does it without \`dry-run\`:`,
-        inputs,
-      ),
-    )
+  const markOf = (rank: number): string => {
+    if (rank <= reached) return symbols.pass
+    return rank === reached + 1 && !passing ? symbols.fail : symbols.none
   }
-  return blocks(
-    md`**Next:**`,
-    list([
-      md`Take a new backup now (run \`backup\`), then \`verify\` it with \`backup: latest\`.`,
-      md`Find the newest one that is good: run \`verify\` with \`label: ${text(result.label)}\` and an older id in \`backup\`.`,
-      md`Keep ${code(result.location)} as it is until you know what happened to it.`,
+  return table(
+    ['', 'Level', 'Meaning'],
+    shown.map((level, i) => [
+      markOf(i + 1),
+      i + 1 === reached ? text`${strong(level)}` : level,
+      meanings[level],
     ]),
   )
 }
 
-function factsPart(result: VerifyResult): Markdown {
-  const { server, timings } = result
-  const { restore = 0, compare = 0, checks = 0 } = timings
+function checkBlocks(checks: readonly CheckResult[]): Report {
+  if (checks.length === 0) return []
+  const failedFirst = [...checks].sort((a, b) => Number(a.passed) - Number(b.passed))
+  const command = checks.find(({ output }) => output)
+  const tableOf = (some: readonly CheckResult[]): Block =>
+    table(
+      ['', 'Check', 'Result', 'Took'],
+      some.map(({ name, passed, outcome, took }) => [
+        passed ? symbols.pass : symbols.fail,
+        name,
+        outcome,
+        formatDuration(took),
+      ]),
+      ['left', 'left', 'left', 'right'],
+    )
+  return blocks(
+    section(checks.length === 1 ? 'Your check' : `Your ${checks.length} checks`),
+    capped(failedFirst, tableOf, 'check'),
+    command?.output
+      ? details(`Output of ${command.name}`, codeBlock(command.output, 'text'))
+      : undefined,
+  )
+}
+
+function differenceBlocks(differences: readonly Difference[]): Report {
+  if (differences.length === 0) return []
+  const tableOf = (some: readonly Difference[]): Block =>
+    table(
+      ['Object', 'In the backup', 'In the copy', 'Kind'],
+      some.map((each) => [text`${code(each.object)}`, each.expected, each.found, each.kind]),
+    )
+  return blocks(
+    section(formatMany(differences.length, 'difference')),
+    capped(differences, tableOf, 'difference'),
+  )
+}
+
+function nextStep(result: VerifyResult): Next | undefined {
+  const { label, level } = result
+  switch (verdictOf(result)) {
+    case 'proven':
+    case 'limited':
+      return undefined
+    case 'reached':
+      return next(
+        text`nothing beyond level "${level}" was checked. Leave ${input('level')} out to restore and
+          compare the backup.`,
+      )
+    case 'check-failed':
+      return next(
+        text`compare the failed check with the data. If the check is right, the data was already
+          wrong at ${formatMoment(result.snapshotAt)}; an older backup may be better
+          (${input('backup', 'before: …')}). If it is wrong, fix the check.`,
+      )
+    case 'short':
+      return next(
+        text`fix what the limit above names, or request ${input('level', level)}. No fault was found
+          in this backup.`,
+      )
+    case 'bad':
+      return next(
+        '',
+        list([
+          text`Take a new backup now with ${code('backup')}, then run ${code('verify')} with
+            ${input('backup', 'latest')}.`,
+          text`To find the newest good backup, run ${code('verify')} with ${input('label', label)}
+            and an older id in ${input('backup')}.`,
+          text`Do not change or delete ${code(result.location)} until you know the cause.`,
+        ]),
+      )
+  }
+}
+
+function howToRestore({ label, id }: VerifyResult): Details {
+  return details(
+    'Restore from this backup',
+    paragraph(
+      text`Run ${code('restore')} with the inputs below, and with ${input('storage')},
+        ${input('decrypt-with')}, ${input('target-url')} and ${input('confirm')}. It shows its plan;
+        without ${input('dry-run')} it restores.`,
+    ),
+    settings([
+      ['label', label],
+      ['backup', id],
+      ['dry-run', 'true'],
+    ]),
+  )
+}
+
+function verifyDetails(result: VerifyResult): Details {
+  const { server, timings, allowed } = result
+  const { restore = 0, compare = 0, checks = 0, total } = timings
+  const origin = server.own ? 'a cluster started for this run' : 'the scratch server'
   return details(
     'Details',
-    blocks(
-      timeline('Where the time went', [
-        { name: 'Restore', milliseconds: restore },
-        { name: 'Compare', milliseconds: compare },
-        { name: 'Checks', milliseconds: checks },
-        { name: 'The rest', milliseconds: timings.total - restore - compare - checks },
-      ]),
-      table(
-        ['', ''],
-        [
-          ['Backup', code(result.id)],
-          ['Read from', code(result.location)],
-          ['Snapshot', formatMoment(result.snapshotAt)],
-          ['Backup’s PostgreSQL', server.backup],
-          ...(server.scratch === undefined
-            ? []
-            : [
-                [
-                  'Restored on PostgreSQL',
-                  server.own
-                    ? `${server.scratch}, started for this and destroyed`
-                    : `${server.scratch}, from scratch-url`,
-                ],
-              ]),
-          ['Whole run', formatDuration(timings.total)],
-        ],
-      ),
-      result.allowed.length > 0
-        ? blocks(
-            md`Messages that were let pass, known to be harmless:`,
-            list(result.allowed.map((each) => text(each))),
-          )
-        : undefined,
-    ),
+    timeline('Time by step', [
+      { name: 'Restore', milliseconds: restore },
+      { name: 'Compare', milliseconds: compare },
+      { name: 'Checks', milliseconds: checks },
+      { name: 'Other', milliseconds: total - restore - compare - checks },
+    ]),
+    facts([
+      ['Backup', text`${code(result.id)}`],
+      ['Read from', text`${code(result.location)}`],
+      ['Snapshot', formatMoment(result.snapshotAt)],
+      ['PostgreSQL of the backup', server.backup],
+      server.scratch === undefined
+        ? undefined
+        : ['Restored on', `PostgreSQL ${server.scratch}, ${origin}`],
+      ['Whole run', formatDuration(total)],
+    ]),
+    allowed.length > 0
+      ? [paragraph('Messages that are known to be harmless:'), list(allowed)]
+      : undefined,
   )
 }

@@ -217,7 +217,7 @@ for (const server of newestAndOldest())
               ...work.log,
               info: (text) =>
                 void (
-                  step.test(text) &&
+                  step.test(plainText(text)) &&
                   setTimeout(
                     () => (body === nothing ? stop.abort(new Error('stopped')) : body()),
                     5,
@@ -447,7 +447,7 @@ test('the safety backup is the last step before the locks; the time between is m
     { known: ({ safetyBackup: made }) => void (made && said.push('safety')) },
     {
       ...work,
-      log: { ...work.log, info: (text) => void said.push(text) },
+      log: { ...work.log, info: (text) => void said.push(plainText(text)) },
       hold: (thing) => void said.push(thing.kind),
     },
   )

@@ -26,6 +26,7 @@ import { plainText } from '../../../src/text.ts'
 import { temporaryFolder } from '../../support/copies.ts'
 import { freshDatabase, newestServer, query, type Server, servers } from '../../support/servers.ts'
 import { quietWork } from '../../support/start-servers.ts'
+import { renderMarkdown } from '../../../src/report/render/markdown.ts'
 
 /**
  * Restores from files that stock pg_dump made, into the place of a live database and as a new one.
@@ -265,8 +266,8 @@ for (const each of servers())
           /in UTF8 and with the server’s own locale/,
         )
         assert.match(
-          restoreExternalReport(result),
-          /made from a file, and not compared[^]*counted before the SQL of `prepare`[^]*ALTER EVENT TRIGGER "acts" ENABLE/,
+          renderMarkdown(restoreExternalReport(result)),
+          /created from a file, but not compared[^]*counted before the SQL of `prepare`[^]*ALTER EVENT TRIGGER "acts" ENABLE/,
         )
         await assert.rejects(
           restoreExternalDump({ ...options, backup: dumpFile(called), mode: 'new' }, work),
@@ -278,14 +279,14 @@ for (const each of servers())
 
 /** What a report says, and what nobody can know and it therefore does not say. */
 function told(result: RestoreExternalResult): void {
-  const report = restoreExternalReport(result)
+  const report = renderMarkdown(restoreExternalReport(result))
   for (const says of [
-    /restored from a file and swapped in, and not compared/,
+    /restored from a file and swapped in, but not compared/,
     /501 rows in 2 tables, 1 large object from [\d.]+ \w+ of `file: shop/,
-    /counted and \*\*not compared\*\*/,
-    /how much newer data it lacks is not known/,
+    /counted, but \*\*not compared\*\*/,
+    /it is unknown how much newer data it lacks/,
     /undo: 'true'|undo: true/,
-    /Dumped from \| PostgreSQL [\d.]+, by pg_dump/,
+    /\*\*Dumped from:\*\* PostgreSQL [\d.]+, by pg_dump/,
     /safety backup/,
     new RegExp(`is only in \`${result.previousDatabase}\``),
   ])
@@ -295,8 +296,8 @@ function told(result: RestoreExternalResult): void {
     /committed before|Data written after|compared and swapped|NaN|undefined|Compare with the fingerprint/,
   )
   assert.match(
-    restoreExternalVerdict(result),
-    /^Restored \w+ from file: shop[.\w]+: 501 rows in 2 tables, counted and not compared.* kept as .* backed up first/,
+    plainText(restoreExternalVerdict(result)),
+    /^Restored \w+ from file: shop[.\w]+: 501 rows in 2 tables, counted but not compared.* kept as .* safety backup is/,
   )
 }
 
@@ -533,7 +534,7 @@ test('owner: drop restores an archive without its roles; the user owns everythin
     ),
     [{ owner: options.target.user, read: false }],
   )
-  assert.match(restoreExternalReport(result), /left out \(owner: drop\)/)
+  assert.match(renderMarkdown(restoreExternalReport(result)), /\*\*Owners and grants:\*\* left out/)
 })
 
 test('a dry run reads the file, tells what stands in the way and what cannot be known, and touches nothing', async () => {
@@ -550,16 +551,16 @@ test('a dry run reads the file, tells what stands in the way and what cannot be 
     ['Back up', 'Create an', 'Restore file:', 'Count its', 'ANALYZE it,', 'In one'],
   )
   assert.match(
-    restoreExternalReport(result),
-    /Dry run: this is what restoring[^]*it is whole[^]*not known: nothing tells how large[^]*were not compared[^]*dry-run: false/,
+    renderMarkdown(restoreExternalReport(result)),
+    /Dry run of restoring[^]*is complete[^]*dry-run: false[^]*unknown, because the size of the database was not recorded[^]*were not compared/,
   )
-  assert.match(restoreExternalVerdict(result), /Dry run: nothing was touched/)
+  assert.match(plainText(restoreExternalVerdict(result)), /Dry run: nothing was changed/)
   const blocked = await restoreExternalDump({ ...dry, identities: [], sources: [] }, work)
   assert.deepEqual(
     blocked.facts?.obstacles.map(({ code }) => code),
     ['safety-backup-failed'],
   )
-  assert.doesNotMatch(restoreExternalReport(blocked), /dry-run: false/)
+  assert.doesNotMatch(renderMarkdown(restoreExternalReport(blocked)), /dry-run: false/)
   file(dump(server, name, '-Fc').subarray(0, -40))
   await assert.rejects(restoreExternalDump(dry, work), refused('file-damaged', /cannot read it/))
   assert.deepEqual(

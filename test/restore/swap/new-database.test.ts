@@ -93,7 +93,7 @@ for (const each of servers())
     let seen = 0
     const work: Work = {
       ...quietWork(),
-      log: { ...quietWork().log, info: (text) => void said.push(text) },
+      log: { ...quietWork().log, info: (text) => void said.push(plainText(text)) },
     }
     const looking = setInterval(
       () =>
@@ -321,8 +321,8 @@ describe('when all is done', () => {
       ...quietWork(),
       log: {
         ...quietWork().log,
-        info: (text) => void said.push(text),
-        warning: (text) => void said.push(`warning: ${text}`),
+        info: (text) => void said.push(plainText(text)),
+        warning: (text) => void said.push(`warning: ${plainText(text)}`),
       },
     }
     const result = await restore(
@@ -347,7 +347,7 @@ describe('when all is done', () => {
     const known: unknown[] = []
     const work: Work = {
       ...quietWork(),
-      log: { ...quietWork().log, warning: (text) => void said.push(text) },
+      log: { ...quietWork().log, warning: (text) => void said.push(plainText(text)) },
     }
     const swap: BackupRestoreOptions = {
       ...options,

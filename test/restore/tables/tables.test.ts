@@ -15,6 +15,7 @@ import { plainText } from '../../../src/text.ts'
 import { newStore, type Store } from '../../support/copies.ts'
 import { newestAndOldestMajor, type OwnServer, startOwnServer } from '../../support/own-server.ts'
 import { quietWork } from '../../support/start-servers.ts'
+import { renderMarkdown } from '../../../src/report/render/markdown.ts'
 import { contentsOf, createTarget, type Target } from '../own-target.ts'
 
 /** Tables of a database, restored into the live one: as copies, or in place of the live tables. */
@@ -177,7 +178,7 @@ for (const server of servers) {
       )
       // what the report says to type works as it stands
       const [look = '', , drop = ''] = [
-        ...restoreReport(result).matchAll(/```sql\n([\s\S]*?)\n```/g),
+        ...renderMarkdown(restoreReport(result)).matchAll(/```sql\n([\s\S]*?)\n```/g),
       ].map(([, typed]) => typed ?? '')
       assert.deepEqual(
         await b.sql(look),
@@ -559,7 +560,7 @@ test('the inputs that the report prints bring back what the tables held before',
   )
   assert.ok((result.part.unsaved ?? 0) > 0 && (result.part.unsaved ?? 0) < result.timings.total)
   await b.sql('INSERT INTO customers VALUES (78, $$later$$)')
-  const report = restoreReport(result)
+  const report = renderMarkdown(restoreReport(result))
   assert.match(report, /Rows written to these tables in the \d+\.\d s between/)
   const typed = /```yaml\n([\s\S]*?)```/.exec(report)?.[1] ?? ''
   const value = (name: string): string =>
@@ -581,8 +582,10 @@ test('the inputs that the report prints bring back what the tables held before',
   assert.equal(back.part.unsaved, undefined)
   // made anew: the safety backup lacks it
   await b.sql('DROP TABLE lines')
-  const anew = restoreReport(
-    await b.restore({ tables: ['lines', 'orders'], replace: true, safetyBackup: true }),
+  const anew = renderMarkdown(
+    restoreReport(
+      await b.restore({ tables: ['lines', 'orders'], replace: true, safetyBackup: true }),
+    ),
   )
   assert.match(anew, /tables: \|\n {2}public\.orders\nreplace: /)
   assert.match(anew, /DROP TABLE "public"\."lines";/)

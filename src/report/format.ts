@@ -53,8 +53,8 @@ export function formatAge(milliseconds: number): string {
 }
 
 /**
- * A point in time from ISO 8601, always UTC, to the second: `2026-11-21 03:10:45 UTC`. What cannot
- * be read comes back as it was.
+ * A point in time from ISO 8601, in UTC, to the second: `2026-11-21 03:10:45 UTC`. Returns a text
+ * that is not a time unchanged.
  */
 export function formatMoment(iso: string): string {
   const date = new Date(iso)

@@ -7,7 +7,7 @@ import {
   formatDuration,
   formatMany,
   formatMoment,
-} from '../../../src/report/markdown/format.ts'
+} from '../../src/report/format.ts'
 
 const second = 1000
 const minute = 60 * second

@@ -1,0 +1,33 @@
+/**
+ * Cuts a rendered report to a limit, in bytes of UTF-8 or in JavaScript's characters. The cut is at
+ * the end of a line, closes what is open there, and says so. A report within the limit comes back
+ * unchanged.
+ */
+export function truncate(markdown: string, limit: number, unit: 'bytes' | 'characters'): string {
+  const measure = (part: string): number =>
+    unit === 'bytes' ? Buffer.byteLength(part) : part.length
+  const size = measure(markdown)
+  if (size <= limit) return markdown
+  const room = limit - 400
+  const kept: string[] = []
+  let used = 0
+  let fenced = ''
+  const open: string[] = []
+  for (const line of markdown.split('\n')) {
+    used += measure(line) + 1
+    if (used > room) break
+    kept.push(line)
+    const bar = /^`{3,}/.exec(line)?.[0]
+    if (fenced) {
+      if (bar && bar.length >= fenced.length && line === bar) fenced = ''
+    } else if (bar) fenced = bar
+    else if (line === '<details>') open.push('</details>')
+    else if (line === '</details>') open.pop()
+  }
+  const figures = [size, limit].map((value) => value.toLocaleString('en-US'))
+  const note = `**This report was cut: it has ${figures[0]} ${unit}, and GitHub shows ${figures[1]}.**`
+  // within 400: the longest fence that fits a line of its own, the folds that are open, the note
+  const closers = [...(fenced ? [fenced] : []), ...open.reverse().flatMap((tag) => ['', tag])]
+  const cut = `${kept.join('\n')}\n${[...closers, '', note].join('\n')}`
+  return measure(cut) <= limit ? cut : note
+}

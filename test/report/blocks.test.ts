@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import {
+  callout,
+  type ChartPart,
+  codeBlock,
+  details,
+  facts,
+  list,
+  mapReport,
+  next,
+  paragraph,
+  pie,
+  type Report,
+  settings,
+  steps,
+  table,
+  timeline,
+} from '../../src/report/blocks.ts'
+import { renderMarkdown } from '../../src/report/render/markdown.ts'
+import { code, either, input, link, strong, type Text, text } from '../../src/text.ts'
+
+describe('a diagram', () => {
+  const part = (name: string, value = 5): ChartPart => ({ name, value })
+  test('holds only harmless characters in its labels', () => {
+    const drawn = pie('x', [part('a"b;c:d<br/>%%{init}'), part('end')])
+    assert.ok(drawn)
+    assert.match(renderMarkdown([drawn]), /\n {2}"a_b_c_d_br\/____init_" : 5\n {2}"_end" : 5\n/)
+  })
+  test('is left out when there is nothing to compare, or too much to draw', () => {
+    assert.equal(pie('x', [part('a'), part('b', 0)]), undefined)
+    assert.equal(timeline('x', [{ name: 'a', milliseconds: 5 }]), undefined)
+    const steps = Array.from({ length: 3000 }, (_, i) => ({ name: `a step ${i}`, milliseconds: 5 }))
+    const drawn = timeline('x', steps)
+    assert.ok(drawn)
+    assert.equal(renderMarkdown([drawn]).trim(), '')
+  })
+  test('of shares counts those below a hundredth as one', () => {
+    const drawn = pie('x', [part('a', 500), part('b', 500), part('c', 3), part('d', 4)])
+    assert.deepEqual(drawn?.parts, [part('a', 500), part('b', 500), part('the rest', 7)])
+  })
+})
+
+test('mapping a report reaches every text of every block, and no other word of it', () => {
+  const styled = text`secret ${code('secret')} ${strong('secret')} ${link('secret', 'https://secret')} ${input('keep', 'secret')} ${either('secret', 'secret')}`
+  const report: Report = [
+    { kind: 'heading', level: 1, mark: 'fail', text: styled },
+    ...blocksWith(styled),
+  ]
+  const mapped = mapReport(report, (raw) => raw.replaceAll('secret', '***'))
+  assert.doesNotMatch(JSON.stringify(mapped), /secret/)
+  const words = (all: Report): string => JSON.stringify(all).replaceAll('secret', '***')
+  assert.equal(JSON.stringify(mapped), words(report))
+  // a secret that is one of our own words changes no block
+  const kinds = mapReport(report, (raw) => raw.replaceAll('heading', '***')).map(({ kind }) => kind)
+  assert.deepEqual(
+    kinds,
+    report.map(({ kind }) => kind),
+  )
+})
+
+function blocksWith(styled: Text): Report {
+  return [
+    paragraph(styled),
+    facts([[styled, styled]]),
+    table([styled], [[styled]]),
+    list([styled]),
+    steps([{ step: styled, done: true }]),
+    codeBlock('secret', 'text'),
+    settings([
+      ['label', 'secret'],
+      ['tables', ['secret']],
+    ]),
+    details(styled, paragraph(styled)),
+    callout('warning', styled),
+    next(styled, list([styled])),
+    {
+      kind: 'chart',
+      shape: 'pie',
+      title: 'secret',
+      unit: 'bytes',
+      parts: [{ name: 'secret', value: 1 }],
+    },
+  ]
+}

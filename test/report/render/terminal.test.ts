@@ -1,0 +1,195 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import {
+  type Block,
+  callout,
+  codeBlock,
+  details,
+  facts,
+  list,
+  next,
+  paragraph,
+  pie,
+  type Report,
+  section,
+  settings,
+  steps,
+  table,
+  verdict,
+} from '../../../src/report/blocks.ts'
+import { renderTerminal } from '../../../src/report/render/terminal.ts'
+import { code, either, input, link, strong, text } from '../../../src/text.ts'
+import { hostile } from '../results.ts'
+
+const show = (blocks: Report, width = 40, colour = false): string[] =>
+  renderTerminal(blocks, { width, colour }).split('\n')
+
+describe('a table', () => {
+  test('is aligned, and its widest column wraps to fit the screen', () => {
+    const cities = table(
+      ['What', 'Rows'],
+      [
+        ['a name that is long and goes on and on', '7'],
+        [text`${code('cities')}`, '171,075'],
+      ],
+      ['left', 'right'],
+    )
+    const shown = [
+      'What                      Rows',
+      '─────────────────────  ───────',
+      'a name that is long          7',
+      'and goes on and on',
+      'cities                 171,075',
+    ]
+    assert.deepEqual(show([cities], 30), shown)
+    assert.ok(show([cities], 30).every((line) => line.length <= 30))
+  })
+  test('gives an emoji two columns', () => {
+    assert.deepEqual(
+      show([
+        table(
+          ['', 'b'],
+          [
+            ['✅', 'yes'],
+            ['x', 'no'],
+          ],
+        ),
+      ]).slice(2),
+      ['✅  yes', 'x   no'],
+    )
+  })
+})
+
+test('keys and values are two columns, and a long value wraps in its own', () => {
+  assert.deepEqual(
+    show(
+      [
+        facts([
+          ['Backup', 'one'],
+          ['Read from', 'a place far away'],
+        ]),
+      ],
+      20,
+    ),
+    ['Backup     one', 'Read from  a place', '           far away'],
+  )
+})
+
+test('text wraps between words, and in a word that is longer than a line', () => {
+  assert.deepEqual(show([paragraph('one two three')], 8), ['one two', 'three'])
+  assert.deepEqual(show([list(['abcdefghij'])], 7), ['• abcde', '  fghij'])
+})
+
+test('a word does not break where its style changes', () => {
+  assert.deepEqual(show([paragraph(text`see it (${code('now')}), please`)], 12), [
+    'see it',
+    '(now),',
+    'please',
+  ])
+})
+
+test('folded blocks are open and indented, code is set apart, blocks have a line between them', () => {
+  const folded = details('More', codeBlock('SELECT 1\n', 'sql'), paragraph('done'))
+  assert.deepEqual(show([folded, callout('warning', 'careful')]), [
+    '▸ More',
+    '    │ SELECT 1',
+    '',
+    '  done',
+    '',
+    '⚠️ careful',
+  ])
+})
+
+test('steps are numbered, and marked once one of them is done', () => {
+  const plan = ['a', 'b'].map((step) => ({ step, done: false }))
+  assert.deepEqual(show([steps(plan)]), ['1. a', '2. b'])
+  assert.deepEqual(show([steps([{ step: 'a', done: true }, ...plan.slice(1)])]), [
+    '1. ✅ a',
+    '2. ▢  b',
+  ])
+})
+
+test('a chart is drawn as bars with their figures', () => {
+  const chart = pie('Sizes', [
+    { name: 'a', value: 4096 },
+    { name: 'bb', value: 2048 },
+  ])
+  assert.deepEqual(show(chart ? [chart] : []), [
+    'Sizes',
+    'a   4.0 KiB  ██████████',
+    'bb  2.0 KiB  █████',
+  ])
+})
+
+test('an input is a flag, and inputs to type are one line of flags', () => {
+  assert.deepEqual(
+    show(
+      [
+        paragraph(
+          text`Set ${input('safety-backup', false)} or ${input('target-url', { secret: 'X' })}; see ${either('the job summary', 'above')}.`,
+        ),
+        settings([
+          ['storage', "s3://b/p?x=1&y=it's"],
+          ['tables', ['orders', '"odd schema"."T"']],
+          ['dry-run', 'true'],
+        ]),
+      ],
+      80,
+    ),
+    [
+      'Set --safety-backup=false or --target-url-file FILE; see above.',
+      '',
+      `  │ --storage 's3://b/p?x=1&y=it'\\''s' --tables orders --tables '"odd schema"."T"' --dry-run`,
+    ],
+  )
+})
+
+test('a value that looks like an input stays as it is', () => {
+  const value = 'confirm: shop, dry-run: true'
+  assert.deepEqual(show([paragraph(text`${value} ${code(value)}`)], 80), [`${value} ${value}`])
+})
+
+test('a link shows its address, unless its text is the address', () => {
+  assert.deepEqual(
+    show([paragraph(text`${link('here', 'https://x/y')} ${link('https://x', 'https://x')}`)]),
+    ['here (https://x/y) https://x'],
+  )
+})
+
+test('colours are there only where they are wanted', () => {
+  const blocks: Block[] = [verdict('pass', 'head'), paragraph(text`a ${strong('b')} ${code('c')}`)]
+  assert.deepEqual(show(blocks), ['✅ head', '', 'a b c'])
+  assert.deepEqual(show(blocks, 40, true), [
+    '\u001b[1m✅ head\u001b[0m',
+    '',
+    'a \u001b[1mb\u001b[0m \u001b[36mc\u001b[0m',
+  ])
+})
+
+test('no text of any block commands the terminal or moves the cursor', () => {
+  const raw = `${hostile}\u001b[2J\u001b]0;title\u0007\r\b\u202e\u009b31m`
+  const styled = text`${raw} ${code(raw)} ${strong(raw)} ${link(raw, raw)} ${input('confirm', raw)}`
+  const shown = renderTerminal(
+    [
+      verdict('fail', styled),
+      section(styled),
+      paragraph(styled),
+      facts([[styled, styled]]),
+      table([styled], [[styled]]),
+      list([styled]),
+      steps([{ step: styled, done: true }]),
+      codeBlock(raw, 'text'),
+      settings([
+        ['label', raw],
+        ['tables', [raw]],
+      ]),
+      details(raw, paragraph(styled)),
+      callout('warning', styled),
+      next(styled, list([styled])),
+      { kind: 'chart', shape: 'pie', title: raw, unit: 'bytes', parts: [{ name: raw, value: 1 }] },
+    ],
+    { width: 80, colour: false },
+  )
+  assert.doesNotMatch(shown, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/)
+  assert.match(shown, /@admin #12/)
+})

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { renderMarkdown } from '../../src/report/render/markdown.ts'
+import { statusReport } from '../../src/report/status.ts'
+import { rows } from './reading.ts'
+
+describe('the report of status', () => {
+  test('lists all ids, folded, and as many as are read', () => {
+    const all = Array.from({ length: 60 }, (_, i) => ({
+      id: `20261121T0310${i % 60}Z-k3v9`,
+      snapshotAt: '2026-11-21T03:10:45Z',
+      bytes: 2048,
+      kind: 'backup' as const,
+      ...(i === 0
+        ? { level: 'accepted' as const, provenAt: '2026-11-21T05:00:00.000Z' }
+        : i === 1
+          ? { level: 'stored' as const }
+          : {}),
+    }))
+    const report = renderMarkdown(
+      statusReport({
+        sources: ['file:///x'],
+        warnings: [],
+        labels: [
+          {
+            label: 'production',
+            backups: 60,
+            bytes: 60 * 2048,
+            all,
+            unproven: [],
+            limited: [],
+            failed: [],
+            damaged: [],
+            unfinished: [],
+            preRestore: [],
+          },
+        ],
+      }),
+    )
+    assert.match(report, /<summary>All finished backups \(60\)<\/summary>/)
+    const listed = rows(report).filter(([id]) => /^`2026/.test(id as string))
+    assert.equal(listed.length, 50)
+    assert.deepEqual(
+      listed.slice(0, 3).map((row) => row.slice(2)),
+      [
+        ['2.0 KiB', '✅ accepted, 2026-11-21 05:00:00 UTC', 'backup'],
+        ['2.0 KiB', 'stored', 'backup'],
+        ['2.0 KiB', 'never verified', 'backup'],
+      ],
+    )
+    assert.match(report, /… and 10 more backups\./)
+  })
+})
