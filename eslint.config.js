@@ -19,9 +19,6 @@ export default tseslint.config(
         {
           code: 120,
           ignoreUrls: true,
-          ignoreStrings: true,
-          ignoreTemplateLiterals: true,
-          ignoreRegExpLiterals: true,
         },
       ],
       'no-var': 'error',

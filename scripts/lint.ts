@@ -15,6 +15,11 @@ const programs: { what: string; script: string; args: string[] }[] = [
     script: 'node_modules/eslint/bin/eslint.js',
     args: ['.', ...process.argv.slice(2)],
   },
+  {
+    what: 'pages',
+    script: 'node_modules/markdownlint-cli2/markdownlint-cli2-bin.mjs',
+    args: [],
+  },
   { what: 'prose', script: 'scripts/prose.ts', args: [] },
 ]
 

@@ -14,16 +14,16 @@ const mainFiles: Readonly<Record<string, string>> = {
   cleanup: 'cleanup/sweep.ts',
   errors: 'errors/catalogue.ts',
   formats: 'formats/detect.ts',
-  github: 'github/work.ts',
+  github: 'github/inputs/inputs.ts',
   load: 'load/load-backup.ts',
   'postgres/connection': 'postgres/connection/session.ts',
   'postgres/programs': 'postgres/programs/find-programs.ts',
   'postgres/server': 'postgres/server/cluster.ts',
   'postgres/tables': 'postgres/tables/replace.ts',
   rehearsal: 'rehearsal/rehearse.ts',
-  report: 'report/failure.ts',
+  report: 'report/blocks.ts',
   repository: 'repository/listing.ts',
-  stream: 'stream/process.ts',
+  stream: 'stream/pieces.ts',
 }
 
 /**
