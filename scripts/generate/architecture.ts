@@ -15,6 +15,7 @@ const mainFiles: Readonly<Record<string, string>> = {
   errors: 'errors/catalogue.ts',
   formats: 'formats/detect.ts',
   github: 'github/inputs/inputs.ts',
+  'github/descriptions': 'github/descriptions/inputs.ts',
   load: 'load/load-backup.ts',
   'postgres/connection': 'postgres/connection/session.ts',
   'postgres/programs': 'postgres/programs/find-programs.ts',
@@ -22,6 +23,7 @@ const mainFiles: Readonly<Record<string, string>> = {
   'postgres/tables': 'postgres/tables/replace.ts',
   rehearsal: 'rehearsal/rehearse.ts',
   report: 'report/blocks.ts',
+  'report/render': 'report/render/markdown.ts',
   repository: 'repository/listing.ts',
   stream: 'stream/pieces.ts',
 }
@@ -30,7 +32,7 @@ const mainFiles: Readonly<Record<string, string>> = {
  * Whether a folder without a description fails the run. While it is false, the table shows
  * `(missing)` instead.
  */
-const requireDescriptions = false
+const requireDescriptions = true
 
 /** The layer diagram and the table of folders in `docs/architecture.md`. */
 export const architecturePage: Generated = {

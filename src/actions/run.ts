@@ -64,7 +64,7 @@ export async function run(action: string, handler: (step: Step) => Promise<void>
       ...failure,
       message: mapText(failure.message, secrets.redact),
       hint: mapText(failure.hint, secrets.redact),
-      ...pageOf(thrown, failure, env),
+      ...pageOf(failure, env),
     }
     annotateFailure(action, thrown, shown, runner.work)
     if (!reported) step.report(failureReport({ action, ...shown }))
@@ -113,15 +113,14 @@ export function failureOf(thrown: unknown, signal: NodeJS.Signals | undefined): 
     message: `Unexpected error: ${messageOf(thrown)}`,
     hint: text`This is a bug in Holdfast. Please report it with the stack trace and the log of a run
       ${either('with debug logging on', 'with --debug')}.`,
+    page: errorPage('internal'),
     exitCode: 1,
   }
 }
 
 /** A link instead of a path, if the address of the running action is known. */
-function pageOf(thrown: unknown, { cancelled }: StepFailure, env: Env): Pick<StepFailure, 'page'> {
-  return thrown instanceof UserError && !cancelled
-    ? { page: errorPage(thrown.code, actionAddress(env)) }
-    : {}
+function pageOf({ code, cancelled }: StepFailure, env: Env): Pick<StepFailure, 'page'> {
+  return cancelled ? {} : { page: errorPage(code, actionAddress(env)) }
 }
 
 function annotateFailure(action: string, thrown: unknown, failure: StepFailure, work: Work): void {

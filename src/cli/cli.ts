@@ -1,3 +1,7 @@
+/**
+ * The command line: runs the actions' code without a runner. Its flags are the actions' inputs, from
+ * the same table.
+ */
 import { backupStep } from '../actions/backup.ts'
 import { failureOf, stacks, type Step } from '../actions/run.ts'
 import { testMigrationStep } from '../actions/test-migration.ts'

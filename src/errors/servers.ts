@@ -64,6 +64,10 @@ export const serverErrors = {
     message: 'The server ran out of memory.',
     hint: 'Run it at a quieter time, or give the server more memory. Its log shows what used it.',
   },
+  'server-too-old': {
+    message: 'The server is older than PostgreSQL 15, the oldest supported major version.',
+    hint: 'Upgrade the server. PostgreSQL 14 and older get no security updates any more.',
+  },
   'starting-up': {
     message: 'The server does not accept connections yet.',
     hint: 'Wait until pg_isready succeeds. Give a service container a health check.',

@@ -116,7 +116,7 @@ async function refused(
   const [message = '', hint = '', ...more] = (errors[0]?.message ?? '').split('\n')
   assert.match(message, expected.says)
   assert.match(hint, expected.hint)
-  assert.deepEqual(more, [])
+  assert.deepEqual(more, [`docs/errors.md#${expected.code}`], 'the page of the code comes last')
   assert.doesNotMatch(ran.raw, /\n\s+at .*[:)]/, 'no stack')
   assert.match(ran.summary, /^## ❌/)
   assertNoSecret(ran, [server.password, identity, other, s3.env.AWS_SECRET_ACCESS_KEY])

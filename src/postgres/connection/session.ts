@@ -84,11 +84,24 @@ export async function connect(connection: Connection, work: Work): Promise<Clien
   const session = new DriverSession(await openClient(connection, work.signal), connection, work)
   try {
     await session.setUp()
+    checkMajor(session)
     return session
   } catch (error) {
     await session.end()
     throw error
   }
+}
+
+/** The oldest major that Holdfast supports: older ones are past their end of life. */
+const oldestMajor = 15
+
+/** Throws `server-too-old` for a server that Holdfast does not support. */
+function checkMajor({ connection, major, version }: Session): void {
+  if (major >= oldestMajor) return
+  throw new UserError(
+    'server-too-old',
+    `${connection.input}: the server is PostgreSQL ${version}, and Holdfast supports ${oldestMajor} and newer.`,
+  )
 }
 
 class DriverSession implements ClientSession {

@@ -1,3 +1,4 @@
+/** Renderers: turn the blocks of a report into GitHub Markdown or lines of a terminal. */
 import { asYaml, type Inline, plainText, type Text } from '../../text.ts'
 import {
   type Block,

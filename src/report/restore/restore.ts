@@ -1,3 +1,4 @@
+/** Reports of restores, by what was restored and how. */
 import type { RestoreResult } from '../../restore/result.ts'
 import { code, strong, text, type Text } from '../../text.ts'
 import {

@@ -1,3 +1,4 @@
+/** Reports of verifications. */
 import {
   type Difference,
   isPassing,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { type AddressInfo, createConnection, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
@@ -351,5 +351,28 @@ test('quoted names and texts reach the server unchanged', async () => {
     }
   } finally {
     await session.end()
+  }
+})
+
+test('a server older than PostgreSQL 15 is refused by its version', async () => {
+  // a real server that reports another version: no older one can be installed everywhere
+  const proxy = createServer((client) => {
+    const upstream = createConnection(good.port, good.host)
+    client.on('error', () => upstream.destroy()).pipe(upstream)
+    upstream.on('error', () => client.destroy())
+    upstream.on('data', (data) => {
+      const numbers = data.toString('latin1').replace(/\b\d{6}(?=\0)/g, '140019')
+      client.write(Buffer.from(numbers.replace(`${server.major}0`, '140'), 'latin1'))
+    })
+  })
+  await new Promise<void>((listening) => proxy.listen(0, '127.0.0.1', listening))
+  try {
+    const { port } = proxy.address() as AddressInfo
+    await assert.rejects(
+      connect({ ...good, host: '127.0.0.1', port }, quietWork()),
+      (error: UserError) => error.code === 'server-too-old' && /15 and newer/.test(error.message),
+    )
+  } finally {
+    proxy.close()
   }
 })
