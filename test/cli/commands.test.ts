@@ -173,11 +173,11 @@ describe('verify', () => {
       [json(ran)['proven'], json(ran)['outcome'], json(ran)['error-code']],
       [false, 'failure', 'not-proven'],
     )
-    assert.match(ran.stderr, /the report above shows/)
+    assert.match(ran.stderr, /The report above has the details/)
     const after = await run(['status', '--storage', `file://${bad}`])
     good(after)
     assert.match(after.stdout, /Newest proven backup\s+none$/m)
-    assert.match(after.stdout, /Verified, and not good:/)
+    assert.match(after.stdout, /Verification failed:/)
   })
 })
 
@@ -218,10 +218,10 @@ describe('restore', () => {
     await drop()
     const ran = await run([...restore(), '--dry-run'])
     good(ran)
-    assert.match(ran.stdout, /Dry run: this is what restoring shop would do/)
+    assert.match(ran.stdout, /Dry run of restoring shop: nothing was changed/)
     assert.match(
       ran.stdout.replace(/\s+/g, ' '),
-      /run it again without --dry-run, and with --confirm shop\./,
+      /run it again with: │ --dry-run=false --confirm shop /,
     )
     assert.equal(await orders(), false)
     assert.deepEqual(await previous(), [])
@@ -266,8 +266,8 @@ describe('restore', () => {
       ],
     })
     assert.equal(ran.code, 0, ran.said)
-    assert.match(ran.said, /Dry run: this is what restoring/)
-    assert.doesNotMatch(ran.said, /Next: run it again/)
+    assert.match(ran.said, /Dry run of restoring/)
+    assert.doesNotMatch(ran.said, /Next: to restore, run it again/)
     assert.match(ran.said, /shop.* restored, compared and swapped in/)
     assert.match(ran.said, /\u001b\[1m/, 'a terminal has colours')
     assert.ok(ran.said.includes(`backup-id: ${id}`), 'what was shown is what was restored')
@@ -302,7 +302,7 @@ describe('restore', () => {
       keys: [{ when: swapped, type: 'production/shop\n' }],
     })
     assert.equal(undone.code, 0, undone.said)
-    assert.match(undone.said, /Dry run: this is what an undo would do/)
+    assert.match(undone.said, /Dry run of undoing the restore/)
     assert.ok(undone.said.includes(old))
     assert.equal(await orders(), false)
     const wrong = await run([...only, '--undo', '--environment', 'production'], {
@@ -349,7 +349,7 @@ describe('status', () => {
     )
     assert.match(
       flat,
-      /Finished backups 2 backups, [\d.]+ KiB Still to be verified 1 backup, the newest/,
+      /Finished backups 2 backups, [\d.]+ KiB Not yet verified 1 backup, the newest/,
     )
   })
   test('as JSON, from one destination', async () => {
@@ -377,7 +377,7 @@ describe('status', () => {
     assert.equal(ran.code, 1)
     assert.match(
       ran.stderr.replace(/\s+/g, ' '),
-      /The newest backup of production is \d+ seconds? old \(\d{8}T.*, as of .* UTC\), more than the 1 second of max-age\./,
+      /The newest backup of production is \d+ seconds? old \(\d{8}T.*, as of .* UTC\), more than the 1 second of --max-age\./,
     )
     good(await run(['status', ...storage, '--max-age', '26h']))
     assert.equal(
@@ -435,7 +435,7 @@ describe('status', () => {
     const ran = await run(['status', '--storage', `file://${folder}`])
     assert.match(
       ran.stdout,
-      /Cannot be read:[^]*its digest does not match[^]*Unfinished \(running now, or left by a run that was killed\):/,
+      /Cannot be read:[^]*its digest does not match[^]*Unfinished \(still running, or left by a run that was killed\):/,
     )
     assert.match(ran.stdout, /not encrypted/)
   })
