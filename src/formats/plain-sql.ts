@@ -136,8 +136,8 @@ function changesStringSyntax(line: string): boolean {
 }
 
 function noteComment(text: string, facts: DumpFacts): void {
-  const server = /^-- Dumped from database version (\d+(?:\.\d+)?)/.exec(text)?.[1]
-  const client = /^-- Dumped by pg_dump version (\d+(?:\.\d+)?)/.exec(text)?.[1]
+  const server = /^-- Dumped from database version (\d+(?:\.\d+|(?:beta|rc)\d+)?)/.exec(text)?.[1]
+  const client = /^-- Dumped by pg_dump version (\d+(?:\.\d+|(?:beta|rc)\d+)?)/.exec(text)?.[1]
   if (server !== undefined) facts.server ??= server
   if (client !== undefined) facts.client ??= client
   if (text === '-- PostgreSQL database dump complete') facts.complete = true

@@ -196,10 +196,9 @@ test('a destination that refuses at once ends the backup before the database is 
   const second = temporaryFolder()
   writeFileSync(join(second, 'test'), 'a file where the label’s folder belongs')
   const occupied = openStorage(`file://${second}`)
-  const refusing = {
-    ...openStorage(`file://${temporaryFolder()}`),
+  const refusing = override(openStorage(`file://${temporaryFolder()}`), {
     create: async () => Promise.reject(new UserError('disk-full', 'no space')),
-  }
+  })
   for (const destination of [occupied, refusing]) {
     const { storage, received } = countingStore(store)
     await assert.rejects(

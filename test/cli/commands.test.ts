@@ -3,6 +3,7 @@ import { globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { stripVTControlCharacters } from 'node:util'
 import { generateX25519Identity, identityToRecipient } from 'age-encryption'
 import { readManifest, writeManifest } from '../../src/repository/manifest.ts'
 import { newFolder } from '../actions/watched-run.ts'
@@ -310,7 +311,7 @@ describe('restore', () => {
     })
     assert.equal(wrong.code, 1, wrong.said)
     assert.match(
-      wrong.said.replace(/\s+/g, ' '),
+      stripVTControlCharacters(wrong.said).replace(/\s+/g, ' '),
       /--confirm is "shop".*write its name: --confirm production\/shop/,
     )
     assert.equal(await orders(), false)

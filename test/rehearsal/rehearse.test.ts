@@ -348,7 +348,7 @@ describe('the command', () => {
     assert.equal(result.exitCode, 0, result.output)
     assert.doesNotMatch(result.output, /of-the-runner|INPUT_|STATE_|production\.invalid|PGSERVICE/)
     assert.match(result.output, /^at (holdfast_scratch_[0-9a-f]{12}) \1$/m)
-    assert.match(result.output, new RegExp(`^psql \\(PostgreSQL\\) ${server.major}\\.`, 'm'))
+    assert.match(result.output, new RegExp(`^psql \\(PostgreSQL\\) ${server.version}\\b`, 'm'))
     assert.ok(result.output.endsWith(`\n${server.bindir}/psql`), result.output)
     assert.match(result.output, /^RAILS_ENV=test$/m)
     assert.match(result.output, /^PGPASSWORD=/m)

@@ -90,7 +90,7 @@ export function program(programs: Programs, name: string): string {
 async function versionOf(path: string, work: Work): Promise<string | undefined> {
   try {
     const { stdout } = await capture(path, ['--version'], { env: { ...work.env } }, work)
-    return /\(PostgreSQL\) (\d+(?:\.\d+)?)/.exec(stdout)?.[1]
+    return /\(PostgreSQL\) (\d+(?:\.\d+|(?:beta|rc)\d+)?)/.exec(stdout)?.[1]
   } catch {
     work.signal.throwIfAborted()
     return undefined
