@@ -12,57 +12,99 @@ export const roles = ['mutant_owner', 'mutant_reader']
  */
 export const whole = `
   DO $$ DECLARE role text; BEGIN FOREACH role IN ARRAY ARRAY['${roles.join(`', '`)}'] LOOP
-    BEGIN EXECUTE format('CREATE ROLE %I NOLOGIN', role); EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END; END LOOP; END $$;
+    BEGIN EXECUTE format('CREATE ROLE %I NOLOGIN', role);
+      EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END; END LOOP; END $$;
   CREATE SEQUENCE numbers; SELECT nextval('numbers'), nextval('numbers');
   CREATE TYPE mood AS ENUM ('sad', 'fine', 'glad');
   CREATE TYPE place AS (street text, number int);
   CREATE DOMAIN grade AS int DEFAULT 3 CHECK (VALUE BETWEEN 1 AND 6);
   CREATE TYPE span AS RANGE (subtype = int4);
-  CREATE TABLE people (id int PRIMARY KEY, name text COLLATE "C", mood mood, weight float8, light float4, note text DEFAULT 'x', double int GENERATED ALWAYS AS (id * 2) STORED);
+  CREATE TABLE people (id int PRIMARY KEY, name text COLLATE "C", mood mood, weight float8,
+    light float4, note text DEFAULT 'x', double int GENERATED ALWAYS AS (id * 2) STORED);
   INSERT INTO people SELECT g, 'name ' || g, 'fine', 0.1 * g, 0.1 * g, '' FROM generate_series(0, 100) g;
-  CREATE TABLE pets (id serial PRIMARY KEY, owner int REFERENCES people ON DELETE CASCADE, name varchar(20) CHECK (name <> 'none'), since date NOT NULL DEFAULT '2020-02-02', UNIQUE (owner, name));
+  CREATE TABLE pets (id serial PRIMARY KEY, owner int REFERENCES people ON DELETE CASCADE,
+    name varchar(20) CHECK (name <> 'none'), since date NOT NULL DEFAULT '2020-02-02',
+    UNIQUE (owner, name));
   INSERT INTO pets (owner, name) SELECT g, 'pet' FROM generate_series(1, 50) g;
-  CREATE INDEX by_name ON people (name); CREATE INDEX by_note ON people (lower(note)) WHERE id > 10; CREATE INDEX by_mood ON people (mood DESC) INCLUDE (id);
+  CREATE INDEX by_name ON people (name);
+  CREATE INDEX by_note ON people (lower(note)) WHERE id > 10;
+  CREATE INDEX by_mood ON people (mood DESC) INCLUDE (id);
   CREATE STATISTICS together (ndistinct) ON id, name FROM people;
-  CREATE TABLE odd (id int PRIMARY KEY, amount numeric, word text, raw json, list int[], at timestamptz, took interval, bits bytea, net inet, fixed char(5) COLLATE "C", where_ place, ruled span, grade grade);
-  INSERT INTO odd VALUES (1, 1.0, E'caf\\u00e9', '{"a": 1}', '{1,2}', '2026-01-01 00:00:00.000001Z', '1 day', '\\x00', '10.0.0.1', 'a', ROW('x', 1), '[1,5)', 3), (2, 0, 'b ', 'null', '{}', '-infinity', '0', '', '::1', '', NULL, 'empty', NULL);
-  INSERT INTO odd SELECT * FROM (SELECT 3, 12, '3', '{"a":1,"b":2}'::json, NULL::int[], now(), '1 mon'::interval, '\\x0a0b'::bytea, NULL::inet, 'zz', ROW(NULL, NULL)::place, NULL::span, 1) three;
-  CREATE TABLE plain (a text, b text, c int, d int); INSERT INTO plain VALUES ('1', '23', 4, 56), ('1', '23', 4, 56), ('1', '23', 4, 56), ('x', NULL, 7, NULL), ('', 'y', NULL, 8);
+  CREATE TABLE odd (id int PRIMARY KEY, amount numeric, word text, raw json, list int[],
+    at timestamptz, took interval, bits bytea, net inet, fixed char(5) COLLATE "C", where_ place,
+    ruled span, grade grade);
+  INSERT INTO odd VALUES (1, 1.0, E'caf\\u00e9', '{"a": 1}', '{1,2}', '2026-01-01 00:00:00.000001Z',
+    '1 day', '\\x00', '10.0.0.1', 'a', ROW('x', 1), '[1,5)', 3),
+    (2, 0, 'b ', 'null', '{}', '-infinity', '0', '', '::1', '', NULL, 'empty', NULL);
+  INSERT INTO odd SELECT * FROM (SELECT 3, 12, '3', '{"a":1,"b":2}'::json, NULL::int[], now(),
+    '1 mon'::interval, '\\x0a0b'::bytea, NULL::inet, 'zz', ROW(NULL, NULL)::place, NULL::span, 1)
+    three;
+  CREATE TABLE plain (a text, b text, c int, d int);
+  INSERT INTO plain VALUES ('1', '23', 4, 56), ('1', '23', 4, 56), ('1', '23', 4, 56),
+    ('x', NULL, 7, NULL), ('', 'y', NULL, 8);
   CREATE TABLE days (day date NOT NULL, what text) PARTITION BY RANGE (day);
-  CREATE TABLE days_one PARTITION OF days FOR VALUES FROM ('2026-01-01') TO ('2026-02-01'); CREATE TABLE days_two PARTITION OF days FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
-  CREATE TABLE days_far PARTITION OF days FOR VALUES FROM ('2030-01-01') TO ('2030-02-01'); CREATE TABLE days_rest PARTITION OF days DEFAULT; CREATE INDEX by_day ON days (day);
+  CREATE TABLE days_one PARTITION OF days FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+  CREATE TABLE days_two PARTITION OF days FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
+  CREATE TABLE days_far PARTITION OF days FOR VALUES FROM ('2030-01-01') TO ('2030-02-01');
+  CREATE TABLE days_rest PARTITION OF days DEFAULT;
+  CREATE INDEX by_day ON days (day);
   INSERT INTO days SELECT date '2026-01-01' + g, 'day ' || g FROM generate_series(0, 80) g;
-  CREATE TABLE spread (id int NOT NULL) PARTITION BY HASH (id); CREATE TABLE spread_0 PARTITION OF spread FOR VALUES WITH (MODULUS 2, REMAINDER 0);
-  CREATE TABLE spread_1 PARTITION OF spread FOR VALUES WITH (MODULUS 2, REMAINDER 1); INSERT INTO spread SELECT generate_series(1, 40);
-  CREATE TABLE parent (id int, said text); CREATE TABLE child (more text) INHERITS (parent); INSERT INTO parent SELECT g, 'p' FROM generate_series(1, 5) g; INSERT INTO child SELECT g, 'c', 'm' FROM generate_series(6, 9) g;
-  CREATE TABLE counted (id int GENERATED ALWAYS AS IDENTITY (START 10), body text) WITH (fillfactor = 70); ALTER TABLE counted ALTER body SET STORAGE EXTERNAL; INSERT INTO counted (body) VALUES ('one'), ('two');
+  CREATE TABLE spread (id int NOT NULL) PARTITION BY HASH (id);
+  CREATE TABLE spread_0 PARTITION OF spread FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+  CREATE TABLE spread_1 PARTITION OF spread FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+  INSERT INTO spread SELECT generate_series(1, 40);
+  CREATE TABLE parent (id int, said text);
+  CREATE TABLE child (more text) INHERITS (parent);
+  INSERT INTO parent SELECT g, 'p' FROM generate_series(1, 5) g;
+  INSERT INTO child SELECT g, 'c', 'm' FROM generate_series(6, 9) g;
+  CREATE TABLE counted (id int GENERATED ALWAYS AS IDENTITY (START 10), body text)
+    WITH (fillfactor = 70);
+  ALTER TABLE counted ALTER body SET STORAGE EXTERNAL;
+  INSERT INTO counted (body) VALUES ('one'), ('two');
   CREATE TABLE slots (during int4range, EXCLUDE USING gist (during WITH &&) DEFERRABLE);
   CREATE UNLOGGED TABLE passing (id int); INSERT INTO passing VALUES (1), (2);
   CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
   CREATE FUNCTION twice(n int) RETURNS int LANGUAGE sql IMMUTABLE STRICT SET search_path = '' AS 'SELECT n * 2';
-  CREATE TABLE derived (id int, made int GENERATED ALWAYS AS (twice(id)) STORED); INSERT INTO derived SELECT generate_series(1, 5);
+  CREATE TABLE derived (id int, made int GENERATED ALWAYS AS (twice(id)) STORED);
+  INSERT INTO derived SELECT generate_series(1, 5);
   CREATE PROCEDURE act() LANGUAGE sql AS 'SELECT 1';
   CREATE AGGREGATE total (int) (SFUNC = int4pl, STYPE = int, INITCOND = '0');
   CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, PROCEDURE = int4eq, COMMUTATOR = ===);
-  CREATE OPERATOR FAMILY kin USING btree; CREATE OPERATOR CLASS kind FOR TYPE int USING btree FAMILY kin AS OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 btint4cmp(int, int);
-  CREATE FUNCTION street(place) RETURNS text LANGUAGE sql AS 'SELECT $1.street'; CREATE CAST (place AS text) WITH FUNCTION street(place) AS ASSIGNMENT;
+  CREATE OPERATOR FAMILY kin USING btree;
+  CREATE OPERATOR CLASS kind FOR TYPE int USING btree FAMILY kin AS OPERATOR 1 <, OPERATOR 2 <=,
+    OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 btint4cmp(int, int);
+  CREATE FUNCTION street(place) RETURNS text LANGUAGE sql AS 'SELECT $1.street';
+  CREATE CAST (place AS text) WITH FUNCTION street(place) AS ASSIGNMENT;
   CREATE TRIGGER watch BEFORE DELETE ON pets FOR EACH STATEMENT EXECUTE FUNCTION refuse();
   CREATE VIEW heavy WITH (security_barrier) AS SELECT id, weight FROM people WHERE weight > 5 WITH CHECK OPTION;
   CREATE RULE quiet AS ON DELETE TO plain DO INSTEAD NOTHING;
   CREATE MATERIALIZED VIEW counts AS SELECT count(*) FROM people;
   ALTER TABLE pets ENABLE ROW LEVEL SECURITY; CREATE POLICY mine ON pets FOR SELECT TO mutant_reader USING (owner = 1);
-  CREATE FUNCTION noticed() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; CREATE EVENT TRIGGER on_drop ON sql_drop EXECUTE FUNCTION noticed();
+  CREATE FUNCTION noticed() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+  CREATE EVENT TRIGGER on_drop ON sql_drop EXECUTE FUNCTION noticed();
   CREATE PUBLICATION chosen FOR TABLE people (id, name) WHERE (id > 5); CREATE PUBLICATION more FOR TABLE pets;
-  CREATE TEXT SEARCH DICTIONARY words (TEMPLATE = simple); CREATE TEXT SEARCH CONFIGURATION speech (COPY = simple); ALTER TEXT SEARCH CONFIGURATION speech ALTER MAPPING FOR asciiword WITH words;
-  CREATE FOREIGN DATA WRAPPER away; CREATE SERVER there FOREIGN DATA WRAPPER away OPTIONS (host 'a'); CREATE USER MAPPING FOR mutant_reader SERVER there OPTIONS (password 'secret');
+  CREATE TEXT SEARCH DICTIONARY words (TEMPLATE = simple);
+  CREATE TEXT SEARCH CONFIGURATION speech (COPY = simple);
+  ALTER TEXT SEARCH CONFIGURATION speech ALTER MAPPING FOR asciiword WITH words;
+  CREATE FOREIGN DATA WRAPPER away;
+  CREATE SERVER there FOREIGN DATA WRAPPER away OPTIONS (host 'a');
+  CREATE USER MAPPING FOR mutant_reader SERVER there OPTIONS (password 'secret');
   CREATE FOREIGN TABLE theirs (id int) SERVER there OPTIONS (name 'x');
   CREATE COLLATION mine (LOCALE = 'C'); CREATE ACCESS METHOD other TYPE TABLE HANDLER heap_tableam_handler;
   CREATE SCHEMA side AUTHORIZATION mutant_owner; CREATE SCHEMA bare; CREATE TABLE side.thing (id int, at date);
   ALTER DEFAULT PRIVILEGES IN SCHEMA side GRANT SELECT ON TABLES TO mutant_reader;
-  GRANT SELECT, INSERT ON people TO mutant_reader; GRANT SELECT ON people TO PUBLIC; GRANT UPDATE (name) ON people TO mutant_reader; GRANT USAGE ON SEQUENCE numbers TO mutant_reader;
+  GRANT SELECT, INSERT ON people TO mutant_reader;
+  GRANT SELECT ON people TO PUBLIC;
+  GRANT UPDATE (name) ON people TO mutant_reader;
+  GRANT USAGE ON SEQUENCE numbers TO mutant_reader;
   GRANT USAGE ON SCHEMA side TO mutant_reader; REVOKE EXECUTE ON FUNCTION twice FROM PUBLIC;
-  COMMENT ON TABLE people IS 'who'; COMMENT ON COLUMN people.name IS 'called'; COMMENT ON CONSTRAINT pets_owner_fkey ON pets IS 'whose'; COMMENT ON FUNCTION twice IS 'two'; COMMENT ON SCHEMA side IS 'aside';
-  SELECT lo_from_bytea(4711, '\\x010203'), lo_from_bytea(4712, decode(repeat('ab', 5000), 'hex')), lo_from_bytea(4713, '');
+  COMMENT ON TABLE people IS 'who';
+  COMMENT ON COLUMN people.name IS 'called';
+  COMMENT ON CONSTRAINT pets_owner_fkey ON pets IS 'whose';
+  COMMENT ON FUNCTION twice IS 'two';
+  COMMENT ON SCHEMA side IS 'aside';
+  SELECT lo_from_bytea(4711, '\\x010203'), lo_from_bytea(4712, decode(repeat('ab', 5000), 'hex')),
+    lo_from_bytea(4713, '');
   GRANT SELECT ON LARGE OBJECT 4711 TO mutant_reader; COMMENT ON LARGE OBJECT 4711 IS 'three'`
 
 /**
@@ -115,7 +157,10 @@ export const copyMutations: Record<string, CopyMutation> = {
   'a sequence gone': rows('DROP SEQUENCE numbers'),
 
   'a row there twice, another gone': other(
-    `ALTER TABLE plain DISABLE RULE quiet; INSERT INTO plain SELECT * FROM plain WHERE a = 'x'; DELETE FROM plain WHERE a = ''; ALTER TABLE plain ENABLE RULE quiet`,
+    `ALTER TABLE plain DISABLE RULE quiet;
+      INSERT INTO plain SELECT * FROM plain WHERE a = 'x';
+      DELETE FROM plain WHERE a = '';
+      ALTER TABLE plain ENABLE RULE quiet`,
   ),
   'rows there an even number of times': other(
     `UPDATE plain SET a = 'x', b = NULL, c = 7, d = NULL WHERE ctid IN (SELECT ctid FROM plain WHERE a = '1' LIMIT 2)`,
@@ -151,7 +196,11 @@ export const copyMutations: Record<string, CopyMutation> = {
   'a range’s bound': other(`UPDATE odd SET ruled = '[1,6)' WHERE id = 1`),
   'an enum’s value in a row': other(`UPDATE people SET mood = 'sad' WHERE id = 9`),
   'a stored generated value otherwise, its expression the same': other(
-    `CREATE OR REPLACE FUNCTION twice(n int) RETURNS int LANGUAGE sql IMMUTABLE STRICT SET search_path = '' AS 'SELECT n * 3'; UPDATE derived SET id = id; CREATE OR REPLACE FUNCTION twice(n int) RETURNS int LANGUAGE sql IMMUTABLE STRICT SET search_path = '' AS 'SELECT n * 2'`,
+    `CREATE OR REPLACE FUNCTION twice(n int) RETURNS int
+        LANGUAGE sql IMMUTABLE STRICT SET search_path = '' AS 'SELECT n * 3';
+      UPDATE derived SET id = id;
+      CREATE OR REPLACE FUNCTION twice(n int) RETURNS int
+        LANGUAGE sql IMMUTABLE STRICT SET search_path = '' AS 'SELECT n * 2'`,
   ),
   'a large object’s byte': other(`SELECT lo_put(4712, 4000, '\\x09')`),
   'a large object cut': other('SELECT lo_truncate(lo_open(4712, 131072), 4999)'),
@@ -207,7 +256,9 @@ export const copyMutations: Record<string, CopyMutation> = {
   ),
   'a foreign key deferrable': other('ALTER TABLE pets ALTER CONSTRAINT pets_owner_fkey DEFERRABLE'),
   'a foreign key’s ON DELETE': other(
-    `ALTER TABLE pets DROP CONSTRAINT pets_owner_fkey, ADD CONSTRAINT pets_owner_fkey FOREIGN KEY (owner) REFERENCES people; COMMENT ON CONSTRAINT pets_owner_fkey ON pets IS 'whose'`,
+    `ALTER TABLE pets DROP CONSTRAINT pets_owner_fkey,
+        ADD CONSTRAINT pets_owner_fkey FOREIGN KEY (owner) REFERENCES people;
+      COMMENT ON CONSTRAINT pets_owner_fkey ON pets IS 'whose'`,
   ),
   'a foreign key that is not enforced': other(
     'ALTER TABLE pets ALTER CONSTRAINT pets_owner_fkey NOT ENFORCED',
@@ -286,7 +337,8 @@ export const copyMutations: Record<string, CopyMutation> = {
   'an inheritance gone': other('ALTER TABLE child NO INHERIT parent'),
   'a partition detached': other('ALTER TABLE days DETACH PARTITION days_rest'),
   'a partition’s bounds': other(
-    `ALTER TABLE days DETACH PARTITION days_far; ALTER TABLE days ATTACH PARTITION days_far FOR VALUES FROM ('2030-01-01') TO ('2030-03-01')`,
+    `ALTER TABLE days DETACH PARTITION days_far;
+      ALTER TABLE days ATTACH PARTITION days_far FOR VALUES FROM ('2030-01-01') TO ('2030-03-01')`,
   ),
 
   'an enum’s value more': other(`ALTER TYPE mood ADD VALUE 'good'`),
@@ -299,7 +351,8 @@ export const copyMutations: Record<string, CopyMutation> = {
   'a composite type’s attribute': other(`ALTER TYPE place RENAME ATTRIBUTE number TO no`),
   'a type’s owner': other('ALTER TYPE mood OWNER TO mutant_owner'),
   'a view otherwise': other(
-    'CREATE OR REPLACE VIEW heavy WITH (security_barrier) AS SELECT id, weight FROM people WHERE weight > 6 WITH CHECK OPTION',
+    `CREATE OR REPLACE VIEW heavy WITH (security_barrier) AS SELECT id, weight FROM people
+      WHERE weight > 6 WITH CHECK OPTION`,
   ),
   'a view’s security_barrier': other('ALTER VIEW heavy RESET (security_barrier)'),
   'a view’s check option': other('ALTER VIEW heavy RESET (check_option)'),
@@ -317,7 +370,8 @@ export const copyMutations: Record<string, CopyMutation> = {
   'a function SECURITY DEFINER': other('ALTER FUNCTION refuse SECURITY DEFINER'),
   'a function’s setting': other('ALTER FUNCTION twice RESET search_path'),
   'a function’s default': other(
-    `CREATE OR REPLACE FUNCTION twice(n int DEFAULT 1) RETURNS int LANGUAGE sql IMMUTABLE STRICT SET search_path = '' AS 'SELECT n * 2'`,
+    `CREATE OR REPLACE FUNCTION twice(n int DEFAULT 1) RETURNS int
+      LANGUAGE sql IMMUTABLE STRICT SET search_path = '' AS 'SELECT n * 2'`,
   ),
   'a procedure gone': other('DROP PROCEDURE act'),
   'an aggregate’s start': other(

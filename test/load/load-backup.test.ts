@@ -22,18 +22,29 @@ import { quietWork } from '../support/start-servers.ts'
  * or an error that names what is wrong.
  */
 const shop = `
-  DO $$ BEGIN CREATE ROLE fleet_owner NOLOGIN; EXCEPTION WHEN duplicate_object THEN END $$; DO $$ BEGIN CREATE ROLE fleet_reader NOLOGIN; EXCEPTION WHEN duplicate_object THEN END $$;
-  CREATE TABLE customers (id int PRIMARY KEY, name text); INSERT INTO customers SELECT g, 'c' || g FROM generate_series(1, 2000) g;
+  DO $$ BEGIN CREATE ROLE fleet_owner NOLOGIN; EXCEPTION WHEN duplicate_object THEN END $$;
+  DO $$ BEGIN CREATE ROLE fleet_reader NOLOGIN; EXCEPTION WHEN duplicate_object THEN END $$;
+  CREATE TABLE customers (id int PRIMARY KEY, name text);
+  INSERT INTO customers SELECT g, 'c' || g FROM generate_series(1, 2000) g;
   CREATE TABLE "or""ders, é" (id serial PRIMARY KEY, customer int REFERENCES customers, note text);
   INSERT INTO "or""ders, é" (customer, note) SELECT g % 2000 + 1, md5(g::text) FROM generate_series(1, 5000) g;
-  CREATE INDEX ON "or""ders, é" (note); ALTER TABLE customers OWNER TO fleet_owner; ALTER TABLE "or""ders, é" OWNER TO fleet_owner;
-  REVOKE INSERT, REFERENCES ON customers, "or""ders, é" FROM fleet_owner; GRANT SELECT ON customers TO fleet_reader; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO fleet_reader;
-  CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN IF tg_tag = ''GRANT'' THEN RAISE ''no more grants''; END IF; END';
-  CREATE MATERIALIZED VIEW z_totals AS SELECT count(*) AS n FROM customers; ALTER MATERIALIZED VIEW z_totals OWNER TO fleet_reader;
+  CREATE INDEX ON "or""ders, é" (note);
+  ALTER TABLE customers OWNER TO fleet_owner;
+  ALTER TABLE "or""ders, é" OWNER TO fleet_owner;
+  REVOKE INSERT, REFERENCES ON customers, "or""ders, é" FROM fleet_owner;
+  GRANT SELECT ON customers TO fleet_reader;
+  ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO fleet_reader;
+  CREATE FUNCTION refuse() RETURNS event_trigger
+    LANGUAGE plpgsql AS 'BEGIN IF tg_tag = ''GRANT'' THEN RAISE ''no more grants''; END IF; END';
+  CREATE MATERIALIZED VIEW z_totals AS SELECT count(*) AS n FROM customers;
+  ALTER MATERIALIZED VIEW z_totals OWNER TO fleet_reader;
   CREATE FUNCTION totals() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT n FROM public.z_totals); END';
   CREATE MATERIALIZED VIEW a_of_totals AS SELECT totals() AS n; CREATE MATERIALIZED VIEW other AS SELECT 1 AS one;
-  SELECT lo_from_bytea(4711, '\\x010203'); GRANT SELECT ON LARGE OBJECT 4711 TO fleet_reader; COMMENT ON LARGE OBJECT 4711 IS 'lo';
-  CREATE EVENT TRIGGER refuse_grants ON ddl_command_start EXECUTE FUNCTION refuse(); COMMENT ON EVENT TRIGGER refuse_grants IS 'all were given'`
+  SELECT lo_from_bytea(4711, '\\x010203');
+  GRANT SELECT ON LARGE OBJECT 4711 TO fleet_reader;
+  COMMENT ON LARGE OBJECT 4711 IS 'lo';
+  CREATE EVENT TRIGGER refuse_grants ON ddl_command_start EXECUTE FUNCTION refuse();
+  COMMENT ON EVENT TRIGGER refuse_grants IS 'all were given'`
 
 const server = newestServer()
 const template = { name: 'fleet shop', sql: shop }
@@ -62,7 +73,7 @@ function rewrite(folder: string, change: (manifest: Manifest) => Manifest): void
 }
 
 for (const each of servers()) {
-  test(`PostgreSQL ${each.major}: a database full of odd objects is identical again from several archives, whatever the number of connections`, async () => {
+  test(`PostgreSQL ${each.major}: odd objects are identical from several archives, with 1 job or many`, async () => {
     const { name, connection } = await freshDatabase(each)
     await loadOddObjects(each, name, each.major >= 17 ? ['check', 'login'] : ['check'])
     try {
@@ -81,12 +92,13 @@ for (const each of servers()) {
     }
   })
 
-  test(`PostgreSQL ${each.major}: the commands in RECOVER.md restore several archives with stock tools alone`, async (t) => {
+  test(`PostgreSQL ${each.major}: the commands in RECOVER.md restore archives with stock tools alone`, async (t) => {
     for (const tool of ['age', 'zstd'])
       if (spawnSync(tool, ['--version']).error)
         return t.skip(`NOT SHOWN: stock ${tool} is not on this machine`)
     const source = await freshDatabase(each, template)
-    await query(each, source.name, 'DROP MATERIALIZED VIEW a_of_totals') // stock pg_restore computes it too early, and fails
+    // Stock pg_restore computes it too early, and fails.
+    await query(each, source.name, 'DROP MATERIALIZED VIEW a_of_totals')
     const { store, folder } = await fleetOf(source.connection)
     const name = `restored_fleet_${each.major}`
     const commands = [
@@ -130,7 +142,7 @@ for (const each of servers()) {
   })
 }
 
-test('grants, foreign keys and views of other roles are made in an order in which each of them can be made', async () => {
+test('grants, foreign keys and views of other roles are made in an order that works', async () => {
   const source = await freshDatabase(server, template)
   const { store } = await fleetOf(source.connection)
   for (const jobs of [1, 4]) {
@@ -164,7 +176,10 @@ test('a thousand tables in the base archive are dealt out, and are all there', a
   await query(
     server,
     source.name,
-    `DO $$ BEGIN FOR i IN 1..1100 LOOP EXECUTE format('CREATE TABLE t%s AS SELECT %s AS a', i, i); END LOOP; END $$; CREATE SEQUENCE s; SELECT nextval('s')`,
+    `DO $$ BEGIN FOR i IN 1..1100 LOOP
+        EXECUTE format('CREATE TABLE t%s AS SELECT %s AS a', i, i); END LOOP; END $$;
+      CREATE SEQUENCE s;
+      SELECT nextval('s')`,
   )
   const store = await newStore()
   await store.backup(source.connection)
@@ -236,7 +251,10 @@ describe('what is wrong with one of the archives', () => {
 
   test('rows that no order lets in: the table is named, and the bytes are still said to be whole', async () => {
     const result = await verified(
-      `CREATE FUNCTION at_home() RETURNS boolean LANGUAGE sql AS $$ SELECT current_database() NOT LIKE 'holdfast%' $$; CREATE TABLE homely (a int CHECK (at_home())); INSERT INTO homely VALUES (1)`,
+      `CREATE FUNCTION at_home() RETURNS boolean
+          LANGUAGE sql AS $$ SELECT current_database() NOT LIKE 'holdfast%' $$;
+        CREATE TABLE homely (a int CHECK (at_home()));
+        INSERT INTO homely VALUES (1)`,
       () => {},
     )
     assert.equal(result.level, 'readable')
@@ -247,10 +265,15 @@ describe('what is wrong with one of the archives', () => {
   })
 
   for (const jobs of [1, 2, 8])
-    test(`indexes that cannot be made, on ${jobs} connections: it fails each time, with the server’s words`, async () => {
+    test(`indexes that cannot be made fail each time, in the server’s words, on ${jobs} connections`, async () => {
       const result = await verified(
-        `CREATE FUNCTION at_home(a int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN IF current_database() LIKE 'holdfast%' THEN RAISE 'never at home'; END IF; RETURN a; END $$;
-         DO $$ BEGIN FOR i IN 1..40 LOOP EXECUTE format('CREATE TABLE w%s (a int); INSERT INTO w%s VALUES (1); CREATE INDEX i%s ON w%s (at_home(a))', i, i, i, i); END LOOP; END $$`,
+        `CREATE FUNCTION at_home(a int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
+           IF current_database() LIKE 'holdfast%' THEN RAISE 'never at home'; END IF;
+           RETURN a; END $$;
+         DO $$ BEGIN FOR i IN 1..40 LOOP
+           EXECUTE format('CREATE TABLE w%s (a int); INSERT INTO w%s VALUES (1)', i, i);
+           EXECUTE format('CREATE INDEX i%s ON w%s (at_home(a))', i, i);
+         END LOOP; END $$`,
         () => {},
         jobs,
       )
@@ -262,7 +285,7 @@ describe('what is wrong with one of the archives', () => {
     })
 })
 
-test('the base archive is a private file in a folder that is held before it exists, and gone afterwards: also after a failure and a cancel', async () => {
+test('the base archive is a private file in a folder held before it exists, and always removed', async () => {
   const source = await freshDatabase(server, template)
   const { store, folder } = await fleetOf(source.connection)
   const temporary = temporaryFolder()
@@ -312,7 +335,7 @@ test('the base archive is a private file in a folder that is held before it exis
   gone()
 })
 
-test('a fingerprint without content, or without counts, is no fault of the backup: the level it can show is reached, and the limit is told', async () => {
+test('a fingerprint without content or counts is no fault: its level is reached, its limit is told', async () => {
   const source = await freshDatabase(server, template)
   const { store, folder } = await fleetOf(source.connection)
   rewrite(folder, (manifest) => ({
@@ -352,14 +375,19 @@ test('a fingerprint without content, or without counts, is no fault of the backu
   assert.match(restored.limit ?? '', /fingerprint: none/)
 })
 
-test('a pg_restore that is killed after a row was refused has not loaded the rest: nothing is called restored', async () => {
+test('when pg_restore is killed after a row was refused, nothing is called restored', async () => {
   const source = await freshDatabase(server)
   await query(
     server,
     source.name,
-    `CREATE TABLE z_allowed AS SELECT 1 AS a; CREATE FUNCTION allowed(int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN EXISTS (SELECT FROM public.z_allowed WHERE a = $1); END';
+    `CREATE TABLE z_allowed AS SELECT 1 AS a;
+    CREATE FUNCTION allowed(int) RETURNS boolean
+      LANGUAGE plpgsql AS 'BEGIN RETURN EXISTS (SELECT FROM public.z_allowed WHERE a = $1); END';
     CREATE TABLE a_checked (a int CHECK (allowed(a))); INSERT INTO a_checked VALUES (1);
-    CREATE FUNCTION slowly(int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN IF pg_catalog.current_database() LIKE ''holdfast%'' THEN PERFORM pg_catalog.pg_sleep(0.01); END IF; RETURN true; END';
+    CREATE FUNCTION slowly(int) RETURNS boolean
+      LANGUAGE plpgsql AS $$ BEGIN
+      IF pg_catalog.current_database() LIKE 'holdfast%' THEN PERFORM pg_catalog.pg_sleep(0.01); END IF;
+      RETURN true; END $$;
     CREATE TABLE m_slow (a int CHECK (slowly(a))); INSERT INTO m_slow SELECT generate_series(1, 1000)`,
   )
   const store = await newStore()
@@ -371,7 +399,9 @@ test('a pg_restore that is killed after a row was refused has not loaded the res
     hold: (held) => void running.add(held),
     release: (held) => void running.delete(held),
   }
-  const copying = `SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname LIKE 'holdfast_scratch_%' AND query LIKE 'COPY public.m_slow%' AND state = 'active'`
+  const copying = `SELECT count(*)::int AS n FROM pg_stat_activity
+    WHERE datname LIKE 'holdfast_scratch_%'
+    AND query LIKE 'COPY public.m_slow%' AND state = 'active'`
   const killing = setInterval(
     () =>
       void query(server, 'postgres', copying).then(

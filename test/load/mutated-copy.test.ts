@@ -15,7 +15,7 @@ import { quietWork } from '../support/start-servers.ts'
 import { copyMutations, whole } from './copy-mutations.ts'
 
 for (const server of servers())
-  test(`PostgreSQL ${server.major}: whatever is changed in a restored copy is found, at the level that promises it`, async () => {
+  test(`PostgreSQL ${server.major}: each change to a restored copy is found at the promised level`, async () => {
     const source = await freshDatabase(server, { name: 'whole', sql: whole })
     const store = await newStore()
     await store.backup(source.connection)

@@ -14,7 +14,9 @@ import { renderMarkdown } from '../../src/report/render/markdown.ts'
 
 const template = {
   name: 'planned',
-  sql: `CREATE TABLE orders AS SELECT g AS id, md5(g::text) AS v FROM generate_series(1, 500) g; CREATE TABLE kept (a int); ANALYZE`,
+  sql: `CREATE TABLE orders AS SELECT g AS id, md5(g::text) AS v FROM generate_series(1, 500) g;
+    CREATE TABLE kept (a int);
+    ANALYZE`,
 }
 const server = newestServer()
 type Database = Awaited<ReturnType<typeof freshDatabase>>
@@ -48,7 +50,11 @@ test('a dry run shows sizes, sessions, and the definitions and rows that would c
   await query(
     server,
     target.name,
-    `DROP TABLE kept; ALTER TABLE orders ADD more int; CREATE VIEW newer AS SELECT 1 AS x; DELETE FROM orders WHERE id > 400; ANALYZE`,
+    `DROP TABLE kept;
+      ALTER TABLE orders ADD more int;
+      CREATE VIEW newer AS SELECT 1 AS x;
+      DELETE FROM orders WHERE id > 400;
+      ANALYZE`,
   )
   const client = new Client({
     connectionString: server.url(target.name),
@@ -167,7 +173,11 @@ for (const each of newestAndOldest())
     await query(
       each,
       target.name,
-      `ALTER TABLE orders OWNER TO ${old}; GRANT SELECT ON orders TO ${reader}; GRANT INSERT ON kept TO ${old}; CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION f() OWNER TO ${old}`,
+      `ALTER TABLE orders OWNER TO ${old};
+        GRANT SELECT ON orders TO ${reader};
+        GRANT INSERT ON kept TO ${old};
+        CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+        ALTER FUNCTION f() OWNER TO ${old}`,
     )
     const store = await newStore()
     await store.backup(target.connection)
@@ -175,7 +185,11 @@ for (const each of newestAndOldest())
       query(
         each,
         target.name,
-        `SELECT relname AS what, relowner::regrole::text AS owner, relacl::text AS acl FROM pg_class WHERE relname IN ('orders', 'kept') UNION ALL SELECT proname, proowner::regrole::text, proacl::text FROM pg_proc WHERE proname = 'f' ORDER BY 1`,
+        `SELECT relname AS what, relowner::regrole::text AS owner, relacl::text AS acl FROM pg_class
+          WHERE relname IN ('orders', 'kept')
+          UNION ALL
+          SELECT proname, proowner::regrole::text, proacl::text FROM pg_proc WHERE proname = 'f'
+          ORDER BY 1`,
       )
     const before = await who()
     const options = {

@@ -29,7 +29,8 @@ import { quietWork } from '../support/start-servers.ts'
 /** The backup of what a restore replaces, made first; and what a restore leaves that is killed. */
 const template = {
   name: 'safety shop',
-  sql: `CREATE TABLE orders AS SELECT g AS id, md5(g::text) AS v FROM generate_series(1, 20000) g; CREATE TABLE moment (at text)`,
+  sql: `CREATE TABLE orders AS SELECT g AS id, md5(g::text) AS v FROM generate_series(1, 20000) g;
+    CREATE TABLE moment (at text)`,
 }
 const server = newestServer()
 const children: ChildProcess[] = []
@@ -77,7 +78,7 @@ async function shop(on = server, backup: Parameters<Store['backup']>[1] = {}): P
 }
 
 for (const each of newestAndOldest())
-  test(`PostgreSQL ${each.major}: the safety backup has the same keys and storage, and restores like any other`, async () => {
+  test(`PostgreSQL ${each.major}: the safety backup has the same keys and storage, and can be restored`, async () => {
     const { store, options, moment } = await shop(each)
     const second = openStorage(`file://${temporaryFolder()}`)
     const both = {
@@ -274,7 +275,9 @@ describe('if no safety backup can be taken, nothing is restored, and the hint na
     await query(
       server,
       'postgres',
-      `DO $$ BEGIN CREATE ROLE blind_owner LOGIN CREATEDB PASSWORD 'pw'; EXCEPTION WHEN duplicate_object THEN END $$; ALTER DATABASE ${one.name} OWNER TO blind_owner`,
+      `DO $$ BEGIN CREATE ROLE blind_owner LOGIN CREATEDB PASSWORD 'pw';
+          EXCEPTION WHEN duplicate_object THEN END $$;
+        ALTER DATABASE ${one.name} OWNER TO blind_owner`,
     )
     await refused(
       one,
@@ -378,7 +381,8 @@ describe('a restore that is killed', () => {
     const holder = await connect(server.to('postgres'), quietWork())
     await holder.query('BEGIN')
     await holder.query(`COMMENT ON DATABASE "${kept}" IS 'in the way'`) // the second rename waits for this
-    const waiting = `SELECT FROM pg_stat_activity WHERE query LIKE 'ALTER DATABASE "${kept}" RENAME%' AND wait_event_type = 'Lock'`
+    const waiting = `SELECT FROM pg_stat_activity
+      WHERE query LIKE 'ALTER DATABASE "${kept}" RENAME%' AND wait_event_type = 'Lock'`
     await killed(
       one,
       'never',

@@ -79,7 +79,8 @@ async function shop(on: Server = server): Promise<Shop> {
       query(
         on,
         'postgres',
-        `SELECT datname, oid::int, shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE ${like} ORDER BY 1`,
+        `SELECT datname, oid::int, shobj_description(oid, 'pg_database') AS comment FROM pg_database
+          WHERE ${like} ORDER BY 1`,
       ),
     moment: async (database = name) =>
       String((await query(on, database, 'SELECT at FROM moment'))[0]?.['at']),
@@ -100,7 +101,8 @@ async function keptSince(
     await query(
       on,
       'postgres',
-      `COMMENT ON DATABASE "${kept}" IS '${commentWithMark(null, { database: name, until, by: 'backup 1 took its place' })}'`,
+      `COMMENT ON DATABASE "${kept}"
+        IS '${commentWithMark(null, { database: name, until, by: 'backup 1 took its place' })}'`,
     )
   return kept
 }
@@ -122,7 +124,8 @@ describe('the mark', () => {
       assert.deepEqual(parseMark(commentWithMark(comment, mark)), { mark, comment })
     assert.equal(
       commentWithMark('of ours', { ...mark, database: 'shop' }),
-      'of ours\nKept by Holdfast: this was "shop" until 2026-11-21T10:00:00Z, when backup 20261121T031500Z-7gk823 took its place.',
+      'of ours\nKept by Holdfast: this was "shop" until 2026-11-21T10:00:00Z, ' +
+        'when backup 20261121T031500Z-7gk823 took its place.',
     )
   })
   test('is nothing that only looks like it', () => {
@@ -153,7 +156,7 @@ describe('the mark', () => {
 })
 
 for (const each of newestAndOldest())
-  test(`PostgreSQL ${each.major}: an undo brings back the database and its comment; a second undo, the restored one`, async () => {
+  test(`PostgreSQL ${each.major}: an undo brings back database and comment; a second, the restored one`, async () => {
     const { name, options, asked, around, moment } = await shop(each)
     await query(each, 'postgres', `COMMENT ON DATABASE ${name} IS 'it''s the \\ shop'`)
     const before = await around()
@@ -167,7 +170,8 @@ for (const each of newestAndOldest())
     assert.match(
       String(old?.['comment']),
       new RegExp(
-        `^it's the \\\\ shop\\nKept by Holdfast: this was "${name}" until \\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ, when backup ${restored.id} took its place\\.$`,
+        `^it's the \\\\ shop\\nKept by Holdfast: this was "${name}" until ` +
+          `\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ, when backup ${restored.id} took its place\\.$`,
       ),
     )
     assert.equal(
@@ -216,7 +220,8 @@ test('busy clients do not stop an undo, and it needs no superuser', async () => 
   await query(
     server,
     'postgres',
-    `DO $$ BEGIN CREATE ROLE undo_owner LOGIN CREATEDB PASSWORD 'pw' IN ROLE pg_signal_backend; EXCEPTION WHEN duplicate_object THEN END $$;
+    `DO $$ BEGIN CREATE ROLE undo_owner LOGIN CREATEDB PASSWORD 'pw' IN ROLE pg_signal_backend;
+        EXCEPTION WHEN duplicate_object THEN END $$;
     DO $$ BEGIN CREATE ROLE undo_client LOGIN PASSWORD 'pw'; EXCEPTION WHEN duplicate_object THEN END $$`,
   )
   await query(server, 'postgres', `ALTER DATABASE ${name} OWNER TO undo_owner`)
@@ -502,7 +507,8 @@ test('after an undo, the database has no mark and can be restored again', async 
   await query(
     server,
     'postgres',
-    `COMMENT ON DATABASE ${name} IS 'mine\nKept by Holdfast: this was "${name}" until 2026-11-21T10:00:00Z, when backup 1 took its place.'`,
+    `COMMENT ON DATABASE ${name} IS 'mine\nKept by Holdfast: this was "${name}" ` +
+      `until 2026-11-21T10:00:00Z, when backup 1 took its place.'`,
   )
   const { previousDatabase: kept } = await restore(options, quietWork())
   const comments = new Map(

@@ -53,7 +53,8 @@ SELECT pg_catalog.lo_open('1', 131072);
 COMMIT;
 */ END $$;
   CREATE TABLE customers (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text, m mood, p positive);
-  CREATE TABLE orders (id serial PRIMARY KEY, customer int REFERENCES customers, total int, twice int GENERATED ALWAYS AS (double(total)) STORED);
+  CREATE TABLE orders (id serial PRIMARY KEY, customer int REFERENCES customers, total int,
+    twice int GENERATED ALWAYS AS (double(total)) STORED);
   CREATE TABLE "odd schema"."Table ""of"" $1 things" ("$1" text, ":x" int);
   CREATE TABLE parts (id int PRIMARY KEY) PARTITION BY RANGE (id);
   CREATE TABLE parts_1 PARTITION OF parts DEFAULT;
@@ -69,7 +70,9 @@ COMMIT;';
   INSERT INTO parts SELECT generate_series(1, 30);
   REFRESH MATERIALIZED VIEW seen;
   SELECT lo_from_bytea(0, decode(repeat('00ff', 50000), 'hex')); SELECT lo_from_bytea(0, 'small');
-  DO $$ BEGIN EXECUTE format('COMMENT ON LARGE OBJECT %s IS %L', (SELECT max(oid) FROM pg_largeobject_metadata), E'\\nBEGIN;\\n\\nSELECT pg_catalog.lo_open(''1'', 131072);\\nCOMMIT;\\n'); END $$`
+  DO $$ BEGIN EXECUTE format('COMMENT ON LARGE OBJECT %s IS %L',
+    (SELECT max(oid) FROM pg_largeobject_metadata),
+    E'\\nBEGIN;\\n\\nSELECT pg_catalog.lo_open(''1'', 131072);\\nCOMMIT;\\n'); END $$`
 
 interface Bench {
   server: Server
@@ -131,10 +134,27 @@ async function bench(server: Server = newest, sql = owned): Promise<Bench> {
   }
 }
 
-const damage = `DROP TABLE orders CASCADE; DROP SCHEMA "odd schema" CASCADE; UPDATE customers SET name = 'x'; CREATE SCHEMA other; CREATE TABLE other.t AS SELECT 1 AS a; CREATE FUNCTION double(text) RETURNS text LANGUAGE sql AS 'SELECT $1';
-  CREATE VIEW v AS SELECT * FROM customers; CREATE TYPE pair AS (a int, b customers); CREATE AGGREGATE total(int) (SFUNC = int4pl, STYPE = int); CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = int4eq);
-  CREATE COLLATION mine FROM "C"; CREATE TEXT SEARCH CONFIGURATION conf (COPY = english); CREATE STATISTICS st ON id, name FROM customers; CREATE PUBLICATION pub FOR TABLE customers; CREATE CAST (text AS mood) WITH INOUT;
-  CREATE SEQUENCE alone; ALTER DEFAULT PRIVILEGES GRANT INSERT ON TABLES TO pg_monitor; ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC; GRANT CREATE ON SCHEMA public TO pg_monitor; SELECT lo_unlink(max(oid)) FROM pg_largeobject_metadata; SELECT lo_from_bytea(0, 'new')`
+const damage = `DROP TABLE orders CASCADE;
+  DROP SCHEMA "odd schema" CASCADE;
+  UPDATE customers SET name = 'x';
+  CREATE SCHEMA other;
+  CREATE TABLE other.t AS SELECT 1 AS a;
+  CREATE FUNCTION double(text) RETURNS text LANGUAGE sql AS 'SELECT $1';
+  CREATE VIEW v AS SELECT * FROM customers;
+  CREATE TYPE pair AS (a int, b customers);
+  CREATE AGGREGATE total(int) (SFUNC = int4pl, STYPE = int);
+  CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = int4eq);
+  CREATE COLLATION mine FROM "C";
+  CREATE TEXT SEARCH CONFIGURATION conf (COPY = english);
+  CREATE STATISTICS st ON id, name FROM customers;
+  CREATE PUBLICATION pub FOR TABLE customers;
+  CREATE CAST (text AS mood) WITH INOUT;
+  CREATE SEQUENCE alone;
+  ALTER DEFAULT PRIVILEGES GRANT INSERT ON TABLES TO pg_monitor;
+  ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+  GRANT CREATE ON SCHEMA public TO pg_monitor;
+  SELECT lo_unlink(max(oid)) FROM pg_largeobject_metadata;
+  SELECT lo_from_bytea(0, 'new')`
 
 const isError =
   (code: string, ...texts: RegExp[]) =>
@@ -235,7 +255,8 @@ for (const server of newestAndOldest())
               void query(
                 server,
                 'postgres',
-                `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${b.name}' AND xact_start IS NOT NULL`,
+                `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${b.name}'
+                  AND xact_start IS NOT NULL`,
               ),
           ),
         )
@@ -293,7 +314,10 @@ test('after a SIGKILL in the middle, the target is unchanged', async () => {
 
 test('owner: drop restores event triggers, leaves out grants, and compares the definitions', async () => {
   const b = await bench()
-  const eventTrigger = `CREATE FUNCTION public.heard() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; CREATE EVENT TRIGGER "hears ddl" ON ddl_command_end EXECUTE FUNCTION public.heard(); COMMENT ON EVENT TRIGGER "hears ddl" IS 'it hears'`
+  const eventTrigger = `CREATE FUNCTION public.heard() RETURNS event_trigger
+      LANGUAGE plpgsql AS 'BEGIN END';
+    CREATE EVENT TRIGGER "hears ddl" ON ddl_command_end EXECUTE FUNCTION public.heard();
+    COMMENT ON EVENT TRIGGER "hears ddl" IS 'it hears'`
   await query(newest, b.name, eventTrigger)
   await b.store.backup(newest.to(b.name))
   await query(newest, b.name, 'DROP EVENT TRIGGER "hears ddl"; DROP TABLE public.orders CASCADE')
@@ -315,7 +339,8 @@ test('owner: drop restores event triggers, leaves out grants, and compares the d
     await query(
       newest,
       b.name,
-      `SELECT tableowner, has_table_privilege('pg_monitor', 'public.customers', 'SELECT') AS granted FROM pg_tables WHERE tablename = 'customers'`,
+      `SELECT tableowner, has_table_privilege('pg_monitor', 'public.customers', 'SELECT') AS granted
+        FROM pg_tables WHERE tablename = 'customers'`,
     ),
     [{ tableowner: newest.connection.user, granted: false }],
   )
@@ -328,7 +353,8 @@ test('a failure after the commit is a warning', async () => {
     symlinkSync(join(newest.bindir, name), join(folder, name))
   writeFileSync(
     join(folder, 'pg_dump'),
-    `#!/bin/sh\n[ "$1" = --version ] && exec '${newest.bindir}/pg_dump' --version\necho 'pg_dump: no today' >&2; exit 1\n`,
+    `#!/bin/sh\n[ "$1" = --version ] && exec '${newest.bindir}/pg_dump' --version\n` +
+      `echo 'pg_dump: no today' >&2; exit 1\n`,
     { mode: 0o755 },
   )
   await b.sql('DELETE FROM orders')
@@ -350,7 +376,8 @@ test('a refused commit is a rollback; after a lost connection the outcome is unk
     CREATE FUNCTION plans(a int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN true; END';
     CREATE TABLE zz (v int CHECK (public.plans(v))); INSERT INTO zz VALUES (1);
     CREATE OR REPLACE FUNCTION plans(a int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
-      EXECUTE 'CREATE CONSTRAINT TRIGGER late AFTER INSERT ON public.aa DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.act()';
+      EXECUTE 'CREATE CONSTRAINT TRIGGER late AFTER INSERT ON public.aa '
+        || 'DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.act()';
       INSERT INTO public.aa VALUES (1); DELETE FROM public.aa; RETURN true; END $$`
   const refused = await bench(
     newest,
@@ -472,7 +499,13 @@ test('the safety backup is the last step before the locks; the time between is m
 test('rows that a check refuses are an error, and everything is rolled back', async () => {
   const b = await bench(
     newest,
-    `CREATE TABLE limits (most int); INSERT INTO limits VALUES (10); CREATE FUNCTION fits(a int) RETURNS boolean LANGUAGE sql AS 'SELECT a <= most FROM public.limits'; CREATE TABLE a (v int CHECK (fits(v))); INSERT INTO a VALUES (5); UPDATE limits SET most = 1`,
+    `CREATE TABLE limits (most int);
+      INSERT INTO limits VALUES (10);
+      CREATE FUNCTION fits(a int) RETURNS boolean
+        LANGUAGE sql AS 'SELECT a <= most FROM public.limits';
+      CREATE TABLE a (v int CHECK (fits(v)));
+      INSERT INTO a VALUES (5);
+      UPDATE limits SET most = 1`,
   )
   const before = await b.print()
   await assert.rejects(b.restore(), isError('restore-failed', /a_v_check/, /rolled back/))
@@ -508,7 +541,10 @@ test('objects that cannot be dropped are named first, on a dry run too; definiti
   await query(
     newest,
     b.name,
-    `DROP SCHEMA foreigner; DROP TABLE public.theirs; CREATE SUBSCRIPTION "sub x" CONNECTION 'dbname=nowhere' PUBLICATION p WITH (connect = false, slot_name = NONE)`,
+    `DROP SCHEMA foreigner;
+      DROP TABLE public.theirs;
+      CREATE SUBSCRIPTION "sub x" CONNECTION 'dbname=nowhere' PUBLICATION p
+        WITH (connect = false, slot_name = NONE)`,
   )
   await hindered(/"sub x"/)
   await query(newest, b.name, 'DROP SUBSCRIPTION "sub x"')

@@ -37,7 +37,8 @@ const template = {
   name: 'bare shop',
   sql: `
   ${role('bare_keeper')} ${role('bare_reader')}
-  CREATE TABLE orders (id int PRIMARY KEY, v text); INSERT INTO orders SELECT g, md5(g::text) FROM generate_series(1, 500) g;
+  CREATE TABLE orders (id int PRIMARY KEY, v text);
+  INSERT INTO orders SELECT g, md5(g::text) FROM generate_series(1, 500) g;
   CREATE SCHEMA app; CREATE TABLE app.moment (at text); INSERT INTO app.moment VALUES ('dumped');
   ALTER TABLE orders OWNER TO bare_keeper; GRANT SELECT ON orders TO bare_reader;
   SELECT lo_from_bytea(7, 'x')`,
@@ -141,13 +142,17 @@ const refused =
 for (const each of servers())
   describe(`PostgreSQL ${each.major}`, () => {
     for (const [called, make] of Object.entries(kinds)) {
-      test(`${called} takes the place of a live database, which is backed up first, kept, and swapped back`, async () => {
+      test(`${called} replaces a live database, which is backed up, kept and swapped back`, async () => {
         const { name, options, databases, moment, file, held, work, recipient } = await shop(each)
         file(make(each, name), called)
         await query(
           each,
           name,
-          `UPDATE app.moment SET at = 'live'; CREATE TABLE later (); ALTER DATABASE ${name} SET timezone = 'Asia/Tokyo'; GRANT CONNECT ON DATABASE ${name} TO bare_reader; COMMENT ON DATABASE ${name} IS 'the shop'`,
+          `UPDATE app.moment SET at = 'live';
+            CREATE TABLE later ();
+            ALTER DATABASE ${name} SET timezone = 'Asia/Tokyo';
+            GRANT CONNECT ON DATABASE ${name} TO bare_reader;
+            COMMENT ON DATABASE ${name} IS 'the shop'`,
         )
         const known: Record<string, unknown> = {}
         const result = await restoreExternalDump(
@@ -179,8 +184,13 @@ for (const each of servers())
           await query(
             each,
             name,
-            `SELECT (SELECT count(*)::int FROM orders) AS n, to_regclass('later') AS later, current_setting('timezone') AS zone, has_database_privilege('bare_reader', current_database(), 'CONNECT') AS connect,
-        (SELECT tableowner FROM pg_tables WHERE tablename = 'orders') AS owner, has_table_privilege('bare_reader', 'orders', 'SELECT') AS read, shobj_description((SELECT oid FROM pg_database WHERE datname = current_database()), 'pg_database') AS comment`,
+            `SELECT (SELECT count(*)::int FROM orders) AS n, to_regclass('later') AS later,
+              current_setting('timezone') AS zone,
+              has_database_privilege('bare_reader', current_database(), 'CONNECT') AS connect,
+              (SELECT tableowner FROM pg_tables WHERE tablename = 'orders') AS owner,
+              has_table_privilege('bare_reader', 'orders', 'SELECT') AS read,
+              shobj_description((SELECT oid FROM pg_database WHERE datname = current_database()),
+                'pg_database') AS comment`,
           ),
           [
             {
@@ -232,7 +242,8 @@ for (const each of servers())
         await query(
           each,
           name,
-          `CREATE FUNCTION acts() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; CREATE EVENT TRIGGER acts ON ddl_command_end EXECUTE FUNCTION acts()`,
+          `CREATE FUNCTION acts() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+            CREATE EVENT TRIGGER acts ON ddl_command_end EXECUTE FUNCTION acts()`,
         )
         file(make(each, name), called)
         const made = `${name}_staging`
@@ -256,7 +267,9 @@ for (const each of servers())
           await query(
             each,
             made,
-            `SELECT at, (SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()) AS encoding FROM app.moment`,
+            `SELECT at, (SELECT pg_encoding_to_char(encoding) FROM pg_database
+                WHERE datname = current_database()) AS encoding
+              FROM app.moment`,
           ),
           [{ at: 'staging', encoding: 'UTF8' }],
         )
@@ -267,7 +280,10 @@ for (const each of servers())
         )
         assert.match(
           renderMarkdown(restoreExternalReport(result)),
-          /created from a file, but not compared[^]*counted before the SQL of `prepare`[^]*ALTER EVENT TRIGGER "acts" ENABLE/,
+          new RegExp(
+            'created from a file, but not compared[^]*' +
+              'counted before the SQL of `prepare`[^]*ALTER EVENT TRIGGER "acts" ENABLE',
+          ),
         )
         await assert.rejects(
           restoreExternalDump({ ...options, backup: dumpFile(called), mode: 'new' }, work),
@@ -319,7 +335,8 @@ test('a target of another encoding and locale keeps them', async () => {
     await query(
       server,
       target.database,
-      `SELECT pg_encoding_to_char(encoding) AS encoding, datcollate AS collate FROM pg_database WHERE datname = current_database()`,
+      `SELECT pg_encoding_to_char(encoding) AS encoding, datcollate AS collate FROM pg_database
+        WHERE datname = current_database()`,
     ),
     [{ encoding: 'LATIN1', collate: 'C' }],
   )
@@ -395,7 +412,8 @@ describe('the target stays as it was, and nothing is left beside it', () => {
         Buffer.from(
           String(dump(server, name, '-Fp')).replace(
             'CREATE TABLE public.orders',
-            `CREATE SUBSCRIPTION sub CONNECTION 'host=db.invalid' PUBLICATION pub WITH (connect = false, slot_name = 'sub');\n\nCREATE TABLE public.orders`,
+            `CREATE SUBSCRIPTION sub CONNECTION 'host=db.invalid' PUBLICATION pub ` +
+              `WITH (connect = false, slot_name = 'sub');\n\nCREATE TABLE public.orders`,
           ),
         ),
       code: 'file-refused',
@@ -530,14 +548,15 @@ test('owner: drop restores an archive without its roles; the user owns everythin
     await query(
       server,
       name,
-      `SELECT tableowner AS owner, has_table_privilege('bare_reader', 'orders', 'SELECT') AS read FROM pg_tables WHERE tablename = 'orders'`,
+      `SELECT tableowner AS owner, has_table_privilege('bare_reader', 'orders', 'SELECT') AS read
+        FROM pg_tables WHERE tablename = 'orders'`,
     ),
     [{ owner: options.target.user, read: false }],
   )
   assert.match(renderMarkdown(restoreExternalReport(result)), /\*\*Owners and grants:\*\* left out/)
 })
 
-test('a dry run reads the file, tells what stands in the way and what cannot be known, and touches nothing', async () => {
+test('a dry run reads the file, tells what is in the way and what is unknown, and touches nothing', async () => {
   const { name, options, databases, file, held, work } = await shop()
   file(dump(server, name, '-Fc'))
   const dry = { ...options, dryRun: true, confirm: confirmationOf(options.target.database, '') }
@@ -552,7 +571,10 @@ test('a dry run reads the file, tells what stands in the way and what cannot be 
   )
   assert.match(
     renderMarkdown(restoreExternalReport(result)),
-    /Dry run of restoring[^]*is complete[^]*dry-run: false[^]*unknown, because the size of the database was not recorded[^]*were not compared/,
+    new RegExp(
+      'Dry run of restoring[^]*is complete[^]*dry-run: false[^]*' +
+        'unknown, because the size of the database was not recorded[^]*were not compared',
+    ),
   )
   assert.match(plainText(restoreExternalVerdict(result)), /Dry run: nothing was changed/)
   const blocked = await restoreExternalDump({ ...dry, identities: [], sources: [] }, work)

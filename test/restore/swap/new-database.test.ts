@@ -18,7 +18,10 @@ import { quietWork } from '../../support/start-servers.ts'
 const template = {
   name: 'new shop',
   sql: `
-  CREATE SCHEMA app; CREATE TABLE app.customers AS SELECT g AS id, 'c' || g || '@example.com' AS email FROM generate_series(1, 300) g; CREATE TABLE public.plain (a int)`,
+  CREATE SCHEMA app;
+  CREATE TABLE app.customers AS SELECT g AS id, 'c' || g || '@example.com' AS email
+    FROM generate_series(1, 300) g;
+  CREATE TABLE public.plain (a int)`,
 }
 const server = newestServer()
 const { work: watched, made } = watchedWork()
@@ -71,7 +74,8 @@ async function clone(on: Server = server, sql = ''): Promise<Clone> {
 }
 
 const withTriggers = `
-  CREATE EXTENSION IF NOT EXISTS postgres_fdw; CREATE SERVER outside FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host 'db.invalid');
+  CREATE EXTENSION IF NOT EXISTS postgres_fdw;
+  CREATE SERVER outside FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host 'db.invalid');
   CREATE USER MAPPING FOR PUBLIC SERVER outside OPTIONS (user 'u', password 'secret');
   CREATE FUNCTION acts() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.plain VALUES (1); END';
   CREATE EVENT TRIGGER acts ON ddl_command_end EXECUTE FUNCTION acts(); ALTER EVENT TRIGGER acts ENABLE ALWAYS;
@@ -152,7 +156,8 @@ for (const each of servers())
       await query(
         each,
         'postgres',
-        `SELECT pg_get_userbyid(datdba) AS owner, shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE datname = '${name}'`,
+        `SELECT pg_get_userbyid(datdba) AS owner, shobj_description(oid, 'pg_database') AS comment
+          FROM pg_database WHERE datname = '${name}'`,
       ),
       [{ owner: 'holdfast', comment: null }],
     )
@@ -168,7 +173,9 @@ test('a role that may only create databases makes one, which is then its own', a
   await query(
     server,
     source,
-    `ALTER SCHEMA app OWNER TO new_maker; ALTER TABLE app.customers OWNER TO new_maker; ALTER TABLE plain OWNER TO new_maker`,
+    `ALTER SCHEMA app OWNER TO new_maker;
+      ALTER TABLE app.customers OWNER TO new_maker;
+      ALTER TABLE plain OWNER TO new_maker`,
   )
   const store = await newStore('production')
   await store.backup(server.to(source))
@@ -284,7 +291,10 @@ describe('prepare', () => {
       `ALTER DATABASE ${source} SET search_path = app; ALTER DATABASE ${source} SET timezone = 'Asia/Tokyo'`,
     )
     await query(server, 'postgres', `ALTER DATABASE ${source} SET statement_timeout = '200ms'`)
-    const prepare = `CREATE TABLE seen AS SELECT current_setting('timezone') AS zone, current_setting('row_security') AS rows, pg_sleep(0.5)::text AS slept; DELETE FROM customers WHERE id > 10`
+    const prepare = `CREATE TABLE seen AS
+        SELECT current_setting('timezone') AS zone, current_setting('row_security') AS rows,
+        pg_sleep(0.5)::text AS slept;
+      DELETE FROM customers WHERE id > 10`
     await restore(
       {
         ...options,
@@ -330,7 +340,8 @@ describe('when all is done', () => {
         ...options,
         ...after,
         postCommand:
-          'psql -X -At -d "$DATABASE_URL" -c "SELECT current_database(), count(*) FROM app.customers"; echo "$OWN $PGDATABASE"',
+          'psql -X -At -d "$DATABASE_URL" ' +
+          '-c "SELECT current_database(), count(*) FROM app.customers"; echo "$OWN $PGDATABASE"',
         maxRestoreTime: 600_000,
       },
       work,

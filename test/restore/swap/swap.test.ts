@@ -23,7 +23,8 @@ import {
 
 const template = {
   name: 'shop',
-  sql: `CREATE TABLE orders AS SELECT g AS id, md5(g::text) AS v FROM generate_series(1, 500) g; CREATE TABLE kept (a int)`,
+  sql: `CREATE TABLE orders AS SELECT g AS id, md5(g::text) AS v FROM generate_series(1, 500) g;
+    CREATE TABLE kept (a int)`,
 }
 /** Only this file uses it, so that a test can compare everything on it. */
 const server = await startOwnServer(undefined, swapSettings)
@@ -48,7 +49,7 @@ const { work, made } = watchedWork()
 const names = (): string => [...made, ''].map((name) => `'${name}'`).join(', ')
 
 for (const each of servers())
-  test(`PostgreSQL ${each.major}: a swap restores a dropped table and keeps the owner, grants and settings`, async () => {
+  test(`PostgreSQL ${each.major}: a swap restores a dropped table and keeps owner, grants and settings`, async () => {
     const target = await freshDatabase(each, template)
     const store = await newStore()
     await store.backup(target.connection)
@@ -74,8 +75,11 @@ for (const each of servers())
       query(
         each,
         'postgres',
-        `SELECT pg_get_userbyid(datdba) AS owner, datconnlimit, shobj_description(d.oid, 'pg_database') AS comment, datacl::text,
-        (SELECT json_agg(json_build_array(setrole::regrole, setconfig) ORDER BY setrole) FROM pg_db_role_setting WHERE setdatabase = d.oid) AS settings FROM pg_database d WHERE datname = '${target.name}'`,
+        `SELECT pg_get_userbyid(datdba) AS owner, datconnlimit,
+          shobj_description(d.oid, 'pg_database') AS comment, datacl::text,
+          (SELECT json_agg(json_build_array(setrole::regrole, setconfig) ORDER BY setrole)
+            FROM pg_db_role_setting WHERE setdatabase = d.oid) AS settings
+          FROM pg_database d WHERE datname = '${target.name}'`,
       )
     const before = await about()
     await query(each, target.name, 'DROP TABLE public.orders')
@@ -352,7 +356,10 @@ test('an extension in another version is a warning: the restore installs the ver
   const target = await createTarget(server, template.sql)
   const [older] = await server.query(
     target.name,
-    `SELECT name, version FROM pg_available_extension_versions v WHERE NOT superuser IS NULL AND requires IS NULL AND version <> (SELECT default_version FROM pg_available_extensions a WHERE a.name = v.name) AND name = 'hstore' ORDER BY version LIMIT 1`,
+    `SELECT name, version FROM pg_available_extension_versions v
+      WHERE NOT superuser IS NULL AND requires IS NULL
+      AND version <> (SELECT default_version FROM pg_available_extensions a WHERE a.name = v.name)
+      AND name = 'hstore' ORDER BY version LIMIT 1`,
   )
   if (!older) return t.skip('NOT SHOWN: this server has no extension in two versions')
   await server.query(target.name, `CREATE EXTENSION hstore VERSION '${String(older['version'])}'`)
@@ -365,7 +372,8 @@ test('an extension in another version is a warning: the restore installs the ver
   assert.match(
     warnings.map((each) => plainText(each)).join(),
     new RegExp(
-      `extension hstore has the version that this server offers .*not the backup's \\(${String(older['version'])} in public\\)`,
+      'extension hstore has the version that this server offers .*' +
+        `not the backup's \\(${String(older['version'])} in public\\)`,
     ),
   )
 })

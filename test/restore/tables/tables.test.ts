@@ -23,12 +23,19 @@ const shop = `
     CREATE SCHEMA "odd schema";
     CREATE TYPE mood AS ENUM ('sad', 'happy');
     CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL UNIQUE);
-    CREATE TABLE orders (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, s serial, customer int NOT NULL CONSTRAINT "buys it" REFERENCES customers, total numeric CHECK (total >= 0), twice numeric GENERATED ALWAYS AS (total * 2) STORED, m mood DEFAULT 'sad');
+    CREATE TABLE orders (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, s serial,
+      customer int NOT NULL CONSTRAINT "buys it" REFERENCES customers,
+      total numeric CHECK (total >= 0), twice numeric GENERATED ALWAYS AS (total * 2) STORED,
+      m mood DEFAULT 'sad');
     CREATE INDEX "by total" ON orders (total);
-    COMMENT ON TABLE orders IS 'what was bought'; COMMENT ON COLUMN orders.total IS 'in euros'; COMMENT ON CONSTRAINT "buys it" ON orders IS 'who';
+    COMMENT ON TABLE orders IS 'what was bought';
+    COMMENT ON COLUMN orders.total IS 'in euros';
+    COMMENT ON CONSTRAINT "buys it" ON orders IS 'who';
     CREATE TABLE lines (id int PRIMARY KEY, ordered int REFERENCES orders ON DELETE CASCADE, n int);
     CREATE TABLE log (at timestamptz DEFAULT now(), what text);
-    CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.log (what) VALUES (TG_OP || ' ' || TG_TABLE_NAME); RETURN NULL; END $$;
+    CREATE FUNCTION noted() RETURNS trigger
+      LANGUAGE plpgsql AS $$ BEGIN
+      INSERT INTO public.log (what) VALUES (TG_OP || ' ' || TG_TABLE_NAME); RETURN NULL; END $$;
     CREATE TRIGGER noted AFTER INSERT OR UPDATE OR DELETE ON orders FOR EACH ROW EXECUTE FUNCTION noted();
     CREATE TRIGGER emptied AFTER TRUNCATE ON orders EXECUTE FUNCTION noted();
     ALTER TABLE orders ENABLE ALWAYS TRIGGER emptied;
@@ -112,9 +119,16 @@ const rowsOf = (table: string): string =>
  * Everything in a database but what a restore of tables can add: relations with their oids, files,
  * constraints, triggers.
  */
-const everything = `SELECT (SELECT json_agg(json_build_array(c.oid, n.nspname, c.relname, c.relkind, c.relfilenode, c.relacl::text) ORDER BY c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname NOT LIKE 'pg_%' AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE '%restored%')::text
-  || (SELECT json_agg(json_build_array(k.oid, k.conname, pg_get_constraintdef(k.oid)) ORDER BY k.oid) FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace WHERE n.nspname IN ('public', 'odd schema'))::text
-  || (SELECT json_agg(json_build_array(oid, tgname, tgenabled) ORDER BY oid) FROM pg_trigger WHERE NOT tgisinternal)::text AS all`
+const everything = `SELECT (SELECT json_agg(json_build_array(c.oid, n.nspname, c.relname, c.relkind,
+      c.relfilenode, c.relacl::text) ORDER BY c.oid)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname NOT LIKE 'pg_%' AND n.nspname <> 'information_schema'
+    AND n.nspname NOT LIKE '%restored%')::text
+  || (SELECT json_agg(json_build_array(k.oid, k.conname, pg_get_constraintdef(k.oid)) ORDER BY k.oid)
+    FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace
+    WHERE n.nspname IN ('public', 'odd schema'))::text
+  || (SELECT json_agg(json_build_array(oid, tgname, tgenabled) ORDER BY oid)
+    FROM pg_trigger WHERE NOT tgisinternal)::text AS all`
 /** Neither a database nor a staging schema is left. */
 async function nothingLeft({ server, sql, databases }: Bench): Promise<void> {
   assert.deepEqual(await server.databases(), databases)
@@ -135,7 +149,10 @@ for (const server of servers) {
       const original = await b.one(rowsOf('orders'))
       const odd = await b.one(rowsOf('"odd schema"."Table ""of"" things"'))
       await b.sql(
-        'DELETE FROM lines; DELETE FROM orders WHERE id > 5; TRUNCATE log; DELETE FROM "odd schema"."Table ""of"" things"',
+        `DELETE FROM lines;
+          DELETE FROM orders WHERE id > 5;
+          TRUNCATE log;
+          DELETE FROM "odd schema"."Table ""of"" things"`,
       )
       const before = await b.one(everything)
       const result = await b.restore({
@@ -168,7 +185,8 @@ for (const server of servers) {
       assert.equal(await b.one('SELECT count(*)::int FROM log'), 0)
       assert.equal(
         await b.one(
-          `SELECT count(*)::int FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace WHERE contype = 'f' AND nspname = '${own}'`,
+          `SELECT count(*)::int FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace
+            WHERE contype = 'f' AND nspname = '${own}'`,
         ),
         0,
       )
@@ -220,10 +238,18 @@ for (const server of servers) {
     test('a replaced table keeps its identity; foreign keys, triggers and views stay', async () => {
       const b = await bench(server)
       const original = await b.one(rowsOf('orders'))
-      const shape = `SELECT 'orders'::regclass::oid::text || (SELECT json_agg(json_build_array(conname, pg_get_constraintdef(oid), obj_description(oid)) ORDER BY conname) FROM pg_constraint)::text || (SELECT json_agg(json_build_array(oid, tgname, tgenabled) ORDER BY oid) FROM pg_trigger WHERE NOT tgisinternal)::text || (SELECT relacl::text FROM pg_class WHERE relname = 'orders')`
+      const shape = `SELECT 'orders'::regclass::oid::text
+        || (SELECT json_agg(json_build_array(conname, pg_get_constraintdef(oid),
+          obj_description(oid)) ORDER BY conname) FROM pg_constraint)::text
+        || (SELECT json_agg(json_build_array(oid, tgname, tgenabled) ORDER BY oid)
+          FROM pg_trigger WHERE NOT tgisinternal)::text
+        || (SELECT relacl::text FROM pg_class WHERE relname = 'orders')`
       const before = await b.one(shape)
       await b.sql(
-        `UPDATE orders SET total = 0; DELETE FROM orders WHERE id BETWEEN 290 AND 295; INSERT INTO orders (customer, total) VALUES (1, 5); TRUNCATE log`,
+        `UPDATE orders SET total = 0;
+          DELETE FROM orders WHERE id BETWEEN 290 AND 295;
+          INSERT INTO orders (customer, total) VALUES (1, 5);
+          TRUNCATE log`,
       )
       const { part, warnings } = await b.restore({ tables: ['orders'], replace: true })
       assert.equal(await b.one(rowsOf('orders')), original)
@@ -251,11 +277,17 @@ for (const server of servers) {
     test('a table dropped with CASCADE is re-created with everything that was dropped with it', async () => {
       const b = await bench(server)
       const original = await b.one(rowsOf('orders'))
-      const shape = `SELECT (SELECT json_agg(json_build_array(conrelid::regclass, conname, pg_get_constraintdef(oid), obj_description(oid)) ORDER BY conrelid::regclass::text, conname) FROM pg_constraint WHERE conrelid <> 0)::text
-        || (SELECT json_agg(json_build_array(tgname, tgenabled, pg_get_triggerdef(oid)) ORDER BY tgname) FROM pg_trigger WHERE NOT tgisinternal)::text
+      const shape = `SELECT (SELECT json_agg(json_build_array(conrelid::regclass, conname,
+          pg_get_constraintdef(oid), obj_description(oid))
+          ORDER BY conrelid::regclass::text, conname) FROM pg_constraint WHERE conrelid <> 0)::text
+        || (SELECT json_agg(json_build_array(tgname, tgenabled, pg_get_triggerdef(oid))
+          ORDER BY tgname) FROM pg_trigger WHERE NOT tgisinternal)::text
         || (SELECT json_agg(json_build_array(policyname, tablename, qual) ORDER BY policyname) FROM pg_policies)::text
-        || (SELECT json_agg(json_build_array(indexdef) ORDER BY indexname) FROM pg_indexes WHERE tablename = 'orders')::text
-        || (SELECT relacl::text || relrowsecurity || obj_description(oid) || col_description(oid, 4) || pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'orders') || pg_get_viewdef('spent'::regclass)`
+        || (SELECT json_agg(json_build_array(indexdef) ORDER BY indexname) FROM pg_indexes
+          WHERE tablename = 'orders')::text
+        || (SELECT relacl::text || relrowsecurity || obj_description(oid) || col_description(oid, 4)
+          || pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'orders')
+          || pg_get_viewdef('spent'::regclass)`
       const before = await b.one(shape)
       await b.sql('DROP TABLE orders CASCADE')
       const { part, warnings } = await b.restore({ tables: ['orders'], replace: true })
@@ -290,7 +322,12 @@ for (const server of servers) {
       ]
       const before = await Promise.all(all.map((table) => b.one(rowsOf(table))))
       await b.sql(
-        `DROP SCHEMA "odd schema" CASCADE; UPDATE moods SET m = 'sad'; DELETE FROM "no columns"; UPDATE animals SET name = 'x'; ALTER TABLE customers ADD since int DEFAULT 7; UPDATE customers SET since = 8`,
+        `DROP SCHEMA "odd schema" CASCADE;
+          UPDATE moods SET m = 'sad';
+          DELETE FROM "no columns";
+          UPDATE animals SET name = 'x';
+          ALTER TABLE customers ADD since int DEFAULT 7;
+          UPDATE customers SET since = 8`,
       )
       const { warnings } = await b.restore({ tables: all, replace: true })
       assert.deepEqual(await Promise.all(all.map((table) => b.one(rowsOf(table)))), before)
@@ -309,19 +346,42 @@ for (const server of servers) {
         server,
         16 << 20,
         `
-        CREATE TABLE a (id serial, n int); CREATE TABLE b (id serial, n int); CREATE TABLE c (id serial, n int); CREATE TABLE d (id serial, n int); CREATE TABLE down (id int); CREATE SEQUENCE falling INCREMENT -1 OWNED BY down.id; ALTER TABLE down ALTER id SET DEFAULT nextval('falling');
-        CREATE SEQUENCE shared; CREATE SEQUENCE ahead; CREATE TABLE e (id int DEFAULT nextval('shared'), f text DEFAULT 'f' || nextval('ahead'));
-        INSERT INTO a (n) SELECT generate_series(1, 10); INSERT INTO b (n) SELECT generate_series(1, 10); INSERT INTO c (n) SELECT generate_series(1, 10); INSERT INTO d (n) SELECT generate_series(1, 10); INSERT INTO e SELECT FROM generate_series(1, 10); INSERT INTO down SELECT FROM generate_series(1, 10)`,
+        CREATE TABLE a (id serial, n int);
+        CREATE TABLE b (id serial, n int);
+        CREATE TABLE c (id serial, n int);
+        CREATE TABLE d (id serial, n int);
+        CREATE TABLE down (id int);
+        CREATE SEQUENCE falling INCREMENT -1 OWNED BY down.id;
+        ALTER TABLE down ALTER id SET DEFAULT nextval('falling');
+        CREATE SEQUENCE shared;
+        CREATE SEQUENCE ahead;
+        CREATE TABLE e (id int DEFAULT nextval('shared'), f text DEFAULT 'f' || nextval('ahead'));
+        INSERT INTO a (n) SELECT generate_series(1, 10);
+        INSERT INTO b (n) SELECT generate_series(1, 10);
+        INSERT INTO c (n) SELECT generate_series(1, 10);
+        INSERT INTO d (n) SELECT generate_series(1, 10);
+        INSERT INTO e SELECT FROM generate_series(1, 10);
+        INSERT INTO down SELECT FROM generate_series(1, 10)`,
       )
-      await b.sql(`ALTER SEQUENCE a_id_seq RESTART WITH 1000000; SELECT setval('b_id_seq', 500); ALTER SEQUENCE c_id_seq RESTART; SELECT setval('d_id_seq', 10, false);
-        ALTER SEQUENCE shared RESTART; ALTER SEQUENCE ahead RESTART WITH 70; ALTER SEQUENCE falling RESTART; CREATE SEQUENCE unknown; ALTER TABLE e ADD g int DEFAULT nextval('unknown')`)
+      await b.sql(`ALTER SEQUENCE a_id_seq RESTART WITH 1000000;
+        SELECT setval('b_id_seq', 500);
+        ALTER SEQUENCE c_id_seq RESTART;
+        SELECT setval('d_id_seq', 10, false);
+        ALTER SEQUENCE shared RESTART;
+        ALTER SEQUENCE ahead RESTART WITH 70;
+        ALTER SEQUENCE falling RESTART;
+        CREATE SEQUENCE unknown;
+        ALTER TABLE e ADD g int DEFAULT nextval('unknown')`)
       const { warnings } = await b.restore({
         tables: ['a', 'b', 'c', 'd', 'e', 'down'],
         replace: true,
         safetyBackup: false,
       })
       const next = await b.sql(
-        `SELECT nextval('a_id_seq')::int AS a, nextval('b_id_seq')::int AS b, nextval('c_id_seq')::int AS c, nextval('d_id_seq')::int AS d, nextval('shared')::int AS shared, nextval('ahead')::int AS ahead, nextval('falling')::int AS falling`,
+        `SELECT nextval('a_id_seq')::int AS a, nextval('b_id_seq')::int AS b,
+          nextval('c_id_seq')::int AS c, nextval('d_id_seq')::int AS d,
+          nextval('shared')::int AS shared, nextval('ahead')::int AS ahead,
+          nextval('falling')::int AS falling`,
       )
       assert.deepEqual(next, [
         { a: 1_000_000, b: 501, c: 11, d: 11, shared: 11, ahead: 70, falling: -11 },
@@ -341,7 +401,9 @@ for (const server of servers) {
     test('a tree with partitions that the backup lacks is not replaced', async () => {
       const b = await bench(server)
       await b.sql(
-        'CREATE TABLE parts_9 PARTITION OF parts FOR VALUES FROM (1000) TO (2000); INSERT INTO parts VALUES (1500); DELETE FROM parts WHERE id < 50',
+        `CREATE TABLE parts_9 PARTITION OF parts FOR VALUES FROM (1000) TO (2000);
+          INSERT INTO parts VALUES (1500);
+          DELETE FROM parts WHERE id < 50`,
       )
       const [before, rows] = [await b.one(everything), await b.one(rowsOf('parts'))]
       await assert.rejects(
@@ -363,11 +425,18 @@ for (const server of servers) {
         await b.sql(
           'ALTER TABLE lines ADD CONSTRAINT lax FOREIGN KEY (n) REFERENCES orders NOT ENFORCED',
         )
-      await b.sql(`ALTER TABLE lines ADD CONSTRAINT late FOREIGN KEY (n) REFERENCES orders NOT VALID; ALTER TABLE orders ADD region int, ADD CONSTRAINT tree FOREIGN KEY (region) REFERENCES parts;
-        CREATE TABLE refers (id int, o int REFERENCES orders) PARTITION BY RANGE (id); CREATE TABLE refers_1 PARTITION OF refers DEFAULT`)
+      await b.sql(`
+        ALTER TABLE lines ADD CONSTRAINT late FOREIGN KEY (n) REFERENCES orders NOT VALID;
+        ALTER TABLE orders ADD region int,
+          ADD CONSTRAINT tree FOREIGN KEY (region) REFERENCES parts;
+        CREATE TABLE refers (id int, o int REFERENCES orders) PARTITION BY RANGE (id);
+        CREATE TABLE refers_1 PARTITION OF refers DEFAULT`)
       await b.store.backup(b.target.connection)
       await b.sql('ALTER TABLE lines DISABLE TRIGGER ALL; ALTER TABLE refers DISABLE TRIGGER ALL')
-      const states = `SELECT json_agg(json_build_array(t.tgrelid::regclass::text, k.conname, t.tgfoid::regproc::text, t.tgenabled) ORDER BY 1::text, t.tgrelid::regclass::text, k.conname, t.tgfoid::regproc::text)::text AS all FROM pg_trigger t JOIN pg_constraint k ON k.oid = t.tgconstraint`
+      const states = `SELECT json_agg(json_build_array(t.tgrelid::regclass::text, k.conname,
+        t.tgfoid::regproc::text, t.tgenabled)
+        ORDER BY 1::text, t.tgrelid::regclass::text, k.conname, t.tgfoid::regproc::text)::text
+        AS all FROM pg_trigger t JOIN pg_constraint k ON k.oid = t.tgconstraint`
       const before = await b.one(states)
       assert.match(String(before), /"D"/)
       const { part, warnings } = await b.restore({
@@ -468,7 +537,9 @@ test('a whole schema, definitions alone, rows alone', async () => {
   const b = await bench()
   const odd = await b.one(rowsOf('"odd schema"."Table ""of"" things"'))
   await b.sql(
-    'DELETE FROM "odd schema"."Table ""of"" things"; DROP TABLE lines; UPDATE customers SET name = $$new$$ WHERE id = 10',
+    `DELETE FROM "odd schema"."Table ""of"" things";
+      DROP TABLE lines;
+      UPDATE customers SET name = $$new$$ WHERE id = 10`,
   )
   await b.restore({ schemas: ['odd schema'], replace: true })
   assert.equal(await b.one(rowsOf('"odd schema"."Table ""of"" things"')), odd)
@@ -601,7 +672,9 @@ test('writers go on, their rows in other tables stay, and a locked table is name
     while (running) {
       try {
         await session.query(
-          `INSERT INTO public.log (what) VALUES ('writer'); UPDATE public.orders SET total = total + 1 WHERE id = ${1 + Math.floor(Math.random() * 300)}`,
+          `INSERT INTO public.log (what) VALUES ('writer');
+            UPDATE public.orders SET total = total + 1
+              WHERE id = ${1 + Math.floor(Math.random() * 300)}`,
         )
         written++
       } catch {
@@ -641,7 +714,14 @@ test('a disabled key that the role cannot disable is a warning; so is a foreign 
   )
   const owner = `owner_${b.target.name}`
   await b.sql(
-    `CREATE ROLE "${owner}" LOGIN CREATEDB PASSWORD 'p'; GRANT CREATE ON DATABASE "${b.target.name}" TO "${owner}"; ALTER TABLE orders OWNER TO "${owner}"; ALTER TABLE lines OWNER TO "${owner}"; ALTER TABLE customers OWNER TO "${owner}"; ALTER TABLE f OWNER TO "${owner}"; GRANT ALL ON SCHEMA public TO "${owner}"; GRANT ALL ON log TO "${owner}"`,
+    `CREATE ROLE "${owner}" LOGIN CREATEDB PASSWORD 'p';
+      GRANT CREATE ON DATABASE "${b.target.name}" TO "${owner}";
+      ALTER TABLE orders OWNER TO "${owner}";
+      ALTER TABLE lines OWNER TO "${owner}";
+      ALTER TABLE customers OWNER TO "${owner}";
+      ALTER TABLE f OWNER TO "${owner}";
+      GRANT ALL ON SCHEMA public TO "${owner}";
+      GRANT ALL ON log TO "${owner}"`,
   )
   try {
     await b.sql('ALTER TABLE lines DISABLE TRIGGER ALL')
@@ -681,7 +761,11 @@ test('stopped at any moment, it replaces all or nothing, and leaves nothing behi
   const original = await b.one(rowsOf('orders'))
   const damage = async (): Promise<void> =>
     void (await b.sql(
-      'UPDATE orders SET total = 7; DELETE FROM lines WHERE id > 200; DELETE FROM orders WHERE id > 200; ALTER SEQUENCE orders_id_seq RESTART; TRUNCATE log',
+      `UPDATE orders SET total = 7;
+        DELETE FROM lines WHERE id > 200;
+        DELETE FROM orders WHERE id > 200;
+        ALTER SEQUENCE orders_id_seq RESTART;
+        TRUNCATE log`,
     ))
   const met = new Map<string, number>()
   const marks = [
