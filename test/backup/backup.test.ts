@@ -21,7 +21,8 @@ import { plainText } from '../../src/text.ts'
 const server = newestServer()
 const thousand = {
   name: 'thousand',
-  sql: 'CREATE TABLE t AS SELECT g AS id, md5(g::text) AS v FROM generate_series(1, 1000) g; CREATE TABLE u (a int); INSERT INTO u VALUES (1)',
+  sql: `CREATE TABLE t AS SELECT g AS id, md5(g::text) AS v FROM generate_series(1, 1000) g;
+    CREATE TABLE u (a int); INSERT INTO u VALUES (1)`,
 }
 const large = {
   name: 'large',
@@ -33,7 +34,9 @@ const large = {
  */
 const dense = {
   name: 'dense',
-  sql: `CREATE TABLE fat AS SELECT g AS id, ${Array.from('abcdefgh', (letter) => `md5('${letter}' || g)`).join(' || ')} AS v FROM generate_series(1, 60000) g`,
+  sql: `CREATE TABLE fat AS
+    SELECT g AS id, ${Array.from('abcdefgh', (letter) => `md5('${letter}' || g)`).join(' || ')} AS v
+    FROM generate_series(1, 60000) g`,
 }
 const manifests = (folder: string): string[] => globSync('**/manifest.json', { cwd: folder })
 const everything = (folder: string): string[] =>
@@ -96,7 +99,7 @@ async function sessions(database: string): Promise<number> {
   return Number(row?.['n'])
 }
 
-test('a table truncated and filled again between snapshot and locks is never stored empty: the backup starts over', async () => {
+test('a table refilled between snapshot and locks is never stored empty: the backup starts over', async () => {
   const { name, connection } = await freshDatabase(server, thousand)
   const store = await newStore()
   let truncations = 0
@@ -268,12 +271,14 @@ test('a backup that is not encrypted says so, and restores', async () => {
   assert.equal((await verify({ ...store.reading, identities: [] }, quietWork())).level, 'identical')
 })
 
-test('rows that the role may not see stop the backup before it starts, with the table’s name and what to type', async () => {
+test('rows that the role may not see stop the backup before it starts, with the table and what to type', async () => {
   const { name, connection } = await freshDatabase(server, thousand)
   await query(
     server,
     name,
-    `DO $$ BEGIN CREATE ROLE reader_of_little LOGIN PASSWORD 'pw'; EXCEPTION WHEN duplicate_object THEN END $$; GRANT SELECT ON u TO reader_of_little`,
+    `DO $$ BEGIN CREATE ROLE reader_of_little LOGIN PASSWORD 'pw';
+       EXCEPTION WHEN duplicate_object THEN END $$;
+     GRANT SELECT ON u TO reader_of_little`,
   )
   const reader = { ...connection, user: 'reader_of_little', password: 'pw' }
   const store = await newStore()
@@ -367,7 +372,7 @@ function gatedStore(store: Store): {
   return { storage: override(store.storage, { create }), open, reading }
 }
 
-test('who waits behind the locks of a long backup is told, as is its progress, with the kind of the statement and the table, and who waits behind him', async () => {
+test('a long backup tells its progress, and who waits behind its locks, with the statement and the table', async () => {
   const { name, connection } = await freshDatabase(server, dense)
   const store = await newStore()
   const { storage, open, reading } = gatedStore(store)
@@ -417,7 +422,10 @@ test('when the session that holds the snapshot is ended, so is the backup, and i
   await query(
     server,
     'postgres',
-    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}' AND application_name LIKE 'holdfast-%' AND backend_xmin IS NOT NULL AND query NOT LIKE 'COPY%' ORDER BY backend_start LIMIT 1`,
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE datname = '${name}' AND application_name LIKE 'holdfast-%'
+       AND backend_xmin IS NOT NULL AND query NOT LIKE 'COPY%'
+     ORDER BY backend_start LIMIT 1`,
   )
   await sleep(200)
   open()

@@ -19,7 +19,9 @@ test(`${count} tables: a few processes, never a full lock table, and every table
   for (let first = 1; first <= count; first += 1000) {
     await server.query(
       'many',
-      `DO $$ BEGIN FOR i IN ${first}..${first + 999} LOOP EXECUTE format('CREATE TABLE t%s AS SELECT %s AS a', i, i); END LOOP; END $$`,
+      `DO $$ BEGIN FOR i IN ${first}..${first + 999} LOOP
+         EXECUTE format('CREATE TABLE t%s AS SELECT %s AS a', i, i);
+       END LOOP; END $$`,
     )
   }
   const store = await newStore()

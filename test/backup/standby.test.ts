@@ -14,7 +14,8 @@ for (const major of newestAndOldestMajor())
     // a second or more to dump: what happens on the primary meets it in the middle
     await primary.create(
       'app',
-      `CREATE TABLE a_big AS SELECT g AS a, repeat('x', 1000000) AS b FROM generate_series(1, 200) g; CREATE TABLE t AS SELECT g AS a FROM generate_series(1, 1000) g; CREATE SEQUENCE counter`,
+      `CREATE TABLE a_big AS SELECT g AS a, repeat('x', 1000000) AS b FROM generate_series(1, 200) g;
+       CREATE TABLE t AS SELECT g AS a FROM generate_series(1, 1000) g; CREATE SEQUENCE counter`,
     )
     const standby = await startStandby(primary, {
       max_standby_streaming_delay: '50ms',
@@ -51,7 +52,7 @@ for (const major of newestAndOldestMajor())
       assert.deepEqual([result.rows, result.attempts], [1200, 1])
     })
 
-    test('starts over with a new snapshot when the replay has ended one, and is whole then; nothing else is left in the store', async () => {
+    test('starts over when the replay has ended its snapshot, and leaves just one whole backup', async () => {
       const store = await newStore()
       let disturbed: Promise<void> | undefined
       const result = await store.backup(

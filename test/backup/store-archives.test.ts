@@ -23,7 +23,7 @@ function dataOf(bindir: string, archive: Buffer): string[] {
 }
 
 for (const server of servers()) {
-  test(`PostgreSQL ${server.major}: when every table leaves the base archive, each one’s rows are in just one archive, whatever its name and kind`, async () => {
+  test(`PostgreSQL ${server.major}: rows are in one archive each when all tables leave the base one`, async () => {
     const { name, connection } = await freshDatabase(server)
     await loadOddObjects(server, name, server.major >= 17 ? ['check', 'login'] : ['check'])
     try {
@@ -65,7 +65,9 @@ for (const server of servers()) {
 
 const server = newestServer()
 const sizes =
-  'CREATE TABLE small AS SELECT 1 AS a; CREATE TABLE middle AS SELECT g, repeat(md5(g::text), 10) AS v FROM generate_series(1, 3000) g; CREATE TABLE big AS SELECT g, repeat(md5(g::text), 10) AS v FROM generate_series(1, 30000) g'
+  'CREATE TABLE small AS SELECT 1 AS a; ' +
+  'CREATE TABLE middle AS SELECT g, repeat(md5(g::text), 10) AS v FROM generate_series(1, 3000) g; ' +
+  'CREATE TABLE big AS SELECT g, repeat(md5(g::text), 10) AS v FROM generate_series(1, 30000) g'
 
 test('tables leave the base archive from the given size on, also when they were never vacuumed', async () => {
   const { connection } = await freshDatabase(server, { name: 'sizes', sql: sizes })

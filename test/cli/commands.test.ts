@@ -293,7 +293,7 @@ describe('restore', () => {
     }
     assert.deepEqual(await previous(), [])
   })
-  test('on a terminal: an undo and a clean are shown first too, and an environment is typed with the name', async () => {
+  test('on a terminal: undo and clean are shown first too, and an environment is typed with the name', async () => {
     await drop()
     good(await run([...restore(), '--confirm', 'shop', '--backup', id]))
     const [old = ''] = await previous()
@@ -340,12 +340,16 @@ describe('status', () => {
     const flat = ran.stdout.replace(/\s+/g, ' ')
     assert.match(
       flat,
-      /⚠️ production Newest backup \d+ seconds? old: \S+, as of .* UTC; [\d.]+ KiB, 0 rows in 0 tables, in 2 places/,
+      new RegExp(
+        /⚠️ production Newest backup \d+ seconds? old: \S+, as of .* UTC; /.source +
+          /[\d.]+ KiB, 0 rows in 0 tables, in 2 places/.source,
+      ),
     )
     assert.match(
       flat,
       new RegExp(
-        `Newest proven backup \\d+ \\w+ old: ${id}, as of .*; [\\d.]+ KiB, 2,000 rows in 1 table, in 2 places; level identical, \\d+ \\w+ ago, restored in`,
+        `Newest proven backup \\d+ \\w+ old: ${id}, as of .*; [\\d.]+ KiB, 2,000 rows in 1 table, ` +
+          'in 2 places; level identical, \\d+ \\w+ ago, restored in',
       ),
     )
     assert.match(
@@ -378,7 +382,10 @@ describe('status', () => {
     assert.equal(ran.code, 1)
     assert.match(
       ran.stderr.replace(/\s+/g, ' '),
-      /The newest backup of production is \d+ seconds? old \(\d{8}T.*, as of .* UTC\), more than the 1 second of --max-age\./,
+      new RegExp(
+        /The newest backup of production is \d+ seconds? old \(\d{8}T.*, as of .* UTC\), /.source +
+          /more than the 1 second of --max-age\./.source,
+      ),
     )
     good(await run(['status', ...storage, '--max-age', '26h']))
     assert.equal(

@@ -42,7 +42,8 @@ async function step(
     import { run } from '${source}actions/run.ts'
     import { Cancelled, UserError } from '${source}errors.ts'
     import { verdict } from '${source}report/blocks.ts'
-    const aborted = (signal) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+    const aborted = (signal) => new Promise((_, reject) =>
+      signal.addEventListener('abort', () => reject(signal.reason)))
     await run('backup', async ({ work, output, report, secrets }) => { ${story} })`
   const started = Date.now()
   const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
@@ -95,7 +96,7 @@ describe('a step that ends well', () => {
 })
 
 describe('a step that fails', () => {
-  test('by the user’s mistake: one line with the hint, no stack, exit code 1, and the outputs that there are', async () => {
+  test('by the user’s mistake: one line with the hint, no stack, exit code 1, and its outputs so far', async () => {
     const ended = await step(
       `output('proven', false); throw new UserError('no-such-bucket', 'There is no bucket x.', 'Make it.')`,
     )
@@ -150,7 +151,8 @@ describe('a step that fails', () => {
       PGPASSWORD: 'another-secret',
     }
     const ended = await step(
-      `work.log.info('p@ss/w:rd'); work.log.warning('p@ss/w:rd'); throw new Error('for postgres://o:p%40ss%2Fw%3Ard@h/app and p@ss/w:rd and another-secret')`,
+      `work.log.info('p@ss/w:rd'); work.log.warning('p@ss/w:rd')
+       throw new Error('for postgres://o:p%40ss%2Fw%3Ard@h/app and p@ss/w:rd and another-secret')`,
       { env },
     )
     const said = ended.out
@@ -172,7 +174,10 @@ describe('a step that is cancelled', () => {
       const ended = await step(
         `const timer = setInterval(() => {}, 1000)
          try { work.log.info('ready'); await aborted(work.signal) }
-         finally { await new Promise((go) => setTimeout(go, 1500)); clearInterval(timer); work.log.info('cleaned up') }`,
+         finally {
+           await new Promise((go) => setTimeout(go, 1500))
+           clearInterval(timer); work.log.info('cleaned up')
+         }`,
         { kill },
       )
       assert.equal(ended.code, code)
@@ -185,7 +190,9 @@ describe('a step that is cancelled', () => {
   }
   test('is cancelled whatever error the stopping made', async () => {
     const ended = await step(
-      `const timer = setInterval(() => {}, 1000); work.log.info('ready'); await aborted(work.signal).catch(() => { clearInterval(timer); throw new Error('pipe broke') })`,
+      `const timer = setInterval(() => {}, 1000); work.log.info('ready')
+       await aborted(work.signal)
+         .catch(() => { clearInterval(timer); throw new Error('pipe broke') })`,
       { kill: 'SIGTERM' },
     )
     assert.equal(ended.outputs['outcome'], 'cancelled')
@@ -193,7 +200,8 @@ describe('a step that is cancelled', () => {
   })
   test('by a kill: what it held, itself first, is in the state', async () => {
     const ended = await step(
-      `work.hold({ kind: 'database', name: 'x', input: 'scratch-url' }); work.log.info('ready'); setInterval(() => {}, 1000); await aborted(work.signal)`,
+      `work.hold({ kind: 'database', name: 'x', input: 'scratch-url' }); work.log.info('ready')
+       setInterval(() => {}, 1000); await aborted(work.signal)`,
       { kill: 'SIGKILL' },
     )
     assert.equal(ended.signal, 'SIGKILL')
@@ -216,7 +224,8 @@ test(
     let seen: string | undefined
     const state = join(folder, `state-${count + 1}`)
     const running = step(
-      `const timer = setInterval(() => {}, 1000); try { await aborted(work.signal) } finally { clearInterval(timer); work.log.info('cleaned up') }`,
+      `const timer = setInterval(() => {}, 1000)
+       try { await aborted(work.signal) } finally { clearInterval(timer); work.log.info('cleaned up') }`,
     )
     while (!(seen = readCommands(state)['held']))
       await new Promise((resolve) => setTimeout(resolve, 20))
@@ -236,7 +245,9 @@ test(
 
 test('what a migration writes can give the runner no command', async () => {
   const ended = await step(
-    `work.log.info('plain'); work.log.info('a line\\n  ::set-output name=x::forged\\n::add-mask::e'); work.log.info('##[error]x')`,
+    `work.log.info('plain')
+     work.log.info('a line\\n  ::set-output name=x::forged\\n::add-mask::e')
+     work.log.info('##[error]x')`,
   )
   const lines = ended.out.trim().split('\n')
   assert.equal(lines[0], 'plain')

@@ -16,10 +16,14 @@ import { quietWork } from '../support/start-servers.ts'
  */
 const production = `
   SELECT lo_from_bytea(4712, '\\x0102'); CREATE SEQUENCE counter; SELECT setval('counter', 7);
-  CREATE TABLE people (id int PRIMARY KEY, name text NOT NULL, nickname text, code varchar(20), fixed char(10), born timestamptz, unused int);
-  INSERT INTO people SELECT g, 'name ' || g, CASE WHEN g % 2 = 0 THEN 'nick ' || g END, 'code-' || g, 'f' || g, timestamptz '2026-01-01 12:00+00' + g * interval '1 day' FROM generate_series(1, 1000) g;
-  CREATE TABLE prices (id int PRIMARY KEY, amount numeric(10, 2), whole numeric(10, 2), entry numeric(10, 2), weight float8);
-  INSERT INTO prices SELECT g, g + 0.25, g, CASE WHEN g % 2 = 0 THEN 10.50 ELSE -10.50 END, g / 10.0 FROM generate_series(1, 100) g;
+  CREATE TABLE people (id int PRIMARY KEY, name text NOT NULL, nickname text,
+    code varchar(20), fixed char(10), born timestamptz, unused int);
+  INSERT INTO people SELECT g, 'name ' || g, CASE WHEN g % 2 = 0 THEN 'nick ' || g END, 'code-' || g, 'f' || g,
+    timestamptz '2026-01-01 12:00+00' + g * interval '1 day' FROM generate_series(1, 1000) g;
+  CREATE TABLE prices (id int PRIMARY KEY, amount numeric(10, 2), whole numeric(10, 2),
+    entry numeric(10, 2), weight float8);
+  INSERT INTO prices SELECT g, g + 0.25, g, CASE WHEN g % 2 = 0 THEN 10.50 ELSE -10.50 END, g / 10.0
+    FROM generate_series(1, 100) g;
   CREATE TABLE events (id int NOT NULL, year int NOT NULL, kind text);
   INSERT INTO events SELECT g, 2020 + g % 5, CASE WHEN g % 4 <> 0 THEN 'kind ' || g END FROM generate_series(1, 400) g;
   CREATE TABLE parts (id int NOT NULL, year int NOT NULL) PARTITION BY LIST (year);
@@ -87,7 +91,8 @@ const cases: Record<string, [migration: string, findings: string[]]> = {
     ['values-emptied public.people.nickname 50'],
   ],
   'values emptied while rows came': [
-    `UPDATE people SET nickname = NULL WHERE id <= 100; INSERT INTO people (id, name) SELECT g, 'new' FROM generate_series(1001, 1500) g`,
+    `UPDATE people SET nickname = NULL WHERE id <= 100;
+     INSERT INTO people (id, name) SELECT g, 'new' FROM generate_series(1001, 1500) g`,
     ['values-emptied public.people.nickname 50'],
   ],
   'values emptied while rows went': [
@@ -115,7 +120,8 @@ const cases: Record<string, [migration: string, findings: string[]]> = {
     ['table-dropped public.events 1100'],
   ],
   'a table replaced by one in which a value is another': [
-    `CREATE TABLE new AS SELECT id, year, CASE WHEN id = 7 THEN 'x' ELSE kind END AS kind FROM events; DROP TABLE events; ALTER TABLE new RENAME TO events`,
+    `CREATE TABLE new AS SELECT id, year, CASE WHEN id = 7 THEN 'x' ELSE kind END AS kind FROM events;
+     DROP TABLE events; ALTER TABLE new RENAME TO events`,
     ['table-dropped public.events 1100'],
   ],
   'a table replaced by one that lacks a column': [
@@ -123,7 +129,8 @@ const cases: Record<string, [migration: string, findings: string[]]> = {
     ['table-dropped public.events 1100'],
   ],
   'a leaf from which a row was not moved': [
-    'ALTER TABLE parts DETACH PARTITION parts_2020; INSERT INTO parts SELECT * FROM parts_2020 OFFSET 1; DROP TABLE parts_2020',
+    'ALTER TABLE parts DETACH PARTITION parts_2020; ' +
+      'INSERT INTO parts SELECT * FROM parts_2020 OFFSET 1; DROP TABLE parts_2020',
     ['table-dropped public.parts_2020 40'],
   ],
 
@@ -132,19 +139,25 @@ const cases: Record<string, [migration: string, findings: string[]]> = {
     ['table-replaced public.events'],
   ],
   'a table replaced by one of the same rows in another order': [
-    'CREATE TABLE new AS SELECT kind, year::bigint, id FROM events ORDER BY kind; DROP TABLE events; ALTER TABLE new RENAME TO events',
+    'CREATE TABLE new AS SELECT kind, year::bigint, id FROM events ORDER BY kind; ' +
+      'DROP TABLE events; ALTER TABLE new RENAME TO events',
     ['table-replaced public.events'],
   ],
   'a leaf whose rows were moved to another one': [
-    'ALTER TABLE parts DETACH PARTITION parts_2020; INSERT INTO parts SELECT * FROM parts_2020; DROP TABLE parts_2020',
+    'ALTER TABLE parts DETACH PARTITION parts_2020; ' +
+      'INSERT INTO parts SELECT * FROM parts_2020; DROP TABLE parts_2020',
     ['table-replaced public.parts_2020'],
   ],
   'rows moved out of the default leaf': [
-    'CREATE TABLE parts_2021 (LIKE parts); WITH moved AS (DELETE FROM parts_rest WHERE year = 2021 RETURNING *) INSERT INTO parts_2021 SELECT * FROM moved; ALTER TABLE parts ATTACH PARTITION parts_2021 FOR VALUES IN (2021)',
+    'CREATE TABLE parts_2021 (LIKE parts); ' +
+      'WITH moved AS (DELETE FROM parts_rest WHERE year = 2021 RETURNING *) ' +
+      'INSERT INTO parts_2021 SELECT * FROM moved; ' +
+      'ALTER TABLE parts ATTACH PARTITION parts_2021 FOR VALUES IN (2021)',
     [],
   ],
   renames: [
-    'ALTER TABLE people RENAME COLUMN nickname TO nick; ALTER TABLE people RENAME TO persons; CREATE SCHEMA crm; ALTER TABLE persons SET SCHEMA crm',
+    'ALTER TABLE people RENAME COLUMN nickname TO nick; ALTER TABLE people RENAME TO persons; ' +
+      'CREATE SCHEMA crm; ALTER TABLE persons SET SCHEMA crm',
     [],
   ],
   'a column and an index added': [
@@ -178,8 +191,10 @@ const cases: Record<string, [migration: string, findings: string[]]> = {
 }
 
 function partitioned(where: string): string {
-  return `ALTER TABLE events RENAME TO events_old; CREATE TABLE events (id int NOT NULL, year int NOT NULL, kind text) PARTITION BY RANGE (year);
-    CREATE TABLE events_early PARTITION OF events FOR VALUES FROM (2000) TO (2022); CREATE TABLE events_late PARTITION OF events FOR VALUES FROM (2022) TO (2100);
+  return `ALTER TABLE events RENAME TO events_old;
+    CREATE TABLE events (id int NOT NULL, year int NOT NULL, kind text) PARTITION BY RANGE (year);
+    CREATE TABLE events_early PARTITION OF events FOR VALUES FROM (2000) TO (2022);
+    CREATE TABLE events_late PARTITION OF events FOR VALUES FROM (2022) TO (2100);
     INSERT INTO events SELECT * FROM events_old ${where}; DROP TABLE events_old`
 }
 
@@ -203,7 +218,8 @@ describe('a migration, and what is found', () => {
   test('the report has the tables, the rows and the schema before and after', async () => {
     const result = await rehearsed(
       sql(
-        'DROP TABLE events; ALTER TABLE people RENAME TO persons; CREATE TABLE fresh (a int); INSERT INTO fresh VALUES (1), (2); ALTER TABLE persons ADD COLUMN note text',
+        'DROP TABLE events; ALTER TABLE people RENAME TO persons; CREATE TABLE fresh (a int); ' +
+          'INSERT INTO fresh VALUES (1), (2); ALTER TABLE persons ADD COLUMN note text',
       ),
     )
     const tables = result.tables.map(
@@ -304,7 +320,7 @@ describe('the command', () => {
     assert.deepEqual(processesIn(folder), [])
   })
 
-  test('may leave processes behind, in the background or in a session of their own: they neither hold it up nor stay in its group', async () => {
+  test('may leave processes behind: they neither hold it up nor stay in its group', async () => {
     const folder = temporaryFolder()
     const from = Date.now()
     const result = await rehearsed('sleep 404 & nohup sleep 405 >/dev/null 2>&1 & echo done', {
@@ -342,7 +358,8 @@ describe('the command', () => {
       RAILS_ENV: 'test',
     })
     const result = await rehearsed(
-      `env; echo "at $(psql -Atc 'SELECT current_database()') $(psql -X "$DATABASE_URL" -Atc 'SELECT current_database()')"; psql --version; command -v psql`,
+      `env; echo "at $(psql -Atc 'SELECT current_database()') ` +
+        `$(psql -X "$DATABASE_URL" -Atc 'SELECT current_database()')"; psql --version; command -v psql`,
       { environment },
     )
     assert.equal(result.exitCode, 0, result.output)

@@ -27,7 +27,11 @@ describe('the report of a part, and of a restore in place', () => {
     assert.match(report, /from 2 of 9 archives/)
     assert.match(
       report,
-      /\(SELECT count\(\*\) FROM "public"\."orders"\) AS live,\n\s+\(SELECT count\(\*\) FROM "public_restored_20261121T031045"\."orders"\) AS restored/,
+      new RegExp(
+        /\(SELECT count\(\*\) FROM "public"\."orders"\) AS live,\n/.source +
+          /\s+\(SELECT count\(\*\) /.source +
+          /FROM "public_restored_20261121T031045"\."orders"\) AS restored/.source,
+      ),
     )
     assert.match(report, /DROP SCHEMA "public_restored_20261121T031045" CASCADE;/)
     assert.match(
@@ -82,7 +86,11 @@ describe('the report of a part, and of a restore in place', () => {
     )
     assert.match(
       report,
-      /backup: '20261121T031500Z-7gk823-pre-restore'\ntables: \|\n {2}orders\n {2}"odd schema"\."T"\nschemas: \|\n {2}sales\nreplace: true\nconfirm: /,
+      new RegExp(
+        /backup: '20261121T031500Z-7gk823-pre-restore'\n/.source +
+          /tables: \|\n {2}orders\n {2}"odd schema"\."T"\n/.source +
+          /schemas: \|\n {2}sales\nreplace: true\nconfirm: /.source,
+      ),
     )
     assert.match(report, /in the 2\.3 s between its snapshot and the lock are lost/)
     const made = renderMarkdown(
@@ -123,7 +131,11 @@ describe('the report of a part, and of a restore in place', () => {
     }
     assert.match(
       renderMarkdown(restoreReport(saved)),
-      /is only in the safety backup\. Rows written in the 12\.0 s between its snapshot and the locks are lost: they are in neither/,
+      new RegExp(
+        /is only in the safety backup\. /.source +
+          /Rows written in the 12\.0 s between its snapshot and the locks are lost: /.source +
+          /they are in neither/.source,
+      ),
     )
     assert.match(
       plainText(restoreVerdict(saved)),
@@ -173,7 +185,7 @@ describe('the report of a restore', () => {
       /DROP DATABASE "a""; DROP DATABASE x";/,
     )
   })
-  test('says how to undo it as inputs to paste, what is kept and for how long, and where the rest of the data is', () => {
+  test('says how to undo it as inputs to paste, what is kept how long, and where the other data is', () => {
     const safetyBackup = {
       id: '20261121T061045Z-k3v9aa-pre-restore',
       label: 'production',
@@ -198,12 +210,19 @@ describe('the report of a restore', () => {
     )
     assert.match(
       report,
-      /the 3 hours and 20 minutes since\) is only in `shop_before_20261121`, and up to 2026-11-21 06:10:45 UTC in the safety backup `20261121T061045Z-k3v9aa-pre-restore`/,
+      new RegExp(
+        /the 3 hours and 20 minutes since\) is only in `shop_before_20261121`, /.source +
+          /and up to 2026-11-21 06:10:45 UTC /.source +
+          /in the safety backup `20261121T061045Z-k3v9aa-pre-restore`/.source,
+      ),
     )
     assert.match(report, /It is kept for 1 day \(`keep-previous`\)/)
     assert.match(
       report,
-      /```yaml\nlabel: production\nbackup: '20261121T061045Z-k3v9aa-pre-restore'\nenvironment: production\nconfirm: production\/shop\n```/,
+      new RegExp(
+        /```yaml\nlabel: production\nbackup: '20261121T061045Z-k3v9aa-pre-restore'\n/.source +
+          /environment: production\nconfirm: production\/shop\n```/.source,
+      ),
     )
     assert.match(renderMarkdown(restoreReport(restoreResult())), /It is kept until you drop it/)
     const flags = renderTerminal(
@@ -281,7 +300,11 @@ describe('the report of an undo', () => {
     assert.equal(firstLine(report), '## ✅ `shop` is swapped back')
     assert.match(
       report,
-      /`shop_before_20261121T031045` is `shop` again\. It was `shop` until \*\*2026-11-21 03:10:45 UTC\*\*, when backup 1 took its place/,
+      new RegExp(
+        /`shop_before_20261121T031045` is `shop` again\. /.source +
+          /It was `shop` until \*\*2026-11-21 03:10:45 UTC\*\*, /.source +
+          /when backup 1 took its place/.source,
+      ),
     )
     assert.match(
       report,
@@ -289,7 +312,10 @@ describe('the report of an undo', () => {
     )
     assert.match(
       plainText(undoVerdict(undoResult())),
-      /^Undone: shop is again the database that it was until 2026-11-21 03:10:45 UTC\. The database that was in use is kept as shop_before_20261121T041045\.$/,
+      new RegExp(
+        /^Undone: shop is again the database that it was until 2026-11-21 03:10:45 UTC\. /.source +
+          /The database that was in use is kept as shop_before_20261121T041045\.$/.source,
+      ),
     )
   })
   test('of a dry run shows sizes and sessions, and touches nothing', () => {
@@ -299,7 +325,11 @@ describe('the report of an undo', () => {
     assert.match(firstLine(report), /nothing was changed$/)
     assert.match(
       report,
-      /- \*\*Size of `shop_before_20261121T031045`:\*\* 118 MiB\n- \*\*Size of `shop`, in use:\*\* 286 MiB\n- \*\*Sessions connected to it:\*\* 3\n/,
+      new RegExp(
+        /- \*\*Size of `shop_before_20261121T031045`:\*\* 118 MiB\n/.source +
+          /- \*\*Size of `shop`, in use:\*\* 286 MiB\n/.source +
+          /- \*\*Sessions connected to it:\*\* 3\n/.source,
+      ),
     )
     assert.match(report, /\*\*Next:\*\* .*\n\n```yaml\ndry-run: false\nconfirm: shop\n```/)
   })

@@ -111,8 +111,9 @@ function failing(afterBytes: number, reason: Error): Storage {
 
 describe('an archive', () => {
   for (const encrypted of [true, false])
-    for (const compressed of [true, false])
-      test(`comes back as it went, ${encrypted ? 'encrypted' : 'plain'}, ${compressed ? 'compressed by pg_dump' : 'compressed by us'}; its entry tells its digests`, async () => {
+    for (const compressed of [true, false]) {
+      const how = `${encrypted ? 'encrypted' : 'plain'}, compressed by ${compressed ? 'pg_dump' : 'us'}`
+      test(`${how}: comes back as it went, and its entry tells its digests`, async () => {
         for (const [size, cut] of [
           [1, 1],
           [70_000, 1000],
@@ -147,6 +148,7 @@ describe('an archive', () => {
             })
         }
       })
+    }
 
   test('is a base where nothing else is said', async () => {
     const { kind } = await store(asRead(Buffer.from('x')), [folder()])
@@ -191,7 +193,7 @@ describe('an archive', () => {
     })
 
   for (const count of [1, 2])
-    test(`one of ${count} destinations fails: the source is let go, the failure comes out, and nothing is stored`, async () => {
+    test(`one of ${count} destinations fails: the source is let go, the failure told, and nothing stored`, async () => {
       const reason = new UserError('storage-full', 'full', 'free space')
       const other = folder()
       const source = asRead(randomBytes(9_000_000))

@@ -20,8 +20,10 @@ import { quietWork } from '../support/start-servers.ts'
  * bodies, names, comments and rows.
  */
 const sql = `
-  DO $$ BEGIN CREATE ROLE bare_owner NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
-  DO $$ BEGIN CREATE ROLE "bare ""reader""" NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+  DO $$ BEGIN CREATE ROLE bare_owner NOLOGIN;
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+  DO $$ BEGIN CREATE ROLE "bare ""reader""" NOLOGIN;
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
   CREATE TABLE things (id int PRIMARY KEY, said text DEFAULT E'a\\\\b\\'c' CHECK (said !~ '\\\\!'), more text);
   INSERT INTO things SELECT g, 'row ' || g, E'\\\\! touch /tmp/never\\n\\\\.\\n' || g FROM generate_series(1, 200) g;
   CREATE TABLE "odd ; \\! 'name" (a int); INSERT INTO "odd ; \\! 'name" VALUES (1), (2);
@@ -61,7 +63,7 @@ const refused =
   }
 
 for (const server of servers())
-  test(`PostgreSQL ${server.major}: what pg_dump wrote, in each of its formats and inside gzip, zstd and age, is restored and told of, and no more is claimed`, async () => {
+  test(`PostgreSQL ${server.major}: a dump of any format and wrapping is restored, no more claimed`, async () => {
     const source = await freshDatabase(server, { name: 'bare', sql })
     const [workspace, identity] = [temporaryFolder(), await generateX25519Identity()]
     const folder = join(workspace, 'folder')
@@ -132,7 +134,7 @@ for (const server of servers())
 
 const server = newestServer()
 
-test('what is no whole dump is told by what it is: empty, cut, a web page, a cluster’s, encrypted without a key', async () => {
+test('what is no whole dump is told by what it is: empty, cut, a web page, a cluster’s or encrypted', async () => {
   const source = await freshDatabase(server, { name: 'bare', sql })
   const [workspace, identity] = [temporaryFolder(), await generateX25519Identity()]
   const [plain, custom] = [dump(server, source.name, ['-Fp']), dump(server, source.name, ['-Fc'])]
@@ -215,7 +217,7 @@ test('an empty dump is never good, and one that does not restore says why', asyn
   assert.deepEqual([level, /already exists/.test(stoppedBy ?? '')], ['readable', true], stoppedBy)
 })
 
-test('no command for psql in a dump is ever run, wherever it hides; nor does a tar write outside of its folder', async () => {
+test('no psql command hidden in a dump is ever run, nor does a tar write outside of its folder', async () => {
   const source = await freshDatabase(server, { name: 'bare', sql })
   const workspace = temporaryFolder()
   const mark = join(workspace, 'mark')
@@ -328,7 +330,7 @@ test('a psql that cannot be told to refuse commands is known by its version', ()
   assert.deepEqual(['12.22', '13.21', '14.18', '15.13', '16.9', '17.5'].filter(known), [])
 })
 
-test('a file in a storage is read by its key, one in the workspace by its path, and none outside of either', async () => {
+test('a file is read by its key in a storage, by its path in the workspace, and nowhere else', async () => {
   const source = await freshDatabase(server, { name: 'bare', sql })
   const [workspace, folder] = [temporaryFolder(), temporaryFolder()]
   mkdirSync(join(folder, 'old'))

@@ -19,7 +19,7 @@ import { storeMutations } from './store-mutations.ts'
 const events = `CREATE TABLE events AS SELECT g AS id, sha256(g::text::bytea) AS what FROM generate_series(1, 12000) g`
 
 for (const server of servers())
-  test(`PostgreSQL ${server.major}: whatever is done to a stored backup is found, at the level that promises it`, async () => {
+  test(`PostgreSQL ${server.major}: any change to a stored backup is found at the level promised`, async () => {
     const source = await freshDatabase(server, {
       name: 'whole, and events',
       sql: `${whole}; ${events}`,

@@ -291,7 +291,8 @@ describe('a block', () => {
 
 describe('an input', () => {
   test('is a line of a workflow, alone or with what to write there', () => {
-    const sentence = text`Set ${input('safety-backup', false)} or ${input('storage')}, ${either('as in the job summary', 'as above')}.`
+    const where = either('as in the job summary', 'as above')
+    const sentence = text`Set ${input('safety-backup', false)} or ${input('storage')}, ${where}.`
     assert.equal(
       renderText(sentence),
       'Set `safety-backup: false` or `storage`, as in the job summary.',

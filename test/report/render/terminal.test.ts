@@ -122,11 +122,12 @@ test('a chart is drawn as bars with their figures', () => {
 })
 
 test('an input is a flag, and inputs to type are one line of flags', () => {
+  const where = either('the job summary', 'above')
   assert.deepEqual(
     show(
       [
         paragraph(
-          text`Set ${input('safety-backup', false)} or ${input('target-url', { secret: 'X' })}; see ${either('the job summary', 'above')}.`,
+          text`Set ${input('safety-backup', false)} or ${input('target-url', { secret: 'X' })}; see ${where}.`,
         ),
         settings([
           ['storage', "s3://b/p?x=1&y=it's"],
