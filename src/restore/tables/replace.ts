@@ -162,7 +162,7 @@ async function copyToStaging(
     await session.query(`CREATE UNLOGGED TABLE ${relation} (${columns.join(', ')})`)
     plan.staged.set(table, relation)
   }
-  work.log.info('Copying the rows beside the live tables')
+  work.log.info('Copying the rows next to the live tables')
   await mapConcurrent([...plan.staged], jobs, copyTable, work)
 }
 
