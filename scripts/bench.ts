@@ -1,7 +1,7 @@
 /**
- * Measures this project beside what people use instead, on a database of its own making: `npm run
- * bench -- --help`. Writes docs/benchmarks.md whole, from this run's figures and those of earlier
- * ones. Leaves nothing else behind, also when it is stopped.
+ * Measures this project against its alternatives, on a generated database: `npm run bench --
+ * --help`. Writes all of docs/benchmarks.md, from the figures of this run and of earlier runs. Leaves
+ * nothing else behind, also when it is stopped.
  */
 import { existsSync, writeFileSync } from 'node:fs'
 import { delimiter, isAbsolute, join } from 'node:path'
@@ -30,10 +30,10 @@ async function main(args: string[]): Promise<number> {
     const options = readOptions(args)
     const results = options.write ? readResults(options.results) : await measure(options)
     if (results === undefined)
-      throw new Error(`${options.results} is not there yet. Run the bench without --write first.`)
+      throw new Error(`${options.results} does not exist. Run the bench without --write first.`)
     const out = isAbsolute(options.out) ? options.out : join(import.meta.dirname, '..', options.out)
     writeFileSync(out, render(results))
-    console.log(`${out} is written${options.write ? '' : `, and ${options.results}`}.`)
+    console.log(`Wrote ${out}${options.write ? '' : ` and ${options.results}`}.`)
     return 0
   } catch (error) {
     const shown: unknown = stopping.signal.aborted ? stopping.signal.reason : error

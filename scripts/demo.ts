@@ -1,8 +1,8 @@
 /**
- * The main job on real input, in one command: `npm run demo`. Backs a live database up, proves the
- * backup, rehearses two migrations, loses a table and gets it back; all through the committed
- * bundle, as a runner would run it. Exits 1 as soon as anything is not as it should be, and leaves
- * nothing behind, also when it is stopped.
+ * Shows Holdfast on real data, in one command: `npm run demo`. Backs up a live database, proves the
+ * backup, rehearses two migrations, loses a table and restores it. Runs the committed bundle as a
+ * runner would. Exits with 1 at the first unexpected result, and leaves nothing behind, also when
+ * it is stopped.
  */
 import { generateIdentity, identityToRecipient } from 'age-encryption'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -47,7 +47,10 @@ function fail(failure: unknown, left: string[]): number {
   const expected = stopping.signal.aborted || failure instanceof Unexpected
   const reason = !expected && failure instanceof Error ? failure.stack : messageOf(shown)
   console.error(
-    `\n✗ ${reason}\n  ${left.length === 0 ? 'Nothing was left running or on disk.' : `Left behind: ${left.join(', ')}`}`,
+    `\n✗ ${reason}\n  ` +
+      (left.length === 0
+        ? 'Nothing was left running or on disk.'
+        : `Left behind: ${left.join(', ')}`),
   )
   return 1
 }
@@ -107,7 +110,7 @@ async function tell(stage: Stage): Promise<void> {
     return run.outputs['backup-id'] ?? ''
   })
 
-  await story.step('verify: restored from S3 into a server of its own, and compared', async () => {
+  await story.step('verify: restored from S3 into a scratch server, and compared', async () => {
     const run = await perform('verify', { storage: bucket, backup: id, ...opened })
     story.expect(
       run.code === 0 && run.outputs.proven === 'true' && run.outputs.level === 'identical',
@@ -162,7 +165,8 @@ async function tell(stage: Stage): Promise<void> {
     await query('atlas', 'DROP TABLE cities CASCADE')
     const [gone] = await query(
       'atlas',
-      "SELECT to_regclass('cities') IS NULL AND to_regclass('places') IS NULL AND to_regclass('cities_a_country') IS NULL AS gone",
+      `SELECT to_regclass('cities') IS NULL AND to_regclass('places') IS NULL
+        AND to_regclass('cities_a_country') IS NULL AS gone`,
     )
     story.expect(
       gone?.gone === true,
@@ -175,7 +179,8 @@ async function tell(stage: Stage): Promise<void> {
     const run = await perform('restore', { ...target, 'dry-run': 'true', confirm: 'atlas' })
     const [gone] = await query(
       'atlas',
-      "SELECT to_regclass('cities') IS NULL AS gone, (SELECT count(*)::int FROM pg_database WHERE datname LIKE '%atlas%') AS databases",
+      `SELECT to_regclass('cities') IS NULL AS gone,
+        (SELECT count(*)::int FROM pg_database WHERE datname LIKE '%atlas%') AS databases`,
     )
     story.expect(
       run.code === 0 && gone?.gone === true && gone.databases === 1,
@@ -184,12 +189,13 @@ async function tell(stage: Stage): Promise<void> {
     )
   })
 
-  await story.step('restore: beside the live database, proven, swapped in', async () => {
+  await story.step('restore: next to the live database, proven, swapped in', async () => {
     const run = await perform('restore', { ...target, confirm: 'atlas' })
-    story.expect(run.code === 0, 'The restore went through.', run)
+    story.expect(run.code === 0, 'The restore succeeded.', run)
     story.expect(
       same(before, await contents(stage)),
-      `cities is back: ${count(before.cities)} rows with the same content, its views, keys, trigger, sequence and grants.`,
+      `cities is back: ${count(before.cities)} rows with the same content, ` +
+        'its views, keys, trigger, sequence and grants.',
       run,
     )
     const previous = run.outputs['previous-database'] ?? ''
@@ -204,7 +210,7 @@ async function tell(stage: Stage): Promise<void> {
     )
   })
 
-  await story.step('undo: the restore is taken back, and that in its turn', async () => {
+  await story.step('undo: the restore is undone, and then redone', async () => {
     const there = async (): Promise<unknown> =>
       (await query('atlas', "SELECT to_regclass('cities') IS NOT NULL AS there"))[0]?.there
     const back = { 'target-url': stage.url('atlas'), confirm: 'atlas', undo: 'true' }
@@ -217,15 +223,17 @@ async function tell(stage: Stage): Promise<void> {
     const again = await perform('restore', back)
     story.expect(
       again.code === 0 && same(before, await contents(stage)),
-      'And as it was after it: cities is back.',
+      'A second undo brings the restored database back, with cities.',
       again,
     )
   })
 
-  await story.step('One table: dropped, and put back beside rows that are newer', async () => {
+  await story.step('One table: dropped and restored, next to tables with newer rows', async () => {
     await query(
       'atlas',
-      "DROP TABLE flights CASCADE; UPDATE airports SET name = name || ' (renamed)' WHERE iata = (SELECT min(iata) FROM airports)",
+      `DROP TABLE flights CASCADE;
+       UPDATE airports SET name = name || ' (renamed)'
+       WHERE iata = (SELECT min(iata) FROM airports)`,
     )
     const run = await perform('restore', {
       ...target,
@@ -235,11 +243,12 @@ async function tell(stage: Stage): Promise<void> {
     })
     const [now] = await query(
       'atlas',
-      "SELECT (SELECT count(*)::int FROM flights) AS flights, (SELECT count(*)::int FROM airports WHERE name LIKE '% (renamed)') AS newer",
+      `SELECT (SELECT count(*)::int FROM flights) AS flights,
+        (SELECT count(*)::int FROM airports WHERE name LIKE '% (renamed)') AS newer`,
     )
     story.expect(
       run.code === 0 && now?.flights === before.flights && now.newer === 1,
-      `flights is back with its ${count(before.flights)} rows; what is newer in another table stays.`,
+      `flights is back with its ${count(before.flights)} rows; newer rows in another table stay.`,
       run,
     )
   })
@@ -268,7 +277,7 @@ const harmful = `-- tidy up
 ALTER TABLE airports DROP COLUMN state;
 `
 
-/** Writes a migration into the workspace, shows it, and gives the command that runs it. */
+/** Writes a migration into the workspace, shows it, and returns the command that runs it. */
 function migration(workspace: string, file: string, sql: string): string {
   writeFileSync(join(workspace, file), sql)
   story.say(`\`\`\`sql\n${sql.trim()}\n\`\`\`\n`)
@@ -276,8 +285,8 @@ function migration(workspace: string, file: string, sql: string): string {
 }
 
 /**
- * What must be the same before and after: all rows by their count, all of cities by its content,
- * and what hangs on it.
+ * Returns what must be the same before and after: the count of all rows, the content of cities, and
+ * the objects that depend on cities.
  */
 async function contents({
   query,
@@ -286,18 +295,25 @@ async function contents({
 > {
   const tables = await query(
     'atlas',
-    "SELECT oid::regclass::text AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1",
+    `SELECT oid::regclass::text AS name FROM pg_class
+     WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+     ORDER BY 1`,
   )
   const sum = tables.map(({ name }) => `(SELECT count(*) FROM ${String(name)})`).join(' + ')
   const [row] = await query(
     'atlas',
     `SELECT (${sum})::int AS rows, ${tables.length} AS tables,
-    (SELECT count(*)::int FROM cities) AS cities, (SELECT count(*)::int FROM flights) AS flights, (SELECT count(state)::int FROM airports) AS states,
-    (SELECT md5(string_agg(c::text, chr(10) ORDER BY id)) FROM cities c) AS content, (SELECT sum(cities)::int FROM cities_a_country) AS summed,
+    (SELECT count(*)::int FROM cities) AS cities,
+    (SELECT count(*)::int FROM flights) AS flights, (SELECT count(state)::int FROM airports) AS states,
+    (SELECT md5(string_agg(c::text, chr(10) ORDER BY id)) FROM cities c) AS content,
+    (SELECT sum(cities)::int FROM cities_a_country) AS summed,
     (SELECT count(*)::int FROM places) AS places, (SELECT last_value::int FROM city_numbers) AS sequence,
-    (SELECT string_agg(conname || pg_get_constraintdef(oid), ' ' ORDER BY conname) FROM pg_constraint WHERE 'cities'::regclass IN (conrelid, confrelid)) AS keys,
-    (SELECT string_agg(pg_get_indexdef(indexrelid), ' ' ORDER BY indexrelid::regclass::text) FROM pg_index WHERE indrelid = 'cities'::regclass) AS indexes,
-    (SELECT string_agg(pg_get_triggerdef(oid), ' ' ORDER BY tgname) FROM pg_trigger WHERE tgrelid = 'cities'::regclass AND NOT tgisinternal) AS triggers,
+    (SELECT string_agg(conname || pg_get_constraintdef(oid), ' ' ORDER BY conname)
+      FROM pg_constraint WHERE 'cities'::regclass IN (conrelid, confrelid)) AS keys,
+    (SELECT string_agg(pg_get_indexdef(indexrelid), ' ' ORDER BY indexrelid::regclass::text)
+      FROM pg_index WHERE indrelid = 'cities'::regclass) AS indexes,
+    (SELECT string_agg(pg_get_triggerdef(oid), ' ' ORDER BY tgname)
+      FROM pg_trigger WHERE tgrelid = 'cities'::regclass AND NOT tgisinternal) AS triggers,
     has_table_privilege('atlas_reader', 'cities', 'SELECT') AS granted, (SELECT md5(lo_get(content)) FROM maps) AS map`,
   )
   return row as Awaited<ReturnType<typeof contents>>
@@ -308,11 +324,11 @@ function same(before: object, after: object): boolean {
 }
 
 /**
- * How many archives a destination has; 0 unless it has a manifest and each archive begins as an age
- * file does.
+ * Returns the number of archives in a destination; 0 unless it has a manifest and each archive
+ * begins as an age file does.
  */
 function encryptedFiles(root: string): number {
-  // the stand-in adds to each name
+  // the stand-in appends a suffix to each name
   const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).map((file) => ({
     file,
     name: file.replace(/\._S3rver_object$/, ''),

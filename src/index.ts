@@ -1,6 +1,6 @@
 /**
- * The one entry of the bundle. Importing it does nothing; each action's main.js, and cli.js beside
- * it, calls its own function.
+ * The one entry of the bundle. Importing it does nothing; each action's main.js, and cli.js
+ * next to it, calls its own function.
  */
 export { backup } from './actions/backup.ts'
 export { holdfast } from './actions/holdfast.ts'

@@ -1,6 +1,5 @@
 /**
- * One run of one contestant: everything put in order, run and measured, and what came of it looked
- * at.
+ * One run of one contestant: prepares it, runs and measures it, and checks the result.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { accessSync, constants, readFileSync, rmSync, statSync } from 'node:fs'
@@ -12,12 +11,12 @@ import { call } from './ours.ts'
 import type { Place } from './place.ts'
 import type { Run } from './results.ts'
 
-/** The database of the source, and that to restore into. */
+/** The name of the source database, and of the database to restore into. */
 export const [source, copy] = ['shop', 'shop_copy']
 
-/** What the bench knows of the database that is backed up. */
+/** The facts about the source database that a contest needs. */
 export interface Subject {
-  /** Rows by table, and how many indexes and valid constraints there are. */
+  /** Rows per table, and the numbers of indexes and valid constraints. */
   contents: string
   largest: string
   others: string[]
@@ -31,7 +30,7 @@ export interface Contest {
   signal: AbortSignal
 }
 
-/** Programs that a contestant needs and that are not here. */
+/** Returns the programs that a contestant needs and that are not installed. */
 export function missingPrograms({ needs = [] }: Contestant, path: string): string[] {
   const folders = path.split(delimiter)
   return needs.filter((name) => !folders.some((folder) => isProgram(join(folder, name))))
@@ -47,7 +46,7 @@ function isProgram(file: string): boolean {
 }
 
 /**
- * Where a backup contestant's product is kept: a folder, and a prefix of the S3 server's bucket.
+ * Where a contestant's backup is stored: a folder, and a prefix of the S3 server's bucket.
  */
 export const product = (
   place: Place,
@@ -59,8 +58,8 @@ export const product = (
 })
 
 /**
- * Runs a backup once, in place of what the contestant stored before. Throws with the last line of
- * what it said if it fails.
+ * Runs a backup once, after deleting what the contestant stored before. If it fails, throws with
+ * the line of its output that names the error.
  */
 export async function runBackup(contestant: Contestant, contest: Contest): Promise<Run> {
   const { place } = contest
@@ -79,8 +78,7 @@ export async function runBackup(contestant: Contestant, contest: Contest): Promi
 }
 
 /**
- * Runs a restore once, into a new database, and throws unless every row, index and constraint is
- * there.
+ * Runs a restore once, into a new database. Throws if a row, an index or a constraint is missing.
  */
 export async function runRestore(contestant: Contestant, contest: Contest): Promise<Run> {
   const {
@@ -88,7 +86,7 @@ export async function runRestore(contestant: Contestant, contest: Contest): Prom
     subject,
   } = contest
   await dropCopies(contest)
-  // verify makes its own
+  // verify creates its own database
   const ownDatabase = contestant.action?.name === 'verify'
   if (!ownDatabase) await target.query('postgres', `CREATE DATABASE ${copy} TEMPLATE template0`)
   const from = contestant.from ?? 'none'
@@ -108,7 +106,7 @@ export async function runRestore(contestant: Contestant, contest: Contest): Prom
     if (ownDatabase || contestant.name === 'pgbackrest') return run
     const found = await contentsOf(target, copy)
     if (found !== subject.contents)
-      throw new Error('What it restored has not all rows, indexes and constraints of the source.')
+      throw new Error('The restored database lacks rows, indexes or constraints of the source.')
     return run
   } finally {
     await dropCopies(contest)
@@ -124,11 +122,13 @@ async function dropCopies({ place: { target } }: Contest): Promise<void> {
     await target.query('postgres', `DROP DATABASE ${String(name)} WITH (FORCE)`)
 }
 
-/** What must be the same in a copy, as text. */
+/** Returns, as text, what must be the same in a copy. */
 export async function contentsOf(server: Place['source'], database: string): Promise<string> {
   const query = (sql: string): Promise<Record<string, unknown>[]> => server.query(database, sql)
   const tables = await query(
-    "SELECT oid::regclass::text AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1",
+    `SELECT oid::regclass::text AS name FROM pg_class
+     WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+     ORDER BY 1`,
   )
   const counts = tables
     .map(
@@ -138,11 +138,12 @@ export async function contentsOf(server: Place['source'], database: string): Pro
   const rows = await query(`SELECT name, rows FROM (${counts}) AS counted ORDER BY 1`)
   const others =
     await query(`SELECT (SELECT count(*)::int FROM pg_index WHERE indisvalid AND indrelid >= 16384) AS indexes,
-    (SELECT count(*)::int FROM pg_constraint WHERE convalidated AND connamespace = 'public'::regnamespace) AS constraints`)
+    (SELECT count(*)::int FROM pg_constraint
+      WHERE convalidated AND connamespace = 'public'::regnamespace) AS constraints`)
   return JSON.stringify([rows, others])
 }
 
-/** What scripts find in their environment. `name` is whose product it is about. */
+/** Returns the environment of scripts. `name` is the contestant whose backup they use. */
 function variables(
   name: string,
   { place, subject, jobs }: Contest,
@@ -211,7 +212,7 @@ function variables(
   }
 }
 
-/** Puts all in order, runs, and measures from the start of the process to the end of its output. */
+/** Prepares, runs, and measures from the start of the process to the end of its output. */
 async function timed(
   contestant: Contestant,
   env: Record<string, string>,
@@ -220,8 +221,8 @@ async function timed(
   const { place, signal } = contest
   const temp = place.folder('temp')
   if (contestant.before !== undefined) await shell(contestant.before, env, signal)
-  // What others have written is on the disk before the clock starts, so that nobody waits for
-  // another's pages.
+  // What others have written is on the disk before the clock starts, so that no contestant waits
+  // for another's pages.
   for (const server of [place.source, place.target]) await server.query('postgres', 'CHECKPOINT')
   spawnSync('sync')
   const servers = [place.source.pid, place.target.pid, place.s3.pid]
@@ -242,14 +243,14 @@ async function timed(
       contestant.action === undefined
         ? await shell(contestant.script ?? '', env, signal, onStart)
         : await act(contestant.action, env, contest, onStart)
-    if (result === undefined) throw new Error('It was not seen to end.')
+    if (result === undefined) throw new Error('The bench did not see the process end.')
     return { wall, ...result, stored: 0 }
   } finally {
     rmSync(temp, { recursive: true, force: true })
   }
 }
 
-/** Runs a script; gives its milliseconds. */
+/** Runs a script. Returns its time in milliseconds. */
 async function shell(
   script: string,
   env: Record<string, string>,
@@ -278,7 +279,7 @@ async function shell(
       child.once('error', reject).once('close', resolve),
     )
     signal.throwIfAborted()
-    if (code !== 0) throw new Error(why(said) || `It ended with ${code}.`)
+    if (code !== 0) throw new Error(why(said) || `It exited with ${code}.`)
     return performance.now() - began
   } finally {
     signal.removeEventListener('abort', stop)
@@ -310,19 +311,22 @@ async function act(
       RUNNER_TEMP: place.folder('temp'),
     },
   })
-  // a verify that finds any difference ends with 1; one of a backup without a fingerprint ends well
-  // when it has restored
-  if (run.code !== 0) throw new Error(why(run.log) || `It ended with ${run.code}.`)
+  // verify exits with 1 if it finds a difference; for a backup without a fingerprint, it exits with
+  // 0 once it has restored
+  if (run.code !== 0) throw new Error(why(run.log) || `It exited with ${run.code}.`)
   return run.ms
 }
 
-/** The last line that speaks of an error, or else the last. */
+/** Returns the last line that names an error, or else the last line. */
 function why(text: string): string {
   const lines = text.trim().split('\n')
   return (lines.findLast((line) => /error|fatal|failed/i.test(line)) ?? lines.at(-1) ?? '').trim()
 }
 
-/** The decrypted size of the base archive of our last backup; undefined if there is none. */
+/**
+ * Returns the decrypted size, in bytes, of the base archive in the last backup of `ours`; undefined
+ * without one.
+ */
 export function baseBytes(place: Place): number | undefined {
   const folder = product(place, 'ours').s3Folder
   const [manifest] = globSync('**/manifest.json', { cwd: folder })

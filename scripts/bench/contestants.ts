@@ -1,25 +1,25 @@
 /**
- * Who takes part: each a shell command over the variables that `rounds.ts` sets, or one of our
- * actions. Adding one is an entry.
+ * The contestants: each is a shell command that uses the variables that `contest.ts` sets, or one
+ * of the Holdfast actions. To add a contestant, add an entry.
  */
 import type { Outcome } from './results.ts'
 
 export interface Contestant extends Pick<Outcome, 'name' | 'title' | 'kind' | 'note'> {
-  /** Programs that must be on PATH, beside PostgreSQL's. */
+  /** Programs that must be on PATH, as well as PostgreSQL's. */
   needs?: string[]
-  /** Not timed, before each run. */
+  /** A script that runs before each run, not timed. */
   before?: string
-  /** A script of bash, run with `set -euo pipefail`. */
+  /** A bash script, run with `set -euo pipefail`. */
   script?: string
-  /** Our own action with inputs; `$NAME` stands for the same variables as in scripts. */
+  /** A Holdfast action with inputs; `$NAME` stands for the same variables as in scripts. */
   action?: { name: 'backup' | 'verify' | 'restore'; inputs: Record<string, string> }
   /** Where the backup is: the S3 server or a folder; undefined: nothing is stored. */
   stores?: 's3' | 'folder'
-  /** Restores: the backup contestant whose product is read. */
+  /** For a restore: the contestant whose backup it reads. */
   from?: string
 }
 
-/** Where each program comes from, for those who lack it: Debian's package, or how else. */
+/** How to install each program that is missing. */
 export const howToGet: Record<string, string> = {
   age: 'apt-get install age',
   rclone: 'apt-get install rclone',
@@ -129,15 +129,21 @@ export const backups: Contestant[] = [
     stores: 'folder',
     before: 'pgbackrest stanza-create',
     script: 'pgbackrest backup --type=full',
-    note: 'the files of the whole server, indexes too; zstd level 1, encrypted; to a folder, because its S3 needs TLS; without the archived WAL that recovery needs',
+    note:
+      'the files of the whole server, indexes too; zstd level 1, encrypted; to a folder, because ' +
+      'its S3 needs TLS; without the archived WAL that recovery needs',
   },
   {
     name: 'floor',
     title: 'Floor: two COPY … TO STDOUT to nowhere',
     kind: 'floor',
-    script: `copy() { for table in "$@"; do echo "COPY $table TO STDOUT;"; done | psql -X -q -v ON_ERROR_STOP=1 > /dev/null; }
+    script:
+      'copy() { for table in "$@"; do echo "COPY $table TO STDOUT;"; done | ' +
+      `psql -X -q -v ON_ERROR_STOP=1 > /dev/null; }
 copy $LARGEST & copy $OTHERS; wait $!`,
-    note: 'the rows as text over the same connection, discarded: the cost of any logical dump before it compresses or stores a byte; not one snapshot',
+    note:
+      'the rows as text over the same connection, discarded: the cost of any logical dump before ' +
+      'it compresses or stores a byte; not one snapshot',
   },
 ]
 
@@ -206,7 +212,9 @@ export const restores: Contestant[] = [
     kind: 'peer',
     from: 'chain',
     needs: ['tar', 'age', 'rclone'],
-    script: `FILE=shop.tar.age; ${download} | age -d -i "$IDENTITY_FILE" | tar -C "$TEMP" -xf -; pg_restore -j "$JOBS" -d "$PGDATABASE" "$TEMP/dump"`,
+    script:
+      `FILE=shop.tar.age; ${download} | age -d -i "$IDENTITY_FILE" | tar -C "$TEMP" -xf -; ` +
+      `pg_restore -j "$JOBS" -d "$PGDATABASE" "$TEMP/dump"`,
   },
   {
     name: 'restic',
@@ -222,7 +230,9 @@ export const restores: Contestant[] = [
     kind: 'peer',
     needs: ['pgcopydb'],
     script: 'pgcopydb clone --table-jobs "$JOBS" --index-jobs "$JOBS" --dir "$TEMP/pgcopydb"',
-    note: 'stores nothing: compare it with a backup and a restore together; its many processes share memory, which counts in each',
+    note:
+      'stores nothing: compare it with a backup and a restore together; its many processes share ' +
+      'memory, which counts in each',
   },
   {
     name: 'pgbackrest',
@@ -239,9 +249,14 @@ export const restores: Contestant[] = [
     title: 'Floor: two COPY … FROM, then the index builds',
     kind: 'floor',
     from: 'bare',
-    before: `mkdir -p "$KEEP/rows"; for table in $LARGEST $OTHERS; do [ -e "$KEEP/rows/$table" ] || PGPORT="$SOURCE_PORT" PGPASSWORD="$SOURCE_PASSWORD" PGDATABASE=shop psql -X -q -c "COPY $table TO STDOUT" > "$KEEP/rows/$table"; done
+    before:
+      'mkdir -p "$KEEP/rows"; for table in $LARGEST $OTHERS; do [ -e "$KEEP/rows/$table" ] || ' +
+      'PGPORT="$SOURCE_PORT" PGPASSWORD="$SOURCE_PASSWORD" PGDATABASE=shop ' +
+      `psql -X -q -c "COPY $table TO STDOUT" > "$KEEP/rows/$table"; done
 pg_restore --section=pre-data -d "$PGDATABASE" "$FOLDER/dump"`,
-    script: `copy() { for table in "$@"; do echo "BEGIN; TRUNCATE ONLY $table;"; echo "\\\\copy $table FROM '$KEEP/rows/$table'"; echo 'COMMIT;'; done | psql -X -q -v ON_ERROR_STOP=1; }
+    script:
+      'copy() { for table in "$@"; do echo "BEGIN; TRUNCATE ONLY $table;"; ' +
+      `echo "\\\\copy $table FROM '$KEEP/rows/$table'"; echo 'COMMIT;'; done | psql -X -q -v ON_ERROR_STOP=1; }
 copy $LARGEST & copy $OTHERS; wait $!
 pg_restore --section=post-data -j "$JOBS" -d "$PGDATABASE" "$FOLDER/dump"`,
     note: 'from files of plain text, into existing tables',

@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 
-/** Rows of each kind of table, as the SQL scripts beside this file take them. */
+/** The number of rows of each kind of table, as the SQL scripts in this folder take them. */
 export interface Rows {
   lookups: number
   lines: number
@@ -19,7 +19,7 @@ export interface Rows {
 }
 
 /**
- * Bytes on disk that a row of each table takes with its share of pages and TOAST, as seen on
+ * Bytes on disk that a row of each table takes, with its share of pages and TOAST, measured on
  * PostgreSQL 18.
  */
 const bytesOf = {
@@ -33,8 +33,8 @@ const bytesOf = {
 const lookups = 300
 
 /**
- * How many rows make tables of about so many bytes on disk: half of it `events`, 7 % in 300 small
- * tables.
+ * Returns the numbers of rows that make tables of about `bytes` bytes on disk: half of it `events`,
+ * 7 % in 300 small tables.
  */
 export function rowsFor(bytes: number): Rows {
   const rows = (share: number, each: number): number =>
@@ -53,8 +53,8 @@ export function rowsFor(bytes: number): Rows {
 }
 
 /**
- * Fills the empty database that `env` (PG*) leads to, then indexes, keys, VACUUM ANALYZE. Two
- * sessions at a time: about 20 seconds a gigabyte and core.
+ * Fills the empty database that `env` (PG*) names, then adds indexes and keys, and runs VACUUM
+ * ANALYZE. Uses two sessions at a time: about 20 seconds per gigabyte and core.
  */
 export async function generate(
   psql: string,

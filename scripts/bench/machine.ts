@@ -1,9 +1,9 @@
-/** What the bench ran on. */
+/** Describes the machine that the bench ran on. */
 import { spawnSync } from 'node:child_process'
 import { cpus, release, totalmem, type } from 'node:os'
 import type { Machine } from './results.ts'
 
-/** How each program tells its version. Those that are not here are left out. */
+/** How to query the version of each program. Missing programs are left out. */
 const versions: Record<string, string[]> = {
   pg_dump: ['--version'],
   age: ['--version'],
@@ -24,8 +24,8 @@ export function describeMachine(path: string): Machine {
     const version = /v?\d+\.\d[\w.+-]*/.exec(line ?? '')?.[0]
     return status === 0 && version !== undefined ? [{ name, version }] : []
   })
-  // Built by Go from its module, it does not know its own version; the build information in it
-  // does.
+  // A versitygw that Go built from its module does not print its version; its build information
+  // has it.
   const built = spawnSync('sh', ['-c', 'go version -m "$(command -v versitygw)"'], {
     env: { ...process.env, PATH: path },
     encoding: 'utf8',

@@ -1,8 +1,8 @@
-/** What a process and all that it started used: read from /proc (Linux). */
+/** Measures what a process and all its descendants use, from /proc (Linux). */
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** Milliseconds between two looks at memory, and between two looks at a folder. */
+/** Milliseconds between two samples of memory, and of a folder. */
 const lookEvery = { memory: 100, disk: 400 }
 /**
  * USER_HZ: the unit of times in /proc, which Linux fixes at a hundredth of a second on all its
@@ -13,17 +13,17 @@ const pageBytes = 4096
 
 export interface Peaks {
   /**
-   * Sum of the resident memory of all processes of the tree, at its peak; pages that processes
+   * The peak of the sum of resident memory over all processes of the tree. Pages that processes
    * share count in each.
    */
   treeMemory: number
-  /** The peak of the first process alone, as the kernel keeps it (VmHWM). */
+  /** The peak of the first process alone, from the kernel (VmHWM). */
   ownMemory: number
-  /** The peak of what lay in the folder. */
+  /** The peak of the size of the folder. */
   disk: number
 }
 
-/** Watches a process, what it starts, and a folder, until `stop`. All figures are bytes. */
+/** Watches a process, its descendants and a folder until `stop`. All figures are bytes. */
 export function watch(pid: number, folder: string): { stop(): Peaks } {
   const peaks: Peaks = { treeMemory: 0, ownMemory: 0, disk: 0 }
   const lookAtMemory = (): void => {
@@ -52,8 +52,8 @@ export function watch(pid: number, folder: string): { stop(): Peaks } {
 }
 
 /**
- * Milliseconds of CPU (user and system) that children of this very process used, with theirs, once
- * they have ended.
+ * Returns the milliseconds of CPU (user and system) that the ended children of this process used,
+ * with their descendants.
  */
 export function cpuOfEndedChildren(): number {
   const fields = statFields('self')
@@ -61,7 +61,7 @@ export function cpuOfEndedChildren(): number {
 }
 
 /**
- * Milliseconds of CPU of living processes, what they started, and those of theirs that have ended.
+ * Returns the milliseconds of CPU of running processes, their descendants, and their ended children.
  */
 export function cpuOf(pids: readonly number[]): number {
   const ticks = pids.flatMap(tree).reduce(
@@ -75,7 +75,7 @@ export function cpuOf(pids: readonly number[]): number {
   return ticks * millisecondsPerTick
 }
 
-/** Bytes of all files below a folder, 0 if there is none. Files that go meanwhile do not count. */
+/** Returns the bytes of all files in a folder, or 0 without one. Files deleted meanwhile count as 0. */
 export function bytesIn(folder: string): number {
   let names: string[]
   try {
@@ -89,7 +89,7 @@ export function bytesIn(folder: string): number {
   }, 0)
 }
 
-/** A process and all below it. Each thread has a list of the children that it started. */
+/** Returns a process and its descendants. Each thread lists the children that it started. */
 function tree(pid: number): number[] {
   const found = [pid]
   for (const parent of found) {

@@ -19,21 +19,22 @@ export interface Options {
   postgres?: number
   results: string
   out: string
-  /** Only render what the results file has. */
+  /** Whether to render the results file without a new run. */
   write: boolean
   /** The options that shape the figures, as they were typed. */
   typed: string
 }
 
-export const usage = `npm run bench -- [--size 1|4|10] [--rounds 3] [--only backup|restore|start-up] [--peers ours,usual,…] [--jobs 2] [--seed 1] [--postgres 18]
+export const usage = `npm run bench -- [--size 1|4|10] [--rounds 3] [--only backup|restore|start-up]
+                 [--peers ours,usual,…] [--jobs 2] [--seed 1] [--postgres 18]
                  [--results FILE] [--out docs/benchmarks.md] [--write]
 
-Each run adds its figures to the results file (a size's figures replace older ones of that size), and renders the document from all that is there;
---write renders only.`
+Each run adds its figures to the results file, and renders the page from all figures in that file.
+The figures of a size replace older figures of that size. --write only renders the page.`
 
 const shaping = ['size', 'rounds', 'only', 'peers', 'jobs', 'seed', 'postgres'] as const
 
-/** Throws an Error with a sentence for whoever typed it. */
+/** Parses the command line. Throws an Error with a sentence for the user if it is not valid. */
 export function readOptions(args: string[]): Options {
   const { values } = parseArgs({
     args,

@@ -1,6 +1,5 @@
 /**
- * Runs one of our actions as a runner would, from the committed dist/, and says which process it
- * is.
+ * Runs a Holdfast action as a runner would, from the committed dist/, and passes on its process.
  */
 import type { ChildProcess } from 'node:child_process'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
@@ -16,13 +15,13 @@ export interface Call {
   /** For the runner's own files. */
   folder: string
   signal: AbortSignal
-  /** Called as soon as the main step's process is there. */
+  /** Called as soon as the process of the main step has started. */
   onStart?: (child: ChildProcess) => void
 }
 
 /**
- * Its exit code, what it said, what it gave out. When the signal fires, it is cancelled as a runner
- * would.
+ * Returns the exit code, the log and the outputs. When the signal fires, it cancels the action as a
+ * runner would.
  */
 export async function call({
   name,
@@ -36,7 +35,7 @@ export async function call({
   let main: ChildProcess | undefined
   const onChild = (message: unknown): void => {
     const child = (message as { process: ChildProcess }).process
-    // Told of before it is started: what it is, and its pid, are known a moment later.
+    // The channel reports a child before it starts; its arguments and pid are known on `spawn`.
     child.once('spawn', () => {
       if (!child.spawnargs.some((argument) => argument.endsWith(`/${name}/main.js`))) return
       main = child
@@ -47,8 +46,8 @@ export async function call({
   subscribe('child_process', onChild)
   signal.addEventListener('abort', onAbort)
   try {
-    // By the environment and not as inputs: an older action.yml does not know all of them, and then
-    // they mean nothing.
+    // Set in the environment and not as inputs, because an older action.yml does not declare all of
+    // them, and ignores those.
     const variables = Object.fromEntries(
       Object.entries(inputs).map(([input, value]) => [`INPUT_${input.toUpperCase()}`, value]),
     )

@@ -1,7 +1,7 @@
 /**
  * Where the bench runs: a server with the database, a server to restore to, an S3 server, and
- * folders; all of them ours, on the loopback interface only, in one temporary folder that goes when
- * it closes.
+ * folders. The bench starts all of them, on the loopback interface only, in one temporary folder
+ * that it deletes when it closes.
  */
 import { generateIdentity, identityToRecipient } from 'age-encryption'
 import { randomBytes } from 'node:crypto'
@@ -26,8 +26,8 @@ import { quietWork } from '../../test/support/start-servers.ts'
 import { findPostgres } from '../postgres-programs.mjs'
 
 /**
- * The source's settings: those of a fresh PostgreSQL, since a cluster of ours would start with a
- * scratch server's; but no autovacuum, which would come when it likes.
+ * The source's settings: those of a new PostgreSQL, because `startCluster` would set those of a
+ * scratch server. Autovacuum stays off, because it would start at random times.
  */
 const sourceSettings = {
   fsync: 'on',
@@ -63,7 +63,7 @@ export interface Place {
   recipient: string
   passphrase: string
   identityFile: string
-  /** A folder of the place, made when it is not there. */
+  /** Returns a folder of the place, and creates it if it does not exist. */
   folder: (...names: string[]) => string
   /** The folder in which the S3 server keeps a prefix of its bucket. */
   s3Folder: (prefix: string) => string
@@ -72,7 +72,7 @@ export interface Place {
   close(): Promise<string[]>
 }
 
-/** Starts all; `bytes` is the database's size, for which there must be room. */
+/** Starts everything. Throws if the disk has no room for a database of `bytes` bytes. */
 export async function openPlace(
   bytes: number,
   major: number | undefined,
@@ -88,7 +88,7 @@ export async function openPlace(
   const outside = process.env.TMPDIR
   requireRoom(bytes)
   const root = realpathSync(mkdtempSync(join(tmpdir(), 'bench-')))
-  // The servers' own user, which is not root, has to walk through.
+  // The servers' user, which is not root, must be able to enter the folder.
   chmodSync(root, 0o755)
   const folder = (...names: string[]): string => {
     mkdirSync(join(root, ...names), { recursive: true, mode: 0o755 })
@@ -121,7 +121,7 @@ export async function openPlace(
     s3 = await startS3(['backups'], findS3Server())
     if (s3.kind === 'stand-in')
       throw new Error(
-        'The bench needs a real S3 server. Put versitygw on PATH, or Go, with which it is built.',
+        'The bench needs a real S3 server. Put versitygw on PATH, or Go, which builds it.',
       )
     const s3Root = s3.root
     const identity = await generateIdentity()
@@ -177,14 +177,15 @@ async function describe({ connection }: Cluster): Promise<Server> {
 }
 
 /**
- * The source with its indexes, the copy, one backup of each contestant, and the floor's files,
- * which are not compressed.
+ * Throws if the disk has no room for the source with its indexes, the copy, one backup of each
+ * contestant, and the uncompressed files of the floor.
  */
 function requireRoom(bytes: number): void {
   const { bavail, bsize } = statfsSync(tmpdir())
   const needed = bytes * 6 + 3e9
   if (bavail * bsize < needed)
     throw new Error(
-      `The bench needs some ${Math.ceil(needed / 1e9)} GB in ${tmpdir()}, and ${Math.floor((bavail * bsize) / 1e9)} GB are free. Name a larger folder in TMPDIR.`,
+      `The bench needs about ${Math.ceil(needed / 1e9)} GB in ${tmpdir()}, and ` +
+        `${Math.floor((bavail * bsize) / 1e9)} GB are free. Set TMPDIR to a larger folder.`,
     )
 }

@@ -1,17 +1,19 @@
-/** docs/benchmarks.md, from results. */
+/** Writes docs/benchmarks.md from results. */
 import { wrap } from '../generate/wrap.ts'
 import { figure, type Outcome, type Results, type Run, type SizeResults } from './results.ts'
 import type { Spread } from './statistics.ts'
 import { commonTargets, type Target, targetsOf } from './targets.ts'
 
-/** The whole document. */
+/** Returns the whole page. */
 export function render(results: Results): string {
   const { machine, sizes, startUp } = results
   return (
     [
       '# Benchmarks',
-      `\`npm run bench\` (\`scripts/bench.ts\`) writes this whole page; do not edit it. Figures are medians, with the smallest
-and the largest in parentheses. 1 MB is 10^6 bytes.`,
+      wrap(
+        '`npm run bench` (`scripts/bench.ts`) writes this whole page; do not edit it. Figures are medians, ' +
+          'with the smallest and the largest in parentheses. 1 MB is 10^6 bytes.',
+      ),
       '## Targets',
       ...sizes.map((size) => `### ${size.size} GB\n\n${targetTable(targetsOf(size))}`),
       `### All sizes\n\n${targetTable(commonTargets(results))}`,
@@ -57,7 +59,7 @@ function sizeSection(size: SizeResults): string[] {
   ]
 }
 
-/** Bars of medians in seconds, the quickest first. */
+/** Returns a bar chart of medians in seconds, the fastest first. */
 export function chart(title: string, outcomes: readonly Outcome[]): string {
   const bars = outcomes
     .flatMap((outcome) => {
@@ -77,7 +79,7 @@ export function chart(title: string, outcomes: readonly Outcome[]): string {
   ].join('\n')
 }
 
-/** A row for each contestant, also for those that were not measured or that failed. */
+/** Returns a table with a row per contestant, also for those not measured and those that failed. */
 export function outcomeTable(outcomes: readonly Outcome[], part: 'backup' | 'restore'): string {
   const ours = figure(
     outcomes.find(({ name }) => name === 'ours'),
@@ -131,7 +133,7 @@ function targetTable(targets: readonly Target[]): string {
   )
 }
 
-/** Every target that was missed, and every peer that needs less than we do of anything. */
+/** Lists every missed target, and every figure in which a peer is better than Holdfast. */
 function unflattering(results: Results): string {
   const missed = [
     ...results.sizes.flatMap((size) =>
@@ -193,7 +195,8 @@ function startUpText({ firstQuery, dist }: NonNullable<Results['startUp']>): str
   )
 }
 
-const method = `- **Source.** A throwaway server with PostgreSQL's default settings (but no autovacuum, and locale C) holds the
+const method = `\
+- **Source.** A throwaway server with PostgreSQL's default settings (but no autovacuum, and locale C) holds the
   database. SQL in the server makes it from a seed, then \`VACUUM (ANALYZE)\`. Half of it is one table with wide jsonb.
   Documents, orders, numbers and dates, and 300 small tables are the rest. Words have the frequencies of a natural
   language, so that the text compresses like text.
@@ -216,7 +219,8 @@ const method = `- **Source.** A throwaway server with PostgreSQL's default setti
   less has failed. Exceptions: \`verify\`, which drops its copy and compares for itself, and pgBackRest, which restores
   files only. Restores read what the same contestant's backup stored.
 - **Fingerprint.** \`ours\` has \`fingerprint: none\`. \`ours-content\` has the default: the server hashes every row of
-  every table on the same snapshot. The restore of \`ours\` is \`verify\` on a backup without a fingerprint, so nothing is
+  every table on the same snapshot. The restore of \`ours\` is \`verify\` on a backup without a fingerprint, so \
+nothing is
   compared.`
 
 function contestantTable(sizes: readonly SizeResults[]): string {
@@ -240,7 +244,7 @@ function table(headings: string[], rows: string[][]): string {
     .join('\n')
 }
 
-/** What may hold anything, in a cell; paths of this machine are left out. */
+/** Returns any text as the text of a cell, without paths of this machine. */
 function cell(text: string): string {
   return text
     .replaceAll('|', '\\|')

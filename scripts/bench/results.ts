@@ -1,4 +1,4 @@
-/** What runs of the bench found, as it is kept between them. */
+/** The results of the bench, and the file that keeps them between runs. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { type Spread, spread } from './statistics.ts'
 
@@ -20,10 +20,10 @@ export interface Outcome {
   kind: 'ours' | 'peer' | 'floor'
   /** The command, or the inputs of the action. */
   command: string
-  /** Why what it does is not quite what the others do. */
+  /** How its work differs from that of the others. */
   note?: string
   runs: Run[]
-  /** Programs that are not on this machine, with how to get them: not measured. */
+  /** Missing programs, with how to install them. If set, the contestant was not measured. */
   missing?: string
   /** The last line of a run that failed. */
   failed?: string
@@ -34,7 +34,7 @@ export interface SizeResults {
   seed: number
   rounds: number
   jobs: number
-  /** The command lines that made it, one a line. */
+  /** The command lines that produced the figures, one per line. */
   typed: string
   at: string
   postgres: string
@@ -46,7 +46,7 @@ export interface SizeResults {
     indexBytes: number
     largest: number
   }
-  /** The size of the base archive in a backup of ours, decrypted. */
+  /** The decrypted size of the base archive in a Holdfast backup, in bytes. */
   baseBytes?: number
   backup: Outcome[]
   restore: Outcome[]
@@ -83,8 +83,8 @@ export function writeResults(file: string, results: Results): void {
 }
 
 /**
- * Older results with newer ones: a size's newer part replaces the older, and what was not run this
- * time is kept. Of another machine nothing is kept.
+ * Merges results: for each size, a newer part replaces the older one, and parts that did not run
+ * this time are kept. Results of another machine are dropped.
  */
 export function merge(older: Results | undefined, newer: Results): Results {
   if (older === undefined || machineKey(older.machine) !== machineKey(newer.machine)) return newer
@@ -120,8 +120,7 @@ function machineKey({ cpu, cores, memory }: Machine): string {
 }
 
 /**
- * One figure over all runs; undefined where there was none, and for a contestant of which any run
- * failed.
+ * Returns one figure over all runs; undefined without runs, and for a contestant with a failed run.
  */
 export function figure(outcome: Outcome | undefined, of: keyof Run): Spread | undefined {
   return spread(

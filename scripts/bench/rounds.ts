@@ -1,6 +1,6 @@
 /**
- * Every contestant in every round, one after the other, so that what changes with time meets all
- * alike.
+ * Runs every contestant in every round, one after the other, so that changes over time affect all
+ * of them equally.
  */
 import { messageOf } from '../../src/errors.ts'
 import {
@@ -22,8 +22,8 @@ import type { Outcome, Run, SizeResults } from './results.ts'
 type Say = (text: string) => void
 
 /**
- * Generates the database and runs the parts that are asked for; `then` is called with the servers
- * still up.
+ * Generates the database and runs the parts that the options name. Calls `then` first, with the
+ * servers running.
  */
 export async function runSize<T>(
   options: Options,
@@ -93,15 +93,15 @@ export async function runSize<T>(
   }
 }
 
-/** Reads every row once, so that the first contestant finds what the later ones find. */
+/** Reads every row once, so that the caches are as warm for the first contestant as for others. */
 async function warm(contest: Contest): Promise<void> {
   const floor = backups.find(({ kind }) => kind === 'floor')
   if (floor !== undefined) await runBackup(floor, contest)
 }
 
 /**
- * Makes the backups that restores read, where the rounds before have not left one. One that failed
- * fails again, with the same words.
+ * Makes the backups that restores read, unless an earlier round made them. A backup that failed
+ * before fails again with the same message.
  */
 function makeProducts(
   contest: Contest,
@@ -127,7 +127,7 @@ function makeProducts(
   }
 }
 
-/** A contestant that failed once is left out of later rounds; its failure is its result. */
+/** Runs all rounds. A contestant that fails once skips later rounds; its failure is its result. */
 async function compete(
   part: Part,
   contestants: Contestant[],
@@ -141,7 +141,8 @@ async function compete(
     const { name, title, kind, note, action, script } = contestant
     const missing = missingPrograms(contestant, place.path)
       .map(
-        (program) => `${program} is not here${howToGet[program] ? ` (${howToGet[program]})` : ''}`,
+        (program) =>
+          `${program} is not installed${howToGet[program] ? ` (${howToGet[program]})` : ''}`,
       )
       .join(', ')
     const command =
@@ -161,7 +162,7 @@ async function compete(
     })
   }
   for (let round = 0; round < rounds; round++) {
-    // each round begins with another one
+    // each round begins with another contestant
     const turn = contestants.length === 0 ? 0 : Math.floor((round * contestants.length) / rounds)
     for (const contestant of [...contestants.slice(turn), ...contestants.slice(0, turn)]) {
       const outcome = outcomes.get(contestant)
@@ -171,7 +172,10 @@ async function compete(
         const figures = await run(contestant)
         outcome.runs.push(figures)
         say(
-          `  ${part} ${round + 1}/${rounds} ${outcome.name.padEnd(14)} ${seconds(figures.wall)}  cpu ${seconds(figures.cpu)}, servers ${seconds(figures.serverCpu)}, memory ${megabytes(figures.treeMemory)} (own ${megabytes(figures.ownMemory)}), disk ${megabytes(figures.disk)}, stored ${megabytes(figures.stored)}`,
+          `  ${part} ${round + 1}/${rounds} ${outcome.name.padEnd(14)} ${seconds(figures.wall)}  ` +
+            `cpu ${seconds(figures.cpu)}, servers ${seconds(figures.serverCpu)}, ` +
+            `memory ${megabytes(figures.treeMemory)} (own ${megabytes(figures.ownMemory)}), ` +
+            `disk ${megabytes(figures.disk)}, stored ${megabytes(figures.stored)}`,
         )
       } catch (error) {
         signal.throwIfAborted()
@@ -202,7 +206,8 @@ async function makeSubject(
   )
   const tables = await place.source.query(
     source,
-    `SELECT relname AS name, reltuples::bigint::float8 AS rows, pg_table_size(oid)::float8 AS bytes, pg_indexes_size(oid)::float8 AS indexes
+    `SELECT relname AS name, reltuples::bigint::float8 AS rows,
+      pg_table_size(oid)::float8 AS bytes, pg_indexes_size(oid)::float8 AS indexes
     FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY bytes DESC`,
   )
   const sum = (column: string): number =>
@@ -216,7 +221,8 @@ async function makeSubject(
     largest: Number(tables[0]?.bytes),
   }
   say(
-    `  ${tables.length} tables, ${megabytes(sum('bytes'))} and ${megabytes(sum('indexes'))} of indexes, in ${seconds(Date.now() - began)}`,
+    `  ${tables.length} tables, ${megabytes(sum('bytes'))} and ${megabytes(sum('indexes'))} of indexes, ` +
+      `in ${seconds(Date.now() - began)}`,
   )
   return {
     contents: await contentsOf(place.source, source),

@@ -1,4 +1,4 @@
-/** How soon a backup asks its first question, and how much code it loads for that. */
+/** Measures how soon a backup sends its first query, and how much code it loads. */
 import { mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
@@ -11,8 +11,7 @@ import type { StartUp } from './results.ts'
 const dist = join(import.meta.dirname, '../../dist')
 
 /**
- * Backs an empty database up to S3 so many times, through a forwarder that sees the first query go
- * by.
+ * Backs up an empty database to S3 `times` times, through a forwarder that sees the first query.
  */
 export async function measureStartUp(
   place: Place,
@@ -29,7 +28,7 @@ export async function measureStartUp(
     try {
       const through = new URL(url)
       through.port = String(forwarder.port)
-      // The first run only looks at what is loaded: looking takes time.
+      // The first run only records what is loaded, because recording takes time.
       const loads = i === 0 ? recordLoads(place.folder('loads')) : undefined
       let started = 0
       const began = performance.now()
@@ -73,7 +72,7 @@ export async function measureStartUp(
   }
 }
 
-/** A module that writes down each file of dist/ that Node loads. */
+/** Writes a module that records each file of dist/ that Node loads. */
 function recordLoads(folder: string): { env: Record<string, string>; read(): string[] } {
   const place = mkdtempSync(join(folder, 'loads-'))
   const [hook, list] = [join(place, 'hook.mjs'), join(place, 'list')]
@@ -82,7 +81,12 @@ function recordLoads(folder: string): { env: Record<string, string>; read(): str
     hook,
     `import { appendFileSync } from 'node:fs'
 import { registerHooks } from 'node:module'
-registerHooks({ load(url, context, next) { if (url.startsWith('file:')) appendFileSync(${JSON.stringify(list)}, url + '\\n'); return next(url, context) } })
+registerHooks({
+  load(url, context, next) {
+    if (url.startsWith('file:')) appendFileSync(${JSON.stringify(list)}, url + '\\n')
+    return next(url, context)
+  },
+})
 `,
   )
   return {
@@ -111,8 +115,8 @@ interface Forwarder {
 }
 
 /**
- * Passes connections on to a server, and notes when the first client message that is a query (`Q`)
- * or a statement to prepare (`P`) comes by.
+ * Forwards connections to a server, and records when the first client message passes that is a
+ * query (`Q`) or a statement to prepare (`P`).
  */
 async function forward(host: string, port: number): Promise<Forwarder> {
   let first: number | undefined
@@ -149,9 +153,9 @@ async function forward(host: string, port: number): Promise<Forwarder> {
 }
 
 /**
- * Reads one client's stream chunk by chunk, and gives the types of the messages that begin in each
+ * Reads one client's stream by chunks, and returns the types of the messages that begin in each
  * (PostgreSQL's documentation, "Message Formats"): a type and a length of four bytes, but no type
- * in the first messages (start-up, or a request for TLS), which are given as an empty text.
+ * in the first messages (start-up, or a request for TLS), which are returned as an empty text.
  */
 export function clientMessages(): (chunk: Buffer) => string[] {
   let rest = Buffer.alloc(0)

@@ -1,11 +1,11 @@
-/** The middle one of some numbers, and the outer two. */
+/** The median, the smallest and the largest of some numbers. */
 export interface Spread {
   median: number
   min: number
   max: number
 }
 
-/** Undefined for no numbers at all. Of an even count, the median is the mean of the middle two. */
+/** Returns undefined without numbers. For an even count, the median is the mean of the middle two. */
 export function spread(values: readonly number[]): Spread | undefined {
   const sorted = values.toSorted((a, b) => a - b)
   const [min, max] = [sorted[0], sorted.at(-1)]

@@ -1,4 +1,4 @@
-/** What the project wants to reach, against what was measured. */
+/** The targets of the project, and what was measured. */
 import { figure, type Results, type Run, type SizeResults } from './results.ts'
 
 export interface Target {
@@ -11,7 +11,7 @@ export interface Target {
 
 const [mega, mebi] = [1e6, 1024 * 1024]
 
-/** The targets that a size has figures of its own for. */
+/** Returns the targets that are judged for each size. */
 export function targetsOf(size: SizeResults): Target[] {
   const median = (
     part: 'backup' | 'restore',
@@ -97,7 +97,7 @@ export function targetsOf(size: SizeResults): Target[] {
   ]
 }
 
-/** The targets that no size has for itself. */
+/** Returns the targets that are judged once for all sizes. */
 export function commonTargets({ startUp, sizes }: Results): Target[] {
   const memory = sizes.flatMap((size) => {
     const found = figure(

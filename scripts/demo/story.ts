@@ -2,12 +2,12 @@ import { paint, type Screen } from '../../src/report/render/layout.ts'
 import type { ActionRun } from '../../test/support/mini-runner.ts'
 import { showMarkdown } from './show-markdown.ts'
 
-/** Something was not as it should be. What led there has been shown. */
+/** A result was not as expected. The output that led to it has been shown. */
 export class Unexpected extends Error {
   override name = 'Unexpected'
 }
 
-/** Tells the demo on a terminal: steps with their time, summaries, and what was proven. */
+/** Shows the demo on a terminal: steps with their time, summaries, and what was proven. */
 export class Story {
   readonly #screen: Screen
   readonly #write: (text: string) => void
@@ -23,7 +23,7 @@ export class Story {
     this.#write(`${showMarkdown(text, this.#screen)}\n`)
   }
 
-  /** One step under a heading, with the time that it took. */
+  /** Runs one step under a heading, and shows the time that it took. */
   async step<T>(title: string, body: () => Promise<T>): Promise<T> {
     const began = Date.now()
     const bar = '━'.repeat(Math.max(3, this.#screen.width - title.length - 7))
@@ -33,7 +33,7 @@ export class Story {
     return result
   }
 
-  /** Shows what a person would see on the page of the run. */
+  /** Shows the summary as on the page of the run. */
   summary({ summary }: ActionRun): void {
     const edge = paint('┃ ', 'dim', this.#screen)
     const text = showMarkdown(summary.trim(), { ...this.#screen, width: this.#screen.width - 2 })
@@ -46,8 +46,8 @@ export class Story {
   }
 
   /**
-   * Holds what was seen against what should be. If it holds, it is among the proven; if not, the
-   * demo ends, with the action's log.
+   * Checks an expectation. If it holds, adds its sentence to what was proven; if not, the demo ends
+   * with the action's log.
    */
   expect(holds: boolean, sentence: string, run?: ActionRun): void {
     if (holds) {
@@ -56,10 +56,10 @@ export class Story {
       return
     }
     if (run !== undefined) this.#write(`\n${run.log}\n`)
-    throw new Unexpected(`This should hold, and does not: ${sentence}`)
+    throw new Unexpected(`This was expected, and is not the case: ${sentence}`)
   }
 
-  /** The end: all that was proven, in order. */
+  /** Shows all that was proven, in order. */
   close(milliseconds: number): void {
     this.#write(`\n${paint(`━━ Proven, in ${seconds(milliseconds)} ━━`, 'bold', this.#screen)}\n\n`)
     for (const sentence of this.#proven) this.#write(`✓ ${sentence}\n`)

@@ -1,5 +1,6 @@
 import { topics } from '../../src/errors/catalogue.ts'
 import type { Generated } from './generated.ts'
+import { wrap } from './wrap.ts'
 
 /** `docs/errors.md`: a heading for each code, so that an error can link to it. */
 export const errorsPage: Generated = { file: 'docs/errors.md', content: () => page }
@@ -28,7 +29,8 @@ ${topics.map(sectionOf).join('\n')}`
 
 function sectionOf({ title, about, errors }: (typeof topics)[number]): string {
   const entries = sorted(errors).map(
-    ([code, { message, hint }]) => `### ${code}\n\n**${escaped(message)}**\n\n${escaped(hint)}\n`,
+    ([code, { message, hint }]) =>
+      `### ${code}\n\n${wrap(`**${escaped(message)}**`)}\n\n${wrap(escaped(hint))}\n`,
   )
   return `## ${title}\n\n${about}\n\n${entries.join('\n')}`
 }
@@ -50,5 +52,10 @@ function anchorOf(heading: string): string {
 
 /** Texts of the catalogue are plain text: nothing in them is markup. */
 function escaped(text: string): string {
-  return text.replace(/[\\`*<>[\]|]|(?<!\w)_|_(?!\w)/g, '\\$&')
+  return text
+    .split(/(https?:\/\/\S*\w)/)
+    .map((part, i) =>
+      i % 2 === 1 ? `\`${part}\`` : part.replace(/[\\`*<>[\]|]|(?<!\w)_|_(?!\w)/g, '\\$&'),
+    )
+    .join('')
 }

@@ -111,7 +111,7 @@ export function failureOf(thrown: unknown, signal: NodeJS.Signals | undefined): 
     cancelled: false,
     code: 'internal',
     message: `Unexpected error: ${messageOf(thrown)}`,
-    hint: text`This is a bug in Holdfast. Please report it with the stack trace and the log of a run
+    hint: text`This is a bug in Holdfast. Report it with the stack trace and the log of a run
       ${either('with debug logging on', 'with --debug')}.`,
     page: errorPage('internal'),
     exitCode: 1,

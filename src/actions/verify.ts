@@ -75,7 +75,7 @@ function setOutputs(result: VerifyBatch, output: Step['output']): void {
   output('restore-ms', restore === undefined ? '' : Math.round(restore))
 }
 
-/** Whether a backup is without a fault, but could not be proven, and no lower level was asked for. */
+/** Whether a backup has no fault but could not be proven, and no lower level was requested. */
 function isLimited({ backups }: VerifyBatch): boolean {
   return backups.some(
     ({ result }) =>

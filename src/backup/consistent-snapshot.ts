@@ -86,7 +86,7 @@ const snapshotTimeout = 5 * 60_000
 /**
  * Takes a snapshot, starts everything that reads it, and then checks whether a table changed in
  * between. If one did, or if a lock was not granted at once, closes everything and retries with a
- * new snapshot: a session of ours never waits in a lock queue that waits for another of ours.
+ * new snapshot: Holdfast's sessions never wait in a lock queue that waits for another of them.
  *
  * Throws `tables-in-motion` if it does not succeed within five minutes.
  */

@@ -28,7 +28,7 @@ export class DumpProgress {
   /** The table that each pg_dump last reported, also before `plan` is called. */
   readonly #begun = new Map<string, string>()
 
-  /** Sets what there is to read, and to measure. */
+  /** Sets the archives to read and the tables to measure. */
   plan(archives: readonly Archive[], measured: readonly Table[]): void {
     for (const archive of archives) {
       this.#archives.set(archive.name, {

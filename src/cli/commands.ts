@@ -7,7 +7,7 @@ export const commands: Readonly<Record<CommandName, string>> = {
   backup: 'Store an encrypted backup of a database.',
   verify: 'Prove a backup: restore it into a disposable database, and compare.',
   'test-migration': 'Rehearse a migration on a restored copy of a backup.',
-  restore: 'Restore a backup beside the live database, prove it, and swap their names.',
+  restore: 'Restore a backup next to the live database, prove it, and swap their names.',
   status: 'Show the backups: how many, how old, and which of them are proven.',
 }
 

@@ -135,7 +135,7 @@ export const restoreErrors = {
     hint: 'Remove what the message names first, and create it again afterwards.',
   },
   'table-missing': {
-    message: 'Only rows were to be restored, but the live database lacks a table.',
+    message: 'The restore was limited to rows, but the live database lacks a table.',
     hint: 'Leave out contents: a missing table is then re-created, with its indexes, keys and rows.',
   },
   'target-busy': {

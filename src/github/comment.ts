@@ -87,8 +87,8 @@ async function post(
         marked.push({ id: each.id, login: each.user?.login ?? '', bot: each.user?.type === 'Bot' })
     }
   }
-  // anyone can write the marker, and authors can change their comments: never update somebody
-  // else's comment
+  // anyone can write the marker, and authors can change their comments: never update another
+  // author's comment
   let own = marked.find((each) => each.bot)
   if (!own && marked.length > 0) {
     const me = await rest.users.getAuthenticated().then(

@@ -128,7 +128,7 @@ function mapTexts<T>(value: T, map: (text: string) => string): T {
   if (Array.isArray(value)) return value.map((each: unknown) => mapTexts(each, map)) as T
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(
-    // a kind is a word of ours, and a report with an unknown one cannot be rendered
+    // a kind is one of a fixed set of words, and a report with an unknown one cannot be rendered
     Object.entries(value).map(([key, each]) => [
       key,
       key === 'kind' ? each : mapTexts<unknown>(each, map),

@@ -113,7 +113,7 @@ export async function selectIds(
 
 /**
  * Returns whether it is still unknown if a backup is good: it has no proof, or one that ended early
- * (because a lower level was asked for, or because of its scratch server) without a fault.
+ * (because a lower level was requested, or because of its scratch server) without a fault.
  */
 export function isOpen(
   proof: { asked?: string; stoppedBy?: string; partial?: boolean; proven: boolean } | undefined,

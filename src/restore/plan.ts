@@ -45,7 +45,7 @@ export function planSteps(
   const compared = (definitionsOnly ? comparableDefinitions : comparable)[kind]
   return {
     create: planStep(
-      `Create an empty database beside "${target}", with the backup's encoding and locale`,
+      `Create an empty database next to "${target}", with the backup's encoding and locale`,
     ),
     load: planStep(
       `Restore ${manifest.id} of "${manifest.source.database}" (label ${manifest.label}) into it: ` +

@@ -128,7 +128,7 @@ async function permissionObstacles(session: Session, target: Connection): Promis
     obstacles.push(
       new UserError(
         'no-permission',
-        `"${target.user}" cannot create databases, and a restore creates one beside the target.`,
+        `"${target.user}" cannot create databases, and a restore creates one next to the target.`,
         join(
           [
             `Run on the server: ALTER ROLE ${quoteName(target.user)} CREATEDB;`,
@@ -209,8 +209,8 @@ function singleDatabaseObstacles(extensions: readonly string[]): UserError[] {
   return [
     new UserError(
       'extension-refused',
-      'The backup has pg_cron. Only one database of a server can have it, so a database beside ' +
-        'that one cannot.',
+      'The backup has pg_cron. Only one database of a server can have it, so a database next ' +
+        'to that one cannot.',
       text`Restore inside the database that cron.database_name names: ${input('mode', 'in-place')}.`,
     ),
   ]

@@ -28,7 +28,7 @@ export async function prepareDatabase(
       await session.query('COMMIT')
     } catch (error) {
       work.signal.throwIfAborted()
-      // Any other error is a bug of ours and keeps its stack.
+      // Any other error is a bug in Holdfast and keeps its stack.
       if (!(error instanceof UserError) && sqlStateOf(error) === undefined) throw error
       throw prepareFailed(error as Error & ServerError, sql)
     }

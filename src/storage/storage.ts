@@ -18,7 +18,7 @@ export interface Storage {
   readonly url: string
   /**
    * Checks that the destination can be written and honours create-only writes. Leaves nothing
-   * behind, but for credentials that may not delete: see `s3/probe.ts`.
+   * behind, except with credentials that may not delete: see `s3/probe.ts`.
    */
   probe(options?: StorageOptions): Promise<void>
   /**

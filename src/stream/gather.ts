@@ -84,7 +84,7 @@ export function gathering({ before, after, owned = false }: Passing): Transform 
   return stage
 }
 
-/** Gives back what a stage has read, or frees it if the stage owns it. */
+/** Returns what a stage has read to its pool, or frees it if the stage owns it. */
 export function release(data: Buffer, owned: boolean): void {
   if (!giveBack(data) && owned) free(data)
 }

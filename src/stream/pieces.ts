@@ -36,7 +36,7 @@ export class Pool {
     this.#size = size
   }
 
-  /** Returns a buffer with undefined content, for one reader of it or of a part of it. */
+  /** Returns a buffer with undefined content. It has one reader, of all or of a part of it. */
   take(): Buffer {
     const piece = this.#idle.pop() ?? Buffer.allocUnsafeSlow(this.#size)
     const memory: Memory = piece.buffer
@@ -52,7 +52,7 @@ export function shareAmong(readers: number, piece: Buffer): void {
 }
 
 /**
- * Gives a piece, or the part of it that was read, back to its pool: one reader is done with it.
+ * Returns a piece, or the part of it that was read, to its pool: one reader is done with it.
  * Returns false, and does nothing, for a buffer of no pool. Throws if the piece was given back
  * already: a second give-back would, once the piece is in use again, take it from its new reader.
  */

@@ -520,7 +520,7 @@ describe('before anything is done', () => {
   test('help, for all and for each', async () => {
     assert.match(
       (await run(['--help'])).stdout,
-      /restore\s+Restore a backup beside the live database/,
+      /restore\s+Restore a backup next to the live database/,
     )
     assert.match((await run(['status', '--help'])).stdout, /--max-age …/)
   })

@@ -52,6 +52,7 @@ describe('the prose linter', () => {
     for (const text of [
       'See `copy-beside.ts` and `told`.',
       'I recommend an amendment.',
+      "the user 'nobody'",
       'Set it for example to 3, for the first time.',
     ])
       assert.deepEqual(checkWords(text), [], text)

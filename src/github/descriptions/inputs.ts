@@ -171,7 +171,7 @@ export const inputs: readonly InputDescription[] = [
     of: ['restore'],
     default: 'swap',
     description:
-      'How to restore. `swap` builds a new database beside the target, proves it, and swaps their ' +
+      'How to restore. `swap` builds a new database next to the target, proves it, and swaps their ' +
       'names. `new` only creates a new database. `in-place` changes the target itself in one ' +
       'transaction, for servers on which you cannot create databases.',
   },

@@ -153,7 +153,7 @@ function databaseConflicts({ contents, mode, replace }: Together): [boolean, ...
       'is "schema", and a swap would put a database without rows in the place of the live one',
       join(
         [
-          text`To create an empty database beside it, write ${input('mode', 'new')}`,
+          text`To create an empty database next to it, write ${input('mode', 'new')}`,
           text`and a free name in ${input('target-url')}.`,
         ],
         ' ',

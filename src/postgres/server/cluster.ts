@@ -280,7 +280,8 @@ function unprivilegedUser(): SystemUser | undefined {
   if (process.getuid?.() !== 0) return undefined
   const id = (flag: string, name: string): number =>
     Number(execFileSync('id', [flag, name], { stdio: ['ignore', 'pipe', 'ignore'] }).toString())
-  for (const name of ['postgres', 'nobody']) {
+  const names = ['postgres', 'nobody']
+  for (const name of names) {
     try {
       return { uid: id('-u', name), gid: id('-g', name) }
     } catch {
@@ -289,7 +290,8 @@ function unprivilegedUser(): SystemUser | undefined {
   }
   throw new UserError(
     'scratch-failed',
-    'PostgreSQL refuses to run as root, as this step does, and there is no user postgres or nobody.',
+    'PostgreSQL refuses to run as root, as this step does, and there is no user ' +
+      `${names.join(' or ')}.`,
     text`Add a user (useradd postgres), or give a ${input('scratch-url')}.`,
   )
 }

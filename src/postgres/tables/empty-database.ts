@@ -140,7 +140,7 @@ async function listExtensions(session: Session): Promise<InstalledExtension[]> {
   )
 }
 
-/** Objects that the role may not drop, besides extensions. */
+/** Objects that the role may not drop, except extensions. */
 async function listObstacles(session: Session, schemas: readonly string[]): Promise<string[]> {
   const staying = schemas.map(quoteText).join(', ')
   const queries: [what: string, sql: string][] = [
@@ -278,7 +278,7 @@ const resetDefaultPrivileges = `
     END IF;
   END LOOP;`
 
-/** Gives `public` the grants of a new database, from which those in a dump begin. */
+/** Grants on `public` the privileges of a new database, from which those in a dump begin. */
 const resetPublicGrants = `
   IF EXISTS (
     SELECT FROM pg_catalog.pg_namespace n

@@ -3,7 +3,7 @@ import { input, join, text } from '../../text.ts'
 import { quoteName, type Session } from '../connection/session.ts'
 import { tableName } from '../fingerprint/tables.ts'
 
-/** A trigger of a foreign key that somebody disabled, or enabled for replicas or always. */
+/** A trigger of a foreign key that a user disabled, or enabled for replicas or always. */
 interface KeyTrigger {
   relation: number
   does: number

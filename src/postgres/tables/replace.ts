@@ -8,7 +8,7 @@ import type { Session } from '../connection/session.ts'
 import { type Table, tableName } from '../fingerprint/tables.ts'
 import { qualifiedName, triggerStates } from './foreign-keys.ts'
 
-/** A live table whose rows are to be replaced. */
+/** A live table whose rows the restore replaces. */
 export interface LiveTable {
   oid: number
   /** As the backup knows it. */

@@ -91,7 +91,7 @@ function renderSteps({ steps }: Steps): string {
     .join('\n')
 }
 
-/** Folded until somebody opens it. GitHub reads no Markdown in the title. */
+/** Folded until the reader opens it. GitHub reads no Markdown in the title. */
 function renderDetails(title: Text, body: Report): string {
   const summary = escapeText(plainText(title)).trim()
   return `<details>\n<summary>${summary}</summary>\n\n${renderBlocks(body)}\n\n</details>`

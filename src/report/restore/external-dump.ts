@@ -162,7 +162,7 @@ function dumpDetails(result: RestoreExternalResult): Details {
 function timeChart(timings: RestoreExternalResult['timings']): Chart | undefined {
   return timeline('Time by step', [
     { name: 'Safety backup', milliseconds: timings.safety ?? 0 },
-    { name: 'Restore beside the target', milliseconds: timings.restore },
+    { name: 'Restore next to the target', milliseconds: timings.restore },
     { name: 'Count', milliseconds: timings.compare },
     { name: 'Prepare', milliseconds: timings.prepare ?? 0 },
     { name: 'Swap', milliseconds: timings.swap },

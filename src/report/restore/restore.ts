@@ -152,7 +152,7 @@ function restoreDetails(result: RestoreResult): Details {
 function timeChart(timings: RestoreResult['timings']): Chart | undefined {
   return timeline('Time by step', [
     { name: 'Safety backup', milliseconds: timings.safety ?? 0 },
-    { name: 'Restore beside the target', milliseconds: timings.restore },
+    { name: 'Restore next to the target', milliseconds: timings.restore },
     { name: 'Compare with the fingerprint', milliseconds: timings.compare },
     { name: 'Prepare', milliseconds: timings.prepare ?? 0 },
     { name: 'Swap', milliseconds: timings.swap },

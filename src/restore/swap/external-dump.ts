@@ -199,7 +199,7 @@ function stepsOf({ name }: ExternalDump, target: string, previous: string | unde
       ? 'in UTF8 and with the server’s own locale, because the file does not name them'
       : `with the encoding and locale of "${target}" as it is now`
   return {
-    create: planStep(`Create an empty database beside "${target}", ${like}`),
+    create: planStep(`Create an empty database next to "${target}", ${like}`),
     load: planStep(`Restore ${name}, an external dump, into it`),
     compare: planStep(
       'Count its tables and rows; they are not compared, because the file does not say what it holds',

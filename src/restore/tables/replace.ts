@@ -14,21 +14,16 @@ import {
   validatesRows,
 } from '../../postgres/tables/foreign-keys.ts'
 import { lockTables } from '../../postgres/tables/lock-tables.ts'
-import type { CatalogTable } from '../../postgres/tables/partitions.ts'
-import {
-  disableTriggersAndRules,
-  matchLiveTables,
-  readDependents,
-} from '../../postgres/tables/replace.ts'
+import { disableTriggersAndRules, readDependents } from '../../postgres/tables/replace.ts'
 import { copyRows, dropSchema, storedColumns } from '../../postgres/tables/staging.ts'
 import { mapConcurrent } from '../../stream/map-concurrent.ts'
 import { input, join, text } from '../../text.ts'
 import type { Held, Work } from '../../work.ts'
 import { checkRestored, sqlStateOf } from '../errors.ts'
-import { checkPartitions, checkUnchanged, hashRoots, oidsOf } from './live-checks.ts'
+import { checkUnchanged, hashRoots, oidsOf } from './live-checks.ts'
 import { readTableName } from './names.ts'
 import type { Replaced, ReplaceOptions, ReplacePlan } from './options.ts'
-import { planRecreation } from './recreate-plan.ts'
+import { planReplacement } from './plan.ts'
 import { completeTables, createTables, recreateKeysAndDependents } from './recreate.ts'
 import { toMissingDependencyError } from './side-database.ts'
 
@@ -69,44 +64,6 @@ export async function replaceLive(options: ReplaceOptions, work: Work): Promise<
   } finally {
     await session.end()
   }
-}
-
-/** Finds the live tables. Throws if one cannot be replaced. */
-async function planReplacement(
-  session: Session,
-  { side, contents }: ReplaceOptions,
-): Promise<ReplacePlan> {
-  const matches = await matchLiveTables(session, side.leaves)
-  const existing = matches.flatMap((match) => (match ? [match] : []))
-  const missingLeaves = side.leaves.filter((_table, i) => matches[i] === undefined)
-  const [first] = missingLeaves
-  if (first && contents === 'data')
-    throw new UserError(
-      'table-missing',
-      text`${input('contents')} is "data", but the live database has no table ${tableName(first)}.`,
-    )
-  if (contents !== 'schema') await checkPartitions(session, side)
-  const missing = new Set([
-    ...(await missingRoots(session, side.chosen)),
-    ...side.chosen.filter(({ oid }) => missingLeaves.some((table) => table.oid === oid)),
-  ])
-  const recreate = planRecreation(side.entries, missing, side.tableOf)
-  return { existing, missing, recreate, staged: new Map() }
-}
-
-async function missingRoots(
-  session: Session,
-  chosen: readonly CatalogTable[],
-): Promise<CatalogTable[]> {
-  const roots: CatalogTable[] = []
-  for (const table of chosen.filter(({ root }) => root)) {
-    const [row] = await session.query<{ oid: string | null }>(
-      'SELECT pg_catalog.to_regclass($1)::pg_catalog.text AS oid',
-      [qualifiedName(table)],
-    )
-    if (!row?.oid) roots.push(table)
-  }
-  return roots
 }
 
 function beginReplaced(
@@ -162,7 +119,7 @@ async function copyToStaging(
     await session.query(`CREATE UNLOGGED TABLE ${relation} (${columns.join(', ')})`)
     plan.staged.set(table, relation)
   }
-  work.log.info('Copying the rows beside the live tables')
+  work.log.info('Copying the rows next to the live tables')
   await mapConcurrent([...plan.staged], jobs, copyTable, work)
 }
 

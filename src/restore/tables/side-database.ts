@@ -84,7 +84,7 @@ export async function buildTablesSideDatabase(
   await fetchArchive(backup, baseOf(backup), identities, base, work)
   const entries = await listEntries(programs.archive, base, work)
   await createSideDatabase(options)
-  work.log.info('Restoring all definitions into a database beside the target')
+  work.log.info('Restoring all definitions into a database next to the target')
   expectNone(
     await runPgRestore(
       programs.archive,

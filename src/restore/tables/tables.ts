@@ -186,7 +186,7 @@ function planTables(
   return {
     build: planStep(
       `Restore ${wanted.join(', ')} of ${manifest.id} (as of ${manifest.snapshot.at}) ` +
-        `into a database beside "${target}", ${compared}`,
+        `into a database next to "${target}", ${compared}`,
     ),
     bring: planStep(
       replace

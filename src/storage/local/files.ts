@@ -86,8 +86,8 @@ export async function syncFolder(folder: string): Promise<void> {
 const linksUnsupported = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EINVAL']
 
 /**
- * Gives a finished temporary file its name, in one step. Returns false, and leaves the temporary
- * file, if the name is taken.
+ * Publishes a finished temporary file under its name, in one step. Returns false, and leaves the
+ * temporary file, if the name is taken.
  */
 export async function publish(temporary: string, file: string): Promise<boolean> {
   try {

@@ -44,7 +44,7 @@ export class LocalStorage implements Storage {
         if (!isCreateOnly)
           throw new UserError(
             'create-only-ignored',
-            `The file system of ${this.#root} replaces a file that was to be created only.`,
+            `The file system of ${this.#root} replaces an existing file on a create-only write.`,
             'Name a folder on another file system: Holdfast never overwrites a backup.',
           )
       } finally {

@@ -59,7 +59,7 @@ function falseIfNotAFolder(error: unknown): boolean {
 
 /**
  * Returns a stream that writes to the file and leaves it open, to be flushed. (The FileHandle's own
- * stream, told to leave the handle open, never tells a pipeline that it is done.)
+ * stream, set to leave the handle open, never signals its end to a pipeline.)
  */
 function sinkOf(handle: FileHandle): { stream: Writable; written: () => number } {
   let written = 0

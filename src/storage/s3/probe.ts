@@ -160,7 +160,7 @@ async function removeProbe(connection: S3Connection, key: string): Promise<void>
 function createOnlyIgnored(connection: S3Connection): UserError {
   return new UserError(
     'create-only-ignored',
-    `The store at ${connection.address.url} overwrites an object that was to be created only ` +
+    `The store at ${connection.address.url} overwrites an existing object on a create-only write ` +
       '(it ignores If-None-Match: *).',
     'Holdfast never overwrites a backup, so it does not use such a store. Update the server, or use ' +
       'one with conditional writes: AWS S3, Cloudflare R2, MinIO, a recent Ceph.',

@@ -302,7 +302,7 @@ function told(result: RestoreExternalResult): void {
     /counted, but \*\*not compared\*\*/,
     /it is unknown how much newer data it lacks/,
     /undo: 'true'|undo: true/,
-    /\*\*Dumped from:\*\* PostgreSQL [\d.]+, by pg_dump/,
+    /\*\*Dumped from:\*\* PostgreSQL [\d.]+(?:rc\d+)?, by pg_dump/,
     /safety backup/,
     new RegExp(`is only in \`${result.previousDatabase}\``),
   ])
