@@ -103,7 +103,8 @@ function sharedServers(): { listener: Server; stop: () => Promise<void> } {
 
 /** Settles with the exit code of the tests; when we are stopped, they are stopped first. */
 function runTests(env: NodeJS.ProcessEnv): Promise<number> {
-  const concurrency = Math.max(2, availableParallelism() - 1)
+  // tests wait for servers and processes for a good part of their time
+  const concurrency = availableParallelism() + 1
   const args = [
     '--test',
     `--test-concurrency=${concurrency}`,
