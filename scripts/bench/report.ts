@@ -10,10 +10,8 @@ export function render(results: Results): string {
   return (
     [
       '# Benchmarks',
-      wrap(
-        '`npm run bench` (`scripts/bench.ts`) writes this whole page; do not edit it. Figures are medians, ' +
-          'with the smallest and the largest in parentheses. 1 MB is 10^6 bytes.',
-      ),
+      '`npm run bench` (`scripts/bench.ts`) writes this whole page; do not edit it. Figures are medians, ' +
+        'with the smallest\nand the largest in parentheses. 1 MB is 10^6 bytes.',
       '## Targets',
       ...sizes.map((size) => `### ${size.size} GB\n\n${targetTable(targetsOf(size))}`),
       `### All sizes\n\n${targetTable(commonTargets(results))}`,
