@@ -14,7 +14,7 @@ const mainFiles: Readonly<Record<string, string>> = {
   cleanup: 'cleanup/sweep.ts',
   errors: 'errors/catalogue.ts',
   formats: 'formats/detect.ts',
-  github: 'github/inputs/inputs.ts',
+  github: 'github/work.ts',
   'github/descriptions': 'github/descriptions/inputs.ts',
   load: 'load/load-backup.ts',
   'postgres/connection': 'postgres/connection/session.ts',

@@ -1,6 +1,6 @@
 /**
- * The actions: each reads its inputs, calls the code below, and turns the result into outputs, a
- * report and a log line. This file is the root action, which runs one of the four.
+ * The actions: they read inputs, call the code below, and write outputs and a report. This file is
+ * the root action, which runs one of the four.
  */
 import { badInput, shown } from '../errors/bad-input.ts'
 import { inputText } from '../github/inputs/input.ts'

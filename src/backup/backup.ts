@@ -1,6 +1,6 @@
 /**
- * Takes a backup: one consistent snapshot of the database, read as several archives and measured at
- * the same time, stored at every destination, and completed by its manifest.
+ * Takes a backup: one consistent snapshot, read as several archives and measured, completed by its
+ * manifest.
  */
 import { withUniqueApplicationName } from '../postgres/pg-dump/lock-waiters.ts'
 import { Drift } from '../postgres/pg-dump/snapshot.ts'

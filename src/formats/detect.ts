@@ -1,7 +1,4 @@
-/**
- * Dumps that other tools made: recognises their format, reads plain SQL line by line before a
- * server sees it, and restores them.
- */
+/** Dumps that other tools made: recognises, checks and restores them. */
 import { randomBytes } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { chmod, mkdir, readdir, rm, stat } from 'node:fs/promises'

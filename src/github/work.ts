@@ -1,3 +1,4 @@
+/** The runner's side of a step: inputs, masks, outputs, state, log and job summary. */
 import { debug, group, info, isDebug, warning } from '@actions/core'
 import { randomUUID } from 'node:crypto'
 import { mkdirSync } from 'node:fs'

@@ -1,6 +1,6 @@
 /**
- * Loads a backup into an empty database, measures what the database then holds, and compares that
- * with the fingerprint. Opens the scratch databases that copies are made in.
+ * Loads a backup into an empty database, measures the copy, and compares it with the fingerprint.
+ * Opens the scratch databases that copies are made in.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdir, rm } from 'node:fs/promises'

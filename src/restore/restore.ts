@@ -1,6 +1,6 @@
 /**
- * Restores a backup: as a swap (`swap/`), as tables of a live database (`tables/`), or inside the
- * target (`in-place/`). Also undoes a swap and drops previous databases.
+ * Restores a backup: by a swap, as single tables, or inside the target. Also undoes a swap and
+ * drops previous databases.
  */
 import { findReadable } from '../repository/open.ts'
 import type { Work } from '../work.ts'

@@ -1,7 +1,4 @@
-/**
- * Bytes that flow from one process or server to another: the stages of a stream (encrypt, compress,
- * digest), child processes, and the large pieces that carry the bytes and are reused.
- */
+/** Stages of a stream (encrypt, compress, digest), child processes, and reused pieces of memory. */
 
 /*
  * V8 scans its whole heap each time about 32 MB of buffers were allocated, however small the heap

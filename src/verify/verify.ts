@@ -1,7 +1,4 @@
-/**
- * Proves a backup: checks its objects, restores it into a scratch database, compares the copy with
- * the fingerprint, runs the user's checks, and stores a proof of the result.
- */
+/** Proves a backup: checks its objects, restores it, compares the copy, and stores a proof. */
 import { messageOf } from '../errors.ts'
 import { restoreInto } from '../load/load-backup.ts'
 import { jobsOf } from '../load/options.ts'

@@ -1,7 +1,4 @@
-/**
- * What each input and output of the actions is: the one source of the `action.yml` files, of the
- * tables in the READMEs, and of the command line's help.
- */
+/** Every input and output of the actions: the source of `action.yml`, of tables and of the help. */
 
 /** The actions, and the command that only the command line has. */
 export type CommandName = 'backup' | 'verify' | 'test-migration' | 'restore' | 'status'

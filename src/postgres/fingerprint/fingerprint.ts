@@ -1,6 +1,6 @@
 /**
- * What a database holds, measured by its server: a hash per table and schema entry, sequences, large
- * objects and extensions. Two databases with equal fingerprints hold the same.
+ * What a database holds, measured by its server: rows, hashes, schema entries, sequences, large
+ * objects. Two databases with equal fingerprints hold the same.
  */
 import type { Work } from '../../work.ts'
 import type { Programs } from '../programs/find-programs.ts'

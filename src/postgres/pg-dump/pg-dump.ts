@@ -1,6 +1,6 @@
 /**
- * How pg_dump runs: the archives of a backup, the snapshot and locks that they share, their
- * progress, and the sessions that wait for these locks.
+ * Runs pg_dump: the plan of archives, their snapshot and locks, their progress, and who waits for
+ * them.
  */
 import { once } from 'node:events'
 import { Transform, type Readable } from 'node:stream'

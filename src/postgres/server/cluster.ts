@@ -1,7 +1,4 @@
-/**
- * Starts and stops scratch clusters, and creates, swaps, describes and drops databases on any
- * server.
- */
+/** Starts scratch clusters; creates, swaps, describes and drops databases on any server. */
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import {

@@ -1,7 +1,4 @@
-/**
- * Works on tables of a live database: locks, foreign keys and triggers while rows are replaced,
- * staging schemas, sequences, partitions, and emptying a whole database.
- */
+/** Works on tables of a live database: locks, foreign keys, triggers, staging, partitions. */
 import { UserError } from '../../errors.ts'
 import { input, join, text } from '../../text.ts'
 import type { Session } from '../connection/session.ts'

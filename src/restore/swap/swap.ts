@@ -1,6 +1,6 @@
 /**
- * Restores a whole database into a side database, compares it with the backup's fingerprint, and
- * renames it to the target's name. The source is a backup or an external dump.
+ * Restores into a side database, compares it, and renames it to the target's name. The source is a
+ * backup or an external dump.
  */
 import {
   type DatabaseSettings,

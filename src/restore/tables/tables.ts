@@ -1,6 +1,6 @@
 /**
- * Restores single tables of a backup into a live database: copies them into a new schema, or
- * replaces the live tables. They are first restored into a side database, and compared there.
+ * Restores single tables: copies them into a new schema, or replaces the live ones. They are first
+ * restored into a side database, and compared there.
  */
 import { randomBytes } from 'node:crypto'
 import { UserError } from '../../errors.ts'
