@@ -20,7 +20,7 @@ const mainFiles: Readonly<Record<string, string>> = {
   'postgres/connection': 'postgres/connection/session.ts',
   'postgres/programs': 'postgres/programs/find-programs.ts',
   'postgres/server': 'postgres/server/cluster.ts',
-  'postgres/tables': 'postgres/tables/replace.ts',
+  'postgres/tables': 'postgres/tables/live-tables.ts',
   rehearsal: 'rehearsal/rehearse.ts',
   report: 'report/blocks.ts',
   'report/render': 'report/render/markdown.ts',

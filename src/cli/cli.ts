@@ -16,7 +16,7 @@ import { stepEnvironment } from './environment.ts'
 import { helpText } from './help.ts'
 import { heldInFile, stateFolder } from './state.ts'
 import { statusStep } from './status.ts'
-import { placeOf, serversOf, sweepEarlier } from './sweep.ts'
+import { placeOf, serversOf, sweepEarlier } from './sweep-earlier-runs.ts'
 import { openTerminal, type Terminal, type TerminalOptions } from './terminal.ts'
 import { startWork } from './work.ts'
 

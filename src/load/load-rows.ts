@@ -100,7 +100,7 @@ export async function loadRows(
     if (entries.length === 0) return { late: [...late], indexes: loader.indexes }
     for (const { what } of entries) late.add(what.replace(/^TABLE DATA /, ''))
     work.log.info(
-      'PgRestoreOptions again what came before the rows that it depends on: ' +
+      'Loading again what came before the rows that it depends on: ' +
         entries.map(({ what }) => what).join(', '),
     )
     parts = parts.flatMap((step, i) =>

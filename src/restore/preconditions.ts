@@ -69,7 +69,7 @@ export interface ServerRequirements {
 
 /** A restore to check before it begins. */
 export interface RestoreCheck {
-  /** ClientCount to another database of the target's server. */
+  /** Connected to another database of the target's server. */
   session: Session
   target: Connection
   /** Whether the target exists. */

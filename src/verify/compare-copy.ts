@@ -1,4 +1,9 @@
-import { compareCounts, compareFingerprints, isOtherVersion, levelOf } from '../load/compare.ts'
+import {
+  compareCounts,
+  compareFingerprints,
+  isOtherVersion,
+  levelOf,
+} from '../load/compare-fingerprints.ts'
 import { measure } from '../load/measure.ts'
 import type { Scratch } from '../load/scratch.ts'
 import type { Depth } from '../postgres/fingerprint/fingerprint.ts'

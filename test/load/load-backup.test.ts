@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { Cancelled } from '../../src/errors.ts'
-import { compareFingerprints } from '../../src/load/compare.ts'
+import { compareFingerprints } from '../../src/load/compare-fingerprints.ts'
 import { measure } from '../../src/load/measure.ts'
 import { type Connection, libpqEnvironment } from '../../src/postgres/connection/connection.ts'
 import { findPrograms } from '../../src/postgres/programs/find-programs.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import { compareFingerprints, levelOf } from '../../src/load/compare.ts'
+import { compareFingerprints, levelOf } from '../../src/load/compare-fingerprints.ts'
 import { measure } from '../../src/load/measure.ts'
 import { restoreInto } from '../../src/load/load-backup.ts'
 import { findPrograms } from '../../src/postgres/programs/find-programs.ts'

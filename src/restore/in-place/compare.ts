@@ -1,4 +1,4 @@
-import { compareFingerprints } from '../../load/compare.ts'
+import { compareFingerprints } from '../../load/compare-fingerprints.ts'
 import { quoteText, sessionSettings } from '../../postgres/connection/session.ts'
 import { measureParts, type TablePrint } from '../../postgres/fingerprint/content.ts'
 import {

@@ -3,7 +3,11 @@
  * databases.
  */
 import { messageOf, UserError } from '../../errors.ts'
-import { compareFingerprints, isOtherVersion, otherVersionText } from '../../load/compare.ts'
+import {
+  compareFingerprints,
+  isOtherVersion,
+  otherVersionText,
+} from '../../load/compare-fingerprints.ts'
 import { withFolder } from '../../load/load-backup.ts'
 import type { Connection } from '../../postgres/connection/connection.ts'
 import { withEventTriggersOff } from '../../postgres/connection/session-options.ts'
@@ -47,7 +51,7 @@ type Steps = Record<'empty' | 'load' | 'compare' | 'commit', PlanStep>
 interface InPlaceContext {
   backup: FoundBackup
   options: RestoreOptions
-  /** ClientCount to the target, outside the transaction. */
+  /** Connected to the target, outside the transaction. */
   session: Session
   connection: Connection
   programs: { archive: Programs; server: Programs }

@@ -20,7 +20,7 @@ import type { Source } from './source.ts'
 export interface SwapContext<R extends Restored = Restored> {
   source: Source<R>
   options: RestoreOptions
-  /** ClientCount to another database of the server. */
+  /** Connected to another database of the server. */
   session: Session
   programs: SidePrograms
   steps: AllSteps

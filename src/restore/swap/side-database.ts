@@ -1,4 +1,8 @@
-import { compareFingerprints, isOtherVersion, otherVersionText } from '../../load/compare.ts'
+import {
+  compareFingerprints,
+  isOtherVersion,
+  otherVersionText,
+} from '../../load/compare-fingerprints.ts'
 import { restoreInto } from '../../load/load-backup.ts'
 import { measure } from '../../load/measure.ts'
 import type { Connection } from '../../postgres/connection/connection.ts'
@@ -22,7 +26,7 @@ export interface SidePrograms {
 export interface SideDatabaseOptions {
   backup: FoundBackup
   identities: readonly string[]
-  /** ClientCount to another database of the server. */
+  /** Connected to another database of the server. */
   session: Session
   programs: SidePrograms
   /** To the side database, with event triggers off. */

@@ -45,7 +45,7 @@ export interface Source<R extends Restored = Restored> {
 
 /** Where the side database is created. */
 export interface Place {
-  /** ClientCount to another database of the server. */
+  /** Connected to another database of the server. */
   session: Session
   programs: SidePrograms
   /** To the side database, with event triggers off. */

@@ -1,11 +1,11 @@
-import { compareRows } from '../../load/compare.ts'
+import { compareRows } from '../../load/compare-fingerprints.ts'
 import type { Connection } from '../../postgres/connection/connection.ts'
 import { connect, quoteName, type Session } from '../../postgres/connection/session.ts'
 import { tableName } from '../../postgres/fingerprint/tables.ts'
 import type { Programs } from '../../postgres/programs/find-programs.ts'
 import { timestampedName } from '../../postgres/server/previous-databases.ts'
 import type { CatalogTable } from '../../postgres/tables/partitions.ts'
-import { copySchemas } from '../../postgres/tables/staging.ts'
+import { copySchemas } from '../../postgres/tables/copy-rows.ts'
 import type { Work } from '../../work.ts'
 import { checkRestored } from '../errors.ts'
 import {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { messageOf, UserError } from '../../errors.ts'
-import { compareRows } from '../../load/compare.ts'
+import { compareRows } from '../../load/compare-fingerprints.ts'
 import type { Connection } from '../../postgres/connection/connection.ts'
 import { connect, quoteName, quoteText, type Session } from '../../postgres/connection/session.ts'
 import { measureParts } from '../../postgres/fingerprint/content.ts'
@@ -14,8 +14,8 @@ import {
   validatesRows,
 } from '../../postgres/tables/foreign-keys.ts'
 import { lockTables } from '../../postgres/tables/lock-tables.ts'
-import { disableTriggersAndRules, readDependents } from '../../postgres/tables/replace.ts'
-import { copyRows, dropSchema, storedColumns } from '../../postgres/tables/staging.ts'
+import { disableTriggersAndRules, readDependents } from '../../postgres/tables/live-tables.ts'
+import { copyRows, dropSchema, storedColumns } from '../../postgres/tables/copy-rows.ts'
 import { mapConcurrent } from '../../stream/map-concurrent.ts'
 import { input, join, text } from '../../text.ts'
 import type { Held, Work } from '../../work.ts'

@@ -245,7 +245,7 @@ async function checkTarget(
 interface TablesContext {
   backup: FoundBackup
   options: RestoreOptions
-  /** ClientCount to another database of the server. */
+  /** Connected to another database of the server. */
   session: Session
   programs: TablePrograms
   folder: string

@@ -1,7 +1,7 @@
 import { UserError } from '../../errors.ts'
 import type { S3Connection } from './connection.ts'
 import { type Operation, refusesChecksums, S3Failure } from './failure.ts'
-import { abortUpload } from './multipart.ts'
+import { abortUpload } from './partial-uploads.ts'
 
 /**
  * The probe object's key below the prefix: a single segment, which no object of a backup has. It is

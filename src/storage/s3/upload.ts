@@ -6,7 +6,7 @@ import { fillParts, type Part } from './parts.ts'
 import { complete, putWhole, removeLeftover, type Target, tokenOf } from './commit.ts'
 import type { S3Connection } from './connection.ts'
 import { refusesChecksums, S3Failure } from './failure.ts'
-import { abortUploadForGood, abortUploadsOf } from './multipart.ts'
+import { abortUploadForGood, abortUploadsOf } from './partial-uploads.ts'
 import { ObjectExists } from '../storage.ts'
 
 /** What uploads share. */
