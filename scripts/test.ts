@@ -5,7 +5,7 @@
  *   npm test                              everything but test/runner
  *   npm run test:unit                     only what needs no server: a few seconds
  *   npm run test:runner                   test/runner: the workflows under another runner
- *   npm test -- test/backup/backup.test.ts --test-name-pattern=flipped
+ *   npm test -- test/backup/backup.test.ts --test-name-pattern='that refuses'
  *
  * The exit code is that of the tests. What this machine cannot show is said at the start and again
  * at the end.

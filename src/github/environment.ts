@@ -11,7 +11,7 @@ const programVariables = nameOf(
 
 /**
  * Variables that would let a command write our outputs and summary, act as this job, reach the
- * backups, or read our inputs, which include the private key. In any case.
+ * backups, or read our inputs, which include the private key. Upper or lower case.
  */
 const secretVariables = nameOf(
   'INPUT_.*|STATE_.*|DATABASE_URL|ACTIONS_RUNTIME_TOKEN|ACTIONS_ID_TOKEN_REQUEST_(TOKEN|URL)',

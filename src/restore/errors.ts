@@ -1,13 +1,13 @@
 /** Errors of the restore that several modes throw. */
 import { UserError } from '../errors.ts'
+import { isServerError } from '../postgres/connection/server-error.ts'
 import { quoteName } from '../postgres/connection/session.ts'
 import type { Difference } from '../repository/level.ts'
 import type { Text } from '../text.ts'
 
 /** Returns the SQLSTATE of an error that the server sent; undefined for every other error. */
 export function sqlStateOf(error: unknown): string | undefined {
-  const { code } = error as { code?: unknown }
-  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
+  return isServerError(error) ? error.code : undefined
 }
 
 /**

@@ -1,4 +1,5 @@
 import { UserError } from '../errors.ts'
+import { serverOlder, type ServerRequirements } from '../load/requirements.ts'
 import type { Connection } from '../postgres/connection/connection.ts'
 import { connect, quoteName, type Session } from '../postgres/connection/session.ts'
 import type { OwnerRule } from '../postgres/pg-restore/owners.ts'
@@ -7,7 +8,6 @@ import { freeSpace } from '../postgres/server/activity.ts'
 import { missingRoles } from '../postgres/server/database.ts'
 import { connectToMaintenanceDatabase } from '../postgres/server/maintenance-session.ts'
 import { swapObstacles } from '../postgres/server/swap.ts'
-import type { Manifest } from '../repository/manifest.ts'
 import { input, join, text } from '../text.ts'
 import type { Work } from '../work.ts'
 import { notOwner, swapUnsafe } from './errors.ts'
@@ -56,17 +56,6 @@ export async function withLockedTarget<T>(
   }
 }
 
-/**
- * What a restore needs from the server, as a backup's manifest says it. `bytes` is undefined if the
- * size is unknown.
- */
-export interface ServerRequirements {
-  manifest: {
-    source: Pick<Manifest['source'], 'major' | 'server' | 'roles'> & { bytes?: number }
-    fingerprint: { supplement: Pick<Manifest['fingerprint']['supplement'], 'extensions'> }
-  }
-}
-
 /** A restore to check before it begins. */
 export interface RestoreCheck {
   /** Connected to another database of the target's server. */
@@ -104,13 +93,7 @@ export function versionObstacles(
   source: ServerRequirements['manifest']['source'],
 ): UserError[] {
   if (session.major >= source.major) return []
-  return [
-    new UserError(
-      'server-older',
-      `The target server is PostgreSQL ${session.version}, ` +
-        `older than the backup's ${source.server}.`,
-    ),
-  ]
+  return [serverOlder('target', session.version, source)]
 }
 
 /** Returns `no-permission` if the role cannot create a database or rename the target. */

@@ -30,18 +30,18 @@ export async function prepareDatabase(
       work.signal.throwIfAborted()
       // Any other error is a bug in Holdfast and keeps its stack.
       if (!(error instanceof UserError) && sqlStateOf(error) === undefined) throw error
-      throw prepareFailed(error as Error & ServerError, sql)
+      throw prepareFailed(error as Error & WithPosition, sql)
     }
     await session.query('ANALYZE')
   })
 }
 
-interface ServerError {
+interface WithPosition {
   /** Where the SQL failed, in characters, counted from 1. */
   position?: string
 }
 
-function prepareFailed(error: Error & ServerError, sql: string): UserError {
+function prepareFailed(error: Error & WithPosition, sql: string): UserError {
   const { message, position } = error
   const before = [...sql].slice(0, Number(position) - 1)
   const line = before.filter((character) => character === '\n').length + 1

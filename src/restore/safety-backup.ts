@@ -119,8 +119,9 @@ function safetyBackupFailed(
 
 /**
  * Backs up the target before it is restored: to every storage, under the label of the restored
- * backup, encrypted to the same keys. The backup has the kind `pre-restore`, which `latest` and
- * retention ignore. Throws `safety-backup-failed`, whose hint says how to restore without one.
+ * backup, encrypted to the same keys. The backup has the kind `pre-restore`: `latest` never selects
+ * it, and retention removes it once it is older than every backup that it keeps. Throws
+ * `safety-backup-failed`, whose hint says how to restore without one.
  */
 export async function createSafetyBackup(
   options: RestoreOptions,

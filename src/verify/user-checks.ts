@@ -1,4 +1,5 @@
 import { UserError } from '../errors.ts'
+import { isServerError } from '../postgres/connection/server-error.ts'
 import type { Connection } from '../postgres/connection/connection.ts'
 import { connect, type ClientSession } from '../postgres/connection/session.ts'
 import { dropUserMappings } from '../postgres/server/isolate.ts'
@@ -148,11 +149,10 @@ function outcomeOfError(error: unknown, took: number, timeout: number): Answer {
     return took >= timeout
       ? `was still running after its timeout of ${timeout / 1000} s, and was stopped`
       : 'was cancelled on the server'
-  const { code, message } = error as { code?: string; message: string }
-  if (error instanceof UserError || !/^[0-9A-Z]{5}$/.test(code ?? '')) throw error
+  if (error instanceof UserError || !isServerError(error)) throw error
   return {
-    outcome: `failed: ${shortened(message, 200)}`,
-    stored: `failed with SQLSTATE ${code ?? ''}`,
+    outcome: `failed: ${shortened(error.message, 200)}`,
+    stored: `failed with SQLSTATE ${error.code}`,
   }
 }
 

@@ -8,8 +8,7 @@ import { alternatives, innerLayers, layers, typesOnly } from './layers.ts'
  */
 
 /** Where the runner's own packages and the process's environment may be met. */
-const runnerPackages = (file: string): boolean =>
-  file.startsWith('src/github/') || file.startsWith('src/storage/artifact/')
+const runnerPackages = (file: string): boolean => file.startsWith('src/github/')
 const environmentReaders = (file: string): boolean =>
   file.startsWith('src/github/') || file.startsWith('src/actions/')
 
@@ -21,7 +20,7 @@ export interface Offence {
 
 /**
  * What in one source file breaks the rule. `file` is its path from the root, with forward slashes,
- * for example `src/core/backup.ts`.
+ * for example `src/backup/backup.ts`.
  */
 export function offences(file: string, text: string): Offence[] {
   const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true)
@@ -77,9 +76,7 @@ function judge(file: string, name: string, typeOnly: boolean): string | undefine
       ? undefined
       : `imports ${name}, by which the environment could be read`
   if (name.startsWith('@actions/'))
-    return runnerPackages(file)
-      ? undefined
-      : `imports ${name}, which only src/github and src/storage/artifact may`
+    return runnerPackages(file) ? undefined : `imports ${name}, which only src/github may`
   if (!name.startsWith('.')) return undefined
   const target = posix.join(posix.dirname(file), name)
   const why = refusal(file, target, typeOnly)

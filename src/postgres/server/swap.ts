@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ErrorCode } from '../../errors/catalogue.ts'
 import { messageOf, UserError } from '../../errors.ts'
+import { isServerError } from '../connection/server-error.ts'
 import { input, type Text, text } from '../../text.ts'
 import type { Work } from '../../work.ts'
 import { connect, quoteName, type Session } from '../connection/session.ts'
@@ -65,7 +66,7 @@ export async function swapDatabases(
       await session.query('ROLLBACK').catch(() => {})
       work.signal.throwIfAborted()
       const { code, message } = error as { code?: string; message: string }
-      if (committing && !/^[0-9A-Z]{5}$/.test(code ?? ''))
+      if (committing && !isServerError(error))
         throw new UserError(
           'commit-unknown',
           `The connection was lost while the names changed (${message}). Either both names ` +

@@ -30,7 +30,7 @@ interface Candidate {
   isSchema: boolean
   /** The entry creates a missing table. */
   isTable: boolean
-  /** The table that the entry is about, for the kinds in `findByTocName`. */
+  /** The table that the entry is about, for the kinds in `kindsOnATable`. */
   table: CatalogTable | undefined
   /** The entry depends on a missing table, or on an object of one. */
   dependsOnOwn: boolean
@@ -54,7 +54,7 @@ interface Rule {
 }
 
 const any = /^/
-const findByTocName = /^(TRIGGER|RULE|POLICY|ROW SECURITY)$/
+const kindsOnATable = /^(TRIGGER|RULE|POLICY|ROW SECURITY)$/
 const isMissing = (table: CatalogTable | undefined, missing: ReadonlySet<CatalogTable>): boolean =>
   table !== undefined && missing.has(table)
 
@@ -70,13 +70,13 @@ const rules: readonly Rule[] = [
     locks: 'dependencies',
   },
   {
-    kind: findByTocName,
+    kind: kindsOnATable,
     when: ({ dependsOnOwn, table }, missing) => dependsOnOwn && isMissing(table, missing),
     into: 'afterRows',
     countsAs: 'own',
   },
   {
-    kind: findByTocName,
+    kind: kindsOnATable,
     when: ({ dependsOnOwn }) => dependsOnOwn,
     into: 'dependents',
     locks: 'table',
@@ -160,7 +160,7 @@ export function planRecreation(
     const candidate: Candidate = {
       isSchema: schemas.has(id),
       isTable: tableIds.has(id),
-      table: findByTocName.test(kind) ? tableOf(entry) : undefined,
+      table: kindsOnATable.test(kind) ? tableOf(entry) : undefined,
       dependsOnOwn: restsOn.some((other) => own.has(other)),
       dependsOnTable: restsOn.some((other) => tableIds.has(other)),
       dependsOnLost: restsOn.some((other) => lost.has(other)),

@@ -270,7 +270,7 @@ async function compareBeforeCommit(session: Session, { side }: ReplaceOptions): 
     return stored
   })
   checkRestored(
-    'The live tables as they would be',
+    'What the live tables would hold',
     compareRows(expected, found),
     'Nothing was replaced.',
     join(
