@@ -26,7 +26,9 @@ function declaredIn(source: ts.SourceFile): string[] {
 
 /** Sentences of a file: its comments, and its strings of four words or more. Code in backticks is cut. */
 function sentencesOf(source: ts.SourceFile): string[] {
-  const found = [...source.text.matchAll(/^\s*\/\*\*?[\s\S]*?\*\/|^\s*\/\/.*$/gm)].map(([text]) => text)
+  const found = [...source.text.matchAll(/^\s*\/\*\*?[\s\S]*?\*\/|^\s*\/\/.*$/gm)].map(
+    ([text]) => text,
+  )
   const visit = (node: ts.Node): void => {
     if (
       ts.isStringLiteralLike(node) ||
