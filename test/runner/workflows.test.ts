@@ -9,6 +9,7 @@ import { connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { startGitHubApi } from '../github/github-api.ts'
 import { type ActOptions, type ActRun, cloneForAct, runAct } from '../support/act.ts'
 import { goTool } from '../support/go-tool.ts'
@@ -58,7 +59,7 @@ describe(
   () => {
     const folder = mkdtempSync(join(tmpdir(), 'holdfast-act-'))
     let s3: RunningS3
-    let service: Server
+    let service: Server | undefined
     let database: Awaited<ReturnType<typeof freshDatabase>>
     let clone: string
     let identity: string
@@ -91,8 +92,8 @@ describe(
       service = await standInForService()
     })
     after(async () => {
-      await new Promise((resolve) => service.close(resolve))
-      await s3.stop()
+      await new Promise((resolve) => (service ? service.close(resolve) : resolve(undefined)))
+      await (s3 as RunningS3 | undefined)?.stop()
       rmSync(folder, { recursive: true, force: true })
     })
 
@@ -243,16 +244,28 @@ async function standInForService(): Promise<Server> {
     client.on('error', () => upstream.destroy())
     upstream.on('error', () => client.destroy())
   })
-  await new Promise<void>((resolve, reject) => {
-    proxy.once('error', (cause) =>
-      reject(
-        new Error(
+  // the port is one that the system also gives to outgoing connections: such a one ends soon
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await listenOn(proxy, promised.port)
+      return proxy
+    } catch (cause) {
+      if (attempt === 120)
+        throw new Error(
           `Port ${promised.port} of this machine is taken, and the workflows' service needs it.`,
           { cause },
-        ),
-      ),
-    )
-    proxy.listen(promised.port, '127.0.0.1', resolve)
+        )
+      await sleep(1000)
+    }
+  }
+}
+
+function listenOn(proxy: Server, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    proxy.once('error', reject)
+    proxy.listen(port, '127.0.0.1', () => {
+      proxy.off('error', reject)
+      resolve()
+    })
   })
-  return proxy
 }
