@@ -14,8 +14,13 @@ const modules: Record<string, Need> = {
   'test/support/mini-runner.ts': 'runner',
 }
 
-/** Files that need no server, and seconds all the same: gigabytes written, processes measured. */
-const slow = ['test/storage/local/local.test.ts', 'test/bench/measure.test.ts']
+/** Files that need no server, and seconds all the same: gigabytes written, processes awaited. */
+const slow = [
+  'test/storage/local/local.test.ts',
+  'test/bench/measure.test.ts',
+  'test/repository/write.test.ts',
+  'test/stream/process.test.ts',
+]
 
 /** `servers`: those that all files share. `runner`: a process that runs the bundle as a step. */
 export type Need = 'servers' | 'own servers' | 's3' | 'runner' | 'time'
