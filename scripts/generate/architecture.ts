@@ -1,7 +1,7 @@
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { layers } from '../../test/house/layers.ts'
-import type { Generated } from './generated.ts'
+import { type Generated, replaceBetween } from './generated.ts'
 
 const root = dirname(dirname(import.meta.dirname))
 
@@ -99,18 +99,4 @@ function describedBy(source: string): string | undefined {
     .replaceAll(/\s+/g, ' ')
     .trim()
   return text && (/^.*?[.](?= |$)/.exec(text)?.[0] ?? text).replaceAll('|', '\\|')
-}
-
-/**
- * Returns a page with the text between `<!-- generated: name -->` and the next `<!-- end -->`
- * replaced.
- *
- * @throws If the page does not have these markers.
- */
-export function replaceBetween(page: string, name: string, text: string): string {
-  const begin = `<!-- generated: ${name} -->`
-  const from = page.indexOf(begin)
-  const to = page.indexOf('<!-- end -->', from)
-  if (from === -1 || to === -1) throw new Error(`No ${begin} … <!-- end --> in the page`)
-  return `${page.slice(0, from + begin.length)}\n\n${text}\n\n${page.slice(to)}`
 }

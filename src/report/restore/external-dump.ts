@@ -25,6 +25,7 @@ import {
 } from '../sections.ts'
 import { cleanedBlocks } from './clean.ts'
 import {
+  contentText,
   checkOrUndo,
   differencesFromSource,
   dryRunVerdict,
@@ -98,10 +99,6 @@ function doneReport(result: RestoreExternalResult): Report {
     postCommandDetails(result.postCommand),
     dumpDetails(result),
   )
-}
-
-function contentText({ rows, tables }: RestoreExternalResult): string {
-  return `${formatMany(rows, 'row')} in ${formatMany(tables, 'table')}`
 }
 
 function headline({ target, mode, postCommand }: RestoreExternalResult): Heading {

@@ -25,7 +25,14 @@ import {
   formatMoment,
 } from '../format.ts'
 import { capped, postCommandDetails, postCommandFailure, warningCallouts } from '../sections.ts'
-import { dryRunVerdict, lateWarning, planBlocks, runAgain, safetyBackupBlocks } from './sections.ts'
+import {
+  contentText,
+  dryRunVerdict,
+  lateWarning,
+  planBlocks,
+  runAgain,
+  safetyBackupBlocks,
+} from './sections.ts'
 import { obstacleBlocks, targetBlocks } from './target-facts.ts'
 
 /** One line for the log. */
@@ -54,10 +61,6 @@ export function inPlaceReport(result: RestoreResult, inPlace: RestoredInPlace): 
     postCommandDetails(result.postCommand),
     inPlaceDetails(result, inPlace),
   )
-}
-
-function contentText({ rows, tables }: RestoreResult): string {
-  return `${formatMany(rows, 'row')} in ${formatMany(tables, 'table')}`
 }
 
 /** A fingerprint may have little to compare with, and the schema is compared after the commit. */

@@ -14,11 +14,12 @@ import {
   timeline,
   verdict,
 } from '../blocks.ts'
-import { formatAge, formatBytes, formatDuration, formatMany, formatMoment } from '../format.ts'
+import { formatAge, formatBytes, formatDuration, formatMoment } from '../format.ts'
 import { postCommandDetails, postCommandFailure, swapByHand, warningCallouts } from '../sections.ts'
 import { cleanedBlocks } from './clean.ts'
 import { inPlaceReport, inPlaceVerdict } from './in-place.ts'
 import {
+  contentText,
   checkOrUndo,
   differencesFromSource,
   dryRunVerdict,
@@ -93,10 +94,6 @@ function doneReport(result: RestoreResult): Report {
     postCommandDetails(result.postCommand),
     restoreDetails(result),
   )
-}
-
-function contentText({ rows, tables }: RestoreResult): string {
-  return `${formatMany(rows, 'row')} in ${formatMany(tables, 'table')}`
 }
 
 function headline({ target, mode, postCommand }: RestoreResult): Heading {

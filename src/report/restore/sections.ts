@@ -72,6 +72,11 @@ export function unavailableText({
   return text`${code(target)} was unavailable for ${strong(formatDuration(timings.swap))}; ${ended}.`
 }
 
+/** Returns how much was restored, for example `501 rows in 2 tables`. */
+export function contentText({ rows, tables }: Pick<Restored, 'rows' | 'tables'>): string {
+  return `${formatMany(rows, 'row')} in ${formatMany(tables, 'table')}`
+}
+
 export function planBlocks({ dryRun, plan }: { dryRun: boolean; plan: readonly Step[] }): Report {
   return [section(dryRun ? 'Plan' : 'Steps done'), steps(plan)]
 }

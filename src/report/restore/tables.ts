@@ -34,7 +34,7 @@ import {
   sqlName,
   warningCallouts,
 } from '../sections.ts'
-import { lateWarning, planBlocks, runAgain, safetyBackupBlocks } from './sections.ts'
+import { contentText, lateWarning, planBlocks, runAgain, safetyBackupBlocks } from './sections.ts'
 
 const outcomes: Record<PartTableResult['how'], string> = {
   copied: 'copied',
@@ -73,10 +73,6 @@ export function tablesReport(result: RestoreResult, part: RestoredTables): Repor
     postCommandDetails(result.postCommand),
     tablesDetails(result, part),
   )
-}
-
-function contentText({ rows, tables }: RestoreResult): string {
-  return `${formatMany(rows, 'row')} in ${formatMany(tables, 'table')}`
 }
 
 const compared: Record<RestoredTables['fingerprint'], string> = {
