@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { generateX25519Identity, identityToRecipient } from 'age-encryption'
 import { startGitHubApi } from '../github/github-api.ts'
 import { bucketOf } from '../storage/bucket.ts'
+import { untilOlderThanASecond } from '../support/clock.ts'
 import { majors, type OwnServer, startOwnServer } from '../support/own-server.ts'
 import { type RunningS3, startS3 } from '../support/s3.ts'
 import {
@@ -366,7 +366,7 @@ for (const major of majors().filter((_, i, all) => i === 0 || i === all.length -
         forth.summary,
         /## ❌ `shop` is swapped back, but the post-command failed\n[^]*```text\n2000\n```/,
       )
-      await sleep(2100) // until it is older than a second
+      await untilOlderThanASecond(forth.outputs['previous-database'] ?? '')
       const cleaned = await run(server, 'restore', {
         'target-url': server.url('shop'),
         clean: 'true',

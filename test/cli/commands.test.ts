@@ -7,6 +7,7 @@ import { stripVTControlCharacters } from 'node:util'
 import { generateX25519Identity, identityToRecipient } from 'age-encryption'
 import { readManifest, writeManifest } from '../../src/repository/manifest.ts'
 import { newFolder } from '../actions/watched-run.ts'
+import { untilOlderThanASecond } from '../support/clock.ts'
 import { type OwnServer, startOwnServer } from '../support/own-server.ts'
 import { type RunningS3, startS3 } from '../support/s3.ts'
 import { dist, notes, type Typed, typed, type TypedOptions } from './typed.ts'
@@ -316,6 +317,7 @@ describe('restore', () => {
     )
     assert.equal(await orders(), false)
     const kept = await previous()
+    await untilOlderThanASecond(kept[0] ?? '')
     const cleaned = await run([...only, '--clean', '--keep-previous', '1s'], {
       keys: [{ when: /type the name of the database that was restored: /, type: 'shop\n' }],
     })

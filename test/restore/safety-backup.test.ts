@@ -20,6 +20,7 @@ import { openStorage } from '../../src/storage/open.ts'
 import { verify } from '../../src/verify/verify.ts'
 import type { Held } from '../../src/work.ts'
 import { plainText } from '../../src/text.ts'
+import { nextSecond } from '../support/clock.ts'
 import { newStore, type Store, temporaryFolder } from '../support/copies.ts'
 import { startFaultyProxy } from '../support/faulty-proxy.ts'
 import { startS3 } from '../support/s3.ts'
@@ -172,7 +173,7 @@ test('an unknown id is an error that lists the known ids', async () => {
 test('retention removes a safety backup older than the oldest kept backup, and never counts it', async () => {
   const { name, store, options } = await shop()
   const target = server.to(name)
-  const later = async <T>(body: () => Promise<T>): Promise<T> => sleep(1010).then(body)
+  const later = async <T>(body: () => Promise<T>): Promise<T> => nextSecond().then(body)
   const { safetyBackup: first } = await later(() => restore(options, quietWork()))
   const { id: second } = await later(() => store.backup(target))
   const { safetyBackup: last } = await later(() => restore(options, quietWork()))
