@@ -117,7 +117,9 @@ function newestData(result: RestoreResult): Block {
   const { snapshotAt, previousDatabase, safetyBackup } = result
   const at = strong(formatMoment(snapshotAt))
   if (result.definitionsOnly)
-    return paragraph(text`It has the definitions as of ${at}, and no rows.`)
+    return paragraph(
+      text`It ${result.dryRun ? 'would have' : 'has'} the definitions as of ${at}, and no rows.`,
+    )
   const where = previousDatabase
     ? text` is only in ${code(previousDatabase)}`
     : text` is not in the backup`

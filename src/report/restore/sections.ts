@@ -31,10 +31,13 @@ export function dryRunVerdict({ target, facts }: Restored, what: Text): Heading 
 }
 
 /** What to type after a dry run to do what it showed. */
-export function runAgain(purpose: Text, confirm?: string): Next {
+export function runAgain(purpose: Text, confirm: string): Next {
   return next(
     text`${purpose}, run it again with:`,
-    settings([['dry-run', 'false'], confirm === undefined ? undefined : ['confirm', confirm]]),
+    settings([
+      ['dry-run', 'false'],
+      ['confirm', confirm],
+    ]),
   )
 }
 

@@ -85,6 +85,8 @@ function headline(result: RestoreResult, part: RestoredTables): Heading {
   const target = code(result.target)
   if (result.dryRun)
     return verdict('plan', text`Dry run of restoring tables of ${target}: nothing was changed`)
+  if (result.postCommand?.failed !== undefined)
+    return verdict('fail', text`Tables of ${target} are restored, but the post-command failed`)
   if (!part.replace)
     return verdict(
       'pass',
@@ -143,7 +145,7 @@ function keyBlocks({ keys }: RestoredTables): Report {
 
 /** What to type next: to compare, to take rows back, to remove the copies. */
 function nextStep(result: RestoreResult, part: RestoredTables): Next | undefined {
-  if (result.dryRun) return runAgain('to restore')
+  if (result.dryRun) return runAgain('to restore', result.confirm)
   if (part.replace)
     return next(
       'check your application. If other tables belong together with these, check them too.',

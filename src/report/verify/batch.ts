@@ -33,7 +33,7 @@ import {
   objectiveHints,
   objectiveText,
 } from './objectives.ts'
-import { verifyReport, verifyVerdict } from './verify.ts'
+import { failedChecks, verifyReport, verifyVerdict } from './verify.ts'
 
 type Standing = 'good' | 'bad' | 'short' | 'check-failed' | 'not-checked'
 
@@ -107,9 +107,12 @@ export function batchVerdict(run: VerifyBatch): Text {
   const [single] = run.backups
   if (!run.several && single?.result) return verifyVerdict(single.result)
   if (!single)
-    return text`Nothing to verify: each of the ${formatMany(run.there, 'backup')} of ${run.label}
-      already has a verdict.`
+    return text`Nothing to verify: ${judgedText(run)} of ${run.label} already has a verdict.`
   return `Backups of ${run.label}: ${sumText(sumOf(run))}, ${formatDuration(run.took)}.`
+}
+
+function judgedText({ there }: VerifyBatch): string {
+  return there === 1 ? 'the only backup' : `each of the ${formatCount(there)} backups`
 }
 
 /** What a step fails with. */
@@ -203,7 +206,7 @@ export function batchReport(run: VerifyBatch): Report {
   const figures = single
     ? text`${formatMany(run.backups.length, 'backup')} of ${formatCount(run.there)}
       (${code(run.asked)}), in ${formatDuration(run.took)}.`
-    : text`Each of the ${formatMany(run.there, 'backup')} already has a verdict (${code(run.asked)}).`
+    : text`Not verified again: ${judgedText(run)} already has a verdict (${code(run.asked)}).`
   return blocks(
     verdict(
       causes.length > 0 ? 'fail' : 'pass',
@@ -315,12 +318,12 @@ function reasonOf({ result, failure }: Looked): Text {
     return failure.bad
       ? text`bad: ${failure.message}`
       : text`not checked, because: ${failure.message}`
-  const failedCheck = result.checks.find(({ passed }) => !passed)
   switch (verdictOf(result)) {
     case 'bad':
       return text`bad: ${result.stoppedBy ?? ''}`
     case 'check-failed':
-      return text`the backup is good, a check failed: ${result.stoppedBy ?? failedCheck?.outcome ?? ''}`
+      return text`${result.proven ? 'the backup is good, but' : 'no fault found, but'} a check failed:
+        ${failedChecks(result)}`
     default:
       return text`no fault found, but level "${result.level}" is below the requested level:
         ${result.limit ?? ''}`

@@ -40,7 +40,7 @@ export const backupExamples: Example[] = [
         attempts: 3,
       }),
       'Nothing measured': shown(uncounted),
-      'An empty database': backup({ rows: 0, tables: 0, largest: [], objects: [] }),
+      'An empty database': backup({ rows: 0, tables: 0, largest: [] }),
       'One row in one table, larger than the database': backup({
         rows: 1,
         tables: 1,

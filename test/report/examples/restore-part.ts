@@ -143,6 +143,12 @@ const inside: Record<string, Shown> = {
       differences: [difference, { ...difference, object: 'VIEW public.sales' }],
     },
   }),
+  'A dry run of definitions only': shown(
+    inPlace({ dryRun: true, plan: plan(false) }, { contents: 'schema' }),
+  ),
+  'Definitions only, with a safety backup': shown(
+    inPlace({ rows: 0, safetyBackup }, { contents: 'schema' }),
+  ),
   'Rows not compared': shown(inPlace({}, { compared: 'none' })),
   'Definitions only': shown(inPlace({ rows: 0 }, { contents: 'schema' })),
   'The command after it failed': shown(
