@@ -167,6 +167,7 @@ export function table(head: Table['head'], rows: Table['rows'], align: Table['al
   return { kind: 'table', head, rows, align }
 }
 
+/** Shows nothing if there is no item. */
 export function list(items: readonly Text[]): List {
   return { kind: 'list', items }
 }

@@ -135,7 +135,7 @@ function newestData(result: RestoreResult): Block {
 function restoreDetails(result: RestoreResult): Details {
   return details(
     'Details',
-    result.dryRun ? undefined : timeChart(result.timings),
+    timeChart(result.timings),
     facts([
       ['Backup', text`${code(result.id)}`],
       ['Label', text`${code(result.label)}`],

@@ -154,7 +154,7 @@ export function safetyBackupBlocks(
   const { safetyBackup: backup, mode, part } = result
   if (backup === undefined) return []
   const undo = part && undoOfTables(part)
-  const restorable = undo === undefined || undo.inputs.length > 0
+  const restorable = undo?.inputs.length !== 0
   const when =
     mode === 'swap'
       ? 'If the previous database is gone too, restore the safety backup with:'
@@ -216,7 +216,7 @@ function undoOfTables({ asked, tables }: RestoredTables): { inputs: InputValue[]
 function unsavedRows({ unsaved = 0, contents }: RestoredTables): Part {
   if (unsaved <= 0 || contents === 'schema') return undefined
   return paragraph(
-    text`Rows written to these tables in the ${(unsaved / 1000).toFixed(1)} s between its snapshot
-      and the lock are lost: they are in neither.`,
+    text`Rows written to these tables in the ${formatDuration(unsaved)} between its snapshot and the
+      lock are lost: they are in neither.`,
   )
 }

@@ -40,8 +40,7 @@ type Standing = 'good' | 'bad' | 'short' | 'check-failed' | 'not-checked'
 function standingOf({ result, failure }: Looked): Standing {
   if (failure) return failure.bad ? 'bad' : 'not-checked'
   const outcome = verdictOf(result)
-  if (isPassing(outcome)) return 'good'
-  return outcome === 'check-failed' || outcome === 'short' ? outcome : 'bad'
+  return isPassing(outcome) ? 'good' : outcome
 }
 
 /** The totals of a batch, for a step's outputs. */
@@ -84,7 +83,7 @@ export function sumOf({ backups }: VerifyBatch): Sum {
     proven: backups.every(({ result }) => result?.proven),
     ...(ranks.length ? { level: levels[Math.min(...ranks)] as Level } : {}),
     bytes: results.reduce((sum, each) => sum + each.bytes, 0),
-    ...(newest ? { age: newest.result?.age ?? newest.failure?.age ?? 0 } : {}),
+    ...(newest ? { age: (newest.failure ?? newest.result).age } : {}),
     ...(restores.length ? { restore: Math.max(...restores) } : {}),
   }
 }
@@ -213,7 +212,7 @@ export function batchReport(run: VerifyBatch): Report {
       text`Backups of ${code(run.label)}: ${single ? sumText(sumOf(run)) : 'nothing to verify'}`,
     ),
     paragraph(figures),
-    missed.length > 0 ? list(missed.map((each) => each.text)) : undefined,
+    list(missed.map((each) => each.text)),
     warnings(run),
     causes.length > 0 ? next(uniqueSentences(causes.map(({ hint }) => hint))) : undefined,
     faultBlocks(run.backups),
@@ -270,11 +269,10 @@ function faultBlocks(backups: readonly Looked[]): Report {
   )
 }
 
-/** Backups that need attention first, then the newest. */
+/** Backups that need attention first, then the newest, as they come. */
 function inOrder(backups: readonly Looked[]): Looked[] {
-  return [...backups].sort(
-    (a, b) => order.indexOf(standingOf(a)) - order.indexOf(standingOf(b)) || (a.id < b.id ? 1 : -1),
-  )
+  const rank = (looked: Looked): number => order.indexOf(standingOf(looked))
+  return backups.toSorted((a, b) => rank(a) - rank(b))
 }
 
 function backupTable(backups: readonly Looked[]): Report {

@@ -85,9 +85,9 @@ const replacements: Record<string, Shown> = {
       { safetyBackup, environmentName: 'production', confirm: 'production/shop' },
     ),
   ),
-  'No time between the safety backup and the locks': shown(
+  'A millisecond between the safety backup and the locks': shown(
     part(
-      { ...replaced, fingerprint: 'counts', unsaved: 0, asked: { tables: [], schemas: ['sales'] } },
+      { ...replaced, fingerprint: 'counts', unsaved: 1, asked: { tables: [], schemas: ['sales'] } },
       { safetyBackup },
     ),
   ),

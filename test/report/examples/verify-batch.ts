@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { batchFailure, batchReport, batchVerdict, sumOf } from '../../../src/report/verify/batch.ts'
 import { text } from '../../../src/text.ts'
 import type { Looked, NotChecked, VerifyBatch } from '../../../src/verify/batch.ts'
@@ -21,7 +22,7 @@ function batch(backups: Looked[], changes: Partial<VerifyBatch> = {}): Shown {
   return {
     log: [
       batchVerdict(run),
-      JSON.stringify(sumOf(run)),
+      inspect(sumOf(run), { breakLength: Infinity }),
       failure ? text`${failure.code}: ${failure.message} ${failure.hint}` : 'It passes.',
     ],
     report: batchReport(run),
@@ -105,6 +106,7 @@ export const verifyBatchExamples: Example[] = [
           fallen: [{ of: 'rows', now: 400, median: 1000, before: 7 }],
         }),
       ]),
+      'One could not be checked in full': batch([looked('20261121T031045Z-k3v9', counted)]),
       'Too old and too slow': batch(
         [looked('20261121T031045Z-k3v9', { objectives: [slow, late] })],
         {

@@ -62,6 +62,16 @@ const outcomes: Record<string, Shown> = {
     limit,
     checks: [failed, command, passed],
   }),
+  'Two of three checks fail on a copy that is proven': verify({
+    checks: [failed, command, passed],
+    stoppedBy: '2 of 3 checks failed, the first: "no orphan" gave 7 rows.',
+  }),
+  'Restored as requested, and not compared': verify({
+    level: 'restored',
+    asked: 'restored',
+    proven: false,
+    timings: { restore: 21_000, total: 22_000 },
+  }),
   'As far as requested': verify({ ...readable, asked: 'readable' }),
   'The user’s checks were requested, and none could run': verify({
     ...readable,
