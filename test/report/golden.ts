@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Report } from '../../src/report/blocks.ts'
 import { renderMarkdown } from '../../src/report/render/markdown.ts'
+import { renderTerminal } from '../../src/report/render/terminal.ts'
 import { plainText, type Text } from '../../src/text.ts'
 
 const folder = join(import.meta.dirname, 'golden')
@@ -30,8 +31,18 @@ export interface Example {
  * bug.
  */
 export function checkGolden(example: Example): void {
-  const file = join(folder, `${example.name}.md`)
-  const page = pageOf(example)
+  checkPage(`${example.name}.md`, pageOf(example))
+}
+
+/** Fails if reports in a terminal are not as in `golden/NAME`. */
+export function checkInTerminal(name: string, reports: readonly Shown[]): void {
+  const screen = { width: 80, colour: false }
+  const pages = reports.map(({ report }) => `${renderTerminal(report, screen)}\n`)
+  checkPage(name, pages.join(`\n${'='.repeat(screen.width)}\n\n`))
+}
+
+function checkPage(name: string, page: string): void {
+  const file = join(folder, name)
   if (renew) writeFileSync(file, page)
   assert.equal(page, readFileSync(file, 'utf8'))
   assert.ok(!renew, `${file} is written. Read its difference in git.`)

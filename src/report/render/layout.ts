@@ -65,25 +65,42 @@ export function layRow(
   )
 }
 
-/** The widths of a table's columns, so that all of them fit. */
-export function columnWidths(
-  rows: readonly (readonly (readonly Run[])[])[],
-  width: number,
-): number[] {
-  const count = Math.max(0, ...rows.map((row) => row.length))
-  const natural = Array.from({ length: count }, (_, i) =>
-    Math.max(1, ...rows.map((row) => widthOf(row[i] ?? []))),
-  )
-  return fit(natural, width - 2 * (count - 1))
+/** A cell is runs, a row is cells. */
+type Rows = readonly (readonly (readonly Run[])[])[]
+
+/** The least columns of a cell that wraps, unless it needs fewer. */
+const narrowest = 6
+
+/** The widths of columns, so that all of them fit. */
+export function columnWidths(rows: Rows, width: number): number[] {
+  const natural = widest(rows, widthOf)
+  return fit(natural, [], width - 2 * (natural.length - 1))
 }
 
-/** Takes from the widest columns until all fit. A column keeps at least six. */
-function fit(natural: readonly number[], room: number): number[] {
+/** The same for a table: where there is room, no word breaks, so that an id can be copied. */
+export function tableWidths(rows: Rows, width: number): number[] {
+  const words = widest(rows, (cell) => Math.max(0, ...wordsOf(cell).map(widthOf)))
+  const natural = widest(rows, widthOf)
+  const room = width - 2 * (natural.length - 1)
+  return fit(fit(natural, words, room), [], room)
+}
+
+/** The largest measure of the cells in each column, at least 1. */
+function widest(rows: Rows, measure: (cell: readonly Run[]) => number): number[] {
+  const count = Math.max(0, ...rows.map((row) => row.length))
+  return Array.from({ length: count }, (_, i) =>
+    Math.max(1, ...rows.map((row) => measure(row[i] ?? []))),
+  )
+}
+
+/** Takes from the widest columns until all fit, or each has only its least width. */
+function fit(natural: readonly number[], least: readonly number[], room: number): number[] {
   const widths = [...natural]
   for (let over = widths.reduce((sum, width) => sum + width, 0) - room; over > 0; over--) {
-    const widest = widths.indexOf(Math.max(...widths))
-    if ((widths[widest] ?? 0) <= 6) break
-    widths[widest] = (widths[widest] ?? 0) - 1
+    const spare = widths.map((width, i) => (width > Math.max(narrowest, least[i] ?? 0) ? width : 0))
+    const most = Math.max(...spare)
+    if (most === 0) break
+    widths[spare.indexOf(most)] = most - 1
   }
   return widths
 }

@@ -14,7 +14,16 @@ import {
   type Table,
 } from '../blocks.ts'
 import { formatBytes, formatDuration } from '../format.ts'
-import { columnWidths, flow, layRow, paint, type Run, type Screen, widthOf } from './layout.ts'
+import {
+  columnWidths,
+  flow,
+  layRow,
+  paint,
+  type Run,
+  type Screen,
+  tableWidths,
+  widthOf,
+} from './layout.ts'
 import { flatten, piecesFor, withoutControls } from './plain.ts'
 
 /** Returns a report as lines for a screen. Inputs are shown as flags. */
@@ -73,7 +82,7 @@ function renderFacts({ rows }: Facts, screen: Screen): string[] {
 function renderTable({ head, rows, align }: Table, screen: Screen): string[] {
   const title = head.map((cell) => runsOf(cell).map(({ text }): Run => ({ text, style: 'bold' })))
   const body = rows.map((row) => head.map((_, i) => runsOf(row[i] ?? '')))
-  const widths = columnWidths([title, ...body], screen.width)
+  const widths = tableWidths([title, ...body], screen.width)
   const rule = widths.map((width) => '─'.repeat(width)).join('  ')
   return [
     ...layRow(title, widths, align, screen),
