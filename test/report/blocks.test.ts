@@ -35,6 +35,30 @@ describe('a diagram', () => {
     assert.ok(drawn)
     assert.equal(renderMarkdown([drawn]).trim(), '')
   })
+  test('of steps has a bar for each of them, on an axis that counts from zero', () => {
+    const drawn = timeline('Steps; all', [
+      { name: 'short', milliseconds: 0.4 },
+      { name: 'shorter', milliseconds: 0.3 },
+      { name: `long ${'x'.repeat(60)}`, milliseconds: 3_599_999.3 },
+      { name: 'none', milliseconds: 0 },
+    ])
+    assert.ok(drawn)
+    assert.equal(
+      renderMarkdown([drawn]),
+      '```mermaid\ngantt\n  title Steps_ all\n  dateFormat x\n  axisFormat %H:%M\n' +
+        `  short :0, 1\n  shorter :0, 1\n  long ${'x'.repeat(55)} :1, 3600000\n\`\`\`\n`,
+    )
+  })
+  test('is drawn up to 50,000 characters, as GitHub does', () => {
+    const drawn = (last: number): string => {
+      const names = [...Array.from({ length: 925 }, () => 45), last].map((size) => 'x'.repeat(size))
+      const parts = names.map((name) => part(name))
+      return renderMarkdown([{ kind: 'chart', shape: 'pie', title: 'x', unit: 'bytes', parts }])
+    }
+    const fences = '```mermaid\n\n```\n'.length
+    assert.equal(drawn(30).length - fences, 50_000)
+    assert.equal(drawn(31), '\n')
+  })
   test('of shares counts those below a hundredth as one', () => {
     const drawn = pie('x', [part('a', 500), part('b', 500), part('c', 3), part('d', 4)])
     assert.deepEqual(drawn?.parts, [part('a', 500), part('b', 500), part('the rest', 7)])

@@ -167,6 +167,61 @@ test('colours are there only where they are wanted', () => {
   ])
 })
 
+test('each kind of block has its own style, and a column is as wide as what is seen', () => {
+  const parts = [
+    { name: '表 a', value: 4096 },
+    { name: 'a name that wraps', value: 41 },
+  ]
+  const styled = renderTerminal(
+    [
+      section(text`now ${code('shop')} ${input('keep', '7')}`, 'pass'),
+      facts([['Key', text`a ${strong(text`b ${code('c')}`)}${strong('d')}`]]),
+      table(
+        ['Name', 'Rows'],
+        [[text`${code('public.a')}`, text`${strong('7')}`]],
+        ['left', 'right'],
+      ),
+      codeBlock('SELECT 1\n\n', 'sql'),
+      { kind: 'chart', shape: 'pie', title: 'Sizes', unit: 'bytes', parts },
+      next('see:', details('More', paragraph('done'))),
+      next('run.'),
+    ],
+    { width: 24, colour: true },
+  )
+  assert.deepEqual(
+    styled
+      .replaceAll('\u001b[1m', '<b>')
+      .replaceAll('\u001b[2m', '<dim>')
+      .replaceAll('\u001b[36m', '<code>')
+      .replaceAll('\u001b[0m', '</>')
+      .split('\n'),
+    [
+      '<b>✅ now shop --keep 7</>',
+      '',
+      'Key  a <b>b </><code>c</><b>d</>',
+      '',
+      '<b>Name</>      <b>Rows</>',
+      '<dim>────────  ────</>',
+      '<code>public.a</>     <b>7</>',
+      '',
+      '<dim>  │ </>SELECT 1',
+      '',
+      '<b>Sizes</>',
+      '表 a     4.0 KiB  <code>██████</>',
+      'a name      41 B  <code>█</>',
+      'that',
+      'wraps',
+      '',
+      '<b>Next:</> see:',
+      '',
+      '▸ More',
+      '  done',
+      '',
+      '<b>Next:</> run.',
+    ],
+  )
+})
+
 test('no text of any block commands the terminal or moves the cursor', () => {
   const raw = `${hostile}\u001b[2J\u001b]0;title\u0007\r\b\u202e\u009b31m`
   const styled = text`${raw} ${code(raw)} ${strong(raw)} ${link(raw, raw)} ${input('confirm', raw)}`
