@@ -31,6 +31,7 @@ describe('every report is word for word as in test/report/golden:', () => {
       return shown
     }
     checkInTerminal('terminal.txt', [
+      named('failure', 'A bug of Holdfast'),
       named('backup', 'Statements waited'),
       named('verify-several', 'Faults of every kind'),
       named('restore', 'With all that a restore can have'),

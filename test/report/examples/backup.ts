@@ -34,10 +34,10 @@ export const backupExamples: Example[] = [
         locations: backupResult().locations.slice(0, 1),
         removed: [{ url: 'file:///mnt/backups', ids: [] }],
       }),
-      'Not encrypted, rows counted, at the third snapshot': backup({
+      'Not encrypted, rows counted, at the second snapshot': backup({
         recipients: 'none',
         fingerprint: 'counts',
-        attempts: 3,
+        attempts: 2,
       }),
       'Nothing measured': shown(uncounted),
       'An empty database': backup({ rows: 0, tables: 0, largest: [] }),
@@ -47,6 +47,7 @@ export const backupExamples: Example[] = [
         largest: [{ table: 'public.settings', rows: 1, bytes: 600_000_000 }],
         removed: [{ url: 'file:///mnt/backups', ids: ['20261020T031000Z-aaaa'] }],
       }),
+      'Tables that grew while they were measured': backup({ databaseBytes: 389_999_999 }),
       'Statements waited': backup({
         waiters: [
           {

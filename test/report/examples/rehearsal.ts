@@ -79,6 +79,10 @@ export const rehearsalExamples: Example[] = [
         ],
         rows: { before: 1_234_567, after: 1_234_563 },
       }),
+      'It loses one value': rehearsal({
+        verdict: 'fail',
+        findings: [{ ...dropped, evidence: 'The column held one value; it is gone.', lost: 1 }],
+      }),
       'Three errors, none of them a loss': rehearsal({
         verdict: 'fail',
         findings: ['public.a', 'public.b', 'public.c'].map((object) => ({

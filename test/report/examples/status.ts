@@ -81,6 +81,7 @@ export const statusExamples: Example[] = [
     usual: status([quiet], 5_400_000),
     variants: {
       'Too old, and no backup at all': status([quiet, none], 5_399_999),
+      'Too old': status([quiet], 3_600_000),
       'A label without a backup': status([quiet, none]),
       'Not proven, and with backups of every kind': status([busy], undefined, [
         'The second storage could not be reached.',
