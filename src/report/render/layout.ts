@@ -106,7 +106,7 @@ function fit(natural: readonly number[], least: readonly number[], room: number)
 }
 
 /** Breaks between words, and inside a word that is longer than a line. Returns at least one line. */
-export function wrap(runs: readonly Run[], width: number): Run[][] {
+function wrap(runs: readonly Run[], width: number): Run[][] {
   const lines: Run[][] = [[]]
   let used = 0
   let gap: Run | undefined
@@ -129,9 +129,9 @@ export function wrap(runs: readonly Run[], width: number): Run[][] {
     else if (gap) add(gap)
     gap = undefined
     for (const run of word) {
-      for (const text of pieces(run.text, width)) {
-        if (used > 0 && used + widthOfText(text) > width) newLine()
-        add({ ...run, text })
+      for (const { segment } of graphemes.segment(run.text)) {
+        if (used > 0 && used + widthOfText(segment) > width) newLine()
+        add({ ...run, text: segment })
       }
     }
   }
@@ -152,16 +152,6 @@ function wordsOf(runs: readonly Run[]): Run[][] {
     }
   }
   return words
-}
-
-function pieces(word: string, width: number): string[] {
-  if (widthOfText(word) <= width) return [word]
-  const all: string[] = ['']
-  for (const { segment } of graphemes.segment(word)) {
-    if (widthOfText(all.at(-1) ?? '') + widthOfText(segment) > width) all.push('')
-    all[all.length - 1] += segment
-  }
-  return all
 }
 
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' })

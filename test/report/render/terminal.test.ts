@@ -44,6 +44,32 @@ describe('a table', () => {
     assert.deepEqual(show([cities], 30), shown)
     assert.ok(show([cities], 30).every((line) => line.length <= 30))
   })
+  test('is as wide as it needs to be, and a column has at least six columns', () => {
+    const two = table(['', ''], [['abcdefghij', 'klmnopqrst']])
+    const widthsAt = (width: number): number[] =>
+      (show([two], width)[1] ?? '').split('  ').map((rule) => rule.length)
+    assert.deepEqual(widthsAt(22), [10, 10])
+    assert.deepEqual(widthsAt(21), [9, 10])
+    assert.deepEqual(widthsAt(20), [9, 9])
+    assert.deepEqual(widthsAt(14), [6, 6])
+    assert.deepEqual(widthsAt(10), [6, 6])
+    assert.deepEqual(show([two], 10).slice(2), ['abcdef  klmnop', 'ghij    qrst'])
+  })
+  test('breaks words only if it must', () => {
+    const age = table(['Id', 'Age'], [['20261117T031045Z-k3v9', 'one day and two hours']])
+    assert.deepEqual(show([age], 32).slice(2), [
+      '20261117T031045Z-k3v9  one day',
+      '                       and two',
+      '                       hours',
+    ])
+    assert.deepEqual(show([age], 28).slice(2), [
+      '20261117T031045Z-k3v  one',
+      '9                     day',
+      '                      and',
+      '                      two',
+      '                      hours',
+    ])
+  })
   test('gives an emoji two columns', () => {
     assert.deepEqual(
       show([
@@ -121,6 +147,19 @@ test('a chart is drawn as bars with their figures', () => {
   ])
 })
 
+test('a bar has a quarter of the screen, and at most 24 columns', () => {
+  const barsAt = (width: number): string[] => {
+    const parts = [10, 5, 0].map((value) => ({ name: 'x', value }))
+    const chart = { kind: 'chart', shape: 'pie', title: '', unit: 'bytes', parts } as const
+    return show([chart], width).map((line) => line.replace(/^[^█]*/, ''))
+  }
+  for (const [width, bar] of [
+    [200, 24],
+    [43, 10],
+  ] as const)
+    assert.deepEqual(barsAt(width), ['', '█'.repeat(bar), '█'.repeat(bar / 2), '█'])
+})
+
 test('an input is a flag, and inputs to type are one line of flags', () => {
   const where = either('the job summary', 'above')
   assert.deepEqual(
@@ -134,6 +173,10 @@ test('an input is a flag, and inputs to type are one line of flags', () => {
           ['tables', ['orders', '"odd schema"."T"']],
           ['dry-run', 'true'],
         ]),
+        settings([
+          ['label', 'two\nlines'],
+          ['target-url', { secret: 'DATABASE_URL' }],
+        ]),
       ],
       80,
     ),
@@ -141,6 +184,8 @@ test('an input is a flag, and inputs to type are one line of flags', () => {
       'Set --safety-backup=false or --target-url-file FILE; see above.',
       '',
       `  │ --storage 's3://b/p?x=1&y=it'\\''s' --tables orders --tables '"odd schema"."T"' --dry-run`,
+      '',
+      "  │ --label 'two lines' --target-url-file FILE",
     ],
   )
 })
