@@ -51,6 +51,16 @@ describe('a diagram', () => {
         `  short :0, 1\n  shorter :0, 1\n  long ${'x'.repeat(55)} :1, 3600000\n\`\`\`\n`,
     )
   })
+  test('of steps shows hours if they took one', () => {
+    const axisOf = (milliseconds: number): string | undefined => {
+      const drawn = timeline('x', [
+        { name: 'a', milliseconds: 1 },
+        { name: 'b', milliseconds },
+      ])
+      return drawn && /axisFormat (.*)/.exec(renderMarkdown([drawn]))?.[1]
+    }
+    assert.deepEqual([axisOf(3_599_998), axisOf(3_599_999)], ['%M:%S', '%H:%M'])
+  })
   test('is drawn up to 50,000 characters, as GitHub does', () => {
     const drawn = (last: number): string => {
       const names = [...Array.from({ length: 925 }, () => 45), last].map((size) => 'x'.repeat(size))

@@ -74,10 +74,14 @@ function differences(before: readonly string[], after: readonly string[]): strin
       i++
       j++
     } else if (j === after.length || (i < before.length && length(i + 1, j) >= length(i, j + 1)))
-      found.push(`- ${before[i++]}`.trimEnd())
-    else found.push(`+ ${after[j++]}`.trimEnd())
+      found.push(marked('-', before[i++]))
+    else found.push(marked('+', after[j++]))
   }
   return found
+}
+
+function marked(mark: string, line = ''): string {
+  return line === '' ? mark : `${mark} ${line}`
 }
 
 /** For each pair of places, how many lines the two texts have in common from there on. */

@@ -71,6 +71,7 @@ const done: Record<string, Shown> = {
         took: 40,
         output: '',
       },
+      plan: [...plan(true), { step: 'Run the post-command', done: false }],
       objective: { limit: 20_000, took: 26_000, held: false },
       warnings: ['The role reporting is missing.'],
     }),
