@@ -289,7 +289,7 @@ describe('a block', () => {
 
   test('of every kind keeps its lines and cells, whatever its texts hold', () => {
     const expected = shape(renderMarkdown(everywhere('orders')))
-    for (const raw of strings) {
+    for (const raw of strings.slice(0, 1000)) {
       const markdown = renderMarkdown(everywhere(raw))
       assert.deepEqual(shape(markdown), expected, JSON.stringify(raw))
       const outside = markdown.replace(/(?<!`)`[^`\n]+`(?!`)/g, '')
