@@ -79,7 +79,7 @@ export function columnWidths(rows: Rows, width: number): number[] {
 
 /** The same for a table: where there is room, no word breaks, so that an id can be copied. */
 export function tableWidths(rows: Rows, width: number): number[] {
-  const words = widest(rows, (cell) => Math.max(0, ...wordsOf(cell).map(widthOf)))
+  const words = widest(rows, (cell) => Math.max(...wordsOf(cell).map(widthOf)))
   const natural = widest(rows, widthOf)
   const room = width - 2 * (natural.length - 1)
   return fit(fit(natural, words, room), [], room)
@@ -109,7 +109,7 @@ function fit(natural: readonly number[], least: readonly number[], room: number)
 function wrap(runs: readonly Run[], width: number): Run[][] {
   const lines: Run[][] = [[]]
   let used = 0
-  let gap: Run | undefined
+  let gap: Run = { text: '' }
   const add = (run: Run): void => {
     lines.at(-1)?.push(run)
     used += widthOfText(run.text)
@@ -124,13 +124,11 @@ function wrap(runs: readonly Run[], width: number): Run[][] {
       gap = first
       continue
     }
-    const space = gap === undefined ? 0 : widthOfText(gap.text)
-    if (used > 0 && used + space + widthOf(word) > width) newLine()
-    else if (gap) add(gap)
-    gap = undefined
+    if (used > 0 && used + widthOfText(gap.text) + widthOf(word) > width) newLine()
+    else add(gap)
     for (const run of word) {
       for (const { segment } of graphemes.segment(run.text)) {
-        if (used > 0 && used + widthOfText(segment) > width) newLine()
+        if (used + widthOfText(segment) > width) newLine()
         add({ ...run, text: segment })
       }
     }

@@ -55,6 +55,9 @@ describe('a table', () => {
     assert.deepEqual(widthsAt(10), [6, 6])
     assert.deepEqual(show([two], 10).slice(2), ['abcdef  klmnop', 'ghij    qrst'])
   })
+  test('has a narrow column for narrow cells', () => {
+    assert.deepEqual(show([table(['', 'b'], [['x', 'no']])]).slice(1), ['─  ──', 'x  no'])
+  })
   test('breaks words only if it must', () => {
     const age = table(['Id', 'Age'], [['20261117T031045Z-k3v9', 'one day and two hours']])
     assert.deepEqual(show([age], 32).slice(2), [
@@ -103,6 +106,7 @@ test('keys and values are two columns, and a long value wraps in its own', () =>
 
 test('text wraps between words, and in a word that is longer than a line', () => {
   assert.deepEqual(show([paragraph('one two three')], 8), ['one two', 'three'])
+  assert.deepEqual(show([paragraph('a bcdefgh')], 8), ['a', 'bcdefgh'])
   assert.deepEqual(show([list(['abcdefghij'])], 7), ['• abcde', '  fghij'])
 })
 
