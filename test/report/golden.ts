@@ -51,7 +51,7 @@ function checkPage(name: string, page: string): void {
 function pageOf({ usual, variants = {} }: Example): string {
   const lines = linesOf(usual)
   const others = Object.entries(variants).map(([title, shown]) => {
-    const changes = differences(lines, linesOf(shown)).join('\n')
+    const changes = shortened(differences(lines, linesOf(shown))).join('\n')
     assert.notEqual(changes, '', `${title} shows nothing else`)
     return `${title}:\n\n\`\`\`diff\n${changes}\n\`\`\`\n`
   })
@@ -78,6 +78,20 @@ function differences(before: readonly string[], after: readonly string[]): strin
     else found.push(marked('+', after[j++]))
   }
   return found
+}
+
+/** Of many lines that are gone, the first, the last, and the number of those between. */
+function shortened(changes: readonly string[]): string[] {
+  const short: string[] = []
+  for (let i = 0; i < changes.length;) {
+    let end = i
+    while (changes[end]?.startsWith('-')) end++
+    const gone = changes.slice(i, Math.max(end, i + 1))
+    const between = `- … (${gone.length - 2} lines)`
+    short.push(...(gone.length > 5 ? [...gone.slice(0, 1), between, ...gone.slice(-1)] : gone))
+    i += gone.length
+  }
+  return short
 }
 
 function marked(mark: string, line = ''): string {

@@ -108,6 +108,24 @@ describe('the report of a part, and of a restore in place', () => {
     assert.doesNotMatch(made, /replace: true/)
     assert.match(made, /DROP TABLE "public"\."My T";/)
   })
+  test('of a dry run names all that the restore itself needs', () => {
+    const report = renderMarkdown(restoreReport(partResult({}, { dryRun: true })))
+    assert.match(report, /```yaml\ndry-run: false\nconfirm: shop\n```/)
+  })
+  test('is a failure if the command after the restore failed', () => {
+    const postCommand = { command: './check', failed: 'timed out', took: 9, output: '' }
+    for (const replace of [false, true])
+      assert.match(
+        firstLine(renderMarkdown(restoreReport(partResult({ replace }, { postCommand })))),
+        /^## ❌ .*but the post-command failed$/,
+      )
+  })
+  test('of definitions only, in place, says what became of the data', () => {
+    const whole = inPlaceResult()
+    const inPlace = { ...(whole.inPlace as RestoredInPlace), contents: 'schema' as const }
+    const report = renderMarkdown(restoreReport({ ...whole, inPlace }))
+    assert.match(report, /and no rows\. The data that it had is gone\./)
+  })
   test('says that nothing is kept after a restore in place', () => {
     const report = renderMarkdown(restoreReport(inPlaceResult()))
     assert.match(report, /There is no previous database to swap back to/)
