@@ -52,7 +52,7 @@ export async function checkRecoveryGuide(backup: FoundBackup, work: Work): Promi
       await checkObject(backup, object, work).catch(asMissing(`${backup.location}: ${object.name}`))
 }
 
-interface ReadOptions {
+export interface ReadOptions {
   identities: readonly string[]
   programs: Programs
   jobs: number
