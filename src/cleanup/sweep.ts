@@ -3,9 +3,11 @@ import { rmSync } from 'node:fs'
 import { messageOf } from '../errors.ts'
 import { type Connection, withDatabase } from '../postgres/connection/connection.ts'
 import { connect } from '../postgres/connection/session.ts'
+import { isArchiveFolder } from '../postgres/pg-restore/archive-folder.ts'
 import { sweepCluster } from '../postgres/server/cluster.ts'
 import { dropRoles } from '../postgres/server/database.ts'
 import { dropDatabaseOnServer } from '../postgres/server/maintenance-session.ts'
+import { isOwnName } from '../postgres/server/own-names.ts'
 import { dropSchema } from '../postgres/tables/copy-rows.ts'
 import { folderOf } from '../repository/ids.ts'
 import { removeBackup } from '../repository/retention.ts'
@@ -62,8 +64,7 @@ async function sweepHeld(
       return (await sweepCluster(held.directory)) ? `Removed ${describeHeld(held)}.` : undefined
     case 'folder':
       // another step of the job could have written the state, so remove only folders so named
-      if (/\/holdfast-restore-[0-9a-f]{12}$/.test(held.directory))
-        rmSync(held.directory, { recursive: true, force: true })
+      if (isArchiveFolder(held.directory)) rmSync(held.directory, { recursive: true, force: true })
       return undefined
     case 'backup':
       return sweepUnfinished(held, options.destinations, work)
@@ -82,11 +83,11 @@ async function sweepServer(
 ): Promise<string | undefined> {
   switch (held.kind) {
     case 'database':
-      if (!/^holdfast_(scratch|side)_[0-9a-f]{12}$/.test(held.name)) return undefined
+      if (!isOwnName(held.name, 'scratch', 'side')) return undefined
       await dropDatabaseOnServer(server, held.name, work)
       return `Dropped ${describeHeld(held)}.`
     case 'schema':
-      if (!/^holdfast_part_[0-9a-f]{12}$/.test(held.name)) return undefined
+      if (!isOwnName(held.name, 'staging')) return undefined
       await dropSchema(withDatabase(server, held.database), held.name, work)
       return `Dropped ${describeHeld(held)}.`
     case 'roles': {

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { type Connection, withDatabase } from '../postgres/connection/connection.ts'
 import { withEventTriggersOff } from '../postgres/connection/session-options.ts'
 import { connect, type Session } from '../postgres/connection/session.ts'
@@ -7,6 +6,7 @@ import { extensionMissing, lackingExtensions } from '../postgres/programs/packag
 import { startCluster } from '../postgres/server/cluster.ts'
 import { createDatabase, missingRoles, pinRoles } from '../postgres/server/database.ts'
 import { dropHeldDatabase, dropHeldRoles } from '../postgres/server/maintenance-session.ts'
+import { newOwnName } from '../postgres/server/own-names.ts'
 import { preloadSettings } from '../postgres/server/preload.ts'
 import type { Manifest } from '../repository/manifest.ts'
 import type { Held, Work } from '../work.ts'
@@ -46,7 +46,7 @@ export async function openScratch(
   work: Work,
 ): Promise<Scratch> {
   const { major, roles } = backup.manifest.source
-  const name = `holdfast_scratch_${randomBytes(6).toString('hex')}`
+  const name = newOwnName('scratch')
   if (options.scratch) return openDatabase(backup, options.scratch, name, options.bindirs, work)
   const programs = await findPrograms(
     major,

@@ -8,11 +8,11 @@ import {
   isOtherVersion,
   otherVersionText,
 } from '../../load/compare-fingerprints.ts'
-import { withFolder } from '../../load/load-backup.ts'
 import type { Connection } from '../../postgres/connection/connection.ts'
 import { withEventTriggersOff } from '../../postgres/connection/session-options.ts'
 import { connect, type Session } from '../../postgres/connection/session.ts'
 import { printSchema } from '../../postgres/fingerprint/schema.ts'
+import { withArchiveFolder } from '../../postgres/pg-restore/archive-folder.ts'
 import { type Psql, PsqlError, startPsql } from '../../postgres/pg-restore/psql.ts'
 import { listEntries } from '../../postgres/pg-restore/toc.ts'
 import { findPrograms, type Programs } from '../../postgres/programs/find-programs.ts'
@@ -80,7 +80,7 @@ export async function restoreInPlace(
       work,
     )
     const { result, programs, inPlace, drops } = context
-    await withFolder(work, async (folder) => {
+    await withArchiveFolder(work, async (folder) => {
       const base = await fetchBase(context, folder, work)
       const counted = await countLocks(session, drops, base.entries, backup.manifest)
       inPlace.locks = counted.locks

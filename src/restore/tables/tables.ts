@@ -2,19 +2,19 @@
  * Restores single tables: copies them into a new schema, or replaces the live ones. They are first
  * restored into a side database, and compared there.
  */
-import { randomBytes } from 'node:crypto'
 import { UserError } from '../../errors.ts'
-import { withFolder } from '../../load/load-backup.ts'
 import { jobsOf } from '../../load/options.ts'
 import { type Connection, withDatabase } from '../../postgres/connection/connection.ts'
 import { withEventTriggersOff } from '../../postgres/connection/session-options.ts'
 import { connect, type Session } from '../../postgres/connection/session.ts'
 import { tableName } from '../../postgres/fingerprint/tables.ts'
+import { withArchiveFolder } from '../../postgres/pg-restore/archive-folder.ts'
 import { findPrograms, type Programs } from '../../postgres/programs/find-programs.ts'
 import {
   connectToMaintenanceDatabase,
   dropHeldDatabase,
 } from '../../postgres/server/maintenance-session.ts'
+import { newOwnName } from '../../postgres/server/own-names.ts'
 import type { FoundBackup } from '../../repository/listing.ts'
 import { dataArchivesOf } from '../../repository/read.ts'
 import { input, join, text } from '../../text.ts'
@@ -78,7 +78,7 @@ export async function restoreTables(
     }
     if (!options.dryRun) {
       const context = { backup, options, session, programs, wanted, steps, result, part }
-      await withFolder(work, (folder) =>
+      await withArchiveFolder(work, (folder) =>
         restoreParts({ ...context, folder, safety: common.safety }, work),
       )
       const { command } = common
@@ -261,7 +261,7 @@ async function restoreParts(context: TablesContext, work: Work): Promise<void> {
   const { backup, options, session, programs, folder, wanted, steps, result, part } = context
   const held = {
     kind: 'database',
-    name: `holdfast_side_${randomBytes(6).toString('hex')}`,
+    name: newOwnName('side'),
     input: 'target-url',
   } as const
   const building: TablesSideDatabaseOptions = {
