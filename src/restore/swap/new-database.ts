@@ -38,13 +38,13 @@ async function createInSession<R extends Restored>(
     target,
   ])
   if (existing) throw targetExists(target)
-  const cut =
+  const isolate =
     'Isolate it: drop user mappings and disable event triggers; subscriptions are never restored'
   const context = await beginSwap(
     session,
     source,
     options,
-    { mode: 'new', exists: false, previous: undefined, steps: { cut } },
+    { mode: 'new', exists: false, previous: undefined, steps: { isolate } },
     work,
   )
   const { result } = context
@@ -58,8 +58,8 @@ async function createInSession<R extends Restored>(
     { previous: undefined },
     async (side) => {
       markDone(context, 'settings', work)
-      result.cut = await isolateCopy(side, work)
-      markDone(context, 'cut', work)
+      result.isolated = await isolateCopy(side, work)
+      markDone(context, 'isolate', work)
     },
     work,
   )

@@ -67,19 +67,20 @@ export async function restoreTables(
     if (older) throw older
     await checkTarget(session, options, manifest.source.locale.encoding, work)
     const programs = await findTablePrograms(session, backup, options, work)
-    const part = beginPart(backup, options)
-    const steps = planTables(backup, target, part)
-    const safetyBackup = part.replace && options.safetyBackup !== false
+    const restoredTables = emptyRestoredTables(backup, options)
+    const steps = planTables(backup, target, restoredTables)
+    const safetyBackup = restoredTables.replace && options.safetyBackup !== false
     const common = commonSteps(options, safetyBackup, target, manifest)
     const result: RestoreResult = {
       ...beginResult(backup, options, session),
       plan: orderedPlan(withCommonSteps(steps, common)),
-      part,
+      restoredTables,
     }
     if (!options.dryRun) {
-      const context = { backup, options, session, programs, wanted, steps, result, part }
+      const held = { backup, options, session, programs, wanted }
+      const context = { ...held, steps, result, restoredTables }
       await withArchiveFolder(work, (folder) =>
-        restoreParts({ ...context, folder, safety: common.safety }, work),
+        restoreWanted({ ...context, folder, safety: common.safety }, work),
       )
       const { command } = common
       await finishRestore(result, options, { started, programs: programs.server, command }, work)
@@ -131,7 +132,7 @@ async function findTablePrograms(
 }
 
 /** The result for the tables, before anything has been restored. */
-function beginPart({ manifest }: FoundBackup, options: RestoreOptions): RestoredTables {
+function emptyRestoredTables({ manifest }: FoundBackup, options: RestoreOptions): RestoredTables {
   const { tables = [], schemas = [], contents = 'all', replace = false } = options
   return {
     wanted: [...tables, ...schemas.map((name) => `all of ${name}`)],
@@ -253,12 +254,13 @@ interface TablesContext {
   steps: TableSteps
   safety: PlanStep | undefined
   result: RestoreResult
-  part: RestoredTables
+  restoredTables: RestoredTables
 }
 
 /** Builds the side database, brings its tables into the target, and drops it. */
-async function restoreParts(context: TablesContext, work: Work): Promise<void> {
-  const { backup, options, session, programs, folder, wanted, steps, result, part } = context
+async function restoreWanted(context: TablesContext, work: Work): Promise<void> {
+  const { backup, options, session, programs, folder, wanted, steps, result } = context
+  const { restoredTables } = context
   const held = {
     kind: 'database',
     name: newOwnName('side'),
@@ -271,7 +273,7 @@ async function restoreParts(context: TablesContext, work: Work): Promise<void> {
     programs,
     connection: await withEventTriggersOff(session, withDatabase(options.target, held.name)),
     wanted,
-    rows: part.contents !== 'schema',
+    rows: restoredTables.contents !== 'schema',
     jobs: jobsOf(options),
     folder,
   }
@@ -280,15 +282,15 @@ async function restoreParts(context: TablesContext, work: Work): Promise<void> {
   try {
     const from = Date.now()
     const side = await buildTablesSideDatabase(building, work)
-    if (!part.replace) await createIndexes(building, side, work)
+    if (!restoredTables.replace) await createIndexes(building, side, work)
     result.timings.restore = Date.now() - from
     steps.build.done = true
     const bringing = Date.now()
-    await (part.replace ? replaceTables : copyTables)(context, side, live, work)
+    await (restoredTables.replace ? replaceTables : copyTables)(context, side, live, work)
     result.timings.swap = Date.now() - bringing - (result.timings.safety ?? 0)
     steps.bring.done = true
     result.bytes = side.bytes
-    part.archives.read = side.archives
+    restoredTables.archives.read = side.archives
     result.tables = side.leaves.length
     result.rows = side.expected.reduce((sum, print) => sum + print.rows, 0)
   } finally {
@@ -306,7 +308,7 @@ function rowCounts({ expected }: TablesSideDatabase): (table: string) => { rows?
 }
 
 async function replaceTables(
-  { backup, options, programs, safety, result, part }: TablesContext,
+  { backup, options, programs, safety, result, restoredTables }: TablesContext,
   side: TablesSideDatabase,
   live: Connection,
   work: Work,
@@ -317,7 +319,7 @@ async function replaceTables(
       side,
       live,
       programs,
-      contents: part.contents,
+      contents: restoredTables.contents,
       withOwners: options.owner !== 'drop',
       sequences: Object.fromEntries(
         Object.entries(fingerprint.sequences).map(([name, { after }]) => [name, after]),
@@ -330,18 +332,26 @@ async function replaceTables(
     work,
   )
   if (result.safetyBackup)
-    part.unsaved = Math.max(0, replaced.lockedAt - Date.parse(result.safetyBackup.snapshotAt))
+    restoredTables.unsaved = Math.max(
+      0,
+      replaced.lockedAt - Date.parse(result.safetyBackup.snapshotAt),
+    )
   const count = rowCounts(side)
   for (const how of ['created', 'replaced', 'untouched'] as const)
     for (const table of replaced[how])
-      part.tables.push({ table, into: table, how, ...(how === 'untouched' ? {} : count(table)) })
-  part.keys = replaced.keys
-  part.locked = replaced.locked
+      restoredTables.tables.push({
+        table,
+        into: table,
+        how,
+        ...(how === 'untouched' ? {} : count(table)),
+      })
+  restoredTables.keys = replaced.keys
+  restoredTables.locked = replaced.locked
   result.warnings.push(...replaced.warnings)
 }
 
 async function copyTables(
-  { backup, options, programs, part }: TablesContext,
+  { backup, options, programs, restoredTables }: TablesContext,
   side: TablesSideDatabase,
   live: Connection,
   work: Work,
@@ -352,18 +362,18 @@ async function copyTables(
     new Date(),
   )
   const { encoding } = backup.manifest.source.locale
-  const rows = part.contents !== 'schema'
+  const rows = restoredTables.contents !== 'schema'
   const jobs = jobsOf(options)
   await copyBeside(side, schemas, { live, programs, encoding, rows, jobs }, work)
   const count = rowCounts(side)
-  part.schemas = [...schemas.values()]
-  part.tables = side.chosen.map((table) => ({
+  restoredTables.schemas = [...schemas.values()]
+  restoredTables.tables = side.chosen.map((table) => ({
     table: tableName(table),
     into: tableName({ schema: schemas.get(table.schema) as string, name: table.name }),
     how: 'copied',
     ...count(tableName(table)),
   }))
-  part.leftOut = [leftOutOfCopies]
+  restoredTables.leftOut = [leftOutOfCopies]
 }
 
 const leftOutOfCopies = join(

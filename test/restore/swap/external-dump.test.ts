@@ -258,9 +258,9 @@ for (const each of servers())
           },
           work,
         )
-        const { tables, rows, prepared, previousDatabase, safetyBackup, cut } = result
+        const { tables, rows, prepared, previousDatabase, safetyBackup, isolated } = result
         assert.deepEqual(
-          [tables, rows, prepared, previousDatabase, safetyBackup, cut?.triggers.length],
+          [tables, rows, prepared, previousDatabase, safetyBackup, isolated?.triggers.length],
           [2, 501, true, undefined, undefined, 1],
         )
         assert.deepEqual(

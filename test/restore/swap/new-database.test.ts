@@ -143,11 +143,11 @@ for (const each of servers())
         { evtname: 'rests', evtenabled: 'D' },
       ],
     )
-    assert.deepEqual(result.cut, {
+    assert.deepEqual(result.isolated, {
       ties: ['the user mappings of the foreign server outside'],
       triggers: ['ALTER EVENT TRIGGER "acts" ENABLE ALWAYS;'],
     })
-    for (const sql of result.cut?.triggers ?? []) await query(each, name, sql)
+    for (const sql of result.isolated?.triggers ?? []) await query(each, name, sql)
     assert.deepEqual(
       await query(each, name, `SELECT evtenabled FROM pg_event_trigger WHERE evtname = 'acts'`),
       [{ evtenabled: 'A' }],
