@@ -57,7 +57,12 @@ async function main(): Promise<number> {
   try {
     const notShown = missing()
     for (const what of notShown) console.log(`NOT SHOWN by this run: ${what}`)
-    const code = await runTests({ ...environment(), HOLDFAST_TEST_SERVERS: socket })
+    const code = await runTests({
+      ...environment(),
+      HOLDFAST_TEST_SERVERS: socket,
+      // each test file is a process, and would compile the same sources
+      NODE_COMPILE_CACHE: join(folder, 'compiled'),
+    })
     for (const what of notShown) console.log(`NOT SHOWN by this run: ${what}`)
     return code
   } finally {
@@ -104,7 +109,7 @@ function sharedServers(): { listener: Server; stop: () => Promise<void> } {
 /** Settles with the exit code of the tests; when we are stopped, they are stopped first. */
 function runTests(env: NodeJS.ProcessEnv): Promise<number> {
   // tests wait for servers and processes for a good part of their time
-  const concurrency = availableParallelism() + 1
+  const concurrency = 2 * availableParallelism()
   const args = [
     '--test',
     `--test-concurrency=${concurrency}`,

@@ -31,7 +31,7 @@ export interface TerminalOptions {
 }
 
 export function openTerminal({ json, debug, plain: noColour, redact }: TerminalOptions): Terminal {
-  const { stdin, stdout, stderr } = process
+  const [stdin, stdout, stderr] = [process.stdin, process.stdout, process.stderr]
   const out = json ? stderr : stdout
   const { write, draw } = openStreams()
   const screenOf = (stream: NodeJS.WriteStream): Screen => ({
@@ -81,7 +81,7 @@ function openStreams(): {
   write: (stream: NodeJS.WriteStream, text: string) => void
   draw: (text: string, share: number) => void
 } {
-  const { stdout, stderr } = process
+  const [stdout, stderr] = [process.stdout, process.stderr]
   // a reader that is gone (`| head`, a closed terminal) must not end a restore
   for (const stream of [stdout, stderr]) stream.on('error', () => {})
   const clearLine = '\r\u001b[2K'
