@@ -29,7 +29,8 @@ export function stepEnvironment(asked: Asked, env: Env, warn: (text: string) => 
     const value = valueOf(input, asked, env)
     step[`INPUT_${name.toUpperCase()}`] =
       secret === 'url' ? withPassword(value.trim(), name, env, warn) : value
-    if (value.trim() === '' && required?.includes(asked.command)) throw missing(asked.command, input)
+    if (value.trim() === '' && required?.includes(asked.command))
+      throw missing(asked.command, input)
   }
   if (asked.command === 'backup' && !step['INPUT_DATABASE-URL']) {
     const connection = connectionFromEnv(env, 'database-url')

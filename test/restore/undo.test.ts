@@ -156,7 +156,7 @@ describe('the mark', () => {
 })
 
 for (const each of newestAndOldest())
-  test(`PostgreSQL ${each.major}: an undo brings back the database and its comment; a second undo reverts the first`, async () => {
+  test(`PostgreSQL ${each.major}: an undo brings back the database and its comment; a second reverts it`, async () => {
     const { name, options, asked, around, moment } = await shop(each)
     await query(each, 'postgres', `COMMENT ON DATABASE ${name} IS 'it''s the \\ shop'`)
     const before = await around()
