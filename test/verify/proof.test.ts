@@ -59,11 +59,10 @@ for (const server of servers()) {
           [[], 'identical', undefined],
         )
         assert.match(result.allowed.join(), /a_checked.*loaded in another pass/)
-        const again = log.splice(0).filter((line) => line.startsWith('Loading again'))
-        assert.deepEqual(again.length, 1, again.join('\n'))
+        const again = log.splice(0).find((line) => line.startsWith('Loading again'))
         assert.match(
-          again[0] ?? '',
-          /^Loading again what came before the rows that it depends on: TABLE DATA .*a_checked$/,
+          again ?? '',
+          /^Loading again what came before the rows that it depends on: .*TABLE DATA a_checked /,
         )
       }
       const proofs = join(store.folder, 'test', made.id, 'proofs')
