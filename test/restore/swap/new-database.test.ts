@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { after, describe, test } from 'node:test'
+import { describe, test } from 'node:test'
 import type { UserError } from '../../../src/errors.ts'
 import { withDatabase } from '../../../src/postgres/connection/connection.ts'
 import { confirmationOf } from '../../../src/restore/confirmation.ts'
@@ -51,10 +51,6 @@ async function clone(on: Server = server, sql = ''): Promise<Clone> {
     (await query(on, 'postgres', `SELECT datname FROM pg_database WHERE ${like} ORDER BY 1`)).map(
       ({ datname }) => datname,
     )
-  after(async () => {
-    for (const each of await databases())
-      await query(on, 'postgres', `DROP DATABASE IF EXISTS "${String(each)}" WITH (FORCE)`)
-  })
   const { sources, backup, identities, bindirs } = store.reading
   return {
     source: source.name,
