@@ -291,11 +291,11 @@ export function cleanResult(changes: Partial<CleanResult> = {}): CleanResult {
   }
 }
 
-export function partResult(
+export function tablesResult(
   changes: Partial<RestoredTables> = {},
   result: Partial<RestoreResult> = {},
 ): RestoreResult {
-  const part: RestoredTables = {
+  const restoredTables: RestoredTables = {
     wanted: ['public.orders', hostile],
     asked: { tables: ['public.orders', hostile], schemas: [] },
     contents: 'all',
@@ -322,7 +322,7 @@ export function partResult(
     locked: 0,
     ...changes,
   }
-  const whole: RestoreResult = { ...restoreResult(result), part }
+  const whole: RestoreResult = { ...restoreResult(result), restoredTables }
   delete whole.previousDatabase
   return whole
 }

@@ -36,7 +36,7 @@ import { obstacleBlocks, targetBlocks } from './target-facts.ts'
 
 /** One line for the log. */
 export function restoreVerdict(result: RestoreResult): Text {
-  if (result.part) return tablesVerdict(result, result.part)
+  if (result.restoredTables) return tablesVerdict(result, result.restoredTables)
   if (result.inPlace) return inPlaceVerdict(result)
   const { id, target, previousDatabase, safetyBackup } = result
   if (result.dryRun)
@@ -48,7 +48,7 @@ export function restoreVerdict(result: RestoreResult): Text {
 }
 
 export function restoreReport(result: RestoreResult): Report {
-  if (result.part) return tablesReport(result, result.part)
+  if (result.restoredTables) return tablesReport(result, result.restoredTables)
   if (result.inPlace) return inPlaceReport(result, result.inPlace)
   return result.dryRun ? dryRunReport(result) : doneReport(result)
 }

@@ -85,8 +85,11 @@ export function planBlocks({ dryRun, plan }: { dryRun: boolean; plan: readonly S
 }
 
 /** How the new database differs from what was restored. `afterPrepare` says what `prepare` means. */
-export function differencesFromSource({ prepared, cut }: Restored, afterPrepare: Text): Report {
-  const { ties = [], triggers = [] } = cut ?? {}
+export function differencesFromSource(
+  { prepared, isolated }: Restored,
+  afterPrepare: Text,
+): Report {
+  const { ties = [], triggers = [] } = isolated ?? {}
   return blocks(
     prepared ? paragraph(afterPrepare) : undefined,
     ties.length > 0
@@ -149,11 +152,11 @@ export function previousDatabaseBlocks({ previousDatabase, keepPrevious }: Resto
 
 /** What the safety backup is, and how to restore it. */
 export function safetyBackupBlocks(
-  result: Restored & Pick<RestoreResult, 'mode' | 'part'>,
+  result: Restored & Pick<RestoreResult, 'mode' | 'restoredTables'>,
 ): Report {
-  const { safetyBackup: backup, mode, part } = result
+  const { safetyBackup: backup, mode, restoredTables } = result
   if (backup === undefined) return []
-  const undo = part && undoOfTables(part)
+  const undo = restoredTables && undoOfTables(restoredTables)
   const restorable = undo?.inputs.length !== 0
   const when =
     mode === 'swap'
@@ -185,7 +188,7 @@ export function safetyBackupBlocks(
           paragraph('These tables are new, so the safety backup does not have them. To drop them:'),
           codeBlock(undo.drop, 'sql'),
         ],
-    part && unsavedRows(part),
+    restoredTables && unsavedRows(restoredTables),
     paragraph(
       text`${input('backup', 'latest')} never selects a safety backup. Retention removes it when it
         is older than the oldest backup that is kept.`,

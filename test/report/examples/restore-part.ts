@@ -1,14 +1,14 @@
 import type {
-  PartTableResult,
+  TableResult,
   RestoredInPlace,
   RestoredTables,
   RestoreResult,
 } from '../../../src/restore/result.ts'
 import type { Example, Shown } from '../golden.ts'
-import { inPlaceResult, partResult, without } from '../results.ts'
+import { inPlaceResult, tablesResult, without } from '../results.ts'
 import { absent, facts, plan, safetyBackup, shown } from './restore.ts'
 
-const copied: PartTableResult[] = [
+const copied: TableResult[] = [
   {
     table: 'public.orders',
     rows: 1200,
@@ -27,7 +27,7 @@ function part(
   changes: Partial<RestoredTables> = {},
   result: Partial<RestoreResult> = {},
 ): RestoreResult {
-  return partResult(
+  return tablesResult(
     {
       wanted: ['public.orders', 'public."Order\'s items"'],
       asked: { tables: ['orders', 'public."Order\'s items"'], schemas: [] },
@@ -38,7 +38,7 @@ function part(
   )
 }
 
-const live: PartTableResult[] = [
+const live: TableResult[] = [
   { table: 'public.orders', rows: 1200, into: 'public.orders', how: 'replaced' },
   { table: 'public.items', rows: 3, into: 'public.items', how: 'untouched' },
 ]
@@ -49,7 +49,7 @@ const replaced: Partial<RestoredTables> = {
   locked: 340,
   leftOut: [],
 }
-const created: PartTableResult = {
+const created: TableResult = {
   table: 'public."My T"',
   rows: 1,
   into: 'public."My T"',

@@ -43,7 +43,7 @@ const done: Record<string, Shown> = {
       confirm: 'production/shop',
       keepPrevious: 86_400_000,
       prepared: true,
-      cut: {
+      isolated: {
         ties: ['the user mapping of app on the foreign server crm'],
         triggers: ['ALTER EVENT TRIGGER "a" ENABLE;', 'ALTER EVENT TRIGGER "b" ENABLE ALWAYS;'],
       },

@@ -65,6 +65,11 @@ describe('a table', () => {
       '                       and two',
       '                       hours',
     ])
+    const marked = table(['Id', 'Age'], [['x 20261117T031045Z-k3v9', 'one day and two hours']])
+    assert.deepEqual(show([marked], 32).slice(2, 4), [
+      'x                      one day',
+      '20261117T031045Z-k3v9  and two',
+    ])
     assert.deepEqual(show([age], 28).slice(2), [
       '20261117T031045Z-k3v  one',
       '9                     day',
