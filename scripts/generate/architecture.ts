@@ -10,7 +10,7 @@ const root = dirname(dirname(import.meta.dirname))
  * (`backup/backup.ts`).
  */
 const mainFiles: Readonly<Record<string, string>> = {
-  actions: 'actions/holdfast.ts',
+  actions: 'actions/root.ts',
   cleanup: 'cleanup/sweep.ts',
   errors: 'errors/catalogue.ts',
   formats: 'formats/detect.ts',

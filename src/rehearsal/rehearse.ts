@@ -1,7 +1,7 @@
 /**
  * Runs a migration on a copy of production, and reports what it changed and what data it lost.
  */
-import { restoreInto } from '../load/load-backup.ts'
+import { loadBackup } from '../load/load-backup.ts'
 import { type CopyOptions, jobsOf } from '../load/options.ts'
 import { openScratch, type Scratch } from '../load/scratch.ts'
 import { connect, type Session } from '../postgres/connection/session.ts'
@@ -19,7 +19,7 @@ import {
   endOf,
   runCommand,
 } from '../postgres/programs/user-command.ts'
-import { dropUserMappings } from '../postgres/server/isolate.ts'
+import { dropUserMappings } from '../postgres/server/user-mappings.ts'
 import { findReadable } from '../repository/open.ts'
 import type { Work } from '../work.ts'
 import { compareOutside, compareStates, droppedViews, type Outside } from './data-loss.ts'
@@ -55,7 +55,7 @@ export interface RehearsalResult {
  * copy afterwards.
  *
  * Returns a result also if the migration fails, hangs or loses data. Throws a UserError only if the
- * rehearsal itself is not possible: those of `findReadable`, `openScratch` and `restoreInto`.
+ * rehearsal itself is not possible: those of `findReadable`, `openScratch` and `loadBackup`.
  */
 export async function rehearse(options: RehearseOptions, work: Work): Promise<RehearsalResult> {
   const started = Date.now()
@@ -65,7 +65,7 @@ export async function rehearse(options: RehearseOptions, work: Work): Promise<Re
   work.log.info(`Rehearsing on a copy of ${backup.location} (snapshot of ${manifest.snapshot.at})`)
   const scratch = await openScratch(backup, options, work)
   try {
-    const warnings = await restoreInto(
+    const warnings = await loadBackup(
       backup,
       options.identities,
       scratch.programs.archive,

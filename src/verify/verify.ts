@@ -1,6 +1,6 @@
 /** Proves a backup: checks its objects, restores it, compares the copy, and stores a proof. */
 import { messageOf } from '../errors.ts'
-import { restoreInto } from '../load/load-backup.ts'
+import { loadBackup } from '../load/load-backup.ts'
 import { jobsOf } from '../load/options.ts'
 import { openScratch, type Scratch } from '../load/scratch.ts'
 import { findPrograms } from '../postgres/programs/find-programs.ts'
@@ -201,7 +201,7 @@ async function restoreCopy(
   try {
     await checkRecoveryGuide(backup, work)
     const how = { tablespaces: false, jobs }
-    return { allowed: await restoreInto(backup, identities, programs, connection, how, work) }
+    return { allowed: await loadBackup(backup, identities, programs, connection, how, work) }
   } catch (error) {
     if (isFault(error)) return { fault: error.message }
     throw error
