@@ -1,4 +1,4 @@
-/** Removes what an earlier process of this run left when it died. */
+/** Removes what a dead run left: on this machine, on a server, in a destination. */
 import { rmSync } from 'node:fs'
 import { messageOf } from '../errors.ts'
 import { type Connection, withDatabase } from '../postgres/connection/connection.ts'

@@ -1,4 +1,4 @@
-/** Proves a backup: checks its objects, restores it, compares the copy, and stores a proof. */
+/** Proves a backup, level by level, and stores the proof. */
 import { messageOf } from '../errors.ts'
 import { loadBackup } from '../load/load-backup.ts'
 import { jobsOf } from '../load/options.ts'
