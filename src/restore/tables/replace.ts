@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { messageOf, UserError } from '../../errors.ts'
-import { compareRows } from '../../load/compare-fingerprints.ts'
+import { compareRows } from '../../load/compare-rows.ts'
 import type { Connection } from '../../postgres/connection/connection.ts'
 import { connect, quoteName, quoteText, type Session } from '../../postgres/connection/session.ts'
 import { measureParts } from '../../postgres/fingerprint/content.ts'
