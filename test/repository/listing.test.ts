@@ -198,8 +198,7 @@ describe('a backup that is not found', () => {
   test('is told with the ten newest', async () => {
     const store = await newStore()
     const ids = Array.from({ length: 12 }, (_, i) => `202611${i + 10}T030000Z-aa0001`)
-    for (const id of ids) putBackup(store, id)
-    putBackup(store, taken)
+    for (const id of [...ids, '20261130T030000Z-aa0001-pre-restore']) putBackup(store, id)
     refused(
       'unknown-backup',
       `There is no backup ${first} of "test" in ${store.storage.url}.`,

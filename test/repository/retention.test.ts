@@ -70,6 +70,13 @@ describe('retention', () => {
     ])
   })
 
+  test('removes nothing where the only other one is the newest proven', async () => {
+    const store = await storeOf()
+    prove(store, first)
+    assert.deepEqual(await keep(store, 3), [])
+    assert.deepEqual(await left(store), ids)
+  })
+
   test('keeps no other where one of the newest is proven', async () => {
     const store = await storeOf()
     for (const id of [first, second, third]) prove(store, id)

@@ -266,23 +266,22 @@ describe('a label', () => {
     rmSync(manifestFile(one, taken))
     const { preRestore, backups, newest, unproven } = await labelOf(one.storage, other.storage)
     assert.deepEqual([backups, newest, unproven], [0, undefined, []])
-    assert.deepEqual(
-      preRestore.map(({ age: _, ...rest }) => rest),
-      [
-        {
-          id: taken,
-          startedAt: '2026-11-06T03:00:00Z',
-          bytes: bytesOf(other, taken),
-          location: `${other.storage.url}/test/${taken}`,
-        },
-        {
-          id: earlier,
-          startedAt: '2026-11-01T02:00:00Z',
-          bytes: bytesOf(other, earlier),
-          location: `${other.storage.url}/test/${earlier}`,
-        },
-      ],
-    )
+    assert.deepEqual(preRestore, [
+      {
+        id: taken,
+        startedAt: '2026-11-06T03:00:00Z',
+        age: preRestore[0]?.age,
+        bytes: bytesOf(other, taken),
+        location: `${other.storage.url}/test/${taken}`,
+      },
+      {
+        id: earlier,
+        startedAt: '2026-11-01T02:00:00Z',
+        age: preRestore[1]?.age,
+        bytes: bytesOf(other, earlier),
+        location: `${other.storage.url}/test/${earlier}`,
+      },
+    ])
   })
 
   test('does not call unfinished what has proofs alone', async () => {
