@@ -132,6 +132,7 @@ describe('the newest backup', () => {
   test('counts a destination only if it is finished there', async () => {
     const [one, other] = [await storeOf(first), await storeOf(first)]
     rmSync(manifestFile(one, first))
+    writeFileSync(join(folderOf(one, first), 'base.dump.age'), 'x')
     const { newest, unfinished } = await labelOf(one.storage, other.storage)
     assert.deepEqual(newest?.locations, [`${other.storage.url}/test/${first}`])
     const [{ age, ...rest } = { age: undefined }] = unfinished
@@ -139,7 +140,7 @@ describe('the newest backup', () => {
     assert.deepEqual(rest, {
       id: first,
       startedAt: '2026-11-01T03:00:00Z',
-      bytes: 1100,
+      bytes: 1,
       location: `${one.storage.url}/test/${first}`,
     })
     assert.equal(unfinished.length, 1)
