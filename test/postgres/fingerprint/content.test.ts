@@ -1,46 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { mergePrints, measureParts, type Part } from '../../../src/postgres/fingerprint/content.ts'
-import { splitWork } from '../../../src/postgres/fingerprint/fingerprint.ts'
-import { listTables, type Table } from '../../../src/postgres/fingerprint/tables.ts'
+import { listTables } from '../../../src/postgres/fingerprint/tables.ts'
 import { connect } from '../../../src/postgres/connection/session.ts'
 import { freshDatabase, newestAndOldest } from '../../support/servers.ts'
 import { quietWork } from '../../support/start-servers.ts'
-
-const MiB = 1024 * 1024
-const table = (oid: number, bytes: number, rest: Partial<Table> = {}): Table => ({
-  oid,
-  schema: 's',
-  name: `t${oid}`,
-  columns: [],
-  bytes,
-  ...rest,
-})
-
-test('a large table is split into adjacent ranges of blocks; other tables are not split', () => {
-  const buckets = splitWork(
-    [
-      table(1, 5000 * MiB, { blocks: 640_000 }),
-      table(2, 100 * MiB),
-      table(3, 80 * MiB, { blocks: 10_240, condition: 'WHERE true' }),
-      table(4, 1),
-    ],
-    3,
-  )
-  assert.equal(buckets.length, 3)
-  const of = (oid: number): Part[] => buckets.flat().filter((part) => part.table.oid === oid)
-  const ranges = of(1).sort((a, b) => (a.from ?? 0) - (b.from ?? 0))
-  assert.ok(ranges.length >= 10)
-  assert.deepEqual([ranges[0]?.from, ranges.at(-1)?.to], [undefined, undefined])
-  for (const [i, { from }] of ranges.slice(1).entries()) assert.equal(from, ranges[i]?.to)
-  for (const oid of [2, 3, 4])
-    assert.deepEqual(
-      of(oid).map(({ from, to }) => [from, to]),
-      [[undefined, undefined]],
-    )
-  const sums = buckets.map((bucket) => bucket.reduce((sum, { bytes }) => sum + bytes, 0))
-  assert.ok(Math.max(...sums) < 1.4 * Math.min(...sums), 'each bucket has about the same')
-})
 
 for (const server of newestAndOldest()) {
   test(`PostgreSQL ${server.major}: ranges of blocks add up to the print of the whole table`, async () => {
