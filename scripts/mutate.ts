@@ -87,6 +87,7 @@ function notices(mutant: Mutant | undefined, timeout: number): Promise<boolean> 
   const env = {
     ...process.env,
     HOLDFAST_TEST_SERVERS: servers.socket,
+    NODE_COMPILE_CACHE: join(servers.folder, 'compiled'),
     ...(mutant ? { HOLDFAST_MUTANT: JSON.stringify(mutant) } : {}),
   }
   const args = ['--import', hook, '--test', '--test-isolation=none', ...tests]

@@ -8,11 +8,11 @@ import { startServers } from '../test/support/start-servers.ts'
  * Lets test files share one throwaway PostgreSQL server for each major on this machine. They find
  * them through the environment variable HOLDFAST_TEST_SERVERS, which holds the returned `socket`: it
  * answers each connection with the servers' description, as one line of JSON. The first connection
- * starts them.
+ * starts them. `folder` is a temporary one, which `stop` removes.
  */
 export async function shareServers(
   signal: AbortSignal,
-): Promise<{ socket: string; stop: () => Promise<void> }> {
+): Promise<{ folder: string; socket: string; stop: () => Promise<void> }> {
   let starting: ReturnType<typeof startServers> | undefined
   const listener = createServer((socket) => {
     socket.on('error', () => {}) // a test file that was killed
@@ -33,5 +33,5 @@ export async function shareServers(
     )
     rmSync(folder, { recursive: true, force: true })
   }
-  return { socket, stop }
+  return { folder, socket, stop }
 }

@@ -13,7 +13,7 @@
 import { spawn } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { availableParallelism, constants } from 'node:os'
-import { dirname, relative, resolve, sep } from 'node:path'
+import { dirname, join, relative, resolve, sep } from 'node:path'
 import { type Need, needsOf } from '../test/support/needs.ts'
 import { findS3Server } from '../test/support/s3.ts'
 import { findPostgres } from './postgres-programs.mjs'
@@ -53,7 +53,12 @@ async function main(): Promise<number> {
   try {
     const notShown = missing()
     for (const what of notShown) console.log(`NOT SHOWN by this run: ${what}`)
-    const code = await runTests({ ...environment(), HOLDFAST_TEST_SERVERS: servers.socket })
+    const code = await runTests({
+      ...environment(),
+      HOLDFAST_TEST_SERVERS: servers.socket,
+      // each test file is a process, and would compile the same sources
+      NODE_COMPILE_CACHE: join(servers.folder, 'compiled'),
+    })
     for (const what of notShown) console.log(`NOT SHOWN by this run: ${what}`)
     return code
   } finally {
@@ -75,7 +80,7 @@ function needsOfFile(file: string): Set<Need> {
 /** Settles with the exit code of the tests; when we are stopped, they are stopped first. */
 function runTests(env: NodeJS.ProcessEnv): Promise<number> {
   // tests wait for servers and processes for a good part of their time
-  const concurrency = availableParallelism() + 1
+  const concurrency = 2 * availableParallelism()
   const args = [
     '--test',
     `--test-concurrency=${concurrency}`,

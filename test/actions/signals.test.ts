@@ -3,10 +3,10 @@ import { spawn } from 'node:child_process'
 import { globSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, beforeEach, describe, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { generateX25519Identity, identityToRecipient } from 'age-encryption'
 import { connect } from '../../src/postgres/connection/session.ts'
 import { bucketOf } from '../storage/bucket.ts'
+import { until } from '../support/clock.ts'
 import { type FaultyProxy, startFaultyProxy } from '../support/faulty-proxy.ts'
 import { type OwnServer, startOwnServer } from '../support/own-server.ts'
 import { type RunningS3, startS3 } from '../support/s3.ts'
@@ -153,8 +153,7 @@ async function ended(
     assert.doesNotMatch(ran.log, /could not (be dropped|drop|clean up)/i)
     assert.match(ran.summary, /cancelled/)
   }
-  for (let i = 0; i < 60 && (await sessions()).length > 0; i++) await sleep(50)
-  assert.deepEqual(await sessions(), [], 'no session stays on the server')
+  await until('the end of its sessions', async () => (await sessions()).length === 0)
   assert.deepEqual(await world(), was)
   return ran
 }
@@ -220,8 +219,7 @@ describe('backup', () => {
         assert.notEqual(ran.code, 0)
         assert.deepEqual(ran.left, { processes: [], files: [] })
         assert.ok((ran.endedAfter ?? Infinity) < patience[name], `${ran.endedAfter} ms`)
-        for (let i = 0; i < 60 && (await sessions()).length > 1; i++) await sleep(50)
-        assert.deepEqual((await sessions()).length, 1, 'the holder alone')
+        await until('only the session of the holder', async () => (await sessions()).length === 1)
         assert.deepEqual([await server.databases(), globSync(join(store, 'locked/**'))], [was, []])
       } finally {
         await holder.end()
@@ -362,8 +360,7 @@ test('a kill without a post step leaves no manifest, and the server frees its lo
     },
   )
   assert.equal(ran.code, 137)
-  for (let i = 0; i < 200 && (await sessions()).length > 0; i++) await sleep(50)
-  assert.deepEqual(await sessions(), [])
+  await until('the end of its sessions', async () => (await sessions()).length === 0)
   const bucket = bucketOf(s3, 'backups')
   try {
     assert.deepEqual(
@@ -378,7 +375,7 @@ test('a kill without a post step leaves no manifest, and the server frees its lo
 test('the check itself sees a process, and a file, that is left', async () => {
   const folder = newFolder()
   const child = spawn('sleep', ['30'], { env: { PATH: process.env['PATH'], TMPDIR: folder } })
-  await sleep(100)
+  await until('its command line', () => processesOf(folder).length > 0)
   assert.deepEqual(processesOf(folder), ['sleep 30'])
   child.kill()
   await new Promise((resolve) => child.once('close', resolve))

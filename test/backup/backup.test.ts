@@ -3,20 +3,21 @@ import { existsSync, globSync, mkdirSync, readFileSync, writeFileSync } from 'no
 import { join } from 'node:path'
 import { pipeline, Transform } from 'node:stream'
 import { test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { backup } from '../../src/backup/backup.ts'
 import { listBackups } from '../../src/repository/listing.ts'
 import { parseSelector } from '../../src/repository/selector.ts'
 import { verify } from '../../src/verify/verify.ts'
 import { Cancelled, UserError } from '../../src/errors.ts'
+import type { Connection } from '../../src/postgres/connection/connection.ts'
 import { connect } from '../../src/postgres/connection/session.ts'
 import { openStorage } from '../../src/storage/open.ts'
 import type { Held, Work } from '../../src/work.ts'
+import { until } from '../support/clock.ts'
 import { newStore, type Store, temporaryFolder } from '../support/copies.ts'
 import { override } from '../support/override.ts'
 import { freshDatabase, newestServer, query } from '../support/servers.ts'
 import { quietWork } from '../support/start-servers.ts'
-import { plainText } from '../../src/text.ts'
+import { plainText, type Text } from '../../src/text.ts'
 
 const server = newestServer()
 const thousand = {
@@ -38,6 +39,11 @@ const dense = {
     SELECT g AS id, ${Array.from('abcdefgh', (letter) => `md5('${letter}' || g)`).join(' || ')} AS v
     FROM generate_series(1, 60000) g`,
 }
+/** Where to prove a backup. */
+const onScratch = (store: Store): Store['reading'] & { scratch: Connection } => ({
+  ...store.reading,
+  scratch: server.to('postgres'),
+})
 const manifests = (folder: string): string[] => globSync('**/manifest.json', { cwd: folder })
 const everything = (folder: string): string[] =>
   globSync('**/*', { cwd: folder, withFileTypes: true })
@@ -86,8 +92,7 @@ test('a cancelled backup leaves nothing, and no session on the server', async ()
   )
   await assert.rejects(store.backup(connection, {}, work), Cancelled)
   assert.deepEqual(everything(store.folder), [])
-  for (let i = 0; i < 60 && (await sessions(name)) > 0; i++) await sleep(50)
-  assert.equal(await sessions(name), 0)
+  await until('the end of its sessions', async () => (await sessions(name)) === 0)
 })
 
 async function sessions(database: string): Promise<number> {
@@ -127,7 +132,7 @@ test('a table refilled between snapshot and locks is never stored empty: the bac
   await Promise.all(pending)
   assert.equal(made.rows, 1001)
   assert.ok(made.attempts >= 2, `${made.attempts} attempts`)
-  assert.equal((await verify(store.reading, quietWork())).level, 'identical')
+  assert.equal((await verify(onScratch(store), quietWork())).level, 'identical')
 })
 
 test('behind a lock that is held, the backup lets the holder go first, and never makes it wait for us', async () => {
@@ -163,7 +168,7 @@ test('two backups at once both end well, and each verifies', async () => {
   const both = await Promise.all([store.backup(connection), store.backup(connection)])
   for (const { id } of both)
     assert.equal(
-      (await verify({ ...store.reading, backup: parseSelector(id) }, quietWork())).level,
+      (await verify({ ...onScratch(store), backup: parseSelector(id) }, quietWork())).level,
       'identical',
     )
 })
@@ -238,7 +243,7 @@ test('keep removes the oldest, never the newest, and never the last one that was
   const store = await newStore()
   const first = await store.backup(connection)
   const proven = await store.backup(connection)
-  assert.equal((await verify(store.reading, quietWork())).proven, true)
+  assert.equal((await verify(onScratch(store), quietWork())).proven, true)
   const third = await store.backup(connection, { keep: 1 })
   assert.deepEqual(
     third.removed.flatMap(({ ids }) => ids),
@@ -248,7 +253,7 @@ test('keep removes the oldest, never the newest, and never the last one that was
     await listBackups(store.storage, 'test', quietWork()),
     [proven.id, third.id].sort(),
   )
-  assert.equal((await verify(store.reading, quietWork())).proven, true)
+  assert.equal((await verify(onScratch(store), quietWork())).proven, true)
   const fourth = await store.backup(connection, { keep: 2 })
   assert.deepEqual(
     fourth.removed.flatMap(({ ids }) => ids),
@@ -269,7 +274,10 @@ test('a backup that is not encrypted says so, and restores', async () => {
     made.objects.map(({ name }) => name),
     ['base.dump', 'RECOVER.md'],
   )
-  assert.equal((await verify({ ...store.reading, identities: [] }, quietWork())).level, 'identical')
+  assert.equal(
+    (await verify({ ...onScratch(store), identities: [] }, quietWork())).level,
+    'identical',
+  )
 })
 
 test('rows that the role may not see stop the backup before it starts, with the table and what to type', async () => {
@@ -378,17 +386,25 @@ test('a long backup tells its progress, and who waits behind its locks, with the
   const store = await newStore()
   const { storage, open, reading } = gatedStore(store)
   const said: string[] = []
+  const hear = (text: Text): void => void said.push(plainText(text))
   const work = quietWork()
   const running = store.backup(
     connection,
     { destinations: [storage], fingerprint: 'none' },
-    { ...work, log: { ...work.log, info: (text) => void said.push(plainText(text)) } },
+    { ...work, log: { ...work.log, info: hear, warning: hear } },
   )
   await reading
+  const blocked = async (): Promise<number> =>
+    (await query(server, name, 'SELECT FROM pg_locks WHERE NOT granted')).length
+  const progressLine = /^(\d+) of (\d+) MB read \((\d+) %\), \d+ MB\/s/
   const altering = query(server, name, 'ALTER TABLE fat ADD COLUMN told int')
-  await sleep(300)
+  await until('an ALTER TABLE that waits', async () => (await blocked()) === 1)
   const selecting = query(server, name, 'SELECT count(*) FROM fat')
-  await sleep(6000)
+  await until('a SELECT behind it', async () => (await blocked()) === 2)
+  await until(
+    'a warning and progress',
+    () => /behind it/.test(said.join()) && said.some((line) => progressLine.test(line)),
+  )
   open()
   const made = await running
   await Promise.all([altering, selecting])
@@ -397,9 +413,7 @@ test('a long backup tells its progress, and who waits behind its locks, with the
     [['ALTER TABLE', 'public.fat', 'ACCESS EXCLUSIVE', 1]],
   )
   assert.ok((made.waiters[0]?.waited ?? 0) >= 3000)
-  const progress = said
-    .map((line) => /^(\d+) of (\d+) MB read \((\d+) %\), \d+ MB\/s/.exec(line))
-    .find(Boolean)
+  const progress = said.map((line) => progressLine.exec(line)).find(Boolean)
   assert.ok(progress, `long work says how far it has come: ${said.join('\n')}`)
   assert.ok(
     Number(progress[1]) > 0 &&
@@ -423,12 +437,11 @@ test('when the session that holds the snapshot is ended, so is the backup, and i
   await query(
     server,
     'postgres',
-    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    `SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
      WHERE datname = '${name}' AND application_name LIKE 'holdfast-%'
        AND backend_xmin IS NOT NULL AND query NOT LIKE 'COPY%'
      ORDER BY backend_start LIMIT 1`,
   )
-  await sleep(200)
   open()
   await outcome
   assert.deepEqual(everything(store.folder), [])

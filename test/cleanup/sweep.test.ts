@@ -183,6 +183,7 @@ describe('a database', () => {
   test('is dropped on its server, even if it is in use, or if the target is gone', async () => {
     for (const one of [name, side]) await server.create(one, 'CREATE TABLE t (a int)')
     const busy = server.query(name, 'SELECT pg_sleep(60)').catch(() => {})
+    await server.untilAsleep()
     const held: Held[] = [
       { kind: 'database', name, input: 'scratch-url' },
       { kind: 'database', name: side, input: 'target-url' },

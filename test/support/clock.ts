@@ -15,3 +15,15 @@ export async function untilOlderThanASecond(previous: string): Promise<void> {
   // the second that the name leaves out, the second of the age, and a little
   await sleep(Math.max(0, replaced + 2010 - Date.now()))
 }
+
+/**
+ * Waits for an event that can only be looked for. Throws after a minute, which no machine needs,
+ * with what did not come.
+ */
+export async function until(what: string, come: () => boolean | Promise<boolean>): Promise<void> {
+  const end = Date.now() + 60_000
+  while (!(await come())) {
+    if (Date.now() > end) throw new Error(`It did not come: ${what}`)
+    await sleep(20)
+  }
+}

@@ -7,6 +7,7 @@ import {
   connectionUrl,
   withDatabase,
 } from '../../src/postgres/connection/connection.ts'
+import { until } from './clock.ts'
 import { quietWork } from './start-servers.ts'
 
 /** A server that no other test file uses: for tests that look at everything there is on one. */
@@ -22,6 +23,8 @@ export interface OwnServer {
   create(database: string, sql: string): Promise<void>
   /** Names of all databases that are not templates, sorted. */
   databases(): Promise<string[]>
+  /** Waits until a query is in pg_sleep. */
+  untilAsleep(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -103,5 +106,10 @@ export async function startOwnServer(
           'SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1',
         )
       ).map(({ datname }) => String(datname)),
+    untilAsleep: () =>
+      until('a query in pg_sleep', async () => {
+        const sql = `SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'`
+        return (await query(to('postgres'), sql)).length > 0
+      }),
   }
 }

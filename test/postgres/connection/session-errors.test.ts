@@ -82,13 +82,16 @@ for (const major of majors())
     )
     after(() => server.stop())
     const where = new RegExp(`127\\.0\\.0\\.1:${server.to('app').port}`)
-    const soon = (sql: string): void =>
-      void setTimeout(() => void server.query('postgres', sql), 200)
+    /** Acts in the middle of a query that sleeps. */
+    const onceAsleep = (act: () => unknown): void => void server.untilAsleep().then(act)
 
     test('pg_terminate_backend ends it, in a query and between two', async () => {
       for (const idle of [false, true])
         await inSession(own(server), async (session, pid) => {
-          soon(`SELECT pg_terminate_backend(${pid})`)
+          const end = (): Promise<unknown> =>
+            server.query('postgres', `SELECT pg_terminate_backend(${pid})`)
+          if (idle) await end()
+          else onceAsleep(end)
           if (!idle)
             await failsWith(
               session.query('SELECT pg_catalog.pg_sleep(30)'),
@@ -116,7 +119,7 @@ for (const major of majors())
 
     test('pg_cancel_backend cancels its query, and the session survives', () =>
       inSession(own(server), async (session, pid) => {
-        soon(`SELECT pg_cancel_backend(${pid})`)
+        onceAsleep(() => server.query('postgres', `SELECT pg_cancel_backend(${pid})`))
         await failsWith(
           session.query('SELECT pg_catalog.pg_sleep(30)'),
           'query-cancelled',
@@ -248,7 +251,7 @@ for (const major of majors())
           await inSession(
             { ...own(server), port: (relay.address() as { port: number }).port },
             async (session) => {
-              setTimeout(() => [...sockets].forEach((socket) => socket[cut]()), 100)
+              onceAsleep(() => [...sockets].forEach((socket) => socket[cut]()))
               await failsWith(
                 session.query('SELECT pg_catalog.pg_sleep(30)'),
                 'connection-lost',
@@ -266,7 +269,7 @@ for (const major of majors())
     test('a crash of the server is a lost connection, in a query and between two', () =>
       inSession(own(server), (idle) =>
         inSession(own(server), async (session, pid) => {
-          setTimeout(() => process.kill(pid, 'SIGKILL'), 100)
+          onceAsleep(() => process.kill(pid, 'SIGKILL'))
           await failsWith(
             session.query('SELECT pg_catalog.pg_sleep(30)'),
             'connection-lost',
@@ -294,7 +297,7 @@ for (const major of majors())
 
     test('an immediate shutdown of the server is a lost connection', () =>
       inSession(own(server), async (session) => {
-        setTimeout(() => void server.stop(), 100)
+        onceAsleep(() => server.stop())
         await failsWith(
           session.query('SELECT pg_catalog.pg_sleep(30)'),
           'connection-lost',

@@ -10,6 +10,7 @@ import type { Connection } from '../../../src/postgres/connection/connection.ts'
 import { connect, quoteName, quoteText } from '../../../src/postgres/connection/session.ts'
 import { majors, startOwnServer } from '../../support/own-server.ts'
 import { freePort } from '../../support/s3.ts'
+import { until } from '../../support/clock.ts'
 import { quietWork } from '../../support/start-servers.ts'
 
 const server = await startOwnServer(undefined, {
@@ -317,13 +318,11 @@ describe('a session', () => {
     const stop = new AbortController()
     const session = await connect(good, quietWork(stop.signal))
     const running = session.query('SELECT pg_catalog.pg_sleep(60)')
-    setTimeout(() => stop.abort(new Error('stopped by the test')), 100)
+    void server.untilAsleep().then(() => stop.abort(new Error('stopped by the test')))
     await assert.rejects(running, /stopped by the test/)
     await session.end()
     await assert.rejects(connect(good, quietWork(stop.signal)), /stopped by the test/)
-    for (let i = 0; i < 60 && (await left()) > 0; i++)
-      await new Promise((resolve) => setTimeout(resolve, 50))
-    assert.equal(await left(), 0, 'the server has noticed')
+    await until('the server notices', async () => (await left()) === 0)
   })
 
   const left = async (): Promise<number> =>

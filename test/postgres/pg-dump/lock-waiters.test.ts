@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Connection } from '../../../src/postgres/connection/connection.ts'
 import { connect, type Session } from '../../../src/postgres/connection/session.ts'
 import { statementKind } from '../../../src/postgres/pg-dump/statement-kind.ts'
@@ -10,6 +9,7 @@ import {
   type Waiter,
 } from '../../../src/postgres/pg-dump/lock-waiters.ts'
 import type { Work } from '../../../src/work.ts'
+import { until } from '../../support/clock.ts'
 import { newestAndOldestMajor, startOwnServer } from '../../support/own-server.ts'
 import { quietWork } from '../../support/start-servers.ts'
 
@@ -67,14 +67,35 @@ for (const major of newestAndOldestMajor())
       for (const table of tables) await one.query(`LOCK TABLE ${table} IN ACCESS SHARE MODE`)
       return one
     }
+    const queued = async (): Promise<number> =>
+      (await server.query('app', `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'`))
+        .length
     /** Statements that wait until the sessions they wait for are ended. */
     const waiting = async (...statements: string[]): Promise<Promise<unknown>[]> => {
       const all: Promise<unknown>[] = []
       for (const statement of statements) {
+        const before = await queued()
         all.push((await session()).query(statement).catch(() => {}))
-        await sleep(50)
+        await until(statement, async () => (await queued()) > before)
       }
       return all
+    }
+    /** Waits until a watch has looked so many times more. */
+    const looks = async (watched: Connection, times: number): Promise<void> => {
+      const last = async (): Promise<unknown> => {
+        const [row] = await server.query(
+          'app',
+          `SELECT query_start::text FROM pg_stat_activity
+           WHERE application_name = '${watched.settings['PGAPPNAME']}' AND state = 'idle'`,
+        )
+        return row?.['query_start']
+      }
+      const seen = new Set<unknown>()
+      await until(`${times} looks`, async () => {
+        const at = await last()
+        if (at !== undefined) seen.add(at)
+        return seen.size > times
+      })
     }
     const endAll = async (): Promise<void> =>
       void (await Promise.all(open.splice(0).map((one) => one.end())))
@@ -111,8 +132,8 @@ for (const major of newestAndOldestMajor())
       const [seeing, blind] = [recording(), recording()]
       const [watch, blindly] = [watchWaiters(ours, seeing.work), watchWaiters(lesser, blind.work)]
       try {
-        for (let i = 0; i < 100 && (seeing.said.length < 2 || blind.said.length < 1); i++)
-          await sleep(100)
+        await until('a warning of each', () => seeing.said.length > 0 && blind.said.length > 0)
+        await looks(ours, 2) // which must not warn again
       } finally {
         const [seen, unseen] = await Promise.all([watch.stop(), blindly.stop()])
         await endAll()
@@ -161,7 +182,7 @@ for (const major of newestAndOldestMajor())
       const statements = await waiting('CREATE INDEX CONCURRENTLY ON public.plain (a)')
       const { work, said } = recording()
       const watch = watchWaiters(ours, work)
-      for (let i = 0; i < 100 && said.length < 1; i++) await sleep(100)
+      await until('a warning', () => said.length > 0)
       const seen = await watch.stop()
       await endAll()
       await Promise.all(statements)
@@ -176,10 +197,10 @@ for (const major of newestAndOldestMajor())
       const { work, said } = recording()
       const watch = watchWaiters(ours, work)
       const statements = await waiting('ALTER TABLE public.plain ADD COLUMN b int')
-      await sleep(1000)
+      await looks(ours, 1) // it sees the wait, which is two seconds old at most
       await holder.end()
       await Promise.all(statements)
-      await sleep(2500)
+      await looks(ours, 2)
       assert.deepEqual(await watch.stop(), [])
       assert.deepEqual(said, [])
       await endAll()
@@ -189,24 +210,23 @@ for (const major of newestAndOldestMajor())
       const ours = withUniqueApplicationName(to())
       const { work, said } = recording()
       const watch = watchWaiters(ours, work)
-      for (let i = 0; i < 50; i++) {
+      await until('the session of the watch', async () => {
         const [row] = await server.query(
           'app',
           `SELECT count(pg_terminate_backend(pid))::int AS ended FROM pg_stat_activity
            WHERE application_name = '${ours.settings['PGAPPNAME']}'
              AND state = 'idle' AND query LIKE '%pg_has_role%'`,
         )
-        if (row?.['ended'] === 1) break
-        await sleep(100)
-      }
-      for (let i = 0; i < 50 && said.length < 1; i++) await sleep(100)
+        return row?.['ended'] === 1
+      })
+      await until('a line', () => said.length > 0)
       assert.deepEqual(await watch.stop(), [])
       assert.match(said.join('\n'), /^debug: Stopped watching.*administrator command[^\n]*$/)
       const none = recording()
       assert.deepEqual(
         await (async () => {
           const nowhere = watchWaiters({ ...ours, database: 'nothing' }, none.work)
-          for (let i = 0; i < 50 && none.said.length < 1; i++) await sleep(100)
+          await until('a line', () => none.said.length > 0)
           return nowhere.stop()
         })(),
         [],

@@ -12,6 +12,7 @@ import {
   withUniqueApplicationName,
   watchWaiters,
 } from '../../../src/postgres/pg-dump/lock-waiters.ts'
+import { until } from '../../support/clock.ts'
 import { newestAndOldestMajor, startOwnServer } from '../../support/own-server.ts'
 import { primarySettings, startStandby } from '../../support/standby.ts'
 import { quietWork } from '../../support/start-servers.ts'
@@ -75,6 +76,13 @@ for (const major of newestAndOldestMajor())
         exit: once(child, 'close').then(([code]) => ({ code: Number(code), stderr })),
       }
     }
+    /** Waits until a query on the standby is in pg_sleep. */
+    const asleep = async (): Promise<void> => {
+      const watcher = await connect(standby.to('postgres'), quietWork())
+      const sql = `SELECT FROM pg_catalog.pg_stat_activity WHERE wait_event = 'PgSleep'`
+      await until('a query in pg_sleep', async () => (await watcher.query(sql)).length > 0)
+      await watcher.end()
+    }
     const conflict =
       (says: RegExp) =>
       (error: unknown): boolean => {
@@ -118,7 +126,7 @@ for (const major of newestAndOldestMajor())
           session.query('SELECT count(*), pg_catalog.pg_sleep(20) FROM public.t'),
           conflict(/canceling statement.*row versions/),
         )
-        await sleep(200)
+        await asleep()
         await vacuum('t')
         await running
         await assert.rejects(session.query('SELECT 1'), { code: '25P02' }, 'the session survives')
@@ -129,7 +137,7 @@ for (const major of newestAndOldestMajor())
           session.query('SELECT count(*), pg_catalog.pg_sleep(20) FROM public.t'),
           conflict(/terminating connection.*relation lock/),
         )
-        await sleep(200)
+        await asleep()
         await truncate()
         await again
         conflict(/relation lock/)(await session.lost)
@@ -234,7 +242,7 @@ for (const major of newestAndOldestMajor())
 
     test('a shutdown of the standby is a lost connection', () =>
       holding(async (session) => {
-        setTimeout(() => void standby.stop(), 100)
+        void asleep().then(() => standby.stop())
         await assert.rejects(
           session.query('SELECT pg_catalog.pg_sleep(20)'),
           (error: UserError) =>

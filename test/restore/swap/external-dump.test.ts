@@ -24,7 +24,14 @@ import { openStorage } from '../../../src/storage/open.ts'
 import type { Held, Work } from '../../../src/work.ts'
 import { plainText } from '../../../src/text.ts'
 import { temporaryFolder } from '../../support/copies.ts'
-import { freshDatabase, newestServer, query, type Server, servers } from '../../support/servers.ts'
+import {
+  freshDatabase,
+  newestAndOldest,
+  newestServer,
+  query,
+  type Server,
+  servers,
+} from '../../support/servers.ts'
 import { quietWork } from '../../support/start-servers.ts'
 import { renderMarkdown } from '../../../src/report/render/markdown.ts'
 
@@ -139,7 +146,7 @@ const refused =
     return true
   }
 
-for (const each of servers())
+for (const each of newestAndOldest())
   describe(`PostgreSQL ${each.major}`, () => {
     for (const [called, make] of Object.entries(kinds)) {
       test(`${called} replaces a live database, which is backed up, kept and swapped back`, async () => {
