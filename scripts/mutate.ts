@@ -100,8 +100,13 @@ function notices(mutant: Mutant | undefined, timeout: number): Promise<boolean> 
       timeout,
       signal,
     })
+    // one that loops never handles the first signal
+    const last = setTimeout(() => child.kill('SIGKILL'), timeout + 5000)
     child.once('error', reject)
-    child.once('exit', (code) => resolve(code !== 0))
+    child.once('exit', (code) => {
+      clearTimeout(last)
+      resolve(code !== 0)
+    })
   })
 }
 
