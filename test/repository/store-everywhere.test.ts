@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { Readable } from 'node:stream'
+import { PassThrough, Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { describe, test } from 'node:test'
 import { UserError } from '../../src/errors.ts'
@@ -60,6 +60,35 @@ describe('of several failures', () => {
   test('one that the user can fix is told first', async () => {
     await assert.rejects(store(failing(broken), failing(full)), (error) => error === full)
   })
+})
+
+test('a destination that reads nothing lets the others, and the source, go', async () => {
+  const reason = new Error('refused')
+  const refusing = override(folder(), { create: () => Promise.reject(reason) })
+  for (const destinations of [[refusing], [folder(), refusing]]) {
+    const endless = new Readable({ read: () => {} })
+    await assert.rejects(
+      storeEverywhere(endless, [new PassThrough()], 'key', destinations, quietWork()),
+      (error) => error === reason,
+    )
+    assert.ok(endless.destroyed)
+  }
+})
+
+test('a destination that fails because the work was cancelled does not hide why', async () => {
+  const stop = new AbortController()
+  const reason = new Error('cancelled')
+  const failure = new UserError('storage-unreachable', 'gone', 'wait')
+  const stopping = override(folder(), {
+    create: () => {
+      stop.abort(reason)
+      return Promise.reject(failure)
+    },
+  })
+  await assert.rejects(
+    storeText('text', 'key', [stopping], quietWork(stop.signal)),
+    (error) => error === reason,
+  )
 })
 
 describe('an archive', () => {

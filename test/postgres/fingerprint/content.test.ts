@@ -56,3 +56,26 @@ for (const server of newestAndOldest()) {
     }
   })
 }
+
+for (const server of newestAndOldest())
+  test(`PostgreSQL ${server.major}: the hash of a row is that of fingerprints stored before`, async () => {
+    const { connection } = await freshDatabase(server)
+    const session = await connect(connection, quietWork())
+    try {
+      await session.query(`CREATE TABLE public.t AS SELECT true AS bool, '\\x00ff'::bytea AS bytea,
+        8::int8 AS int8, 2::int2 AS int2, 4 AS int4, 5::oid AS oid, '{"a": 1}'::json AS json,
+        '{"b": 1}'::jsonb AS jsonb, 0.1::float4 AS float4, 0.1::float8 AS float8,
+        '2026-11-01'::date AS date, '03:00'::time AS time, '03:00+01'::timetz AS timetz,
+        '2026-11-01 03:00'::timestamp AS stamp, '2026-11-01 03:00+01'::timestamptz AS zoned,
+        '1 day 2:00'::interval AS interval, 1.50::numeric AS numeric, 'ü'::text AS text,
+        'a'::char(3) AS padded, 'b'::varchar(5) AS varied, ARRAY[1, NULL] AS list,
+        '00000000-0000-4000-8000-000000000000'::uuid AS uuid, '10.0.0.1'::inet AS inet,
+        NULL::text AS nothing`)
+      const tables = await listTables(session)
+      const parts = tables.map((table) => ({ table, bytes: 1 }))
+      const [print] = await measureParts(session, parts, { inTransaction: false, depth: 'content' })
+      assert.equal(print?.hash, '273515985273791501')
+    } finally {
+      await session.end()
+    }
+  })

@@ -149,6 +149,32 @@ test('the text of a row has of each column what no other value gives', () => {
   )
 })
 
+test('the text of a type is how a stored fingerprint has it', () => {
+  const forms = {
+    text: (name: string) => `pg_catalog.octet_length(${name}), ':', ${name}, E'\\x1f'`,
+    bare: (name: string) => `${name}, E'\\x1f'`,
+    record: (name: string) => `ROW(${name})::pg_catalog.text, E'\\x1f'`,
+  }
+  const types: Record<keyof typeof forms, number[]> = {
+    // text, char(n), varchar
+    text: [25, 1042, 1043],
+    // bool, bytea, int8, int2, int4, oid, json, float4, float8, date, time, timestamp, timestamptz,
+    // interval, timetz, numeric, uuid, jsonb
+    bare: [
+      16, 17, 20, 21, 23, 26, 114, 700, 701, 1082, 1083, 1114, 1184, 1186, 1266, 1700, 2950, 3802,
+    ],
+    // "char", name, xml, int4[], inet, bit, an enum
+    record: [18, 19, 142, 1007, 869, 1560, 16_400],
+  }
+  for (const [form, bases] of Object.entries(types) as [keyof typeof forms, number[]][])
+    for (const base of bases)
+      assert.equal(
+        rowText([column('c', base)]),
+        `pg_catalog.concat(${forms[form]('"c"')})`,
+        `${base}`,
+      )
+})
+
 test('the text of a row of many columns takes calls of at most 100 arguments', () => {
   const many = (count: number): string =>
     rowText(Array.from({ length: count }, (_, i) => column(`c${i}`, 25)))

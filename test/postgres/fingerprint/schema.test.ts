@@ -108,6 +108,8 @@ describe('the hash of an entry', () => {
     assert.equal(definitionOf(app), definitionOf(other))
     assert.equal(definitionOf(app), definitionOf(hashOf(view('app').replace(/\n+ALTER.*;/, ''))))
     assert.notEqual(definitionOf(app), definitionOf(hashOf(view('app').replace('SELECT 1', ''))))
+    const short = entry('VIEW', 'v', 'CREATE VIEW v;\nALTER VIEW v OWNER TO app;')
+    assert.equal(definitionOf(hashOf(short)), hashOf(entry('VIEW', 'v', 'CREATE VIEW v;')))
     assert.equal(ownerLine.exec('ALTER VIEW v OWNER TO app;')?.[2], 'app')
   })
 
