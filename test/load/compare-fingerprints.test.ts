@@ -101,7 +101,7 @@ const differences: Record<string, [change: Change, difference: string]> = {
     (copy) => (table(copy, 'public.orders').hash = '123456789012'),
     'content public.orders: content …210987654321 → content 123456789012, in the same number of rows',
   ],
-  'content that was not hashed': [
+  'content that has no hash': [
     (copy) => delete table(copy, 'public.customers').hash,
     'content public.customers: content 12 → content none, in the same number of rows',
   ],
@@ -109,11 +109,11 @@ const differences: Record<string, [change: Change, difference: string]> = {
     (copy) => (table(copy, 'public.orders').generated = '78'),
     'content public.orders: generated columns 77 → generated columns 78',
   ],
-  'generated columns that are none any more': [
+  'generated columns that were removed': [
     (copy) => delete table(copy, 'public.orders').generated,
     'content public.orders: generated columns 77 → generated columns none',
   ],
-  'generated columns that were none': [
+  'generated columns that were added': [
     (copy) => (table(copy, 'public.customers').generated = '0'),
     'content public.customers: generated columns none → generated columns 0',
   ],
@@ -292,7 +292,7 @@ describe('of a copy', () => {
   for (const [what, change] of Object.entries(none))
     test(`${what}: no difference`, () => assert.deepEqual(found(change), []))
 
-  test('several differences are told by kind, each kind in the order of names', () =>
+  test('several differences are in the order of kinds, then of names', () =>
     assert.deepEqual(
       found((copy) => {
         copy.supplement.idleKeys = ['public.z key', 'public.orders orders_customer_fkey']
@@ -373,7 +373,7 @@ describe('a sequence between two readings', () => {
     ])
   })
 
-  test('that was set to be called anew has either value', () => {
+  test('that was reset to its first value has either value', () => {
     assert.deepEqual(at(called('1'), fresh('1'), fresh('1')), [])
     assert.deepEqual(at(called('1'), fresh('1'), called('1')), [])
     assert.deepEqual(at(called('1'), fresh('1'), called('2')), [
@@ -520,7 +520,7 @@ describe('another version of an extension', () => {
     assert.ok(!of('1.6 in public', '1.7 in public', 'schema'))
   })
 
-  test('is told with both versions', () =>
+  test('is reported with both versions', () =>
     assert.equal(
       otherVersionText({
         kind: 'extension',

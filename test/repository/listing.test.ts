@@ -152,7 +152,7 @@ describe('an index', () => {
     put(store, `killed/${second}/base.dump`, 'without a manifest')
     put(store, 'readme/manifest.json', 'too high')
     put(store, `deep/er/${second}/manifest.json`, 'too deep')
-    put(store, `a=xy/${second}/manifest.json`, 'no label of ours')
+    put(store, `a=xy/${second}/manifest.json`, 'not a label')
     assert.equal((await open([store.storage])).label, 'test')
   })
 
@@ -175,7 +175,7 @@ describe('an index', () => {
     )
   })
 
-  test('without a label tells why no source can be read, but not if another one has it', async () => {
+  test('without a label reports why no source can be read, but not if another one has it', async () => {
     const store = await newStore()
     const broken = unlisted(store.storage, unreachable)
     await assert.rejects(open([broken, store.storage]), (error) => error === unreachable)
@@ -188,14 +188,14 @@ describe('a backup that is not found', () => {
   const why = async (store: Store, what: string, label = 'test'): Promise<unknown> =>
     backupNotFound(await open([store.storage], label), what, quietWork())
 
-  test('may be in a source that cannot be read: its failure is told', async () => {
+  test('may be in a source that cannot be read: its failure is reported', async () => {
     const store = await newStore()
     putBackup(store, first)
     const index = await open([unlisted(store.storage, unreachable), store.storage], 'test')
     assert.equal(await backupNotFound(index, second, quietWork()), unreachable)
   })
 
-  test('is told with the ten newest', async () => {
+  test('is reported with the ten newest', async () => {
     const store = await newStore()
     const ids = Array.from({ length: 12 }, (_, i) => `202611${i + 10}T030000Z-aa0001`)
     for (const id of [...ids, '20261130T030000Z-aa0001-pre-restore']) putBackup(store, id)
@@ -206,7 +206,7 @@ describe('a backup that is not found', () => {
     )(await why(store, first))
   })
 
-  test('that a restore took is told with others of that kind', async () => {
+  test('that a restore took is reported with others of that kind', async () => {
     const store = await newStore()
     putBackup(store, taken)
     putBackup(store, first)
@@ -217,7 +217,7 @@ describe('a backup that is not found', () => {
     )(await why(store, `${second}-pre-restore`))
   })
 
-  test('of a label without backups is told with the labels that have some', async () => {
+  test('of a label without backups is reported with the labels that have some', async () => {
     const store = await newStore()
     putBackup(store, first)
     put(store, `a=2Fb/${second}/manifest.json`, '')

@@ -214,7 +214,7 @@ describe('an archive', () => {
     await assert.rejects(head(archive, buffer, { identities }), damaged)
   })
 
-  test('whose reader fails: that failure is told', async () => {
+  test('whose reader fails: that failure is thrown', async () => {
     const reason = new Error('the disk is full')
     for (const use of [
       async (opened: Readable) => {
@@ -239,7 +239,7 @@ describe('an archive', () => {
     )
   })
 
-  test('whose store breaks: its failure is told as it is', async () => {
+  test('whose store breaks: its failure is thrown unchanged', async () => {
     const reason = new UserError('storage-unreachable', 'no answer', 'wait')
     const broken = new Error('socket hang up')
     for (const failure of [reason, broken]) {
@@ -291,7 +291,7 @@ describe('the beginning of an archive', () => {
     assert.ok(beginning.length > 0 && beginning.equals(content.subarray(0, beginning.length)))
   })
 
-  test('that is damaged is told before what its reader says', async () => {
+  test('that is damaged is reported before the error of its reader', async () => {
     const archive = await stored()
     damage(archive, flip(0))
     await assert.rejects(
@@ -357,7 +357,7 @@ describe('the archives of a manifest', () => {
   })
 })
 
-test('only a missing object is told as missing', () => {
+test('only a missing object is reported as missing', () => {
   assert.throws(
     () => asMissing('here')(new ObjectMissing('key', 'there')),
     fails('object-missing', /^here is missing\.$/),

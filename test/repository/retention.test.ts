@@ -115,7 +115,7 @@ describe('retention', () => {
     prove(store, fourth)
     assert.deepEqual(await keep(store, 2), [first, before, oldest])
     assert.ok(existsSync(folderOf(store, between)))
-    assert.ok(existsSync(folderOf(store, unfinished)), 'what a killed run left is not its matter')
+    assert.ok(existsSync(folderOf(store, unfinished)), 'a killed run left it')
   })
 
   test('keeps what restores took where no other backup is', async () => {
@@ -144,7 +144,7 @@ test('a manifest is removed before all else, finished or not', async () => {
 })
 
 describe('retention of every destination', () => {
-  test('tells what was removed where, and a failure only as a warning', async () => {
+  test('returns what was removed where, and a failure is only a warning', async () => {
     const [one, other, short] = [await storeOf(), await storeOf(), await storeOf([fourth])]
     const warnings: string[] = []
     assert.deepEqual(

@@ -63,7 +63,7 @@ const refused =
     pattern.test(`${error.message} ${error.hint}`)
 
 describe('the newest backup', () => {
-  test('is told with what its manifest says', async () => {
+  test('is described as its manifest says', async () => {
     const store = await storeOf(first, second)
     const { newest, proven } = await labelOf(store.storage)
     assert.ok(newest)
@@ -97,7 +97,7 @@ describe('the newest backup', () => {
     )
   })
 
-  test('is one with a readable manifest; the others are told as damaged', async () => {
+  test('is one with a readable manifest; the others are listed as damaged', async () => {
     const store = await storeOf(first, second, third, fourth, fifth)
     writeFileSync(manifestFile(store, fifth), '{')
     rewrite(store, fourth, (manifest) => ({ ...manifest, id: first }))
@@ -161,7 +161,7 @@ describe('the newest backup', () => {
 })
 
 describe('the newest proven backup', () => {
-  test('is told with its proof', async () => {
+  test('is described with its proof', async () => {
     const store = await storeOf(first, second, third)
     prove(store, first)
     prove(store, second, { level: 'accepted', at: '2026-11-20T12:00:00.000Z' })
@@ -335,7 +335,7 @@ describe('a destination', () => {
   })
 })
 
-test('several labels are told in the order of their names', async () => {
+test('several labels are in the order of their names', async () => {
   const store = await storeOf(first)
   for (const label of ['zoo', 'apes']) {
     const other = await storeOf(first)

@@ -49,7 +49,7 @@ describe('of several failures', () => {
   const full = new UserError('storage-full', 'full', 'free space')
 
   for (const consequence of consequences)
-    test(`the cause is told, and not its consequence: ${consequence.message}`, async () => {
+    test(`the cause is thrown, and not its consequence: ${consequence.message}`, async () => {
       await assert.rejects(
         store(failing(consequence), failing(broken)),
         (error) => error === broken,
@@ -57,7 +57,7 @@ describe('of several failures', () => {
       await assert.rejects(store(failing(consequence)), (error) => error === consequence)
     })
 
-  test('one that the user can fix is told first', async () => {
+  test('one that the user can fix is thrown first', async () => {
     await assert.rejects(store(failing(broken), failing(full)), (error) => error === full)
   })
 })

@@ -228,12 +228,12 @@ describe('small tables are measured together', () => {
     assert.deepEqual(await batches(parts(3, splitThreshold + 1)), [1, 1, 1])
   })
 
-  test('and each query is told before and after it', async () => {
-    const told: string[] = []
+  test('and the caller is notified before and after each query', async () => {
+    const calls: string[] = []
     await batches(parts(51, 3), {
-      before: (tables) => Promise.resolve(void told.push(`before ${tables.length}`)),
-      onRead: (bytes) => told.push(`read ${bytes}`),
+      before: (tables) => Promise.resolve(void calls.push(`before ${tables.length}`)),
+      onRead: (bytes) => calls.push(`read ${bytes}`),
     })
-    assert.deepEqual(told, ['before 50', 'read 150', 'before 1', 'read 3'])
+    assert.deepEqual(calls, ['before 50', 'read 150', 'before 1', 'read 3'])
   })
 })
