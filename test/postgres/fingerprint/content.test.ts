@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { mergePrints, measureParts, type Part } from '../../../src/postgres/fingerprint/content.ts'
 import { listTables } from '../../../src/postgres/fingerprint/tables.ts'
 import { connect } from '../../../src/postgres/connection/session.ts'
-import { freshDatabase, newestAndOldest } from '../../support/servers.ts'
+import { freshDatabase, newestAndOldest, query } from '../../support/servers.ts'
 import { quietWork } from '../../support/start-servers.ts'
 
 for (const server of newestAndOldest()) {
@@ -75,6 +75,25 @@ for (const server of newestAndOldest())
       const parts = tables.map((table) => ({ table, bytes: 1 }))
       const [print] = await measureParts(session, parts, { inTransaction: false, depth: 'content' })
       assert.equal(print?.hash, '273515985273791501')
+    } finally {
+      await session.end()
+    }
+  })
+
+for (const server of newestAndOldest())
+  test(`PostgreSQL ${server.major}: another error of a function in an index is thrown unchanged`, async () => {
+    const { name, connection } = await freshDatabase(server)
+    const body = (text: string): string =>
+      `CREATE OR REPLACE FUNCTION f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT ${text}';`
+    const table = 'CREATE TABLE t (a int); INSERT INTO t VALUES (1); CREATE INDEX ON t (f(a));'
+    await query(server, name, `${body('$1')} ${table} ${body('1 / 0')}`)
+    const session = await connect(connection, quietWork())
+    try {
+      const parts = (await listTables(session)).map((table) => ({ table, bytes: 1 }))
+      await assert.rejects(
+        measureParts(session, parts, { inTransaction: false, depth: 'content' }),
+        (error: Error & { code?: string }) => error.code === '22012',
+      )
     } finally {
       await session.end()
     }
