@@ -1,5 +1,2 @@
-/**
- * This project's version, as in package.json (a test holds them together): the bundle has no
- * package.json of its own that says it.
- */
+/** The version in package.json, which the bundle cannot read. A test compares the two. */
 export const version = '0.1.0'

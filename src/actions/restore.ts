@@ -42,7 +42,8 @@ export async function restoreStep({ env, work, secrets, output, report }: Step):
   const url = runUrl(env)
   const more = { environment: migrationEnvironment(env), known, ...(url ? { runUrl: url } : {}) }
   const result = await runTask(task, backup, storage, inputs, more, { env, work })
-  if (result.task === 'restore' && result.part) output('schema', result.part.schemas.join('\n'))
+  if (result.task === 'restore' && result.restoredTables)
+    output('schema', result.restoredTables.schemas.join('\n'))
   output('duration-ms', Math.round(result.timings.total))
   const shown = secrets.redactAll(result)
   const { blocks, verdict } = reportOf(shown)

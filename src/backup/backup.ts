@@ -2,16 +2,15 @@
  * Takes a backup: one consistent snapshot, read as several archives and measured, completed by its
  * manifest.
  */
-import { withUniqueApplicationName } from '../postgres/pg-dump/lock-waiters.ts'
+import { withUniqueApplicationName } from '../postgres/connection/client.ts'
 import { Drift } from '../postgres/pg-dump/snapshot.ts'
 import { pruneAll } from '../repository/retention.ts'
 import { checkRecipients } from '../stream/encrypt.ts'
 import type { Work } from '../work.ts'
 import { attemptBackup } from './attempt.ts'
-import { pauseFor } from './consistent-snapshot.ts'
 import { preflight, type PreflightResult } from './preflight.ts'
 import type { BackupOptions, BackupResult } from './result.ts'
-import { conflictOf, errorOfLastAttempt, maxAttempts } from './retry.ts'
+import { conflictOf, errorOfLastAttempt, maxAttempts, pauseFor } from './retry.ts'
 
 export type { BackupOptions, BackupResult } from './result.ts'
 

@@ -1,5 +1,6 @@
 import type { Programs } from '../postgres/programs/find-programs.ts'
 import type { Connection } from '../postgres/connection/connection.ts'
+import { lockWait, readLockCapacity } from '../postgres/connection/locks.ts'
 import {
   emptyPrint,
   mergePrints,
@@ -26,7 +27,6 @@ import { printSchema, type SchemaPrint } from '../postgres/fingerprint/schema.ts
 import {
   rethrowAsDrift,
   Drift,
-  lockWait,
   openReader,
   type Reader,
   type Snapshot,
@@ -34,6 +34,7 @@ import {
 } from '../postgres/pg-dump/snapshot.ts'
 import type { Session } from '../postgres/connection/session.ts'
 import { messageOf, UserError } from '../errors.ts'
+import { pauseFor } from './retry.ts'
 import type { Work } from '../work.ts'
 
 /**
@@ -198,7 +199,8 @@ async function planReading(
   { depth, jobs, largeTable, encoding }: ConsistentSnapshotOptions,
   work: Work,
 ): Promise<ReadingPlan> {
-  const capacity = await lockCapacity(session)
+  const { perTransaction, transactions } = await readLockCapacity(session)
+  const capacity = perTransaction * transactions
   const lean = 3 * tables.length > capacity / 2
   if (lean)
     work.log.info(
@@ -301,16 +303,6 @@ async function allSettled(all: readonly Promise<unknown>[]): Promise<void> {
     if (outcome.status === 'rejected') throw outcome.reason
 }
 
-/** How many locks the server has room for, by its settings. */
-async function lockCapacity(session: Session): Promise<number> {
-  const [row] = await session.query<{ capacity: number }>(
-    `SELECT pg_catalog.current_setting('max_locks_per_transaction')::int4
-       * (pg_catalog.current_setting('max_connections')::int4
-         + pg_catalog.current_setting('max_prepared_transactions')::int4) AS capacity`,
-  )
-  return row?.capacity ?? 0
-}
-
 /** The same as `rethrowAsDrift`, for an error that has pg_dump's message and no SQLSTATE. */
 function asDriftByMessage(error: unknown): never {
   const message = messageOf(error)
@@ -318,18 +310,4 @@ function asDriftByMessage(error: unknown): never {
     /lock timeout|statement timeout|does not exist|cache lookup failed|could not open relation/
   if (drifted.test(message)) throw new Drift(message.replace(/\s+/g, ' ').slice(0, 300))
   throw error
-}
-
-/** Waits, in milliseconds; rejects with the signal's reason if the work is cancelled. */
-export function pauseFor(milliseconds: number, work: Work): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const finish = (): void => {
-      clearTimeout(timer)
-      work.signal.removeEventListener('abort', finish)
-      if (work.signal.aborted) reject(work.signal.reason as Error)
-      else resolve()
-    }
-    const timer = setTimeout(finish, milliseconds)
-    work.signal.addEventListener('abort', finish, { once: true })
-  })
 }

@@ -51,3 +51,17 @@ export function errorOfLastAttempt(error: Drift | StandbyConflict, input: string
     { cause: error },
   )
 }
+
+/** Waits, in milliseconds; rejects with the signal's reason if the work is cancelled. */
+export function pauseFor(milliseconds: number, work: Work): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const finish = (): void => {
+      clearTimeout(timer)
+      work.signal.removeEventListener('abort', finish)
+      if (work.signal.aborted) reject(work.signal.reason as Error)
+      else resolve()
+    }
+    const timer = setTimeout(finish, milliseconds)
+    work.signal.addEventListener('abort', finish, { once: true })
+  })
+}

@@ -29,8 +29,7 @@ export function stepEnvironment(asked: Asked, env: Env, warn: (text: string) => 
     const value = valueOf(input, asked, env)
     step[`INPUT_${name.toUpperCase()}`] =
       secret === 'url' ? withPassword(value.trim(), name, env, warn) : value
-    // without --confirm, the plan is shown and the name asked for, or the restore refused
-    if (value.trim() === '' && required?.includes(asked.command) && name !== 'confirm')
+    if (value.trim() === '' && required?.includes(asked.command))
       throw missing(asked.command, input)
   }
   if (asked.command === 'backup' && !step['INPUT_DATABASE-URL']) {

@@ -64,8 +64,7 @@ function helpOf(command: CommandName): Report {
 function flagRow(command: CommandName, input: InputDescription, required: boolean): Fact {
   const { name, flag, secret, description, more = [], lines, example } = input
   const sentences = [
-    // on a terminal, the command prompts for the name
-    required && name !== 'confirm' ? 'Required.' : undefined,
+    required ? 'Required.' : undefined,
     description,
     ...more.filter(({ of }) => of.includes(command)).map((each) => each.text),
     defaultText(input),

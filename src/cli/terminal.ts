@@ -33,19 +33,11 @@ export interface TerminalOptions {
 export function openTerminal({ json, debug, plain: noColour, redact }: TerminalOptions): Terminal {
   const [stdin, stdout, stderr] = [process.stdin, process.stdout, process.stderr]
   const out = json ? stderr : stdout
-  // a reader that is gone (`| head`, a closed terminal) must not end a restore
-  for (const stream of [stdout, stderr]) stream.on('error', () => {})
+  const { write, draw } = openStreams()
   const screenOf = (stream: NodeJS.WriteStream): Screen => ({
     width: Math.max(40, Math.min(stream.columns || 110, 130)),
     colour: stream.isTTY && !noColour,
   })
-  let drawn = false
-  const write = (stream: NodeJS.WriteStream, text: string): void => {
-    // the progress bar makes room
-    if (drawn) stderr.write('\r\u001b[2K')
-    drawn = false
-    stream.write(`${text}\n`)
-  }
   const plain = (text: Text): string => harmless(redact(plainText(text, 'terminal')))
   const line = (stream: NodeJS.WriteStream, text: Text): void => write(stream, plain(text))
   const show = (stream: NodeJS.WriteStream, report: Report): void =>
@@ -62,14 +54,7 @@ export function openTerminal({ json, debug, plain: noColour, redact }: TerminalO
       return body()
     },
     ...(stderr.isTTY
-      ? {
-          progress(text: string, share: number) {
-            stderr.write(
-              `\r\u001b[2K${drawProgress(plain(text), share, (stderr.columns || 80) - 1)}`,
-            )
-            drawn = true
-          },
-        }
+      ? { progress: (text: string, share: number) => draw(plain(text), share) }
       : {}),
   }
   return {
@@ -88,6 +73,30 @@ export function openTerminal({ json, debug, plain: noColour, redact }: TerminalO
     },
     print: (text) => line(out, text),
     result: (text) => write(stdout, redact(text)),
+  }
+}
+
+/** Writes lines to both streams, and a progress bar below them on standard error. */
+function openStreams(): {
+  write: (stream: NodeJS.WriteStream, text: string) => void
+  draw: (text: string, share: number) => void
+} {
+  const [stdout, stderr] = [process.stdout, process.stderr]
+  // a reader that is gone (`| head`, a closed terminal) must not end a restore
+  for (const stream of [stdout, stderr]) stream.on('error', () => {})
+  const clearLine = '\r\u001b[2K'
+  let drawn = false
+  return {
+    write: (stream, text) => {
+      // the progress bar makes room
+      if (drawn) stderr.write(clearLine)
+      drawn = false
+      stream.write(`${text}\n`)
+    },
+    draw: (text, share) => {
+      stderr.write(clearLine + drawProgress(text, share, (stderr.columns || 80) - 1))
+      drawn = true
+    },
   }
 }
 

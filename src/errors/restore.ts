@@ -18,6 +18,12 @@ export const restoreErrors = {
     message: 'The server has no database with that name.',
     hint: 'Check the name after the last slash of the URL. List the databases with psql -l.',
   },
+  'dependency-missing': {
+    message: 'The tables need an object that the live database does not have.',
+    hint:
+      'Create it in the live database first; the backup has its definition. ' +
+      'Or restore the whole database into a new one.',
+  },
   'encoding-differs': {
     message: "The target's encoding differs from the backup's.",
     hint: 'Restore into a new database, which gets the encoding of the backup.',
@@ -64,12 +70,6 @@ export const restoreErrors = {
     hint:
       'It was dropped, or nothing was restored on this server. To bring back the data, restore ' +
       'the safety backup of that restore: its id ends with -pre-restore.',
-  },
-  'part-needs': {
-    message: 'The tables need an object that the live database does not have.',
-    hint:
-      'Create it in the live database first; the backup has its definition. ' +
-      'Or restore the whole database into a new one.',
   },
   'partition-alone': {
     message:

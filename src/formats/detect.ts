@@ -1,5 +1,4 @@
 /** Dumps that other tools made: recognises, checks and restores them. */
-import { randomBytes } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { chmod, mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
@@ -7,13 +6,14 @@ import type { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 import { UserError } from '../errors.ts'
+import { createArchiveFolder } from '../postgres/pg-restore/archive-folder.ts'
 import type { ExternalSelector } from '../repository/selector.ts'
 import { input, text } from '../text.ts'
 import { ObjectMissing, type Storage } from '../storage/storage.ts'
 import { decompressing } from '../stream/compress.ts'
 import { decrypting } from '../stream/decrypt.ts'
 import { capture } from '../stream/process.ts'
-import type { Held, Work } from '../work.ts'
+import type { Work } from '../work.ts'
 
 /**
  * The format of pg_dump: SQL, one archive (`-Fc`), its own tar (`-Ft`), or a folder (`-Fd`) that was
@@ -258,15 +258,8 @@ async function unpack(
   stages: ExternalDump['stages'],
   work: Work,
 ): Promise<Pick<ExternalDump, 'format' | 'path' | 'close'>> {
-  const directory = join(work.temporary, `holdfast-restore-${randomBytes(6).toString('hex')}`)
-  const held: Held = { kind: 'folder', directory }
-  const close = async (): Promise<void> => {
-    await rm(directory, { recursive: true, force: true })
-    work.release(held)
-  }
-  work.hold(held)
+  const { directory, remove: close } = await createArchiveFolder(work)
   try {
-    await mkdir(directory, { mode: 0o700 })
     const path = join(directory, 'archive.tar')
     const file = createWriteStream(path, { flags: 'wx', mode: 0o600 })
     await pipeline([...(await stages()), file], { signal: work.signal }).catch((error: unknown) => {

@@ -131,21 +131,10 @@ export async function loadExternalDump(
   const sql = file.format === 'sql'
   if (sql) checkRestrict(programs)
   const key = randomBytes(16).toString('hex')
-  const args = sql
-    ? ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '--single-transaction', '-f', '-']
-    : [
-        '--exit-on-error',
-        '--no-subscriptions',
-        '--no-tablespaces',
-        ...(owner === 'drop' ? ['--no-owner', '--no-privileges'] : []),
-        '-d',
-        connection.database,
-        ...(file.path === undefined ? [] : [file.path]),
-      ]
   const env = { ...work.env, ...libpqEnvironment(connection) }
   const child = start(
     program(programs, sql ? 'psql' : 'pg_restore'),
-    args,
+    loadArguments(file, connection, owner),
     { env, stdin: file.path === undefined ? 'pipe' : 'ignore' },
     work,
   )
@@ -171,6 +160,25 @@ export async function loadExternalDump(
       connection,
     )
   return { warnings: stderr.trim() ? [`${sql ? 'psql' : 'pg_restore'}: ${lastLine(stderr)}`] : [] }
+}
+
+/** Returns the arguments of psql for SQL, and of pg_restore for an archive. */
+function loadArguments(
+  { format, path }: ExternalDump,
+  { database }: Connection,
+  owner: 'keep' | 'drop',
+): string[] {
+  if (format === 'sql')
+    return ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '--single-transaction', '-f', '-']
+  return [
+    '--exit-on-error',
+    '--no-subscriptions',
+    '--no-tablespaces',
+    ...(owner === 'drop' ? ['--no-owner', '--no-privileges'] : []),
+    '-d',
+    database,
+    ...(path === undefined ? [] : [path]),
+  ]
 }
 
 function checkRestrict({ version, directory }: Programs): void {

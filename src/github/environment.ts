@@ -13,7 +13,7 @@ const programVariables = nameOf(
  * Variables that would let a command write our outputs and summary, act as this job, reach the
  * backups, or read our inputs, which include the private key. Upper or lower case.
  */
-const secretVariables = nameOf(
+const withheldVariables = nameOf(
   'INPUT_.*|STATE_.*|DATABASE_URL|ACTIONS_RUNTIME_TOKEN|ACTIONS_ID_TOKEN_REQUEST_(TOKEN|URL)',
   'AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|WEB_IDENTITY_TOKEN_FILE)',
   'GITHUB_(OUTPUT|STATE|ENV|PATH|STEP_SUMMARY)',
@@ -43,7 +43,7 @@ export function childEnvironment(env: Env): Record<string, string> {
 export function migrationEnvironment(env: Env): Record<string, string> {
   return filterEnvironment(
     env,
-    (name) => !secretVariables.test(name.toUpperCase()) && !libpqVariables.test(name),
+    (name) => !withheldVariables.test(name.toUpperCase()) && !libpqVariables.test(name),
   )
 }
 

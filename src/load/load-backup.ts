@@ -2,17 +2,16 @@
  * Loads a backup into an empty database, measures the copy, and compares it with the fingerprint.
  * Opens the scratch databases that copies are made in.
  */
-import { randomBytes } from 'node:crypto'
-import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { UserError } from '../errors.ts'
 import { type TableOfContents, readTableOfContents } from '../postgres/pg-restore/toc.ts'
 import type { Programs } from '../postgres/programs/find-programs.ts'
 import type { Connection } from '../postgres/connection/connection.ts'
+import { withArchiveFolder } from '../postgres/pg-restore/archive-folder.ts'
 import { runPgRestore, runParallelPgRestore } from '../postgres/pg-restore/pg-restore.ts'
 import { applyOwners } from '../postgres/pg-restore/owners.ts'
 import { failedEntriesError } from '../postgres/pg-restore/errors.ts'
-import type { Held, Work } from '../work.ts'
+import type { Work } from '../work.ts'
 import { type Counter, tellProgress } from '../stream/progress.ts'
 import type { FoundBackup } from '../repository/listing.ts'
 import { archivesOf, fetchArchive, baseOf } from '../repository/read.ts'
@@ -46,7 +45,7 @@ export async function restoreInto(
   options: RestoreInto,
   work: Work,
 ): Promise<string[]> {
-  return withFolder(work, async (folder) => {
+  return withArchiveFolder(work, async (folder) => {
     const base = join(folder, 'base.dump')
     await fetchArchive(backup, baseOf(backup), identities, base, work)
     const total = archivesOf(backup.manifest).reduce(
@@ -112,20 +111,6 @@ async function loadRest(
   await loadEntries(target, grants, work)
   if (owner !== 'keep' && owner !== 'drop')
     await applyOwners(programs, connection, base, owner, work)
-}
-
-/** Runs `body` with a private folder, and removes the folder afterwards. */
-export async function withFolder<T>(work: Work, body: (folder: string) => Promise<T>): Promise<T> {
-  const directory = join(work.temporary, `holdfast-restore-${randomBytes(6).toString('hex')}`)
-  const held: Held = { kind: 'folder', directory }
-  work.hold(held)
-  try {
-    await mkdir(directory, { mode: 0o700 })
-    return await body(directory)
-  } finally {
-    await rm(directory, { recursive: true, force: true })
-    work.release(held)
-  }
 }
 
 /**

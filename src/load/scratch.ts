@@ -1,12 +1,12 @@
-import { randomBytes } from 'node:crypto'
 import { type Connection, withDatabase } from '../postgres/connection/connection.ts'
 import { withEventTriggersOff } from '../postgres/connection/session-options.ts'
-import { connect } from '../postgres/connection/session.ts'
+import { connect, type Session } from '../postgres/connection/session.ts'
 import { findPrograms, type Programs } from '../postgres/programs/find-programs.ts'
 import { extensionMissing, lackingExtensions } from '../postgres/programs/packages.ts'
 import { startCluster } from '../postgres/server/cluster.ts'
 import { createDatabase, missingRoles, pinRoles } from '../postgres/server/database.ts'
 import { dropHeldDatabase, dropHeldRoles } from '../postgres/server/maintenance-session.ts'
+import { newOwnName } from '../postgres/server/own-names.ts'
 import { preloadSettings } from '../postgres/server/preload.ts'
 import type { Manifest } from '../repository/manifest.ts'
 import type { Held, Work } from '../work.ts'
@@ -46,7 +46,7 @@ export async function openScratch(
   work: Work,
 ): Promise<Scratch> {
   const { major, roles } = backup.manifest.source
-  const name = `holdfast_scratch_${randomBytes(6).toString('hex')}`
+  const name = newOwnName('scratch')
   if (options.scratch) return openDatabase(backup, options.scratch, name, options.bindirs, work)
   const programs = await findPrograms(
     major,
@@ -84,7 +84,7 @@ async function openDatabase(
   work: Work,
   own = false,
 ): Promise<Scratch> {
-  const { source, fingerprint } = backup.manifest
+  const { source } = backup.manifest
   const session = await connect(server, work)
   const held = { kind: 'database', name, input: 'scratch-url' } as const
   let roles: Extract<Held, { kind: 'roles' }> | undefined
@@ -93,25 +93,8 @@ async function openDatabase(
     if (roles) await dropHeldRoles(server, roles, work)
   }
   try {
-    if (session.major < source.major) throw serverOlder('scratch', session.version, source)
-    const lacking = await lackingExtensions(session, Object.keys(fingerprint.supplement.extensions))
-    if (lacking.length)
-      throw extensionMissing(
-        own ? `PostgreSQL ${session.version} on this machine` : 'The scratch server',
-        lacking,
-        session.major,
-        own
-          ? ' Or give a scratch-url whose image has them.'
-          : ' The backup itself is not at fault.',
-      )
-    const archive = await findPrograms(source.major, ['pg_restore', 'pg_dump'], bindirs, work)
-    const programs = {
-      archive,
-      server:
-        session.major === source.major
-          ? archive
-          : await findPrograms(session.major, ['pg_dump'], bindirs, work),
-    }
+    await checkServer(session, backup, own)
+    const programs = await findCopyPrograms(session, source.major, bindirs, work)
     const missing = own ? [] : await missingRoles(session, source.roles.names)
     if (!own) work.hold(held)
     if (missing.length) work.hold((roles = { kind: 'roles', names: missing, input: 'scratch-url' }))
@@ -129,4 +112,33 @@ async function openDatabase(
   } finally {
     await session.end()
   }
+}
+
+/** Throws if the server cannot hold the copy: `server-older`, `extension-missing`. */
+async function checkServer(
+  session: Session,
+  { manifest }: CopyRequirements,
+  own: boolean,
+): Promise<void> {
+  const { source, fingerprint } = manifest
+  if (session.major < source.major) throw serverOlder('scratch', session.version, source)
+  const lacking = await lackingExtensions(session, Object.keys(fingerprint.supplement.extensions))
+  if (lacking.length)
+    throw extensionMissing(
+      own ? `PostgreSQL ${session.version} on this machine` : 'The scratch server',
+      lacking,
+      session.major,
+      own ? ' Or give a scratch-url whose image has them.' : ' The backup itself is not at fault.',
+    )
+}
+
+async function findCopyPrograms(
+  session: Session,
+  major: number,
+  bindirs: readonly string[],
+  work: Work,
+): Promise<Scratch['programs']> {
+  const archive = await findPrograms(major, ['pg_restore', 'pg_dump'], bindirs, work)
+  if (session.major === major) return { archive, server: archive }
+  return { archive, server: await findPrograms(session.major, ['pg_dump'], bindirs, work) }
 }

@@ -1,7 +1,8 @@
 import type { ColumnState, TableState } from '../postgres/fingerprint/columns.ts'
 import type { LargeObjectsPrint } from '../postgres/fingerprint/large-objects.ts'
 import type { SequenceValue } from '../postgres/fingerprint/sequences.ts'
-import type { Finding, TableChange } from './finding.ts'
+import { compareColumn } from './column-loss.ts'
+import { figure, type Finding, type TableChange } from './finding.ts'
 
 /** Returns what a migration changed in the tables and their rows, with a finding for each loss. */
 export function compareStates(
@@ -246,126 +247,6 @@ function compareTable(was: TableState, is: TableState, moved: boolean): Finding[
     })
   if (!moved || missing === 0)
     for (const [number, column] of was.columns)
-      findings.push(...compareColumn(is, column, is.columns.get(number), missing))
+      findings.push(...compareColumn(object, column, is.columns.get(number), missing))
   return findings
-}
-
-function compareColumn(
-  table: TableState,
-  was: ColumnState,
-  is: ColumnState | undefined,
-  missing: number,
-): Finding[] {
-  const object = `${table.table}.${was.name}`
-  if (!is) {
-    if (was.values === 0)
-      return [
-        {
-          code: 'column-dropped',
-          severity: 'note',
-          object,
-          evidence: 'The column was dropped; it held no values.',
-          remedy: 'Nothing was lost.',
-        },
-      ]
-    const remedy =
-      'Stop reading and writing the column first, keep its values elsewhere if you may need ' +
-      'them, and drop it in a later release.'
-    return [
-      {
-        code: 'column-dropped',
-        severity: 'error',
-        object,
-        evidence: `The column was dropped with ${figure(was.values, 'value')} in it.`,
-        remedy,
-        lost: was.values,
-      },
-    ]
-  }
-  // a deleted row accounts for at most one value, and is reported for the table
-  const lost = was.values - is.values - Math.max(0, missing)
-  if (lost > 0)
-    return [
-      {
-        code: 'values-emptied',
-        severity: 'error',
-        object,
-        evidence:
-          `${missing === 0 ? '' : 'At least '}${figure(lost, 'value')} ` +
-          `of ${figure(was.values, 'value')} became NULL.`,
-        remedy:
-          'Correct the conversion, or keep the old values in another column until the new ones ' +
-          'are verified.',
-        lost,
-      },
-    ]
-  if (missing !== 0 && was.type !== is.type)
-    return [
-      {
-        code: 'values-unchecked',
-        severity: 'warning',
-        object,
-        evidence:
-          `The type changed from ${was.type} to ${is.type} while rows were added or deleted, ` +
-          'so the values could not be compared.',
-        remedy: 'Change types and rows in two migrations, and rehearse each of them.',
-      },
-    ]
-  if (missing !== 0) return []
-  if (was.hash === is.hash) return []
-  if (was.type === is.type)
-    return [
-      {
-        code: 'values-updated',
-        severity: 'note',
-        object,
-        evidence:
-          'The migration changed values of this column ' +
-          `(${figure(was.values, 'value')} before, ${figure(is.values, 'value')} after).`,
-        remedy: 'Check that this is intended.',
-      },
-    ]
-  const change = `The type changed from ${was.type} to ${is.type}, and`
-  const remedy =
-    'Compare the values on the copy, and convert with a USING clause that keeps what matters.'
-  if (was.kind === 'number' && is.kind === 'number' && was.exact !== is.exact)
-    return [
-      {
-        code: 'values-changed',
-        severity: 'error',
-        object,
-        evidence:
-          `${change} the numbers changed: their sum was ${was.total} and is ` +
-          `${was.total === is.total ? 'the same' : is.total} (${figure(was.values, 'value')}).`,
-        remedy,
-        lost: was.values,
-      },
-    ]
-  if (was.kind === 'text' && is.kind === 'text' && is.bytes < was.bytes)
-    return [
-      {
-        code: 'values-shortened',
-        severity: 'error',
-        object,
-        evidence:
-          `${change} text was truncated: ${was.bytes.toLocaleString('en-US')} bytes became ` +
-          `${is.bytes.toLocaleString('en-US')} (${figure(was.values, 'value')}).`,
-        remedy,
-        lost: was.values,
-      },
-    ]
-  if (was.kind === 'number' && is.kind === 'number') return []
-  return [
-    {
-      code: 'values-rewritten',
-      severity: 'warning',
-      object,
-      evidence: `${change} the values are written differently.`,
-      remedy,
-    },
-  ]
-}
-
-function figure(count: number, noun: string): string {
-  return `${count.toLocaleString('en-US')} ${noun}${count === 1 ? '' : 's'}`
 }

@@ -27,3 +27,8 @@ export interface TableChange {
   /** Size before, bytes. */
   bytes?: number
 }
+
+/** Returns a number with its noun: `1 row`, `12,000 rows`. */
+export function figure(count: number, noun: string): string {
+  return `${count.toLocaleString('en-US')} ${noun}${count === 1 ? '' : 's'}`
+}

@@ -75,26 +75,11 @@ export async function rehearse(options: RehearseOptions, work: Work): Promise<Re
     )
     const session = await connect(scratch.connection, work)
     try {
-      for (const what of await dropUserMappings(session))
-        warnings.push(
-          `Left out of the copy: ${what}, so that nothing can reach other systems from there.`,
-        )
-      await session.query('ANALYZE')
+      warnings.push(...(await prepareCopy(session)))
       const restored = Date.now()
-      const read = (): Promise<DatabaseState> => readState(session, scratch, encoding, work)
-      const before = await read()
-      const ran = await runCommand(options, scratch.connection, scratch.programs.server, work)
-      await endOthers(session)
-      const after = await read()
-      const changes = compareStates(before.states, after.states)
-      const schema = compareSchemaPrints(before.schema, after.schema)
-      const rank = ({ severity }: Finding): number => severities.indexOf(severity)
-      const findings = [
-        ...commandFindings(options, ran),
-        ...changes.findings,
-        ...compareOutside(before, after),
-        ...droppedViews(schema.removed),
-      ].sort((a, b) => rank(a) - rank(b))
+      const { before, ran, after } = await migrate(session, scratch, options, encoding, work)
+      const { findings: losses, ...changes } = compareDatabases(before, after)
+      const findings = worstFirst([...commandFindings(options, ran), ...losses])
       return {
         id: manifest.id,
         label: manifest.label,
@@ -109,9 +94,7 @@ export async function rehearse(options: RehearseOptions, work: Work): Promise<Re
         exitCode: ran.exitCode,
         timedOut: ran.timedOut,
         findings,
-        schema,
-        tables: changes.tables,
-        rows: { before: rowsOf(before.states), after: rowsOf(after.states) },
+        ...changes,
         timings: { restore: restored - started, migration: ran.took, total: Date.now() - started },
         output: ran.output,
         warnings,
@@ -128,6 +111,43 @@ export async function rehearse(options: RehearseOptions, work: Work): Promise<Re
 interface DatabaseState extends Outside {
   states: Map<number, TableState>
   schema: SchemaPrint
+}
+
+/** Makes a restored copy ready for a migration. Returns a warning for each thing left out of it. */
+async function prepareCopy(session: Session): Promise<string[]> {
+  const dropped = await dropUserMappings(session)
+  await session.query('ANALYZE')
+  return dropped.map(
+    (what) => `Left out of the copy: ${what}, so that nothing can reach other systems from there.`,
+  )
+}
+
+/** Runs the migration on the copy, and reads what the copy holds before and after it. */
+async function migrate(
+  session: Session,
+  scratch: Scratch,
+  options: RehearseOptions,
+  encoding: string,
+  work: Work,
+): Promise<{ before: DatabaseState; ran: CommandEnd; after: DatabaseState }> {
+  const before = await readState(session, scratch, encoding, work)
+  const ran = await runCommand(options, scratch.connection, scratch.programs.server, work)
+  await endOthers(session)
+  return { before, ran, after: await readState(session, scratch, encoding, work) }
+}
+
+function compareDatabases(
+  before: DatabaseState,
+  after: DatabaseState,
+): Pick<RehearsalResult, 'schema' | 'tables' | 'rows' | 'findings'> {
+  const { tables, findings } = compareStates(before.states, after.states)
+  const schema = compareSchemaPrints(before.schema, after.schema)
+  return {
+    schema,
+    tables,
+    rows: { before: rowsOf(before.states), after: rowsOf(after.states) },
+    findings: [...findings, ...compareOutside(before, after), ...droppedViews(schema.removed)],
+  }
 }
 
 async function readState(
@@ -166,6 +186,11 @@ async function endOthers(session: Session): Promise<void> {
 }
 
 const severities = ['error', 'warning', 'note']
+
+function worstFirst(findings: readonly Finding[]): Finding[] {
+  const rank = ({ severity }: Finding): number => severities.indexOf(severity)
+  return [...findings].sort((a, b) => rank(a) - rank(b))
+}
 
 function commandFindings(options: Command, end: CommandEnd): Finding[] {
   const object = 'migrate-command'

@@ -62,7 +62,7 @@ function figures(result: BackupResult): Block[] {
     locations.length === 1 ? ['', ''] : [` in ${locations.length} places`, ' each']
   return [
     paragraph(
-      text`${strong(contentText(result))} of ${code(database)} (PostgreSQL ${server}) are
+      text`${strong(contentText(result))} of ${code(database)} (PostgreSQL ${server})
         stored${places}: ${formatBytes(bytes)}${each}, in ${formatDuration(timings.total)}.`,
     ),
     paragraph(
@@ -121,14 +121,16 @@ function waitingStatements({ waiters }: BackupResult): Report {
 }
 
 function backupFacts(result: BackupResult): Block {
-  const stored = result.bytes > 0 ? ` (stored: ${formatBytes(result.bytes)})` : ''
   return facts([
     ['Backup', text`${code(result.id)}`],
     ...result.locations.map(({ location }) => ['Location', text`${code(location)}`] as const),
     result.recipients === 'none'
       ? ['Encryption', 'none']
       : ['Encrypted to', codeList(result.recipients)],
-    ['Size on the server', `${formatBytes(result.databaseBytes)}${stored}`],
+    [
+      'Size on the server',
+      `${formatBytes(result.databaseBytes)} (stored: ${formatBytes(result.bytes)})`,
+    ],
     ['Archives', `${result.archives}, read in ${formatDuration(result.timings.dump)}`],
     result.fingerprint === 'none'
       ? undefined

@@ -28,7 +28,7 @@ export type Mark = 'pass' | 'fail' | 'warning' | 'note' | 'plan' | 'stopped' | '
 export interface Heading {
   readonly kind: 'heading'
   readonly level: 1 | 2
-  readonly mark?: Mark
+  readonly mark: Mark | undefined
   readonly text: Text
 }
 
@@ -147,11 +147,11 @@ function isBlock(part: Block | readonly Part[]): part is Block {
 
 /** The first line of a report. */
 export function verdict(mark: Mark | undefined, text: Text): Heading {
-  return { kind: 'heading', level: 1, text, ...(mark === undefined ? {} : { mark }) }
+  return { kind: 'heading', level: 1, mark, text }
 }
 
 export function section(text: Text, mark?: Mark): Heading {
-  return { kind: 'heading', level: 2, text, ...(mark === undefined ? {} : { mark }) }
+  return { kind: 'heading', level: 2, mark, text }
 }
 
 export function paragraph(text: Text): Paragraph {
@@ -167,6 +167,7 @@ export function table(head: Table['head'], rows: Table['rows'], align: Table['al
   return { kind: 'table', head, rows, align }
 }
 
+/** Shows nothing if there is no item. */
 export function list(items: readonly Text[]): List {
   return { kind: 'list', items }
 }

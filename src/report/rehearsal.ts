@@ -39,7 +39,7 @@ export function rehearsalVerdict(result: RehearsalResult): Text {
   if (first) return `The migration must not be merged: ${first.object}: ${first.evidence}${more}`
   if (result.timedOut)
     return `The migrate command exceeded its timeout and was stopped after ${took}.`
-  return `The migrate command failed with exit code ${exitText(result)}.`
+  return `The migrate command ${exitText(result)}.`
 }
 
 export function rehearsalReport(result: RehearsalResult): Report {
@@ -65,7 +65,7 @@ function errorsOf({ findings }: RehearsalResult): Finding[] {
 }
 
 function exitText({ exitCode }: RehearsalResult): string {
-  return exitCode === null ? 'none (it was killed)' : `${exitCode}`
+  return exitCode === null ? 'was killed' : `failed with exit code ${exitCode}`
 }
 
 function commandEnd(result: RehearsalResult): Block | undefined {
@@ -74,8 +74,7 @@ function commandEnd(result: RehearsalResult): Block | undefined {
       text`${strong('The command exceeded its timeout and was stopped')} after
         ${formatDuration(result.timings.migration)}.`,
     )
-  if (result.exitCode !== 0)
-    return paragraph(text`${strong('The command failed')} with exit code ${exitText(result)}.`)
+  if (result.exitCode !== 0) return paragraph(text`${strong(`The command ${exitText(result)}`)}.`)
   return undefined
 }
 

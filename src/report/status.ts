@@ -44,7 +44,7 @@ export function statusReport(result: StatusResult, maxAge?: number): Report {
           `${formatMany(late.length, 'database has', 'databases have')} no recent backup`,
         )
       : verdict(worstMark(result), text`Backups in ${codeList(result.sources, ' and ')}`),
-    late.length > 0 ? list(late) : undefined,
+    list(late),
     warningCallouts(result.warnings),
     result.labels.map(labelBlocks),
   )

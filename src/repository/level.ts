@@ -71,6 +71,6 @@ export function verdictOf({ level, asked, proven, stoppedBy, checks }: VerdictFa
 }
 
 /** Whether no fault was found, and the requested level was reached. */
-export function isPassing(verdict: Verdict): boolean {
+export function isPassing(verdict: Verdict): verdict is 'proven' | 'reached' | 'limited' {
   return verdict === 'proven' || verdict === 'reached' || verdict === 'limited'
 }

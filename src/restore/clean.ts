@@ -1,4 +1,5 @@
-import { messageOf, UserError } from '../errors.ts'
+import { UserError } from '../errors.ts'
+import { isServerError } from '../postgres/connection/server-error.ts'
 import { quoteName, type Session } from '../postgres/connection/session.ts'
 import { connectToMaintenanceDatabase } from '../postgres/server/maintenance-session.ts'
 import {
@@ -11,7 +12,6 @@ import { input, join, text } from '../text.ts'
 import type { Work } from '../work.ts'
 import type { RestoreOptions } from './options.ts'
 import { lockTarget } from './preconditions.ts'
-import { sqlStateOf } from './errors.ts'
 
 /** What a clean-up did with each previous database of a target. */
 export interface Cleaned {
@@ -142,10 +142,9 @@ async function drop(session: Session, database: string): Promise<string | undefi
     await session.query(`DROP DATABASE ${quoteName(database)}`)
     return undefined
   } catch (error) {
-    const sqlState = sqlStateOf(error)
-    if (sqlState === undefined) throw error
-    if (sqlState === '3D000') return undefined // it is already gone
-    if (sqlState === '55006') return 'a session connected to it'
-    return `it could not be dropped: ${messageOf(error)}`
+    if (!isServerError(error)) throw error
+    if (error.code === '3D000') return undefined // it is already gone
+    if (error.code === '55006') return 'a session connected to it'
+    return `it could not be dropped: ${error.message}`
   }
 }

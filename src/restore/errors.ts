@@ -1,14 +1,8 @@
 /** Errors of the restore that several modes throw. */
 import { UserError } from '../errors.ts'
-import { isServerError } from '../postgres/connection/server-error.ts'
 import { quoteName } from '../postgres/connection/session.ts'
 import type { Difference } from '../repository/level.ts'
 import type { Text } from '../text.ts'
-
-/** Returns the SQLSTATE of an error that the server sent; undefined for every other error. */
-export function sqlStateOf(error: unknown): string | undefined {
-  return isServerError(error) ? error.code : undefined
-}
 
 /**
  * Throws `restored-differs` unless `differences` is empty.

@@ -83,7 +83,7 @@ const order = [
   'load',
   'compare',
   'settings',
-  'cut',
+  'isolate',
   'prepare',
   'swap',
   'command',

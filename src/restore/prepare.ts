@@ -1,10 +1,11 @@
 import { UserError } from '../errors.ts'
 import type { Connection } from '../postgres/connection/connection.ts'
+import { isServerError } from '../postgres/connection/server-error.ts'
 import { connect, type Session } from '../postgres/connection/session.ts'
 import { disableEventTriggers } from '../postgres/server/event-triggers.ts'
 import { dropUserMappings } from '../postgres/server/isolate.ts'
+import { text } from '../text.ts'
 import type { Work } from '../work.ts'
-import { sqlStateOf } from './errors.ts'
 
 const timeouts = ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']
 
@@ -29,8 +30,8 @@ export async function prepareDatabase(
     } catch (error) {
       work.signal.throwIfAborted()
       // Any other error is a bug in Holdfast and keeps its stack.
-      if (!(error instanceof UserError) && sqlStateOf(error) === undefined) throw error
-      throw prepareFailed(error as Error & WithPosition, sql)
+      if (!(error instanceof UserError) && !isServerError(error)) throw error
+      throw prepareFailed(error, sql)
     }
     await session.query('ANALYZE')
   })
@@ -42,14 +43,15 @@ interface WithPosition {
 }
 
 function prepareFailed(error: Error & WithPosition, sql: string): UserError {
-  const { message, position } = error
+  const { position } = error
+  const message = error instanceof UserError ? error.texts.message : error.message
   const before = [...sql].slice(0, Number(position) - 1)
   const line = before.filter((character) => character === '\n').length + 1
   const where = position === undefined ? '' : ` at line ${line}`
   return new UserError(
     'prepare-failed',
-    `The SQL of prepare failed${where}: ${message}. ` +
-      'The new database was dropped, and nothing was replaced.',
+    text`The SQL of prepare failed${where}: ${message}.
+      The new database was dropped, and nothing was replaced.`,
     undefined,
     { cause: error },
   )

@@ -32,7 +32,7 @@ export interface Restored {
    * User mappings dropped and event triggers disabled in a new database, so that it does not act
    * like the original; each with the statement that reverts it, if known.
    */
-  cut?: { ties: string[]; triggers: string[] }
+  isolated?: { ties: string[]; triggers: string[] }
   /** Previous databases of earlier restores. */
   cleaned?: Cleaned
   objective?: Objective
@@ -72,7 +72,7 @@ export interface RestoreResult extends Restored {
   /** Whether only definitions were restored. */
   definitionsOnly?: boolean
   /** Set if only some tables were restored. */
-  part?: RestoredTables
+  restoredTables?: RestoredTables
   /** Set if the backup was restored in place. */
   inPlace?: RestoredInPlace
 }
@@ -155,7 +155,7 @@ export interface RestoredTables {
   contents: 'all' | 'schema' | 'data'
   /** Whether they replaced the live tables. */
   replace: boolean
-  tables: PartTableResult[]
+  tables: TableResult[]
   /** The schemas created for the copies. */
   schemas: string[]
   /** Foreign keys that were checked. */
@@ -176,7 +176,7 @@ export interface RestoredTables {
 }
 
 /** The result for one table. */
-export interface PartTableResult {
+export interface TableResult {
   table: string
   /** Undefined if only definitions were restored. */
   rows?: number

@@ -1,10 +1,10 @@
 import { backup, type BackupOptions } from '../backup/backup.ts'
 import { UserError } from '../errors.ts'
 import { jobsOf } from '../load/options.ts'
+import { isServerError } from '../postgres/connection/server-error.ts'
 import type { Manifest } from '../repository/manifest.ts'
 import { input, join, type Text, text } from '../text.ts'
 import type { Work } from '../work.ts'
-import { sqlStateOf } from './errors.ts'
 import type { RestoreOptions } from './options.ts'
 
 /** A backup of the target, taken before the restore. */
@@ -166,7 +166,7 @@ export async function createSafetyBackup(
     if (error instanceof UserError)
       throw safetyBackupFailed(options, error.texts.message, error.texts.hint, error)
     // The server's own errors, for example about a damaged catalog.
-    if (error instanceof Error && sqlStateOf(error) !== undefined)
+    if (isServerError(error))
       throw safetyBackupFailed(options, `${error.message}.`, "See the server's log.", error)
     throw error
   }

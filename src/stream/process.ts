@@ -84,23 +84,7 @@ export function start(
   const stop = (): Promise<void> => stopGroup(child)
   const onAbort = (): void => void stop()
   work.signal.addEventListener('abort', onAbort, { once: true })
-  const exit = new Promise<Exit>((resolve, reject) => {
-    child.once('error', reject)
-    let late: NodeJS.Timeout | undefined
-    if (options.endGroup)
-      child.once('exit', () => {
-        if (child.pid !== undefined) signalGroup(child.pid, 'SIGKILL')
-        // A process that left the group may keep the output open. Do not wait for it.
-        late = setTimeout(
-          () => [child.stdout, child.stderr].forEach((stream) => stream?.destroy()),
-          1000,
-        )
-      })
-    child.once('close', (code, signal) => {
-      clearTimeout(late)
-      resolve({ code, signal, stderr: stderr() })
-    })
-  }).finally(() => {
+  const exit = exitOf(child, stderr, options.endGroup ?? false).finally(() => {
     work.signal.removeEventListener('abort', onAbort)
     if (held) work.release(held)
   })
@@ -115,6 +99,27 @@ export function start(
     stderr,
     stop,
   }
+}
+
+/** Resolves when the child has ended and its streams are closed. */
+function exitOf(child: ChildProcess, stderr: () => string, endGroup: boolean): Promise<Exit> {
+  return new Promise((resolve, reject) => {
+    child.once('error', reject)
+    let late: NodeJS.Timeout | undefined
+    if (endGroup)
+      child.once('exit', () => {
+        if (child.pid !== undefined) signalGroup(child.pid, 'SIGKILL')
+        // A process that left the group may keep the output open. Do not wait for it.
+        late = setTimeout(
+          () => [child.stdout, child.stderr].forEach((stream) => stream?.destroy()),
+          1000,
+        )
+      })
+    child.once('close', (code, signal) => {
+      clearTimeout(late)
+      resolve({ code, signal, stderr: stderr() })
+    })
+  })
 }
 
 /**

@@ -8,6 +8,7 @@ import type { Manifest, StoredArchive } from '../repository/manifest.ts'
 import { archivesOf, asMissing, checkObject, withArchive, withHead } from '../repository/read.ts'
 import { type Counter, tellProgress } from '../stream/progress.ts'
 import { mapConcurrent } from '../stream/map-concurrent.ts'
+import { text } from '../text.ts'
 import type { Work } from '../work.ts'
 
 /** Codes of faults of the backup; other errors (of a key, a server) say nothing about it. */
@@ -52,7 +53,7 @@ export async function checkRecoveryGuide(backup: FoundBackup, work: Work): Promi
       await checkObject(backup, object, work).catch(asMissing(`${backup.location}: ${object.name}`))
 }
 
-interface ReadOptions {
+export interface ReadOptions {
   identities: readonly string[]
   programs: Programs
   jobs: number
@@ -141,8 +142,8 @@ function namingObject(backup: FoundBackup, object: StoredArchive): (error: unkno
     if (error instanceof UserError && error.code === 'restore-failed')
       throw new UserError(
         error.code,
-        `${backup.location}: ${object.name}: ${error.message}`,
-        error.hint,
+        text`${backup.location}: ${object.name}: ${error.texts.message}`,
+        error.texts.hint,
         { cause: error },
       )
     throw error

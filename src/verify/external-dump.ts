@@ -7,9 +7,9 @@ import {
 } from '../formats/detect.ts'
 import { findNewestPrograms, readExternalDump, loadExternalDump } from '../formats/load-external.ts'
 import type { CopyOptions } from '../load/options.ts'
-import { openScratch } from '../load/scratch.ts'
+import { openScratch, type Scratch } from '../load/scratch.ts'
 import { measureCopy } from '../postgres/fingerprint/fingerprint.ts'
-import { findPrograms } from '../postgres/programs/find-programs.ts'
+import { findPrograms, type Programs } from '../postgres/programs/find-programs.ts'
 import { type Level, reaches } from '../repository/level.ts'
 import type { ExternalSelector } from '../repository/selector.ts'
 import type { Work } from '../work.ts'
@@ -82,6 +82,7 @@ export async function verifyExternalDump(
   return result
 }
 
+/** Goes through the levels as far as requested, and adds to `result` what each one shows. */
 async function runLevels(
   file: ExternalDump,
   asked: Level,
@@ -90,67 +91,100 @@ async function runLevels(
   work: Work,
 ): Promise<void> {
   const reader = await findNewestPrograms(['pg_restore', 'psql'], options.bindirs, work)
+  await readToEnd(file, reader, result, work)
+  if (!reaches(asked, 'restored')) return
+  const { client, server } = result.versions
+  // pg_dump writes for its own major, not for the server's
+  const major = Number.parseInt(client ?? server ?? `${reader.major}`, 10)
+  const programs = await findScratchPrograms(major, options, work)
+  const scratch = await openScratchForDump(programs, result, options, work)
+  try {
+    await loadAndCount(file, scratch, programs, result, work)
+  } finally {
+    await scratch.close()
+  }
+}
+
+async function readToEnd(
+  file: ExternalDump,
+  reader: Programs,
+  result: ExternalDumpResult,
+  work: Work,
+): Promise<void> {
   work.log.info(`Reading ${file.name} to its end (${[...file.layers, file.format].join(', ')})`)
-  const seen = await readExternalDump(file, reader, work)
-  const { server, client } = seen
+  const { server, client, roles } = await readExternalDump(file, reader, work)
   result.versions = {
     ...(server === undefined ? {} : { server }),
     ...(client === undefined ? {} : { client }),
   }
-  result.roles = [...seen.roles].sort()
+  result.roles = [...roles].sort()
   result.level = 'readable'
-  if (!reaches(asked, 'restored')) return
-  // pg_dump writes for its own major, not for the server's
-  const major = Number.parseInt(client ?? server ?? `${reader.major}`, 10)
-  const own = options.scratch
-    ? ['pg_restore', 'psql', 'pg_dump']
-    : ['postgres', 'initdb', 'pg_restore', 'psql', 'pg_dump']
-  const programs = await findPrograms(major, own, options.bindirs, work).catch(() =>
-    findNewestPrograms(own, options.bindirs, work, major),
+}
+
+/** Finds the programs of a major version; if it is not installed, of the newest after it. */
+async function findScratchPrograms(
+  major: number,
+  { scratch, bindirs }: Pick<CopyOptions, 'scratch' | 'bindirs'>,
+  work: Work,
+): Promise<Programs> {
+  const clients = ['pg_restore', 'psql', 'pg_dump']
+  const needed = scratch ? clients : ['postgres', 'initdb', ...clients]
+  return findPrograms(major, needed, bindirs, work).catch(() =>
+    findNewestPrograms(needed, bindirs, work, major),
   )
-  const locale = {
-    encoding: 'UTF8',
-    provider: 'libc',
-    collate: 'C.UTF-8',
-    ctype: 'C.UTF-8',
-  } as const
+}
+
+/** A dump does not say which locale its database had. */
+const locale = {
+  encoding: 'UTF8',
+  provider: 'libc',
+  collate: 'C.UTF-8',
+  ctype: 'C.UTF-8',
+} as const
+
+async function openScratchForDump(
+  programs: Programs,
+  { versions, roles }: ExternalDumpResult,
+  options: Pick<CopyOptions, 'scratch' | 'bindirs'>,
+  work: Work,
+): Promise<Scratch> {
   const source = {
     major: programs.major,
-    server: client ?? programs.version,
-    roles: { superuser: 'postgres', names: result.roles },
+    server: versions.client ?? programs.version,
+    roles: { superuser: 'postgres', names: roles },
     locale,
   }
   const needs = { manifest: { source, fingerprint: { supplement: { extensions: {} } } } }
-  const scratch = await openScratch(
-    needs,
-    { ...options, bindirs: [programs.directory, ...options.bindirs] },
+  const bindirs = [programs.directory, ...options.bindirs]
+  return openScratch(needs, { ...options, bindirs }, work)
+}
+
+async function loadAndCount(
+  file: ExternalDump,
+  scratch: Scratch,
+  programs: Programs,
+  result: ExternalDumpResult,
+  work: Work,
+): Promise<void> {
+  const from = Date.now()
+  const { warnings } = await loadExternalDump(file, scratch.connection, programs, work)
+  result.warnings.push(...warnings)
+  result.timings.restore = Date.now() - from
+  result.versions.scratch = scratch.server.version
+  const { tables, largeObjects } = await measureCopy(
+    scratch.programs.server,
+    scratch.connection,
+    { encoding: locale.encoding, readers: 2, depth: 'counts' },
     work,
   )
-  try {
-    const from = Date.now()
-    result.warnings.push(
-      ...(await loadExternalDump(file, scratch.connection, programs, work)).warnings,
-    )
-    result.timings.restore = Date.now() - from
-    result.versions.scratch = scratch.server.version
-    const print = await measureCopy(
-      scratch.programs.server,
-      scratch.connection,
-      { encoding: locale.encoding, readers: 2, depth: 'counts' },
-      work,
-    )
-    const rows = print.tables.reduce((sum, table) => sum + table.rows, 0)
-    result.found = {
-      tables: print.tables.length,
-      rows,
-      largeObjects: print.largeObjects?.count ?? 0,
-    }
-    if (result.found.tables === 0)
-      result.stoppedBy =
-        'It restores, but has no table: an empty dump. pg_dump writes one for the wrong database, ' +
-        'or for a role that sees nothing.'
-    else result.level = 'restored'
-  } finally {
-    await scratch.close()
+  result.found = {
+    tables: tables.length,
+    rows: tables.reduce((sum, table) => sum + table.rows, 0),
+    largeObjects: largeObjects?.count ?? 0,
   }
+  if (result.found.tables === 0)
+    result.stoppedBy =
+      'It restores, but has no table: an empty dump. pg_dump writes one for the wrong database, ' +
+      'or for a role that sees nothing.'
+  else result.level = 'restored'
 }

@@ -18,12 +18,13 @@ import {
   checkStored,
   isFault,
   levelBelow,
+  type ReadOptions,
 } from './archive-checks.ts'
 import { compareCopy } from './compare-copy.ts'
 import { judgeAge, judgeRestoreTime, judgeSize } from './objectives.ts'
 import type { ProveOptions, VerifyOptions, VerifyResult } from './result.ts'
 import { storeProof } from './store-proof.ts'
-import { runChecks, whatFailed } from './user-checks.ts'
+import { type CheckResult, runChecks, whatFailed } from './user-checks.ts'
 
 /**
  * Proves one backup: fetches every object, decrypts it, restores it into an empty scratch database,
@@ -149,6 +150,7 @@ async function runLevels(
   return { level: reached }
 }
 
+/** Restores the backup into the scratch database, compares it, and runs the user's checks. */
 async function proveCopy(
   backup: FoundBackup,
   scratch: Scratch,
@@ -158,31 +160,12 @@ async function proveCopy(
   const { level: asked = 'accepted', identities } = options
   const jobs = jobsOf(options)
   const reading = { identities, programs: scratch.programs.archive, jobs }
-  const timings: Outcome['timings'] = {}
-  const allowed: string[] = []
   const from = Date.now()
-  try {
-    await checkRecoveryGuide(backup, work)
-    allowed.push(
-      ...(await restoreInto(
-        backup,
-        identities,
-        scratch.programs.archive,
-        scratch.connection,
-        { tablespaces: false, jobs },
-        work,
-      )),
-    )
-  } catch (error) {
-    if (!isFault(error)) throw error
-    return {
-      stoppedBy: error.message,
-      ...(await levelBelow(backup, reading, work)),
-      differences: [],
-      checks: [],
-      allowed,
-      timings,
-    }
+  const copy = await restoreCopy(backup, scratch, reading, work)
+  const timings: Outcome['timings'] = {}
+  if (copy.fault !== undefined) {
+    const below = { stoppedBy: copy.fault, ...(await levelBelow(backup, reading, work)) }
+    return { ...below, differences: [], checks: [], allowed: [], timings }
   }
   timings.restore = Date.now() - from
   const compared = await compareCopy(backup, scratch, asked, { jobs, timings }, work)
@@ -194,18 +177,7 @@ async function proveCopy(
       ? compared
       : { ...compared, level: 'stored' as const, stoppedBy: below.stoppedBy }
   const checking = Date.now()
-  const checks =
-    asked === 'accepted'
-      ? await runChecks(
-          {
-            checks: options.checks ?? [],
-            ...(options.checkCommand ? { command: options.checkCommand } : {}),
-            timeout: options.timeout ?? 30 * 60_000,
-          },
-          scratch,
-          work,
-        )
-      : []
+  const checks = asked === 'accepted' ? await runUserChecks(scratch, options, work) : []
   if (checks.length > 0) timings.checks = Date.now() - checking
   const failed = level === 'identical' ? whatFailed(checks) : undefined
   const stopped = stoppedBy ?? failed
@@ -214,7 +186,33 @@ async function proveCopy(
     level: level === 'identical' && checks.length > 0 && !failed ? 'accepted' : level,
     ...(stopped === undefined ? {} : { stoppedBy: stopped }),
     checks,
-    allowed,
+    allowed: copy.allowed,
     timings,
   }
+}
+
+/** Checks the recovery guide and restores the backup. Returns a fault of the backup as its text. */
+async function restoreCopy(
+  backup: FoundBackup,
+  { connection }: Scratch,
+  { identities, programs, jobs }: ReadOptions,
+  work: Work,
+): Promise<{ allowed: string[]; fault?: undefined } | { fault: string }> {
+  try {
+    await checkRecoveryGuide(backup, work)
+    const how = { tablespaces: false, jobs }
+    return { allowed: await restoreInto(backup, identities, programs, connection, how, work) }
+  } catch (error) {
+    if (isFault(error)) return { fault: error.message }
+    throw error
+  }
+}
+
+function runUserChecks(
+  scratch: Scratch,
+  { checks = [], checkCommand, timeout = 30 * 60_000 }: ProveOptions,
+  work: Work,
+): Promise<CheckResult[]> {
+  const command = checkCommand ? { command: checkCommand } : {}
+  return runChecks({ checks, ...command, timeout }, scratch, work)
 }

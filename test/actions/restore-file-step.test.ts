@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { before, test } from 'node:test'
 import { generateX25519Identity } from 'age-encryption'
 import { restoreStep } from '../../src/actions/restore.ts'
 import { UserError } from '../../src/errors.ts'
@@ -51,10 +51,6 @@ const databases = async (): Promise<unknown[]> =>
       `SELECT datname FROM pg_database WHERE datname LIKE '${shop}%' ORDER BY 1`,
     )
   ).map(({ datname }) => datname)
-after(async () => {
-  for (const each of await databases())
-    await query(server, 'postgres', `DROP DATABASE IF EXISTS "${String(each)}" WITH (FORCE)`)
-})
 
 interface Ran {
   outputs: Record<string, string | number | boolean>

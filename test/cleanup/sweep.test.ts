@@ -303,10 +303,10 @@ describe('an unfinished backup', () => {
 
 describe('a schema in a live database', () => {
   test('is dropped with its contents, if a restore made its name', async () => {
-    await server.create('lived', 'CREATE SCHEMA holdfast_part_0123456789ab')
+    await server.create('lived', 'CREATE SCHEMA holdfast_staging_0123456789ab')
     await server.query(
       'lived',
-      'CREATE TABLE holdfast_part_0123456789ab.t1 (a int); CREATE SCHEMA holdfast_part_mine',
+      'CREATE TABLE holdfast_staging_0123456789ab.t1 (a int); CREATE SCHEMA holdfast_staging_mine',
     )
     const held = (name: string): Held => ({
       kind: 'schema',
@@ -316,19 +316,19 @@ describe('a schema in a live database', () => {
     })
     const options = { destinations: [], servers: { 'target-url': server.to('postgres') } }
     assert.deepEqual(
-      await sweep([held('holdfast_part_mine'), held('public')], options, quietWork()),
+      await sweep([held('holdfast_staging_mine'), held('public')], options, quietWork()),
       [],
     )
-    assert.deepEqual(await sweep([held('holdfast_part_0123456789ab')], none, quietWork()), [])
-    assert.deepEqual(await sweep([held('holdfast_part_0123456789ab')], options, quietWork()), [
-      'Dropped the schema "holdfast_part_0123456789ab" in the database "lived".',
+    assert.deepEqual(await sweep([held('holdfast_staging_0123456789ab')], none, quietWork()), [])
+    assert.deepEqual(await sweep([held('holdfast_staging_0123456789ab')], options, quietWork()), [
+      'Dropped the schema "holdfast_staging_0123456789ab" in the database "lived".',
     ])
     assert.deepEqual(
       await server.query(
         'lived',
         `SELECT nspname FROM pg_namespace WHERE nspname LIKE 'holdfast%'`,
       ),
-      [{ nspname: 'holdfast_part_mine' }],
+      [{ nspname: 'holdfast_staging_mine' }],
     )
   })
 })

@@ -14,7 +14,7 @@ describe('the report of a backup', () => {
       report,
       new RegExp(
         /\*\*1,234,567 rows in 42 tables\*\* of `shop` \(PostgreSQL 17\.11\) /.source +
-          /are stored in 2 places: 120 MiB each, in 12\.3 s\./.source,
+          /stored in 2 places: 120 MiB each, in 12\.3 s\./.source,
       ),
     )
     assert.match(report, /Data written after that is not in this backup/)

@@ -49,7 +49,7 @@ describe('the report of a rehearsal', () => {
     const failed = rehearsalResult({ verdict: 'fail', exitCode: 3, output: 'boom\n' })
     assert.match(
       renderMarkdown(rehearsalReport(failed)),
-      /\*\*The command failed\*\* with exit code 3/,
+      /\*\*The command failed with exit code 3\*\*/,
     )
     assert.match(renderMarkdown(rehearsalReport(failed)), /```text\nboom\n```/)
     assert.match(plainText(rehearsalVerdict(failed)), /exit code 3/)

@@ -19,7 +19,7 @@ import {
   harmfulRehearsal,
   hostile,
   inPlaceResult,
-  partResult,
+  tablesResult,
   rehearsalResult,
   restoreResult,
   undoResult,
@@ -68,11 +68,11 @@ describe('every report', () => {
         }),
       ),
     ],
-    ['restore of a part', restoreReport(partResult())],
+    ['restore of tables', restoreReport(tablesResult())],
     [
-      'restore of a part, replaced',
+      'restore of tables, replaced',
       restoreReport(
-        partResult(
+        tablesResult(
           { replace: true, schemas: [], keys: ['buys it', hostile], leftOut: [] },
           { warnings: [hostile] },
         ),

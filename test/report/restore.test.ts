@@ -5,21 +5,21 @@ import { restoreReport, restoreVerdict } from '../../src/report/restore/restore.
 import { renderMarkdown } from '../../src/report/render/markdown.ts'
 import { renderTerminal } from '../../src/report/render/terminal.ts'
 import { undoReport, undoVerdict } from '../../src/report/restore/undo.ts'
-import type { PartTableResult, RestoredInPlace } from '../../src/restore/result.ts'
+import type { TableResult, RestoredInPlace } from '../../src/restore/result.ts'
 import { plainText } from '../../src/text.ts'
 import {
   cleanResult,
   hostile,
   inPlaceResult,
-  partResult,
+  tablesResult,
   restoreResult,
   undoResult,
 } from './results.ts'
 import { firstLine, rows } from './reading.ts'
 
-describe('the report of a part, and of a restore in place', () => {
+describe('the report of restored tables, and of a restore in place', () => {
   test('says where the tables are, what was left out, how to look and how to tidy up', () => {
-    const report = renderMarkdown(restoreReport(partResult()))
+    const report = renderMarkdown(restoreReport(tablesResult()))
     assert.match(
       firstLine(report),
       /Tables copied next to the live ones of `shop`; no live table was changed$/,
@@ -35,18 +35,18 @@ describe('the report of a part, and of a restore in place', () => {
     )
     assert.match(report, /DROP SCHEMA "public_restored_20261121T031045" CASCADE;/)
     assert.match(
-      plainText(restoreVerdict(partResult())),
+      plainText(restoreVerdict(tablesResult())),
       /into the schema public_restored_20261121T031045 of shop: /,
     )
     assert.doesNotMatch(
-      renderMarkdown(restoreReport(partResult({ replace: true, schemas: [] }))),
+      renderMarkdown(restoreReport(tablesResult({ replace: true, schemas: [] }))),
       /DROP SCHEMA/,
     )
   })
-  test('claims of a part that was replaced only what was seen', () => {
-    const title = (changes: Parameters<typeof partResult>[0]): string =>
+  test('claims of replaced tables only what was seen', () => {
+    const title = (changes: Parameters<typeof tablesResult>[0]): string =>
       firstLine(
-        renderMarkdown(restoreReport(partResult({ replace: true, schemas: [], ...changes }))),
+        renderMarkdown(restoreReport(tablesResult({ replace: true, schemas: [], ...changes }))),
       )
     assert.equal(
       title({ keys: ['buys it'] }),
@@ -58,7 +58,7 @@ describe('the report of a part, and of a restore in place', () => {
     )
     assert.equal(title({ fingerprint: 'none' }), '## ✅ Tables of `shop` replaced')
   })
-  test('the way back from a part names that part, schemas apart from tables', () => {
+  test('the way back from replaced tables names them, schemas apart from tables', () => {
     const safetyBackup = {
       id: '20261121T031500Z-7gk823-pre-restore',
       label: 'shop',
@@ -67,12 +67,12 @@ describe('the report of a part, and of a restore in place', () => {
       bytes: 5,
       took: 9,
     }
-    const replaced: PartTableResult[] = [
+    const replaced: TableResult[] = [
       { table: 'public.orders', into: 'public.orders', how: 'replaced', rows: 3 },
     ]
     const report = renderMarkdown(
       restoreReport(
-        partResult(
+        tablesResult(
           {
             replace: true,
             schemas: [],
@@ -95,7 +95,7 @@ describe('the report of a part, and of a restore in place', () => {
     assert.match(report, /in the 2\.3 s between its snapshot and the lock are lost/)
     const made = renderMarkdown(
       restoreReport(
-        partResult(
+        tablesResult(
           {
             replace: true,
             schemas: [],
@@ -107,6 +107,24 @@ describe('the report of a part, and of a restore in place', () => {
     )
     assert.doesNotMatch(made, /replace: true/)
     assert.match(made, /DROP TABLE "public"\."My T";/)
+  })
+  test('of a dry run names all that the restore itself needs', () => {
+    const report = renderMarkdown(restoreReport(tablesResult({}, { dryRun: true })))
+    assert.match(report, /```yaml\ndry-run: false\nconfirm: shop\n```/)
+  })
+  test('is a failure if the command after the restore failed', () => {
+    const postCommand = { command: './check', failed: 'timed out', took: 9, output: '' }
+    for (const replace of [false, true])
+      assert.match(
+        firstLine(renderMarkdown(restoreReport(tablesResult({ replace }, { postCommand })))),
+        /^## ❌ .*but the post-command failed$/,
+      )
+  })
+  test('of definitions only, in place, says what became of the data', () => {
+    const whole = inPlaceResult()
+    const inPlace = { ...(whole.inPlace as RestoredInPlace), contents: 'schema' as const }
+    const report = renderMarkdown(restoreReport({ ...whole, inPlace }))
+    assert.match(report, /and no rows\. The data that it had is gone\./)
   })
   test('says that nothing is kept after a restore in place', () => {
     const report = renderMarkdown(restoreReport(inPlaceResult()))
@@ -270,7 +288,7 @@ describe('the report of a restore', () => {
       mode: 'new',
       target: 'staging',
       prepared: true,
-      cut: {
+      isolated: {
         ties: [`the user mappings of the foreign server ${hostile}`],
         triggers: ['ALTER EVENT TRIGGER "acts" ENABLE ALWAYS;'],
       },

@@ -12,6 +12,13 @@ import type { VerifyResult } from '../../src/verify/result.ts'
  */
 export const hostile = 'we|ird `name` </td></details> <img src=x> @admin #12\n## not a heading'
 
+/** The same result without some of its keys. */
+export function without<T extends object, K extends keyof T>(whole: T, ...keys: K[]): Omit<T, K> {
+  const kept = { ...whole }
+  for (const key of keys) delete kept[key]
+  return kept
+}
+
 export function backupResult(changes: Partial<BackupResult> = {}): BackupResult {
   return {
     id: '20261121T031045Z-k3v9',
@@ -284,11 +291,11 @@ export function cleanResult(changes: Partial<CleanResult> = {}): CleanResult {
   }
 }
 
-export function partResult(
+export function tablesResult(
   changes: Partial<RestoredTables> = {},
   result: Partial<RestoreResult> = {},
 ): RestoreResult {
-  const part: RestoredTables = {
+  const restoredTables: RestoredTables = {
     wanted: ['public.orders', hostile],
     asked: { tables: ['public.orders', hostile], schemas: [] },
     contents: 'all',
@@ -315,7 +322,7 @@ export function partResult(
     locked: 0,
     ...changes,
   }
-  const whole: RestoreResult = { ...restoreResult(result), part }
+  const whole: RestoreResult = { ...restoreResult(result), restoredTables }
   delete whole.previousDatabase
   return whole
 }

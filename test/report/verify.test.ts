@@ -90,6 +90,29 @@ describe('the report of a verification that was asked for more, or less', () => 
     )
     assert.doesNotMatch(report, /do not rely on it|<img/)
   })
+  test('whose check failed calls no backup good that is not proven, and no level failed that was not tried', () => {
+    const checks = [{ name: 'a', passed: false, outcome: 'gave false', took: 3 }]
+    const limit = 'Content was not measured.'
+    const result = verifyResult({ proven: false, level: 'counted', limit, checks })
+    const marks = rows(renderMarkdown(verifyReport(result))).map((row) => row.slice(0, 2).join(' '))
+    assert.ok(marks.includes('– identical') && marks.includes('❌ accepted'))
+    const report = renderMarkdown(
+      batchReport({
+        label: 'production',
+        asked: 'all',
+        several: true,
+        there: 1,
+        backups: [{ id: 'x', result }],
+        age: [],
+        took: 1,
+      }),
+    )
+    assert.match(
+      report,
+      /^- ❌ `x`: no fault found, but a check failed: The check "a" gave false\.$/m,
+    )
+    assert.doesNotMatch(report, /is good/)
+  })
   test('that ended where it was asked to is good so far, and says what is not known', () => {
     const result = verifyResult({
       level: 'readable',

@@ -59,10 +59,6 @@ async function shop(on = server, backup: Parameters<Store['backup']>[1] = {}): P
         `SELECT datname FROM pg_database WHERE datname LIKE '${name}%' ORDER BY 1`,
       )
     ).map(({ datname }) => datname)
-  after(async () => {
-    for (const each of await databases())
-      await query(on, 'postgres', `DROP DATABASE IF EXISTS "${String(each)}" WITH (FORCE)`)
-  })
   const options: BackupRestoreOptions = {
     ...store.reading,
     target: connection,

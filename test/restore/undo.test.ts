@@ -114,7 +114,7 @@ describe('the mark', () => {
     until: '2026-11-21T10:00:00Z',
     by: 'backup 20261121T031500Z-7gk823 took its place',
   }
-  test('is the last line of a comment, and is read back with the comment that was there', () => {
+  test('is the last line of a comment, and is parsed together with the rest of it', () => {
     for (const comment of [
       null,
       'it’s\nthe shop\n',
@@ -128,7 +128,7 @@ describe('the mark', () => {
         'when backup 20261121T031500Z-7gk823 took its place.',
     )
   })
-  test('is nothing that only looks like it', () => {
+  test('is not recognised in a comment that only resembles one', () => {
     const whole = commentWithMark(null, mark)
     for (const comment of [
       null,
@@ -141,7 +141,7 @@ describe('the mark', () => {
     ])
       assert.deepEqual(parseMark(comment), { comment })
   })
-  test('and the name go together, also where the name was cut', () => {
+  test('goes with the name of a previous database, also if that name is truncated', () => {
     const long = 'é'.repeat(31)
     for (const name of ['shop', long, 'x_before_20261121T031500'])
       assert.ok(isPreviousDatabaseName(previousDatabaseName(name, mark.until), name))
@@ -156,7 +156,7 @@ describe('the mark', () => {
 })
 
 for (const each of newestAndOldest())
-  test(`PostgreSQL ${each.major}: an undo brings back database and comment; a second, the restored one`, async () => {
+  test(`PostgreSQL ${each.major}: an undo brings back the database and its comment; a second reverts it`, async () => {
     const { name, options, asked, around, moment } = await shop(each)
     await query(each, 'postgres', `COMMENT ON DATABASE ${name} IS 'it''s the \\ shop'`)
     const before = await around()
@@ -215,7 +215,7 @@ for (const each of newestAndOldest())
     assert.equal((await around())[0]?.['comment'], `it's the \\ shop`)
   })
 
-test('busy clients do not stop an undo, and it needs no superuser', async () => {
+test('an undo succeeds while clients reconnect, and needs no superuser', async () => {
   const { name, connection, options, moment } = await shop()
   await query(
     server,
@@ -339,7 +339,7 @@ test('a mark on a database of another owner is ignored', async () => {
   assert.ok(undone.warnings.some((warning) => plainText(warning).includes(offered)))
 })
 
-test('a target that is gone: the one before it takes its name again', async () => {
+test('if the target was dropped, an undo gives its name to the newest previous database', async () => {
   const { name, options, asked, moment, around } = await shop()
   await restore(options, quietWork())
   await query(server, 'postgres', `DROP DATABASE ${name} WITH (FORCE)`)
@@ -444,7 +444,7 @@ test('keep-previous drops older databases, but none that is new, in use, unmarke
   }
 })
 
-test('clean drops what was kept long enough, and nothing else; a dry run tells', async () => {
+test('clean drops only databases older than keep-previous; a dry run lists them', async () => {
   const { name, asked, around } = await shop()
   const old = await keptSince(name, 3 * day)
   const young = await keptSince(name, day)
@@ -472,7 +472,7 @@ test('clean drops what was kept long enough, and nothing else; a dry run tells',
   )
 })
 
-test('who connects between the look and the drop is not thrown out', async () => {
+test('clean does not end a session that connects just before the drop', async () => {
   const { name, connection, around } = await shop()
   const old = await keptSince(name, day)
   const session = await connect(server.to('postgres'), quietWork())
@@ -518,8 +518,8 @@ test('after an undo, the database has no mark and can be restored again', async 
   assert.equal(comments.get(kept)?.split('\n').length, 2)
 })
 
-describe('what must not be touched', () => {
-  test('a kept database that was renamed is used for something else now: undo leaves it, and says so', async () => {
+describe('previous databases and swaps that are left alone', () => {
+  test('undo skips a previous database that was renamed, and warns about it', async () => {
     const { name, options, asked } = await shop()
     const first = await restore(options, quietWork())
     await query(
@@ -540,7 +540,7 @@ describe('what must not be touched', () => {
     )
   })
 
-  test('where there is no target, clean drops nothing of what was kept of it', async () => {
+  test('without the target, clean drops none of its previous databases', async () => {
     const { name, asked, moment } = await shop()
     await query(server, 'postgres', `DROP DATABASE "${name}"`)
     const kept = await keptSince(name, day)
@@ -556,7 +556,7 @@ describe('what must not be touched', () => {
     await assert.rejects(moment())
   })
 
-  test('a replication slot that comes while the new database is built stops the swap', async () => {
+  test('a replication slot created during the restore prevents the swap', async () => {
     const { name, options, moment } = await shop()
     const slot = `slot_${name}`
     const quiet = quietWork()

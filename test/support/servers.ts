@@ -39,8 +39,11 @@ const made: { server: Server; name: string }[] = []
 // that is over
 if (socket !== undefined)
   after(async () => {
-    for (const { server, name } of made)
-      await query(server, 'postgres', `DROP DATABASE IF EXISTS "${name}" WITH (FORCE)`)
+    for (const { server, name } of made) {
+      const sql = `SELECT datname FROM pg_database WHERE starts_with(datname, '${name}')`
+      for (const { datname } of await query(server, 'postgres', sql))
+        await query(server, 'postgres', `DROP DATABASE IF EXISTS "${datname}" WITH (FORCE)`)
+    }
   })
 
 /** All of them, newest major first. There is at least one. */
@@ -65,8 +68,9 @@ export function newestServer(): Server {
 }
 
 /**
- * A database of the caller's own, empty or cloned from a template, dropped when the test file ends.
- * A template is made once a server, by whichever test file comes first.
+ * A database of the caller's own, empty or cloned from a template. It is dropped when the test file
+ * ends, with those that a restore named after it. A template is made once a server, by whichever
+ * test file comes first.
  */
 export async function freshDatabase(
   server: Server,

@@ -9,6 +9,7 @@ import { verdictOf } from '../../src/repository/level.ts'
 import { findReadable } from '../../src/repository/open.ts'
 import { readProof } from '../../src/repository/proof.ts'
 import { verify } from '../../src/verify/verify.ts'
+import { plainText, type Text } from '../../src/text.ts'
 import type { Held } from '../../src/work.ts'
 import { newStore, temporaryFolder } from '../support/copies.ts'
 import { dropOddSubscription, loadOddObjects, loadOddParts } from '../support/odd-objects.ts'
@@ -44,8 +45,11 @@ for (const server of servers()) {
       const made = await store.backup(connection)
       assert.ok((made.rows ?? 0) > 500 && made.tables > 80)
       const scratches: string[] = []
+      const log: string[] = []
+      const quiet = quietWork()
       const work = {
-        ...quietWork(),
+        ...quiet,
+        log: { ...quiet.log, info: (text: Text) => void log.push(plainText(text)) },
         hold: (held: Held) => void (held.kind === 'database' && scratches.push(held.name)),
       }
       for (const scratch of [undefined, server.to('postgres')]) {
@@ -55,6 +59,11 @@ for (const server of servers()) {
           [[], 'identical', undefined],
         )
         assert.match(result.allowed.join(), /a_checked.*loaded in another pass/)
+        const again = log.splice(0).find((line) => line.startsWith('Loading again'))
+        assert.match(
+          again ?? '',
+          /^Loading again what came before the rows that it depends on: .*TABLE DATA a_checked /,
+        )
       }
       const proofs = join(store.folder, 'test', made.id, 'proofs')
       for (const file of readdirSync(proofs))

@@ -151,7 +151,6 @@ export const inputs: readonly InputDescription[] = [
   {
     name: 'confirm',
     of: ['restore'],
-    required: ['restore'],
     description:
       'Name of the target database, typed again; with `environment`, ' +
       '`<environment>/<database>`. The restore does not start with any other text. ' +

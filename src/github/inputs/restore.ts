@@ -62,13 +62,13 @@ export function readRestoreInputs(env: Env): RestoreInputs {
   const maxRestoreTime = inputAge(env, 'max-restore-time')
   const prepare = inputTextOrFile(env, 'prepare')
   const postCommand = inputText(env, 'post-command')
-  const part = {
+  const selected = {
     tables: inputLines(env, 'tables'),
     schemas: inputLines(env, 'schemas'),
     replace: inputFlag(env, 'replace'),
     contents: inputChoice(env, 'contents', ['all', 'schema', 'data']),
   }
-  checkTogether(env, { ...part, mode, task })
+  checkTogether(env, { ...selected, mode, task })
   const needsStorage = task !== 'undo' && task !== 'clean' && isInStorage(source.backup)
   return {
     ...readCommon(env, needsStorage),
@@ -82,7 +82,7 @@ export function readRestoreInputs(env: Env): RestoreInputs {
     dryRun,
     ...(keepPrevious === undefined ? {} : { keepPrevious }),
     safetyBackup: inputFlag(env, 'safety-backup', true),
-    ...part,
+    ...selected,
     ...(prepare ? { prepare } : {}),
     owner: readOwner(env),
     ...(postCommand ? { postCommand } : {}),
@@ -116,22 +116,27 @@ type Refusal = Parameters<typeof badInput>
 
 /** Refuses inputs that contradict each other, or that have no effect together. */
 function checkTogether(env: Env, given: Together): void {
-  const isPart = given.tables.length + given.schemas.length > 0
+  const ofTables = given.tables.length + given.schemas.length > 0
   if (given.task === 'undo' || given.task === 'clean')
-    checkOtherTask(env, given.task, given, isPart)
+    checkOtherTask(env, given.task, given, ofTables)
   const conflicts = [
-    ...(isPart ? partConflicts(env, given) : databaseConflicts(given)),
-    ...liveConflicts(env, given, isPart),
+    ...(ofTables ? tablesConflicts(env, given) : databaseConflicts(given)),
+    ...liveConflicts(env, given, ofTables),
     ...(given.task === 'clean' ? cleanConflicts(env) : []),
   ]
   for (const [applies, ...refusal] of conflicts) if (applies) throw badInput(...refusal)
 }
 
 /** An undo and a clean concern whole databases, and restore nothing from a backup. */
-function checkOtherTask(env: Env, task: 'undo' | 'clean', given: Together, isPart: boolean): void {
+function checkOtherTask(
+  env: Env,
+  task: 'undo' | 'clean',
+  given: Together,
+  ofTables: boolean,
+): void {
   const { replace, contents, mode } = given
   const other =
-    isPart || replace || contents !== 'all' || mode !== 'swap'
+    ofTables || replace || contents !== 'all' || mode !== 'swap'
       ? 'tables, schemas, replace, contents or mode'
       : ['prepare', 'max-restore-time'].find((name) => inputText(env, name) !== '')
   if (other === undefined) return
@@ -180,13 +185,13 @@ function databaseConflicts({ contents, mode, replace }: Together): [boolean, ...
   ]
 }
 
-function partConflicts(env: Env, { contents, mode, replace }: Together): [boolean, ...Refusal][] {
+function tablesConflicts(env: Env, { contents, mode, replace }: Together): [boolean, ...Refusal][] {
   return [
     [
       inputText(env, 'mode') !== '' && mode !== 'swap',
       'mode',
-      text`is ${shown(mode)}, and ${input('tables')} or ${input('schemas')} name a part`,
-      text`A part goes into the live database. Leave ${input('mode')} out.`,
+      text`is ${shown(mode)}, and ${input('tables')} or ${input('schemas')} name single tables`,
+      text`Single tables go into the live database. Leave ${input('mode')} out.`,
     ],
     [
       contents === 'data' && !replace,
@@ -201,11 +206,11 @@ function partConflicts(env: Env, { contents, mode, replace }: Together): [boolea
 function liveConflicts(
   env: Env,
   { mode, task }: Together,
-  isPart: boolean,
+  ofTables: boolean,
 ): [boolean, ...Refusal][] {
-  if (!isPart && mode !== 'in-place') return []
-  const reason = isPart
-    ? text`${input('tables')} or ${input('schemas')} name a part`
+  if (!ofTables && mode !== 'in-place') return []
+  const reason = ofTables
+    ? text`${input('tables')} or ${input('schemas')} name single tables`
     : text`${input('mode')} is "in-place"`
   return [
     [

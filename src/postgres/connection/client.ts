@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import pg from 'pg'
 import { messageOf, UserError } from '../../errors.ts'
@@ -34,6 +35,17 @@ export function destroyClient(client: pg.Client): void {
  */
 export function applicationName(connection: Connection): string {
   return connection.settings['PGAPPNAME'] ?? 'holdfast'
+}
+
+/**
+ * Returns the connection with a unique application name, which identifies all sessions and pg_dumps
+ * of this run on the server.
+ */
+export function withUniqueApplicationName(connection: Connection): Connection {
+  return {
+    ...connection,
+    settings: { ...connection.settings, PGAPPNAME: `holdfast-${randomBytes(4).toString('hex')}` },
+  }
 }
 
 async function attempt(

@@ -2,6 +2,7 @@
  * Connections to a server: how one is described, opened and set up, and what its errors mean. A
  * `Session` is one open connection.
  */
+import { text } from '../../text.ts'
 import type pg from 'pg'
 import { UserError } from '../../errors.ts'
 import type { Work } from '../../work.ts'
@@ -224,8 +225,9 @@ async function withRelation(
       async (text, values) => (await opened.query<{ name: string }>(text, values)).rows,
     )
     if (name === undefined) return damaged
-    const message = `${damaged.message} The damage is in ${name}.`
-    return new UserError(damaged.code, message, damaged.hint, { cause: damaged.cause })
+    const { message, hint } = damaged.texts
+    const where = text`${message} The damage is in ${name}.`
+    return new UserError(damaged.code, where, hint, { cause: damaged.cause })
   } catch {
     return damaged
   } finally {

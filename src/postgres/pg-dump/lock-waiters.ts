@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf } from '../../errors.ts'
 import type { Work } from '../../work.ts'
+import { applicationName } from '../connection/client.ts'
 import type { Connection } from '../connection/connection.ts'
 import { connect, type Session } from '../connection/session.ts'
 import { StandbyConflict } from '../connection/session-errors.ts'
@@ -49,17 +49,6 @@ interface ObservedWait {
   logAt: number
   /** Set when the wait became notable. */
   waiter?: Waiter
-}
-
-/**
- * Returns the connection with a unique application name, which identifies all sessions and pg_dumps
- * of this run on the server.
- */
-export function withUniqueApplicationName(connection: Connection): Connection {
-  return {
-    ...connection,
-    settings: { ...connection.settings, PGAPPNAME: `holdfast-${randomBytes(4).toString('hex')}` },
-  }
 }
 
 /**
@@ -139,8 +128,7 @@ class Watch implements WaiterWatch {
   }
 
   async #look(session: Session, replayTimeout: number): Promise<void> {
-    const application = this.#connection.settings['PGAPPNAME'] ?? 'holdfast'
-    const blocked = await readBlockedSessions(session, application)
+    const blocked = await readBlockedSessions(session, applicationName(this.#connection))
     const keys = new Set(blocked.map(keyOf))
     for (const key of this.#waits.keys()) if (!keys.has(key)) this.#waits.delete(key)
     for (const each of blocked) {

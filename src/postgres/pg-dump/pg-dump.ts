@@ -13,7 +13,8 @@ import { type Connection, dumpEnvironment } from '../connection/connection.ts'
 import type { Archive } from './archive-plan.ts'
 import { encodingArguments } from '../fingerprint/schema.ts'
 import { clientError } from '../connection/session-errors.ts'
-import { Drift, lockWait } from './snapshot.ts'
+import { lockWait } from '../connection/locks.ts'
+import { Drift } from './snapshot.ts'
 
 /** A pg_dump that holds its locks and waits for its archive to be read. */
 export interface Dump {

@@ -5,6 +5,7 @@ import { measureParts, type Part, type TablePrint } from '../fingerprint/content
 import { type Table, tableName } from '../fingerprint/tables.ts'
 import { readSequences, type SequenceValue } from '../fingerprint/sequences.ts'
 import { isServerError } from '../connection/server-error.ts'
+import { lockWait } from '../connection/locks.ts'
 import { connect, quoteName, type Session } from '../connection/session.ts'
 
 /**
@@ -30,12 +31,6 @@ export interface Snapshot {
   moved(): Promise<string[]>
   end(): Promise<void>
 }
-
-/**
- * Longest wait for a lock, milliseconds. It is below deadlock_timeout (1 s by default), so that a
- * session that waits behind our locks gets them before the server looks for deadlocks.
- */
-export const lockWait = 700
 
 /** A table changed between snapshot and lock, or a lock was not available: retry with a new snapshot. */
 export class Drift extends Error {

@@ -2,6 +2,7 @@ import { UserError } from '../../errors.ts'
 import { input, text } from '../../text.ts'
 import { capture } from '../../stream/process.ts'
 import type { Work } from '../../work.ts'
+import { isServerError } from '../connection/server-error.ts'
 import { type Programs, program } from '../programs/find-programs.ts'
 import type { Connection } from '../connection/connection.ts'
 import { unreadableArchiveError } from './errors.ts'
@@ -43,7 +44,7 @@ export async function applyOwners(
     for (const statement of entriesOf(stdout).flatMap((entry) =>
       ownershipStatements(entry, roles),
     )) {
-      await session.query(statement).catch((cause: Error & { code?: string }) => {
+      await session.query(statement).catch((cause: unknown) => {
         throw ownershipError(cause, statement, connection)
       })
     }
@@ -60,11 +61,8 @@ const grantLine = new RegExp(
 )
 const defaultPrivilegesOf = new RegExp(`^(ALTER DEFAULT PRIVILEGES FOR ROLE )(${roleName})`)
 
-function ownershipError(
-  cause: Error & { code?: string },
-  statement: string,
-  { user }: Connection,
-): Error {
+function ownershipError(cause: unknown, statement: string, { user }: Connection): unknown {
+  if (!isServerError(cause)) return cause
   const detail = `${cause.message} (at ${statement})`
   if (cause.code === '42704')
     return new UserError(

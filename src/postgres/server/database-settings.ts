@@ -1,4 +1,5 @@
 import { UserError } from '../../errors.ts'
+import { isServerError } from '../connection/server-error.ts'
 import { quoteName, quoteText, type Session } from '../connection/session.ts'
 
 /**
@@ -34,36 +35,42 @@ export async function readDatabaseSettings(
     [database],
   )
   if (!row) return undefined
-  const grants = await session.query<{
-    grantee: string | null
-    privilege: string
-    grantable: boolean
-  }>(
+  return {
+    owner: row.owner,
+    connectionLimit: row.limit,
+    comment: row.comment,
+    grants: row.acl ? await readGrants(session, row.oid) : null,
+    settings: await readSettings(session, row.oid),
+  }
+}
+
+async function readGrants(
+  session: Session,
+  oid: number,
+): Promise<NonNullable<DatabaseSettings['grants']>> {
+  return session.query(
     `SELECT CASE WHEN a.grantee = 0 THEN NULL ELSE pg_catalog.pg_get_userbyid(a.grantee) END
          AS grantee,
        a.privilege_type AS privilege, a.is_grantable AS grantable
      FROM pg_catalog.pg_database d, pg_catalog.aclexplode(d.datacl) AS a
-     WHERE d.datname = $1`,
-    [database],
+     WHERE d.oid = $1::pg_catalog.oid`,
+    [oid],
   )
+}
+
+async function readSettings(session: Session, oid: number): Promise<DatabaseSettings['settings']> {
   const settings = await session.query<{ role: string | null; setting: string }>(
     `SELECT CASE WHEN s.setrole = 0 THEN NULL ELSE pg_catalog.pg_get_userbyid(s.setrole) END AS role,
        pg_catalog.unnest(s.setconfig) AS setting
      FROM pg_catalog.pg_db_role_setting s
      WHERE s.setdatabase = $1::pg_catalog.oid`,
-    [row.oid],
+    [oid],
   )
-  return {
-    owner: row.owner,
-    connectionLimit: row.limit,
-    comment: row.comment,
-    grants: row.acl ? grants : null,
-    settings: settings.map(({ role, setting }) => ({
-      role,
-      name: setting.slice(0, setting.indexOf('=')),
-      value: setting.slice(setting.indexOf('=') + 1),
-    })),
-  }
+  return settings.map(({ role, setting }) => ({
+    role,
+    name: setting.slice(0, setting.indexOf('=')),
+    value: setting.slice(setting.indexOf('=') + 1),
+  }))
 }
 
 /** Splits a stored list, such as `"$user", public`; an empty list holds one empty name. */
@@ -124,12 +131,11 @@ export async function writeDatabaseSettings(
     await session.query('COMMIT')
   } catch (error) {
     await session.query('ROLLBACK')
-    const { code, message } = error as { code?: string; message: string }
-    if (code !== '42501') throw error
+    if (!isServerError(error, '42501')) throw error
     throw new UserError(
       'no-permission',
       `"${session.connection.user}" may not set the owner, grants and settings of the restored ` +
-        `database: ${message}.`,
+        `database: ${error.message}.`,
       'Restore as the owner of the database or a superuser. Nothing was replaced.',
       { cause: error },
     )

@@ -1,6 +1,7 @@
 import { UserError } from '../../errors.ts'
 import { input, join, text } from '../../text.ts'
 import type { Connection } from '../connection/connection.ts'
+import { isServerError } from '../connection/server-error.ts'
 import { inUserSchema } from '../fingerprint/tables.ts'
 import { quoteName, quoteText, type Session } from '../connection/session.ts'
 
@@ -83,15 +84,16 @@ export async function createDatabase(
   try {
     await session.query(`CREATE DATABASE ${quoteName(name)} ${parts.join(' ')}`)
   } catch (error) {
-    throw createDatabaseError(error as Error & { code?: string }, session.connection, locale)
+    throw createDatabaseError(error, session.connection, locale)
   }
 }
 
 function createDatabaseError(
-  cause: Error & { code?: string },
+  cause: unknown,
   { input: source, user }: Connection,
   { collate, provider }: Locale,
-): Error {
+): unknown {
+  if (!isServerError(cause)) return cause
   if (cause.code === '42501')
     return new UserError(
       'no-permission',
@@ -111,13 +113,6 @@ function createDatabaseError(
         ],
         ' ',
       ),
-      { cause },
-    )
-  if (cause.code === '53100')
-    return new UserError(
-      'disk-full',
-      `${source}: the server's disk is full.`,
-      'Give it more space. Nothing was replaced.',
       { cause },
     )
   return cause
@@ -176,8 +171,8 @@ export async function readSystemIdentifier(session: Session): Promise<string | u
     .query<{ system: string }>(
       'SELECT system_identifier::pg_catalog.text AS system FROM pg_catalog.pg_control_system()',
     )
-    .catch((error: { code?: string }) => {
-      if (error.code !== '42501') throw error as Error
+    .catch((error: unknown) => {
+      if (!isServerError(error, '42501')) throw error
       return []
     })
   return row?.system
@@ -205,15 +200,14 @@ export async function createRoles(session: Session, names: readonly string[]): P
     try {
       await session.query(`CREATE ROLE ${quoteName(name)} NOLOGIN`)
     } catch (error) {
-      const { code, message } = error as { code?: string; message: string }
-      if (code === '42501')
+      if (isServerError(error, '42501'))
         throw new UserError(
           'no-permission',
-          `${source}: "${user}" may not create the role "${name}", which the backup names: ${message}.`,
+          `${source}: "${user}" may not create the role "${name}", which the backup names: ${error.message}.`,
           'Use the URL of a superuser of a disposable server.',
           { cause: error },
         )
-      if (code !== '42710' && code !== '23505') throw error
+      if (!isServerError(error, '42710', '23505')) throw error
     }
   }
 }
@@ -237,8 +231,7 @@ export async function pinRoles(
       return
     } catch (error) {
       // undefined_object; or, of two at once, "tuple concurrently updated"
-      if (attempt === 5 || !['42704', 'XX000'].includes((error as { code?: string }).code ?? ''))
-        throw error
+      if (attempt === 5 || !isServerError(error, '42704', 'XX000')) throw error
     }
   }
 }
@@ -268,8 +261,7 @@ export async function dropRoles(
       dropped.push(name)
     } catch (error) {
       // dependent_objects_still_exist; insufficient_privilege; two at once
-      if (!['2BP01', '42501', 'XX000'].includes((error as { code?: string }).code ?? ''))
-        throw error
+      if (!isServerError(error, '2BP01', '42501', 'XX000')) throw error
       stay.push(name)
     }
   }

@@ -1,3 +1,4 @@
+import { isServerError } from '../connection/server-error.ts'
 import type { Session } from '../connection/session.ts'
 
 /**
@@ -14,11 +15,9 @@ export async function dropUserMappings(session: Session): Promise<string[]> {
   if (mappings.length === 0) return []
   // the copy's event triggers may refuse it, and before 17 nothing else turns them off; only a
   // superuser may set this
-  await session
-    .query('SET session_replication_role = replica')
-    .catch((error: { code?: string }) => {
-      if (error.code !== '42501') throw error as Error
-    })
+  await session.query('SET session_replication_role = replica').catch((error: unknown) => {
+    if (!isServerError(error, '42501')) throw error
+  })
   for (const { role, server } of mappings)
     await session.query(`DROP USER MAPPING IF EXISTS FOR ${role} SERVER ${server}`)
   await session.query('RESET session_replication_role')

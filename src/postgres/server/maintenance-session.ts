@@ -68,9 +68,16 @@ async function cancelCreateDatabase(session: Session, name: string): Promise<voi
 }
 
 /**
- * Drops a held database and releases it, also after the work was cancelled: then within six
- * seconds, because a runner kills a cancelled job after ten. If that fails, it warns and the
- * database stays held.
+ * Returns the work with a signal for dropping what it created: ten minutes, or after a cancel six
+ * seconds, because a runner kills a cancelled job after ten.
+ */
+export function workForCleanUp(work: Work): Work {
+  return { ...work, signal: AbortSignal.timeout(work.signal.aborted ? 6000 : 600_000) }
+}
+
+/**
+ * Drops a held database and releases it, also after the work was cancelled. If that fails, it warns
+ * and the database stays held.
  */
 export async function dropHeldDatabase(
   server: Connection,
@@ -78,10 +85,7 @@ export async function dropHeldDatabase(
   work: Work,
 ): Promise<void> {
   try {
-    await dropDatabaseOnServer(server, held.name, {
-      ...work,
-      signal: AbortSignal.timeout(work.signal.aborted ? 6000 : 600_000),
-    })
+    await dropDatabaseOnServer(server, held.name, workForCleanUp(work))
     work.release(held)
   } catch (error) {
     work.log.warning(

@@ -8,6 +8,7 @@ import { connect, quoteName, type Session } from '../connection/session.ts'
 import { commentOn } from './database-settings.ts'
 
 const maxAttempts = 6
+const objectInUse = '55006'
 
 export interface Swap {
   target: string
@@ -33,12 +34,33 @@ export interface Swap {
  * Returns how many sessions were ended. Throws `commit-unknown`, `target-busy`, `target-exists` and
  * `no-permission`.
  */
-export async function swapDatabases(
+export async function swapDatabases(session: Session, swap: Swap, work: Work): Promise<number> {
+  const ended = new Set<number>()
+  for (let attempt = 1; ; attempt++) {
+    await session.query('BEGIN')
+    let committing = false
+    try {
+      await renameWhileEnding(session, swap, ended, work)
+      committing = true
+      await session.query('COMMIT')
+      return ended.size
+    } catch (error) {
+      await session.query('ROLLBACK').catch(() => {})
+      work.signal.throwIfAborted()
+      if (committing && !isServerError(error)) throw commitUnknown(error, swap)
+      if (isServerError(error, objectInUse) && attempt < maxAttempts) continue
+      throw refusalOf(error, session, swap.target)
+    }
+  }
+}
+
+/** Renames the databases and sets their comments, while a second connection ends their sessions. */
+async function renameWhileEnding(
   session: Session,
   { target, side, previous, comments = {} }: Swap,
+  ended: Set<number>,
   work: Work,
-): Promise<number> {
-  const ended = new Set<number>()
+): Promise<void> {
   const statements = [
     ...(previous === undefined ? [] : [rename(target, previous)]),
     rename(side, target),
@@ -47,45 +69,24 @@ export async function swapDatabases(
       : [commentOn(previous, comments.previous)]),
     ...(comments.target === undefined ? [] : [commentOn(target, comments.target)]),
   ]
-  for (let attempt = 1; ; attempt++) {
-    await session.query('BEGIN')
-    let committing = false
-    try {
-      const done = new AbortController()
-      const ending = endSessions(session, [target, side], ended, done.signal, work)
-      try {
-        for (const statement of statements) await session.query(statement)
-      } finally {
-        done.abort()
-        await ending
-      }
-      committing = true
-      await session.query('COMMIT')
-      return ended.size
-    } catch (error) {
-      await session.query('ROLLBACK').catch(() => {})
-      work.signal.throwIfAborted()
-      const { code, message } = error as { code?: string; message: string }
-      if (committing && !isServerError(error))
-        throw new UserError(
-          'commit-unknown',
-          `The connection was lost while the names changed (${message}). Either both names ` +
-            'changed, or neither.',
-          hintAfterLostCommit(side, previous),
-          { cause: error },
-        )
-      if (code === '55006' && attempt < maxAttempts) continue
-      const refusal = refusals[code ?? '']
-      if (!refusal) throw error
-      const details = { target, message, user: session.connection.user }
-      throw new UserError(
-        refusal.code,
-        refusal.message(details),
-        `${refusal.hint(details)} Nothing was replaced.`,
-        { cause: error },
-      )
-    }
+  const done = new AbortController()
+  const ending = endSessions(session, [target, side], ended, done.signal, work)
+  try {
+    for (const statement of statements) await session.query(statement)
+  } finally {
+    done.abort()
+    await ending
   }
+}
+
+function commitUnknown(error: unknown, { side, previous }: Swap): UserError {
+  return new UserError(
+    'commit-unknown',
+    `The connection was lost while the names changed (${messageOf(error)}). Either both names ` +
+      'changed, or neither.',
+    hintAfterLostCommit(side, previous),
+    { cause: error },
+  )
 }
 
 function hintAfterLostCommit(side: string, previous: string | undefined): Text {
@@ -96,6 +97,19 @@ function hintAfterLostCommit(side: string, previous: string | undefined): Text {
   return text`${list} If "${previous}" is there, the new database is in its place, ${undo}.`
 }
 
+/** Returns the UserError for what the server answered; every other error as it is. */
+function refusalOf(error: unknown, session: Session, target: string): unknown {
+  const refusal = isServerError(error) ? refusals[error.code] : undefined
+  if (!refusal) return error
+  const details = { target, message: messageOf(error), user: session.connection.user }
+  return new UserError(
+    refusal.code,
+    refusal.message(details),
+    `${refusal.hint(details)} Nothing was replaced.`,
+    { cause: error },
+  )
+}
+
 interface Refusal {
   code: ErrorCode
   message(details: { target: string; message: string; user: string }): string
@@ -104,8 +118,7 @@ interface Refusal {
 
 /** What the server may answer to the renames, by SQLSTATE. */
 const refusals: Readonly<Record<string, Refusal>> = {
-  // object_in_use
-  55006: {
+  [objectInUse]: {
     code: 'target-busy',
     message: ({ target, message }) =>
       `"${target}" could not be renamed in ${maxAttempts} attempts: ${message}.`,
@@ -160,9 +173,9 @@ async function endSessions(
       for (const { pid } of others) {
         const [row] = await killer
           .query<{ done: boolean }>('SELECT pg_catalog.pg_terminate_backend($1) AS done', [pid])
-          .catch((error: { code?: string }) => {
-            if (error.code === '42501') return []
-            throw error as Error
+          .catch((error: unknown) => {
+            if (isServerError(error, '42501')) return []
+            throw error
           })
         if (row?.done) ended.add(pid)
       }

@@ -1,7 +1,7 @@
 import { pipeline } from 'node:stream/promises'
 import type { Readable, Writable } from 'node:stream'
 import { UserError } from '../../errors.ts'
-import { start } from '../../stream/process.ts'
+import { type Child, type Exit, start } from '../../stream/process.ts'
 import type { Work } from '../../work.ts'
 import { type Programs, program } from '../programs/find-programs.ts'
 import { type Connection, dumpEnvironment, libpqEnvironment } from '../connection/connection.ts'
@@ -36,30 +36,11 @@ export async function copyRows(
   encoding: string,
   work: Work,
 ): Promise<void> {
-  const columns = storedColumns(from.table).map(quoteName)
-  // a table without columns still has rows, which COPY writes as empty lines
-  const list = columns.length ? ` (${columns.join(', ')})` : ''
-  const name = `${quoteName(from.table.schema)}.${quoteName(from.table.name)}`
-  const reading = psqlCommand(
-    programs,
-    from.connection,
-    `COPY (SELECT ${columns.join(', ')} FROM ONLY ${name}) TO STDOUT`,
-    encoding,
-    { stdout: 'pipe' },
-    work,
-  )
-  const writing = psqlCommand(
-    programs,
-    to.connection,
-    `COPY ${to.relation}${list} FROM STDIN`,
-    encoding,
-    { stdin: 'pipe' },
-    work,
-  )
-  const stopBoth = async (error: Error): Promise<never> => {
-    await Promise.all([reading.stop(), writing.stop()])
-    throw error
-  }
+  const [read, write] = copyStatements(from.table, to.relation)
+  const out = { stdout: 'pipe' } as const
+  const reading = psqlCommand(programs, from.connection, read, encoding, out, work)
+  const into = { stdin: 'pipe' } as const
+  const writing = psqlCommand(programs, to.connection, write, encoding, into, work)
   // the writer's input ends only after the reader's psql exited with 0: half a table is never
   // committed
   const flow = pipeline(
@@ -75,13 +56,38 @@ export async function copyRows(
         )
     },
     toStdin(writing.stdin as Writable),
-  ).catch(stopBoth)
+  ).catch(stopping(reading, writing))
   const [flowed, written] = await Promise.allSettled([flow, writing.exit])
   work.signal.throwIfAborted()
-  if (written.status === 'fulfilled' && written.value.code !== 0 && written.value.signal === null)
-    throw restoreError(undefined, written.value.stderr, to.connection)
-  if (flowed.status === 'rejected') throw flowed.reason
-  if (written.status === 'rejected') throw written.reason
+  checkRestoring(written, to.connection)
+  for (const each of [flowed, written]) if (each.status === 'rejected') throw each.reason
+}
+
+/** Returns the COPY that reads a table's rows, and the one that writes them. */
+function copyStatements(table: Table, relation: string): [read: string, write: string] {
+  const columns = storedColumns(table).map(quoteName).join(', ')
+  const name = `${quoteName(table.schema)}.${quoteName(table.name)}`
+  // a table without columns still has rows, which COPY writes as empty lines
+  const list = columns ? ` (${columns})` : ''
+  return [
+    `COPY (SELECT ${columns} FROM ONLY ${name}) TO STDOUT`,
+    `COPY ${relation}${list} FROM STDIN`,
+  ]
+}
+
+/** Returns a handler that ends both programs of a pipe that broke, and throws its error. */
+function stopping(reader: Child, writer: Child): (error: Error) => Promise<never> {
+  return async (error) => {
+    await Promise.all([reader.stop(), writer.stop()])
+    throw error
+  }
+}
+
+/** Throws if the program that writes into the target failed by itself, and was not ended. */
+function checkRestoring(ended: PromiseSettledResult<Exit>, to: Connection): void {
+  if (ended.status === 'rejected') return
+  const { code, signal, stderr } = ended.value
+  if (code !== 0 && signal === null) throw restoreError(undefined, stderr, to)
 }
 
 function psqlCommand(
@@ -91,7 +97,7 @@ function psqlCommand(
   encoding: string,
   ends: { stdin?: 'pipe'; stdout?: 'pipe' },
   work: Work,
-): ReturnType<typeof start> {
+): Child {
   const env = dumpEnvironment(connection, programs.major)
   const pinned = [
     'datestyle=ISO',
@@ -127,14 +133,41 @@ export async function copySchemas(
   encoding: string,
   work: Work,
 ): Promise<void> {
+  const dump = dumpSchemas(programs, from, schemas, encoding, work)
+  const restore = restoreSchemas(programs, to, work)
+  const flow = pipeline(dump.stdout as Readable, toStdin(restore.stdin as Writable)).catch(
+    stopping(dump, restore),
+  )
+  const [flowed, restored, dumped] = await Promise.allSettled([flow, restore.exit, dump.exit])
+  work.signal.throwIfAborted()
+  checkRestoring(restored, to)
+  if (dumped.status === 'fulfilled' && dumped.value.code !== 0)
+    throw new UserError(
+      'restore-failed',
+      `pg_dump could not read the side database: ${dumped.value.stderr.trim()}`,
+      'Check the server’s log, and run this again.',
+    )
+  for (const each of [flowed, restored, dumped]) if (each.status === 'rejected') throw each.reason
+}
+
+function dumpSchemas(
+  programs: Programs,
+  from: Connection,
+  schemas: readonly string[],
+  encoding: string,
+  work: Work,
+): Child {
   const patterns = schemas.map((name) => `--schema=${quoteName(name)}`)
   const utf8 = encoding === 'UTF8' || encoding === 'SQL_ASCII' ? [] : ['--encoding=UTF8']
-  const dump = start(
+  return start(
     program(programs, 'pg_dump'),
     ['-Fc', '-Z0', '--strict-names', ...utf8, ...patterns],
     { env: { ...work.env, ...dumpEnvironment(from, programs.major) }, stdout: 'pipe' },
     work,
   )
+}
+
+function restoreSchemas(programs: Programs, to: Connection, work: Work): Child {
   const flags = [
     '--single-transaction',
     '--exit-on-error',
@@ -143,30 +176,10 @@ export async function copySchemas(
     '--no-tablespaces',
     '--no-security-labels',
   ]
-  const restore = start(
+  return start(
     program(programs, 'pg_restore'),
     [...flags, '-d', to.database],
     { env: { ...work.env, ...libpqEnvironment(to) }, stdin: 'pipe' },
     work,
   )
-  const stopBoth = async (error: Error): Promise<never> => {
-    await Promise.all([dump.stop(), restore.stop()])
-    throw error
-  }
-  const flow = pipeline(dump.stdout as Readable, toStdin(restore.stdin as Writable)).catch(stopBoth)
-  const [flowed, restored, dumped] = await Promise.allSettled([flow, restore.exit, dump.exit])
-  work.signal.throwIfAborted()
-  if (
-    restored.status === 'fulfilled' &&
-    restored.value.code !== 0 &&
-    restored.value.signal === null
-  )
-    throw restoreError(undefined, restored.value.stderr, to)
-  if (dumped.status === 'fulfilled' && dumped.value.code !== 0)
-    throw new UserError(
-      'restore-failed',
-      `pg_dump could not read the side database: ${dumped.value.stderr.trim()}`,
-      'Check the server’s log, and run this again.',
-    )
-  for (const each of [flowed, restored, dumped]) if (each.status === 'rejected') throw each.reason
 }

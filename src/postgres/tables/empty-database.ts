@@ -74,7 +74,8 @@ const inSchemas = (schemas: string): string => `
   UNION ALL SELECT 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass, oid, 7, stxowner
     FROM pg_catalog.pg_statistic_ext WHERE stxnamespace IN (${schemas})`
 
-const inUserSchema = `nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'`
+/** SQL condition on a row of pg_namespace: false for the schemas of the server itself. */
+const isUserSchema = `nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'`
 
 interface InstalledExtension {
   name: string
@@ -155,7 +156,7 @@ async function listObstacles(session: Session, schemas: readonly string[]): Prom
       'the schema of another owner',
       `SELECT pg_catalog.quote_ident(nspname) AS name
        FROM pg_catalog.pg_namespace x
-       WHERE ${inUserSchema} AND nspname NOT IN (${staying})
+       WHERE ${isUserSchema} AND nspname NOT IN (${staying})
          AND NOT pg_catalog.pg_has_role(nspowner, 'USAGE')`,
     ],
     [
@@ -182,7 +183,7 @@ async function listObstacles(session: Session, schemas: readonly string[]): Prom
 
 function oidsOf(schemas: readonly string[]): string {
   return `SELECT oid FROM pg_catalog.pg_namespace
-    WHERE nspname IN (${schemas.map(quoteText).join(', ')}) AND ${inUserSchema}`
+    WHERE nspname IN (${schemas.map(quoteText).join(', ')}) AND ${isUserSchema}`
 }
 
 /** Drops extensions, schemas other than these, what is in these, and what is in no schema. */
@@ -206,7 +207,7 @@ BEGIN
   END LOOP;
   FOR one IN
     SELECT nspname FROM pg_catalog.pg_namespace
-    WHERE ${inUserSchema} AND nspname NOT IN (${schemas.map(quoteText).join(', ')})
+    WHERE ${isUserSchema} AND nspname NOT IN (${schemas.map(quoteText).join(', ')})
   LOOP
     EXECUTE pg_catalog.format('DROP SCHEMA IF EXISTS %I CASCADE', one.nspname);
   END LOOP;

@@ -1,5 +1,6 @@
-import { messageOf, UserError } from '../../errors.ts'
+import { UserError } from '../../errors.ts'
 import { input, join, text } from '../../text.ts'
+import { isServerError } from '../connection/server-error.ts'
 import { quoteName, type Session } from '../connection/session.ts'
 import { tableName } from '../fingerprint/tables.ts'
 
@@ -139,7 +140,7 @@ export async function restoreKeyTriggers(
     await session.query('RELEASE SAVEPOINT switching')
     return true
   } catch (error) {
-    if ((error as { code?: string }).code !== '42501') throw error
+    if (!isServerError(error, '42501')) throw error
     await session.query('ROLLBACK TO SAVEPOINT switching')
     return false
   }
@@ -164,14 +165,8 @@ export async function addForeignKey(
     await session.query(statement)
     await session.query('RELEASE SAVEPOINT key')
   } catch (error) {
-    const { code, ...other } = error as {
-      code?: string
-      table?: string
-      schema?: string
-      detail?: string
-    }
-    if (code !== '23503') throw error
-    const table = { schema: other.schema ?? '', name: other.table ?? '' }
+    if (!isServerError(error, '23503')) throw error
+    const table = { schema: error.schema ?? '', name: error.table ?? '' }
     await session.query('ROLLBACK TO SAVEPOINT key')
     const count = await countViolations(session, name, table, statement).catch(() => undefined)
     const rows =
@@ -181,7 +176,7 @@ export async function addForeignKey(
     throw new UserError(
       'foreign-key-violated',
       `${tableName(table)} would break its foreign key "${name}": ${rows} would have no ` +
-        `matching row. The first: ${other.detail ?? messageOf(error)} Nothing was replaced.`,
+        `matching row. The first: ${error.detail ?? error.message} Nothing was replaced.`,
       join(
         [
           text`Restore the table at the other end of the key too: name both in ${input('tables')}.`,

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { UserError } from '../../errors.ts'
 import type { Work } from '../../work.ts'
+import { isServerError } from '../connection/server-error.ts'
 import type { Session } from '../connection/session.ts'
-import { lockWait } from '../pg-dump/snapshot.ts'
+import { lockWait } from '../connection/locks.ts'
 import { type ForeignKey, foreignKeysOf, tablesOfKeys } from './foreign-keys.ts'
 
 /** Oids of the tables that are replaced, and of others that the transaction will alter. */
@@ -35,8 +36,7 @@ export async function lockTables(
       await lockExclusively(session, await tablesOfKeys(session, keys))
       return keys
     } catch (error) {
-      const { code } = error as { code?: string }
-      if (code !== '55P03' && code !== '40P01') throw error
+      if (!isServerError(error, '55P03', '40P01')) throw error
       await session.query('ROLLBACK TO SAVEPOINT locks')
       if (Date.now() > until) throw await busyError(session, oids, timeout, error)
       await sleep(100 + Math.random() * 400 * Math.min(attempt, 5), undefined, {

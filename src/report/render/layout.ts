@@ -65,34 +65,51 @@ export function layRow(
   )
 }
 
-/** The widths of a table's columns, so that all of them fit. */
-export function columnWidths(
-  rows: readonly (readonly (readonly Run[])[])[],
-  width: number,
-): number[] {
-  const count = Math.max(0, ...rows.map((row) => row.length))
-  const natural = Array.from({ length: count }, (_, i) =>
-    Math.max(1, ...rows.map((row) => widthOf(row[i] ?? []))),
-  )
-  return fit(natural, width - 2 * (count - 1))
+/** A cell is runs, a row is cells. */
+type Rows = readonly (readonly (readonly Run[])[])[]
+
+/** The least columns of a cell that wraps, unless it needs fewer. */
+const narrowest = 6
+
+/** The widths of columns, so that all of them fit. */
+export function columnWidths(rows: Rows, width: number): number[] {
+  const natural = widest(rows, widthOf)
+  return fit(natural, [], width - 2 * (natural.length - 1))
 }
 
-/** Takes from the widest columns until all fit. A column keeps at least six. */
-function fit(natural: readonly number[], room: number): number[] {
+/** The same for a table: where there is room, no word breaks, so that an id can be copied. */
+export function tableWidths(rows: Rows, width: number): number[] {
+  const words = widest(rows, (cell) => Math.max(...wordsOf(cell).map(widthOf)))
+  const natural = widest(rows, widthOf)
+  const room = width - 2 * (natural.length - 1)
+  return fit(fit(natural, words, room), [], room)
+}
+
+/** The largest measure of the cells in each column, at least 1. */
+function widest(rows: Rows, measure: (cell: readonly Run[]) => number): number[] {
+  const count = Math.max(0, ...rows.map((row) => row.length))
+  return Array.from({ length: count }, (_, i) =>
+    Math.max(1, ...rows.map((row) => measure(row[i] ?? []))),
+  )
+}
+
+/** Takes from the widest columns until all fit, or each has only its least width. */
+function fit(natural: readonly number[], least: readonly number[], room: number): number[] {
   const widths = [...natural]
   for (let over = widths.reduce((sum, width) => sum + width, 0) - room; over > 0; over--) {
-    const widest = widths.indexOf(Math.max(...widths))
-    if ((widths[widest] ?? 0) <= 6) break
-    widths[widest] = (widths[widest] ?? 0) - 1
+    const spare = widths.map((width, i) => (width > Math.max(narrowest, least[i] ?? 0) ? width : 0))
+    const most = Math.max(...spare)
+    if (most === 0) break
+    widths[spare.indexOf(most)] = most - 1
   }
   return widths
 }
 
 /** Breaks between words, and inside a word that is longer than a line. Returns at least one line. */
-export function wrap(runs: readonly Run[], width: number): Run[][] {
+function wrap(runs: readonly Run[], width: number): Run[][] {
   const lines: Run[][] = [[]]
   let used = 0
-  let gap: Run | undefined
+  let gap: Run = { text: '' }
   const add = (run: Run): void => {
     lines.at(-1)?.push(run)
     used += widthOfText(run.text)
@@ -107,14 +124,12 @@ export function wrap(runs: readonly Run[], width: number): Run[][] {
       gap = first
       continue
     }
-    const space = gap === undefined ? 0 : widthOfText(gap.text)
-    if (used > 0 && used + space + widthOf(word) > width) newLine()
-    else if (gap) add(gap)
-    gap = undefined
+    if (used > 0 && used + widthOfText(gap.text) + widthOf(word) > width) newLine()
+    else add(gap)
     for (const run of word) {
-      for (const text of pieces(run.text, width)) {
-        if (used > 0 && used + widthOfText(text) > width) newLine()
-        add({ ...run, text })
+      for (const { segment } of graphemes.segment(run.text)) {
+        if (used + widthOfText(segment) > width) newLine()
+        add({ ...run, text: segment })
       }
     }
   }
@@ -135,16 +150,6 @@ function wordsOf(runs: readonly Run[]): Run[][] {
     }
   }
   return words
-}
-
-function pieces(word: string, width: number): string[] {
-  if (widthOfText(word) <= width) return [word]
-  const all: string[] = ['']
-  for (const { segment } of graphemes.segment(word)) {
-    if (widthOfText(all.at(-1) ?? '') + widthOfText(segment) > width) all.push('')
-    all[all.length - 1] += segment
-  }
-  return all
 }
 
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' })

@@ -128,9 +128,8 @@ function renderInline(piece: Exclude<Inline, { kind: 'either' }>): string {
 
 /** Percent-encodes what could end a link's target, or the cell that it is in. */
 function address(href: string): string {
-  return flatten(href).replace(
-    /[\s()<>|\\"'`*_[\]]/g,
-    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
+  return flatten(href).replace(/[\s()<>|\\"'`*_[\]]/g, (character) =>
+    Buffer.from(character).toString('hex').toUpperCase().replace(/../g, '%$&'),
   )
 }
 

@@ -14,7 +14,7 @@ import {
   type Table,
 } from '../blocks.ts'
 import { formatBytes, formatDuration } from '../format.ts'
-import { columnWidths, flow, layRow, paint, type Run, type Screen, widthOf } from './layout.ts'
+import { columnWidths, flow, layRow, paint, type Run, type Screen, tableWidths } from './layout.ts'
 import { flatten, piecesFor, withoutControls } from './plain.ts'
 
 /** Returns a report as lines for a screen. Inputs are shown as flags. */
@@ -73,7 +73,7 @@ function renderFacts({ rows }: Facts, screen: Screen): string[] {
 function renderTable({ head, rows, align }: Table, screen: Screen): string[] {
   const title = head.map((cell) => runsOf(cell).map(({ text }): Run => ({ text, style: 'bold' })))
   const body = rows.map((row) => head.map((_, i) => runsOf(row[i] ?? '')))
-  const widths = columnWidths([title, ...body], screen.width)
+  const widths = tableWidths([title, ...body], screen.width)
   const rule = widths.map((width) => '─'.repeat(width)).join('  ')
   return [
     ...layRow(title, widths, align, screen),
@@ -135,15 +135,11 @@ function renderChart({ title, unit, parts }: Chart, screen: Screen): string[] {
     ...cells.flatMap((row, i) => {
       const share = (parts[i]?.value ?? 0) / longest
       const bar = '█'.repeat(Math.max(1, Math.round(barWidth * share)))
+      // the figure ends the line at its last column, so the bars begin in the same one
       const [first = '', ...more] = layRow(row, widths, ['left', 'right'], screen)
-      const filled = first + ' '.repeat(Math.max(0, lineWidth(widths) - widthOf([{ text: first }])))
-      return [`${filled}  ${paint(bar, 'code', screen)}`, ...more]
+      return [`${first}  ${paint(bar, 'code', screen)}`, ...more]
     }),
   ]
-}
-
-function lineWidth(widths: readonly number[]): number {
-  return widths.reduce((sum, width) => sum + width, 2 * (widths.length - 1))
 }
 
 /** `--label production`; one flag for each value of a list. */

@@ -17,10 +17,10 @@ export function truncate(markdown: string, limit: number, unit: 'bytes' | 'chara
     used += measure(line) + 1
     if (used > room) break
     kept.push(line)
-    const bar = /^`{3,}/.exec(line)?.[0]
-    if (fenced) {
-      if (bar && bar.length >= fenced.length && line === bar) fenced = ''
-    } else if (bar) fenced = bar
+    // a fence ends as it begins, and is longer than every run of backticks in it
+    if (fenced !== '') {
+      if (line === fenced) fenced = ''
+    } else if (line.startsWith('```')) fenced = /^`+/.exec(line)?.[0] ?? ''
     else if (line === '<details>') open.push('</details>')
     else if (line === '</details>') open.pop()
   }

@@ -13,7 +13,7 @@ export function cleanVerdict(result: CleanResult): Text {
   const what = formatMany(dropped.length, 'previous database')
   return dryRun
     ? `Dry run: nothing was changed. ${what} of ${target} would be dropped${skipped}${newer}.`
-    : `Dropped ${what} of ${target} (${formatBytes(sizeOf(result))})${skipped}${newer}.`
+    : `Dropped ${what} of ${target} (${freedText(result)})${skipped}${newer}.`
 }
 
 export function cleanReport(result: CleanResult): Report {
@@ -56,11 +56,14 @@ export function cleanedBlocks(cleaned: Cleaned, dryRun: boolean): Report {
     section(`Previous databases (kept for ${formatAge(olderThan)})`),
     rows.length === 0 ? paragraph('There are none.') : capped(rows, tableOf, 'database'),
     dropped.length > 0 && !dryRun
-      ? paragraph(`${formatBytes(sizeOf(cleaned))} of disk space was freed on the server.`)
+      ? paragraph(`Disk space freed on the server: ${freedText(cleaned)}.`)
       : undefined,
   )
 }
 
-function sizeOf({ dropped }: Cleaned): number {
-  return dropped.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0)
+/** A size may be unknown: its database cannot be connected to. */
+function freedText({ dropped }: Cleaned): string {
+  const sizes = dropped.flatMap(({ bytes }) => bytes ?? [])
+  const freed = formatBytes(sizes.reduce((sum, bytes) => sum + bytes, 0))
+  return sizes.length < dropped.length ? `at least ${freed}` : freed
 }

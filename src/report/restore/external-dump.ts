@@ -141,7 +141,7 @@ function dumpDetails(result: RestoreExternalResult): Details {
   const from = dumpedFrom(result.versions)
   return details(
     'Details',
-    result.dryRun ? undefined : timeChart(result.timings),
+    timeChart(result.timings),
     facts([
       ['File', result.file.name],
       ['Format', fileForm(result.file)],

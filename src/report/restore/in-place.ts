@@ -49,7 +49,7 @@ export function inPlaceReport(result: RestoreResult, inPlace: RestoredInPlace): 
   return blocks(
     headline(result, inPlace),
     result.dryRun ? undefined : figures(result),
-    inPlace.contents === 'all' ? newestData(result, inPlace) : undefined,
+    newestData(result, inPlace),
     obstacleBlocks(result.facts),
     postCommandFailure(result.postCommand, 'The restore itself is complete and committed.'),
     warningCallouts([...lateWarning(result), ...result.warnings]),
@@ -98,26 +98,29 @@ function figures(result: RestoreResult): Block {
 
 function newestData(
   { dryRun, snapshotAt, age, safetyBackup }: RestoreResult,
-  { unsaved }: RestoredInPlace,
+  { contents, unsaved }: RestoredInPlace,
 ): Block {
   const at = strong(formatMoment(snapshotAt))
   const since = `(the ${formatAge(age)} since)`
-  if (dryRun)
-    return paragraph(
-      text`It would have everything committed before ${at}, and nothing written after that ${since}.`,
-    )
-  if (!safetyBackup)
-    return paragraph(
-      text`It has everything committed before ${at}. Data written after that ${since} is gone.`,
-    )
+  const [has, other, lost] =
+    contents === 'schema'
+      ? [text`the definitions as of ${at}`, 'no rows', 'The data that it had']
+      : [
+          text`everything committed before ${at}`,
+          `nothing written after that ${since}`,
+          `Data written after that ${since}`,
+        ]
+  if (dryRun) return paragraph(text`It would have ${has}, and ${other}.`)
+  const held = contents === 'schema' ? text`${has}, and ${other}` : has
+  if (!safetyBackup) return paragraph(text`It has ${held}. ${lost} is gone.`)
   const gap =
     unsaved === undefined
       ? ''
       : text` Rows written in the ${formatDuration(unsaved)} between its snapshot and the locks are
         lost: they are in neither.`
   return paragraph(
-    text`It has everything committed before ${at}. Data written after that ${since}, up to
-      ${formatMoment(safetyBackup.snapshotAt)}, is only in the safety backup.${gap}`,
+    text`It has ${held}. ${lost}, up to ${formatMoment(safetyBackup.snapshotAt)}, is only in the
+      safety backup.${gap}`,
   )
 }
 

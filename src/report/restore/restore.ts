@@ -36,7 +36,7 @@ import { obstacleBlocks, targetBlocks } from './target-facts.ts'
 
 /** One line for the log. */
 export function restoreVerdict(result: RestoreResult): Text {
-  if (result.part) return tablesVerdict(result, result.part)
+  if (result.restoredTables) return tablesVerdict(result, result.restoredTables)
   if (result.inPlace) return inPlaceVerdict(result)
   const { id, target, previousDatabase, safetyBackup } = result
   if (result.dryRun)
@@ -48,7 +48,7 @@ export function restoreVerdict(result: RestoreResult): Text {
 }
 
 export function restoreReport(result: RestoreResult): Report {
-  if (result.part) return tablesReport(result, result.part)
+  if (result.restoredTables) return tablesReport(result, result.restoredTables)
   if (result.inPlace) return inPlaceReport(result, result.inPlace)
   return result.dryRun ? dryRunReport(result) : doneReport(result)
 }
@@ -117,7 +117,9 @@ function newestData(result: RestoreResult): Block {
   const { snapshotAt, previousDatabase, safetyBackup } = result
   const at = strong(formatMoment(snapshotAt))
   if (result.definitionsOnly)
-    return paragraph(text`It has the definitions as of ${at}, and no rows.`)
+    return paragraph(
+      text`It ${result.dryRun ? 'would have' : 'has'} the definitions as of ${at}, and no rows.`,
+    )
   const where = previousDatabase
     ? text` is only in ${code(previousDatabase)}`
     : text` is not in the backup`
@@ -133,7 +135,7 @@ function newestData(result: RestoreResult): Block {
 function restoreDetails(result: RestoreResult): Details {
   return details(
     'Details',
-    result.dryRun ? undefined : timeChart(result.timings),
+    timeChart(result.timings),
     facts([
       ['Backup', text`${code(result.id)}`],
       ['Label', text`${code(result.label)}`],

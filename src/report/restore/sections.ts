@@ -31,10 +31,13 @@ export function dryRunVerdict({ target, facts }: Restored, what: Text): Heading 
 }
 
 /** What to type after a dry run to do what it showed. */
-export function runAgain(purpose: Text, confirm?: string): Next {
+export function runAgain(purpose: Text, confirm: string): Next {
   return next(
     text`${purpose}, run it again with:`,
-    settings([['dry-run', 'false'], confirm === undefined ? undefined : ['confirm', confirm]]),
+    settings([
+      ['dry-run', 'false'],
+      ['confirm', confirm],
+    ]),
   )
 }
 
@@ -82,8 +85,11 @@ export function planBlocks({ dryRun, plan }: { dryRun: boolean; plan: readonly S
 }
 
 /** How the new database differs from what was restored. `afterPrepare` says what `prepare` means. */
-export function differencesFromSource({ prepared, cut }: Restored, afterPrepare: Text): Report {
-  const { ties = [], triggers = [] } = cut ?? {}
+export function differencesFromSource(
+  { prepared, isolated }: Restored,
+  afterPrepare: Text,
+): Report {
+  const { ties = [], triggers = [] } = isolated ?? {}
   return blocks(
     prepared ? paragraph(afterPrepare) : undefined,
     ties.length > 0
@@ -146,12 +152,12 @@ export function previousDatabaseBlocks({ previousDatabase, keepPrevious }: Resto
 
 /** What the safety backup is, and how to restore it. */
 export function safetyBackupBlocks(
-  result: Restored & Pick<RestoreResult, 'mode' | 'part'>,
+  result: Restored & Pick<RestoreResult, 'mode' | 'restoredTables'>,
 ): Report {
-  const { safetyBackup: backup, mode, part } = result
+  const { safetyBackup: backup, mode, restoredTables } = result
   if (backup === undefined) return []
-  const undo = part && undoOfTables(part)
-  const restorable = undo === undefined || undo.inputs.length > 0
+  const undo = restoredTables && undoOfTables(restoredTables)
+  const restorable = undo?.inputs.length !== 0
   const when =
     mode === 'swap'
       ? 'If the previous database is gone too, restore the safety backup with:'
@@ -182,7 +188,7 @@ export function safetyBackupBlocks(
           paragraph('These tables are new, so the safety backup does not have them. To drop them:'),
           codeBlock(undo.drop, 'sql'),
         ],
-    part && unsavedRows(part),
+    restoredTables && unsavedRows(restoredTables),
     paragraph(
       text`${input('backup', 'latest')} never selects a safety backup. Retention removes it when it
         is older than the oldest backup that is kept.`,
@@ -213,7 +219,7 @@ function undoOfTables({ asked, tables }: RestoredTables): { inputs: InputValue[]
 function unsavedRows({ unsaved = 0, contents }: RestoredTables): Part {
   if (unsaved <= 0 || contents === 'schema') return undefined
   return paragraph(
-    text`Rows written to these tables in the ${(unsaved / 1000).toFixed(1)} s between its snapshot
-      and the lock are lost: they are in neither.`,
+    text`Rows written to these tables in the ${formatDuration(unsaved)} between its snapshot and the
+      lock are lost: they are in neither.`,
   )
 }

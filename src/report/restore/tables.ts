@@ -1,4 +1,4 @@
-import type { PartTableResult, RestoredTables, RestoreResult } from '../../restore/result.ts'
+import type { TableResult, RestoredTables, RestoreResult } from '../../restore/result.ts'
 import { code, input, strong, text, type Text } from '../../text.ts'
 import {
   type Block,
@@ -36,7 +36,7 @@ import {
 } from '../sections.ts'
 import { contentText, lateWarning, planBlocks, runAgain, safetyBackupBlocks } from './sections.ts'
 
-const outcomes: Record<PartTableResult['how'], string> = {
+const outcomes: Record<TableResult['how'], string> = {
   copied: 'copied',
   replaced: 'replaced',
   created: 're-created',
@@ -85,6 +85,8 @@ function headline(result: RestoreResult, part: RestoredTables): Heading {
   const target = code(result.target)
   if (result.dryRun)
     return verdict('plan', text`Dry run of restoring tables of ${target}: nothing was changed`)
+  if (result.postCommand?.failed !== undefined)
+    return verdict('fail', text`Tables of ${target} are restored, but the post-command failed`)
   if (!part.replace)
     return verdict(
       'pass',
@@ -118,7 +120,7 @@ function newestData({ snapshotAt, age }: RestoreResult, part: RestoredTables): B
 
 function tableBlocks({ tables }: RestoredTables): Report {
   if (tables.length === 0) return []
-  const tableOf = (some: readonly PartTableResult[]): Block =>
+  const tableOf = (some: readonly TableResult[]): Block =>
     table(
       ['Table', 'Result', 'Rows', 'Restored to'],
       some.map(({ table: name, how, into, rows }) => [
@@ -143,7 +145,7 @@ function keyBlocks({ keys }: RestoredTables): Report {
 
 /** What to type next: to compare, to take rows back, to remove the copies. */
 function nextStep(result: RestoreResult, part: RestoredTables): Next | undefined {
-  if (result.dryRun) return runAgain('to restore')
+  if (result.dryRun) return runAgain('to restore', result.confirm)
   if (part.replace)
     return next(
       'check your application. If other tables belong together with these, check them too.',
@@ -170,7 +172,7 @@ function nextStep(result: RestoreResult, part: RestoredTables): Next | undefined
   )
 }
 
-function comparison(tables: readonly PartTableResult[]): string {
+function comparison(tables: readonly TableResult[]): string {
   const counts = tables.map(({ table: name, into }) =>
     [
       `SELECT '${name.replaceAll("'", "''")}' AS "table",`,
@@ -181,7 +183,7 @@ function comparison(tables: readonly PartTableResult[]): string {
   return `-- leave out a table that is gone from the live database\n${counts.join('\nUNION ALL\n')};`
 }
 
-function insertMissing({ table: name, into }: PartTableResult): string {
+function insertMissing({ table: name, into }: TableResult): string {
   return [
     '-- name the columns instead of * if the table has generated columns or was altered since',
     `INSERT INTO ${sqlName(name)} OVERRIDING SYSTEM VALUE`,

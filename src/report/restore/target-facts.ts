@@ -43,7 +43,7 @@ export function targetBlocks(
       sourceFact(target),
     ]),
     changeBlocks(target),
-    target.notes.length > 0 ? list(target.notes) : undefined,
+    list(target.notes),
   )
 }
 

@@ -33,15 +33,14 @@ import {
   objectiveHints,
   objectiveText,
 } from './objectives.ts'
-import { verifyReport, verifyVerdict } from './verify.ts'
+import { failedChecks, verifyReport, verifyVerdict } from './verify.ts'
 
 type Standing = 'good' | 'bad' | 'short' | 'check-failed' | 'not-checked'
 
 function standingOf({ result, failure }: Looked): Standing {
   if (failure) return failure.bad ? 'bad' : 'not-checked'
   const outcome = verdictOf(result)
-  if (isPassing(outcome)) return 'good'
-  return outcome === 'check-failed' || outcome === 'short' ? outcome : 'bad'
+  return isPassing(outcome) ? 'good' : outcome
 }
 
 /** The totals of a batch, for a step's outputs. */
@@ -84,7 +83,7 @@ export function sumOf({ backups }: VerifyBatch): Sum {
     proven: backups.every(({ result }) => result?.proven),
     ...(ranks.length ? { level: levels[Math.min(...ranks)] as Level } : {}),
     bytes: results.reduce((sum, each) => sum + each.bytes, 0),
-    ...(newest ? { age: newest.result?.age ?? newest.failure?.age ?? 0 } : {}),
+    ...(newest ? { age: (newest.failure ?? newest.result).age } : {}),
     ...(restores.length ? { restore: Math.max(...restores) } : {}),
   }
 }
@@ -107,9 +106,12 @@ export function batchVerdict(run: VerifyBatch): Text {
   const [single] = run.backups
   if (!run.several && single?.result) return verifyVerdict(single.result)
   if (!single)
-    return text`Nothing to verify: each of the ${formatMany(run.there, 'backup')} of ${run.label}
-      already has a verdict.`
+    return text`Nothing to verify: ${judgedText(run)} of ${run.label} already has a verdict.`
   return `Backups of ${run.label}: ${sumText(sumOf(run))}, ${formatDuration(run.took)}.`
+}
+
+function judgedText({ there }: VerifyBatch): string {
+  return there === 1 ? 'the only backup' : `each of the ${formatCount(there)} backups`
 }
 
 /** What a step fails with. */
@@ -203,14 +205,14 @@ export function batchReport(run: VerifyBatch): Report {
   const figures = single
     ? text`${formatMany(run.backups.length, 'backup')} of ${formatCount(run.there)}
       (${code(run.asked)}), in ${formatDuration(run.took)}.`
-    : text`Each of the ${formatMany(run.there, 'backup')} already has a verdict (${code(run.asked)}).`
+    : text`Not verified again: ${judgedText(run)} already has a verdict (${code(run.asked)}).`
   return blocks(
     verdict(
       causes.length > 0 ? 'fail' : 'pass',
       text`Backups of ${code(run.label)}: ${single ? sumText(sumOf(run)) : 'nothing to verify'}`,
     ),
     paragraph(figures),
-    missed.length > 0 ? list(missed.map((each) => each.text)) : undefined,
+    list(missed.map((each) => each.text)),
     warnings(run),
     causes.length > 0 ? next(uniqueSentences(causes.map(({ hint }) => hint))) : undefined,
     faultBlocks(run.backups),
@@ -267,11 +269,10 @@ function faultBlocks(backups: readonly Looked[]): Report {
   )
 }
 
-/** Backups that need attention first, then the newest. */
+/** Backups that need attention first, then the newest, as they come. */
 function inOrder(backups: readonly Looked[]): Looked[] {
-  return [...backups].sort(
-    (a, b) => order.indexOf(standingOf(a)) - order.indexOf(standingOf(b)) || (a.id < b.id ? 1 : -1),
-  )
+  const rank = (looked: Looked): number => order.indexOf(standingOf(looked))
+  return backups.toSorted((a, b) => rank(a) - rank(b))
 }
 
 function backupTable(backups: readonly Looked[]): Report {
@@ -315,12 +316,12 @@ function reasonOf({ result, failure }: Looked): Text {
     return failure.bad
       ? text`bad: ${failure.message}`
       : text`not checked, because: ${failure.message}`
-  const failedCheck = result.checks.find(({ passed }) => !passed)
   switch (verdictOf(result)) {
     case 'bad':
       return text`bad: ${result.stoppedBy ?? ''}`
     case 'check-failed':
-      return text`the backup is good, a check failed: ${result.stoppedBy ?? failedCheck?.outcome ?? ''}`
+      return text`${result.proven ? 'the backup is good, but' : 'no fault found, but'} a check failed:
+        ${failedChecks(result)}`
     default:
       return text`no fault found, but level "${result.level}" is below the requested level:
         ${result.limit ?? ''}`

@@ -78,11 +78,12 @@ export function verifyVerdict(result: VerifyResult): Text {
 }
 
 function checksPassed({ checks }: VerifyResult): string {
-  return checks.length === 1 ? 'Your check passed' : `All ${checks.length} of your checks passed`
+  return checks.length === 1 ? 'Your check passed' : `Your ${checks.length} checks passed`
 }
 
-function failedChecks({ checks, stoppedBy, proven }: VerifyResult): Text {
-  if (proven && stoppedBy !== undefined) return stoppedBy
+/** A sentence for each of the user's checks that failed. */
+export function failedChecks({ checks, stoppedBy }: VerifyResult): Text {
+  if (stoppedBy !== undefined) return stoppedBy
   const failed = checks.filter(({ passed }) => !passed)
   return sentences(...failed.map(({ name, outcome }) => text`The check "${name}" ${outcome}.`))
 }
@@ -102,12 +103,14 @@ function headline(result: VerifyResult): Heading {
       return verdict('pass', text`Backup of ${label} is ${level}, as requested; no fault found`)
     case 'limited':
       return verdict('warning', text`Backup of ${label} is ${level}: ${someNotChecked}`)
-    case 'check-failed':
+    case 'check-failed': {
+      const failed = result.checks.filter(({ passed }) => !passed).length
+      const good = result.proven ? '; the backup itself is good' : ''
       return verdict(
         'fail',
-        text`Backup of ${label}: one of your checks
-          failed${result.proven ? '; the backup itself is good' : ''}`,
+        text`Backup of ${label}: ${failed === 1 ? 'one' : failed} of your checks failed${good}`,
       )
+    }
     case 'short':
       return verdict(
         'fail',
@@ -164,13 +167,15 @@ function figures({ tables, limit, rows, bytes, timings }: VerifyResult): Block {
 
 function levelTable(result: VerifyResult): Block {
   const reached = levels.indexOf(result.level)
-  const passing = isPassing(verdictOf(result))
+  const outcome = verdictOf(result)
+  // a limit leaves levels between the one that was reached and the failed checks
+  const failed = outcome === 'check-failed' ? levels.indexOf('accepted') : reached + 1
   const shown = (levels.slice(1) as (keyof typeof meanings)[]).filter(
     (level) => level !== 'accepted' || result.checks.length > 0 || result.asked === level,
   )
   const markOf = (rank: number): string => {
     if (rank <= reached) return symbols.pass
-    return rank === reached + 1 && !passing ? symbols.fail : symbols.none
+    return rank === failed && !isPassing(outcome) ? symbols.fail : symbols.none
   }
   return table(
     ['', 'Level', 'Meaning'],

@@ -8,12 +8,11 @@ import {
   isOtherVersion,
   otherVersionText,
 } from '../../load/compare-fingerprints.ts'
-import { withFolder } from '../../load/load-backup.ts'
 import type { Connection } from '../../postgres/connection/connection.ts'
 import { withEventTriggersOff } from '../../postgres/connection/session-options.ts'
 import { connect, type Session } from '../../postgres/connection/session.ts'
-import type { Depth } from '../../postgres/fingerprint/fingerprint.ts'
 import { printSchema } from '../../postgres/fingerprint/schema.ts'
+import { withArchiveFolder } from '../../postgres/pg-restore/archive-folder.ts'
 import { type Psql, PsqlError, startPsql } from '../../postgres/pg-restore/psql.ts'
 import { listEntries } from '../../postgres/pg-restore/toc.ts'
 import { findPrograms, type Programs } from '../../postgres/programs/find-programs.ts'
@@ -21,7 +20,7 @@ import { type DropPlan, planDrops } from '../../postgres/tables/empty-database.t
 import type { FoundBackup } from '../../repository/listing.ts'
 import { totalsOf } from '../../repository/manifest.ts'
 import { baseOf, fetchArchive } from '../../repository/read.ts'
-import { input, join, type Text, text } from '../../text.ts'
+import { input, join, text } from '../../text.ts'
 import type { Work } from '../../work.ts'
 import { checkRestored } from '../errors.ts'
 import {
@@ -32,20 +31,18 @@ import {
   takeSafetyBackup,
 } from '../live-target.ts'
 import type { RestoreOptions } from '../options.ts'
-import { type PlanStep, planStep } from '../plan.ts'
 import { lockTarget } from '../preconditions.ts'
 import type { RestoredInPlace, RestoreResult } from '../result.ts'
 import { describeTarget } from '../target-facts.ts'
 import { applySessionSettings, compareInTransaction } from './compare.ts'
 import { type BaseArchive, loadInTransaction } from './load.ts'
+import { type InPlaceSteps, planInPlace } from './plan.ts'
 import {
   countLocks,
   findInPlaceObstacles,
   lockTimeoutOf,
   toRollbackError,
 } from './preconditions.ts'
-
-type Steps = Record<'empty' | 'load' | 'compare' | 'commit', PlanStep>
 
 /** A restore in place, while it runs. */
 interface InPlaceContext {
@@ -56,7 +53,7 @@ interface InPlaceContext {
   connection: Connection
   programs: { archive: Programs; server: Programs }
   drops: DropPlan
-  steps: Steps
+  steps: InPlaceSteps
   result: RestoreResult
   inPlace: RestoredInPlace
 }
@@ -72,41 +69,23 @@ export async function restoreInPlace(
   work: Work,
 ): Promise<RestoreResult> {
   const started = Date.now()
-  const { manifest } = backup
-  const { owner = 'keep' } = options
   const contents = checkOptions(options)
-  options.known?.({ id: manifest.id })
-  const target = options.target.database
+  options.known?.({ id: backup.manifest.id })
   const session = await connect(options.target, work)
   try {
-    await lockTarget(session, target)
-    const drops = await planDrops(session, manifest.fingerprint.supplement.extensions)
-    const { obstacles, warnings } = await findInPlaceObstacles(session, backup, owner, drops)
-    if (obstacles[0] && !options.dryRun) throw obstacles[0]
-    const programs = await findInPlacePrograms(session, backup, options, work)
-    const steps = planInPlace(backup, target, contents)
-    const inPlace = beginInPlace(backup, contents, drops)
-    const common = commonSteps(options, options.safetyBackup !== false, target, manifest)
-    const begun = beginResult(backup, options, session)
-    const result: RestoreResult = {
-      ...begun,
-      ...totalsOf(manifest),
-      ...(contents === 'schema' ? { rows: 0 } : {}),
-      warnings: [...begun.warnings, ...warnings],
-      plan: orderedPlan({ ...common, ...steps }),
-      inPlace,
-    }
-    const connection = await withEventTriggersOff(session, options.target)
-    const held = { backup, options, session, connection, programs }
-    const context: InPlaceContext = { ...held, drops, steps, result, inPlace }
-    await withFolder(work, async (folder) => {
+    await lockTarget(session, options.target.database)
+    const { context, obstacles, common } = await beginInPlace(
+      { backup, options, session },
+      contents,
+      work,
+    )
+    const { result, programs, inPlace, drops } = context
+    await withArchiveFolder(work, async (folder) => {
       const base = await fetchBase(context, folder, work)
-      const counted = await countLocks(session, drops, base.entries, manifest)
+      const counted = await countLocks(session, drops, base.entries, backup.manifest)
       inPlace.locks = counted.locks
       if (options.dryRun) {
-        const check = { session, target: options.target, exists: true, backup, owner }
-        const all = [...obstacles, ...counted.obstacles]
-        result.facts = await describeTarget(check, all, programs.server, work)
+        await addFacts(context, [...obstacles, ...counted.obstacles], work)
         return
       }
       if (counted.obstacles[0]) throw counted.obstacles[0]
@@ -161,8 +140,45 @@ async function findInPlacePrograms(
   }
 }
 
+interface Begun {
+  context: InPlaceContext
+  /** On a dry run: what would prevent the restore. */
+  obstacles: UserError[]
+  common: ReturnType<typeof commonSteps>
+}
+
+/** Plans the restore, and changes nothing. Throws the first obstacle, unless it is a dry run. */
+async function beginInPlace(
+  { backup, options, session }: Pick<InPlaceContext, 'backup' | 'options' | 'session'>,
+  contents: 'all' | 'schema',
+  work: Work,
+): Promise<Begun> {
+  const { manifest } = backup
+  const { owner = 'keep', target } = options
+  const drops = await planDrops(session, manifest.fingerprint.supplement.extensions)
+  const { obstacles, warnings } = await findInPlaceObstacles(session, backup, owner, drops)
+  if (obstacles[0] && !options.dryRun) throw obstacles[0]
+  const programs = await findInPlacePrograms(session, backup, options, work)
+  const steps = planInPlace(backup, target.database, contents)
+  const inPlace = emptyInPlace(backup, contents, drops)
+  const safetyBackup = options.safetyBackup !== false
+  const common = commonSteps(options, safetyBackup, target.database, manifest)
+  const begun = beginResult(backup, options, session)
+  const result: RestoreResult = {
+    ...begun,
+    ...totalsOf(manifest),
+    ...(contents === 'schema' ? { rows: 0 } : {}),
+    warnings: [...begun.warnings, ...warnings],
+    plan: orderedPlan({ ...common, ...steps }),
+    inPlace,
+  }
+  const connection = await withEventTriggersOff(session, target)
+  const held = { backup, options, session, connection, programs }
+  return { context: { ...held, drops, steps, result, inPlace }, obstacles, common }
+}
+
 /** The result of the restore in place, before anything has been restored. */
-function beginInPlace(
+function emptyInPlace(
   { manifest }: FoundBackup,
   contents: 'all' | 'schema',
   drops: DropPlan,
@@ -177,6 +193,17 @@ function beginInPlace(
   }
 }
 
+/** For a dry run: adds what the target is and what prevents the restore. */
+async function addFacts(
+  { backup, options, session, programs, result }: InPlaceContext,
+  obstacles: readonly UserError[],
+  work: Work,
+): Promise<void> {
+  const { target, owner = 'keep' } = options
+  const check = { session, target, exists: true, backup, owner }
+  result.facts = await describeTarget(check, obstacles, programs.server, work)
+}
+
 /** Fetches the base archive, on a dry run too: its entries show how many locks are needed. */
 async function fetchBase(
   { backup, options, programs }: InPlaceContext,
@@ -186,42 +213,6 @@ async function fetchBase(
   const file = `${folder}/base.dump`
   await fetchArchive(backup, baseOf(backup), options.identities, file, work)
   return { folder, file, entries: await listEntries(programs.archive, file, work) }
-}
-
-/** What can be compared, by the kind of the backup's fingerprint. */
-const comparable: Record<Depth, Text> = {
-  content: 'rows, content, sequences and large objects',
-  counts: join(
-    [
-      'rows, sequences and the number of large objects',
-      text`(not content: ${input('fingerprint', 'counts')})`,
-    ],
-    ' ',
-  ),
-  none: text`sequences and extensions (nothing else: ${input('fingerprint', 'none')})`,
-}
-
-function planInPlace({ manifest }: FoundBackup, target: string, contents: string): Steps {
-  const { kind } = manifest.fingerprint
-  const definitionsOnly = contents === 'schema'
-  return {
-    empty: planStep(
-      `Begin one transaction in "${target}", and drop everything in it ` +
-        '(waits for the sessions that use it)',
-    ),
-    load: planStep(
-      `Restore ${manifest.id} of "${manifest.source.database}" ` +
-        `(as of ${manifest.snapshot.at}) in its place${definitionsOnly ? ', definitions only' : ''}`,
-    ),
-    compare: planStep(
-      definitionsOnly
-        ? 'Check that every table exists'
-        : text`Compare ${comparable[kind]} with the fingerprint, in the same transaction`,
-    ),
-    commit: planStep(
-      kind === 'none' ? 'Commit, and ANALYZE' : 'Commit, ANALYZE, and compare the schema',
-    ),
-  }
 }
 
 async function restoreInTransaction(

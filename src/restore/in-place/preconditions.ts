@@ -1,4 +1,5 @@
 import { UserError } from '../../errors.ts'
+import { readLockCapacity } from '../../postgres/connection/locks.ts'
 import type { Session } from '../../postgres/connection/session.ts'
 import { restoreError } from '../../postgres/pg-restore/errors.ts'
 import type { OwnerRule } from '../../postgres/pg-restore/owners.ts'
@@ -100,7 +101,8 @@ export async function countLocks(
   entries: readonly ArchiveEntry[],
   { fingerprint }: FoundBackup['manifest'],
 ): Promise<{ locks: RestoredInPlace['locks']; obstacles: UserError[] }> {
-  const { perTransaction, transactions, objects } = await readLockSettings(session)
+  const { perTransaction, transactions } = await readLockCapacity(session)
+  const objects = await countObjects(session)
   const capacity = perTransaction * transactions
   const created = entries.reduce((sum, { kind }) => sum + (locksPerEntry[kind] ?? 0), 0)
   const needed = relations + created + objects + (fingerprint.largeObjects?.count ?? 0)
@@ -124,24 +126,12 @@ export async function countLocks(
   return { locks, obstacles: [error] }
 }
 
-interface LockSettings {
-  /** max_locks_per_transaction. */
-  perTransaction: number
-  /** Connections and prepared transactions. */
-  transactions: number
-  /** Large objects of the database. */
-  objects: number
-}
-
-async function readLockSettings(session: Session): Promise<LockSettings> {
-  const [row] = await session.query<LockSettings & Record<string, unknown>>(
-    `SELECT pg_catalog.current_setting('max_locks_per_transaction')::int4 AS "perTransaction",
-       pg_catalog.current_setting('max_connections')::int4
-         + pg_catalog.current_setting('max_prepared_transactions')::int4 AS transactions,
-       (SELECT pg_catalog.count(*)::float8 FROM pg_catalog.pg_largeobject_metadata) AS objects`,
+/** Counts the large objects of the database. */
+async function countObjects(session: Session): Promise<number> {
+  const [row] = await session.query<{ objects: number }>(
+    'SELECT pg_catalog.count(*)::float8 AS objects FROM pg_catalog.pg_largeobject_metadata',
   )
-  if (!row) throw new Error('the server did not return its lock settings')
-  return row
+  return row?.objects ?? 0
 }
 
 /** Returns why the transaction failed. Nothing of it is left. */

@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto'
 import { messageOf } from '../../errors.ts'
 import { type Connection, withDatabase } from '../../postgres/connection/connection.ts'
 import { withEventTriggersOff } from '../../postgres/connection/session-options.ts'
 import type { Session } from '../../postgres/connection/session.ts'
 import { dropHeldDatabase } from '../../postgres/server/maintenance-session.ts'
+import { newOwnName } from '../../postgres/server/own-names.ts'
 import { type Swap, swapDatabases, swapObstacles } from '../../postgres/server/swap.ts'
 import type { Work } from '../../work.ts'
 import { dropPreviousDatabases } from '../clean.ts'
@@ -42,7 +42,7 @@ export async function buildAndRename(
   const target = options.target.database
   const held = {
     kind: 'database',
-    name: `holdfast_side_${randomBytes(6).toString('hex')}`,
+    name: newOwnName('side'),
     input: 'target-url',
   } as const
   const connection = await withEventTriggersOff(session, withDatabase(options.target, held.name))

@@ -106,41 +106,25 @@ async function externalDumpSource(
   options: RestoreExternalOptions,
   work: Work,
 ): Promise<Source<RestoreExternalResult>> {
-  const { name, format, layers, bytes } = file
-  const { identities, target, owner = 'keep' } = options
-  const { server, client } = seen
-  const roles = [...seen.roles].sort()
   // A dump has the syntax of pg_dump's major version, not of the server's.
-  const writer = client ?? server
-  const recipients = await recipientsOf(identities)
+  const writer = seen.client ?? seen.server
+  const recipients = await recipientsOf(options.identities)
   return {
     noun: 'file',
     started,
     needs: requirementsOf(seen, writer),
     safety: {
-      label: options.label ?? target.database,
+      label: options.label ?? options.target.database,
       encryption: recipients.length ? { recipients } : undefined,
     },
     // The mark must be one line.
-    by: name.replace(/\s+/g, ' '),
+    by: file.name.replace(/\s+/g, ' '),
     programs: (session) => programsFor(session, writer, options.bindirs, work),
     steps: (database, previous) => stepsOf(file, database, previous),
     result: (mode, session, steps) => ({
-      task: 'restore-file',
-      mode,
       ...emptyRestored(options, steps),
-      file: { name, format, layers },
-      versions: {
-        ...(server === undefined ? {} : { server }),
-        ...(client === undefined ? {} : { client }),
-      },
-      roles,
-      owner,
+      ...emptyResultOf(file, seen, mode, options),
       server: { backup: writer ?? 'not known', target: session.version },
-      bytes,
-      rows: 0,
-      tables: 0,
-      largeObjects: 0,
     }),
     facts: async (check, obstacles) => {
       const facts = await readTargetFacts(check, obstacles)
@@ -151,6 +135,30 @@ async function externalDumpSource(
       return facts
     },
     build: (place, done) => build(file, place, options, done, work),
+  }
+}
+
+/** What the result says of the file. Tables and rows are counted after the restore. */
+function emptyResultOf(
+  { name, format, layers, bytes }: ExternalDump,
+  { server, client, roles }: DumpFacts,
+  mode: 'swap' | 'new',
+  { owner = 'keep' }: RestoreExternalOptions,
+): Omit<RestoreExternalResult, keyof Restored> & Pick<Restored, 'bytes' | 'rows' | 'tables'> {
+  return {
+    task: 'restore-file',
+    mode,
+    file: { name, format, layers },
+    versions: {
+      ...(server === undefined ? {} : { server }),
+      ...(client === undefined ? {} : { client }),
+    },
+    roles: [...roles].sort(),
+    owner,
+    bytes,
+    rows: 0,
+    tables: 0,
+    largeObjects: 0,
   }
 }
 

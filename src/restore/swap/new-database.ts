@@ -3,11 +3,12 @@ import { quoteName, type Session } from '../../postgres/connection/session.ts'
 import { input, join, type Text, text } from '../../text.ts'
 import type { Work } from '../../work.ts'
 import type { RestoreOptions } from '../options.ts'
-import { markDone, optionalSteps, withSteps } from '../plan.ts'
-import { findObstacles, type RestoreCheck, withLockedTarget } from '../preconditions.ts'
+import { markDone } from '../plan.ts'
+import { withLockedTarget } from '../preconditions.ts'
 import { isolateCopy } from '../prepare.ts'
 import type { Restored } from '../result.ts'
-import { buildAndRename, runAfterSwap, type SwapContext } from './build-and-rename.ts'
+import { beginSwap } from './begin.ts'
+import { buildAndRename, runAfterSwap } from './build-and-rename.ts'
 import type { Source } from './source.ts'
 
 /**
@@ -37,37 +38,28 @@ async function createInSession<R extends Restored>(
     target,
   ])
   if (existing) throw targetExists(target)
-  const check: RestoreCheck = {
+  const isolate =
+    'Isolate it: drop user mappings and disable event triggers; subscriptions are never restored'
+  const context = await beginSwap(
     session,
-    target: options.target,
-    exists: false,
-    backup: source.needs,
-    owner: options.owner ?? 'keep',
-  }
-  const obstacles = await findObstacles(check, work)
-  if (obstacles[0] && !options.dryRun) throw obstacles[0]
-  const programs = await source.programs(session)
-  const steps = withSteps(source.steps(target, undefined), {
-    ...optionalSteps(options),
-    cut:
-      'Isolate it: drop user mappings and disable event triggers; ' +
-      'subscriptions are never restored',
-  })
-  const result = source.result('new', session, steps)
+    source,
+    options,
+    { mode: 'new', exists: false, previous: undefined, steps: { isolate } },
+    work,
+  )
+  const { result } = context
   result.warnings.push(ownerWarning(options, source.noun))
   if (options.dryRun) {
-    result.facts = await source.facts(check, obstacles, programs.server)
     result.timings.total = Date.now() - source.started
     return result
   }
-  const context: SwapContext<R> = { source, options, session, programs, steps, result }
   await buildAndRename(
     context,
     { previous: undefined },
     async (side) => {
       markDone(context, 'settings', work)
-      result.cut = await isolateCopy(side, work)
-      markDone(context, 'cut', work)
+      result.isolated = await isolateCopy(side, work)
+      markDone(context, 'isolate', work)
     },
     work,
   )

@@ -18,10 +18,11 @@ import type { Session } from '../../postgres/connection/session.ts'
 import type { Work } from '../../work.ts'
 import { dropPreviousDatabases } from '../clean.ts'
 import type { RestoreOptions } from '../options.ts'
-import { markDone, optionalSteps, withSteps } from '../plan.ts'
-import { findObstacles, type RestoreCheck, withLockedTarget } from '../preconditions.ts'
+import { markDone } from '../plan.ts'
+import { withLockedTarget } from '../preconditions.ts'
 import type { Restored } from '../result.ts'
 import { createSafetyBackup, safetyBackupObstacle, safetyStep } from '../safety-backup.ts'
+import { beginSwap } from './begin.ts'
 import { buildAndRename, runAfterSwap, type SwapContext } from './build-and-rename.ts'
 import type { Source } from './source.ts'
 
@@ -51,40 +52,32 @@ async function swapInSession<R extends Restored>(
   const current = await readCurrentSettings(session, target)
   const until = await nextFreeTimestamp(session, target)
   const previous = current ? previousDatabaseName(target, until) : undefined
-  const check: RestoreCheck = {
-    session,
-    target: options.target,
-    exists: current !== undefined,
-    backup: source.needs,
-    owner: options.owner ?? 'keep',
-  }
   const safety = current !== undefined && options.safetyBackup !== false
-  const unsafe = safety ? safetyBackupObstacle(options, source.safety) : undefined
-  const obstacles = [...(await findObstacles(check, work)), ...(unsafe ? [unsafe] : [])]
-  if (obstacles[0] && !options.dryRun) throw obstacles[0]
-  const programs = await source.programs(session)
-  const steps = withSteps(source.steps(target, previous), {
-    ...optionalSteps(options),
-    safety: safety ? safetyStep(target, source.safety) : undefined,
-  })
-  const result = source.result('swap', session, steps)
-  const context: SwapContext<R> = { source, options, session, programs, steps, result }
+  const context = await beginSwap(
+    session,
+    source,
+    options,
+    {
+      mode: 'swap',
+      exists: current !== undefined,
+      previous,
+      steps: { safety: safety ? safetyStep(target, source.safety) : undefined },
+      obstacle: safety ? safetyBackupObstacle(options, source.safety) : undefined,
+    },
+    work,
+  )
+  const { result } = context
   if (!current)
     result.warnings.push(
       `The server has no database "${target}" to copy owner, grants and settings from: ` +
         "the new database has the server's defaults.",
     )
   if (options.dryRun) {
-    result.facts = await source.facts(check, obstacles, programs.server)
     await planCleanUp(context, work)
     result.timings.total = Date.now() - source.started
     return result
   }
-  if (safety) {
-    result.safetyBackup = await createSafetyBackup(options, source.safety, work)
-    result.timings.safety = result.safetyBackup.took
-    markDone(context, 'safety', work)
-  }
+  if (safety) await takeSafetyBackup(context, work)
   await buildAndRename(
     context,
     { previous, comments: commentsFor(source, target, current, until) },
@@ -108,6 +101,13 @@ async function readCurrentSettings(
 ): Promise<DatabaseSettings | undefined> {
   const settings = await readDatabaseSettings(session, target)
   return settings && { ...settings, comment: parseMark(settings.comment).comment }
+}
+
+async function takeSafetyBackup(context: SwapContext, work: Work): Promise<void> {
+  const { source, options, result } = context
+  result.safetyBackup = await createSafetyBackup(options, source.safety, work)
+  result.timings.safety = result.safetyBackup.took
+  markDone(context, 'safety', work)
 }
 
 function commentsFor(

@@ -55,7 +55,7 @@ export interface CopyOptions {
  * Does not change or lock existing objects. Types, functions and extensions that the tables use
  * must exist there. Foreign keys, triggers, rules and policies are not copied.
  *
- * Throws `part-needs` if something is missing. Throws `restored-differs`, and drops the schemas
+ * Throws `dependency-missing` if something is missing. Throws `restored-differs`, and drops the schemas
  * again, if the copies differ from the fingerprint.
  */
 export async function copyBeside(

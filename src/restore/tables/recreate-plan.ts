@@ -143,10 +143,31 @@ export function planRecreation(
     [...tables].filter(([, table]) => isMissing(table, missing)).map(([id]) => id),
   )
   const schemas = schemasOf(entries, tableIds, tables)
-  const own = new Set(tableIds)
-  const lost = new Set<number>()
+  const counted = { own: new Set(tableIds), lost: new Set<number>() }
   const related = new Set<CatalogTable>()
-  const sorted: Record<Destination, ArchiveEntry[]> = {
+  const sorted = emptySorted()
+  for (const entry of entries) {
+    const candidate: Candidate = {
+      isSchema: schemas.has(entry.id),
+      isTable: tableIds.has(entry.id),
+      table: kindsOnATable.test(entry.kind) ? tableOf(entry) : undefined,
+      dependsOnOwn: entry.restsOn.some((id) => counted.own.has(id)),
+      dependsOnTable: entry.restsOn.some((id) => tableIds.has(id)),
+      dependsOnLost: entry.restsOn.some((id) => counted.lost.has(id)),
+      onlyMissing: entry.restsOn.every((id) => !tables.has(id) || tableIds.has(id)),
+    }
+    const rule = rules.find((each) => each.kind.test(entry.kind) && each.when(candidate, missing))
+    if (!rule) continue
+    sorted[rule.into].push(entry)
+    if (rule.countsAs) counted[rule.countsAs].add(entry.id)
+    for (const table of tablesToLock(rule, entry, candidate, tables))
+      if (table && !missing.has(table)) related.add(table)
+  }
+  return recreatePlan(sorted, schemas, related)
+}
+
+function emptySorted(): Record<Destination, ArchiveEntry[]> {
+  return {
     schemas: [],
     beforeRows: [],
     afterRows: [],
@@ -155,28 +176,24 @@ export function planRecreation(
     indexes: [],
     attaches: [],
   }
-  for (const entry of entries) {
-    const { id, kind, restsOn } = entry
-    const candidate: Candidate = {
-      isSchema: schemas.has(id),
-      isTable: tableIds.has(id),
-      table: kindsOnATable.test(kind) ? tableOf(entry) : undefined,
-      dependsOnOwn: restsOn.some((other) => own.has(other)),
-      dependsOnTable: restsOn.some((other) => tableIds.has(other)),
-      dependsOnLost: restsOn.some((other) => lost.has(other)),
-      onlyMissing: restsOn.every((other) => !tables.has(other) || tableIds.has(other)),
-    }
-    const rule = rules.find((each) => each.kind.test(kind) && each.when(candidate, missing))
-    if (!rule) continue
-    sorted[rule.into].push(entry)
-    if (rule.countsAs) (rule.countsAs === 'own' ? own : lost).add(id)
-    const refersTo = {
-      dependencies: restsOn.map((other) => tables.get(other)),
-      table: [candidate.table],
-      none: [],
-    }[rule.locks ?? 'none']
-    for (const table of refersTo) if (table && !missing.has(table)) related.add(table)
-  }
+}
+
+/** The tables that an entry refers to, if its rule locks them. */
+function tablesToLock(
+  { locks }: Rule,
+  { restsOn }: ArchiveEntry,
+  { table }: Candidate,
+  tables: ReadonlyMap<number, CatalogTable | undefined>,
+): (CatalogTable | undefined)[] {
+  if (locks === 'dependencies') return restsOn.map((id) => tables.get(id))
+  return locks === 'table' ? [table] : []
+}
+
+function recreatePlan(
+  sorted: Readonly<Record<Destination, ArchiveEntry[]>>,
+  schemas: ReadonlyMap<number, string>,
+  related: ReadonlySet<CatalogTable>,
+): RecreatePlan {
   const ids = (of: Destination): number[] => sorted[of].map(({ id }) => id)
   return {
     schemas: sorted.schemas.map(({ id }) => ({ id, name: schemas.get(id) as string })),

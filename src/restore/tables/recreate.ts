@@ -1,9 +1,10 @@
 import { UserError } from '../../errors.ts'
+import { lockWait } from '../../postgres/connection/locks.ts'
+import { isServerError } from '../../postgres/connection/server-error.ts'
 import type { Session } from '../../postgres/connection/session.ts'
 import { type ArchiveEntry, entriesSql } from '../../postgres/pg-restore/toc.ts'
 import { addForeignKey, validatesRows } from '../../postgres/tables/foreign-keys.ts'
 import type { Work } from '../../work.ts'
-import { sqlStateOf } from '../errors.ts'
 import type { Replaced, ReplaceOptions } from './options.ts'
 import type { RecreatePlan } from './recreate-plan.ts'
 
@@ -11,9 +12,6 @@ import type { RecreatePlan } from './recreate-plan.ts'
 const recreatable = /^(VIEW|FUNCTION|PROCEDURE|POLICY|RULE|TRIGGER|PUBLICATION TABLE|COMMENT|ACL)$/
 /** Kinds that are not listed: they belong to another object. */
 const unlisted = /^(COMMENT|ACL|SECURITY LABEL|INDEX|STATISTICS)$/
-
-/** Below the server's `deadlock_timeout`, in milliseconds. */
-const lockTimeout = 700
 
 /** Creates missing tables without rows, and their schemas if those are missing too. */
 export async function createTables(
@@ -114,7 +112,7 @@ async function runEntries(
   if (sql === '') return
   await session.query(sql)
   // pg_restore's SQL sets lock_timeout to 0.
-  await session.query(`SET LOCAL lock_timeout = ${lockTimeout}`)
+  await session.query(`SET LOCAL lock_timeout = ${lockWait}`)
 }
 
 function sqlOf(
@@ -141,7 +139,7 @@ async function withSavepoint(session: Session, body: () => Promise<void>): Promi
  * timeout is not a refusal.
  */
 function isRefusal(error: unknown): boolean {
-  return /^(42|3F|0A|2BP|55000)/.test(sqlStateOf(error) ?? '')
+  return isServerError(error) && /^(42|3F|0A|2BP|55000)/.test(error.code)
 }
 
 /** `schema.name`, without the owner at the end. */

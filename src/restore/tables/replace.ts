@@ -1,10 +1,12 @@
-import { randomBytes } from 'node:crypto'
 import { messageOf, UserError } from '../../errors.ts'
 import { compareRows } from '../../load/compare-rows.ts'
 import type { Connection } from '../../postgres/connection/connection.ts'
+import { isServerError } from '../../postgres/connection/server-error.ts'
 import { connect, quoteName, quoteText, type Session } from '../../postgres/connection/session.ts'
 import { measureParts } from '../../postgres/fingerprint/content.ts'
 import { type Table, tableName } from '../../postgres/fingerprint/tables.ts'
+import { workForCleanUp } from '../../postgres/server/maintenance-session.ts'
+import { newOwnName } from '../../postgres/server/own-names.ts'
 import { advanceSequences } from '../../postgres/tables/advance-sequences.ts'
 import {
   addForeignKey,
@@ -19,7 +21,7 @@ import { copyRows, dropSchema, storedColumns } from '../../postgres/tables/copy-
 import { mapConcurrent } from '../../stream/map-concurrent.ts'
 import { input, join, text } from '../../text.ts'
 import type { Held, Work } from '../../work.ts'
-import { checkRestored, sqlStateOf } from '../errors.ts'
+import { checkRestored } from '../errors.ts'
 import { checkUnchanged, hashRoots, oidsOf } from './live-checks.ts'
 import { readTableName } from './names.ts'
 import type { Replaced, ReplaceOptions, ReplacePlan } from './options.ts'
@@ -37,7 +39,7 @@ import { toMissingDependencyError } from './side-database.ts'
 export async function replaceLive(options: ReplaceOptions, work: Work): Promise<Replaced> {
   const { live, contents } = options
   const session = await connect(live, work)
-  const staging = `holdfast_part_${randomBytes(6).toString('hex')}`
+  const staging = newOwnName('staging')
   const held = {
     kind: 'schema',
     database: live.database,
@@ -327,10 +329,7 @@ async function dropStaging(
   work: Work,
 ): Promise<void> {
   try {
-    await dropSchema(live, held.name, {
-      ...work,
-      signal: AbortSignal.timeout(work.signal.aborted ? 6000 : 600_000),
-    })
+    await dropSchema(live, held.name, workForCleanUp(work))
     work.release(held)
   } catch (error) {
     work.log.warning(
@@ -342,9 +341,8 @@ async function dropStaging(
 
 /** Turns an error of the server into a UserError. By then, everything is rolled back. */
 function toReplaceError(error: unknown, live: Connection): unknown {
-  const sqlState = sqlStateOf(error)
-  if (error instanceof UserError || sqlState === undefined) return error
-  if (sqlState === '42501')
+  if (!isServerError(error)) return error
+  if (error.code === '42501')
     return new UserError(
       'no-permission',
       `"${live.user}" lacks a permission in "${live.database}": ${messageOf(error)}. ` +

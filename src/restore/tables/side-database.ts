@@ -356,14 +356,14 @@ const kinds =
 const doesNotExist = new RegExp(`((?:${kinds}) .*?) does not exist`)
 
 /**
- * Turns an error of the server about a missing object into `part-needs`, with the object's name.
+ * Turns an error of the server about a missing object into `dependency-missing`, with the object's name.
  * Returns any other error unchanged.
  */
 export function toMissingDependencyError(error: unknown, target: string): unknown {
   const missing = doesNotExist.exec(messageOf(error))?.[1]
   if (missing === undefined) return error
   return new UserError(
-    'part-needs',
+    'dependency-missing',
     `The tables need ${missing}, which "${target}" does not have. Nothing was changed there.`,
     undefined,
     { cause: error },

@@ -2,19 +2,19 @@
  * Restores single tables: copies them into a new schema, or replaces the live ones. They are first
  * restored into a side database, and compared there.
  */
-import { randomBytes } from 'node:crypto'
 import { UserError } from '../../errors.ts'
-import { withFolder } from '../../load/load-backup.ts'
 import { jobsOf } from '../../load/options.ts'
 import { type Connection, withDatabase } from '../../postgres/connection/connection.ts'
 import { withEventTriggersOff } from '../../postgres/connection/session-options.ts'
 import { connect, type Session } from '../../postgres/connection/session.ts'
 import { tableName } from '../../postgres/fingerprint/tables.ts'
+import { withArchiveFolder } from '../../postgres/pg-restore/archive-folder.ts'
 import { findPrograms, type Programs } from '../../postgres/programs/find-programs.ts'
 import {
   connectToMaintenanceDatabase,
   dropHeldDatabase,
 } from '../../postgres/server/maintenance-session.ts'
+import { newOwnName } from '../../postgres/server/own-names.ts'
 import type { FoundBackup } from '../../repository/listing.ts'
 import { dataArchivesOf } from '../../repository/read.ts'
 import { input, join, text } from '../../text.ts'
@@ -28,12 +28,13 @@ import {
   takeSafetyBackup,
 } from '../live-target.ts'
 import type { RestoreOptions } from '../options.ts'
-import { type PlanStep, planStep } from '../plan.ts'
+import type { PlanStep } from '../plan.ts'
 import { lockTarget, versionObstacles } from '../preconditions.ts'
 import type { RestoredTables, RestoreResult } from '../result.ts'
 import { copyBeside, schemasFor } from './copy-beside.ts'
 import { checkNamed } from './names.ts'
 import { replaceLive } from './replace.ts'
+import { planTables, type TableSteps, withCommonSteps } from './steps.ts'
 import {
   buildTablesSideDatabase,
   createIndexes,
@@ -67,19 +68,20 @@ export async function restoreTables(
     if (older) throw older
     await checkTarget(session, options, manifest.source.locale.encoding, work)
     const programs = await findTablePrograms(session, backup, options, work)
-    const part = beginPart(backup, options)
-    const steps = planTables(backup, target, part)
-    const safetyBackup = part.replace && options.safetyBackup !== false
+    const restoredTables = emptyRestoredTables(backup, options)
+    const steps = planTables(backup, target, restoredTables)
+    const safetyBackup = restoredTables.replace && options.safetyBackup !== false
     const common = commonSteps(options, safetyBackup, target, manifest)
     const result: RestoreResult = {
       ...beginResult(backup, options, session),
       plan: orderedPlan(withCommonSteps(steps, common)),
-      part,
+      restoredTables,
     }
     if (!options.dryRun) {
-      const context = { backup, options, session, programs, wanted, steps, result, part }
-      await withFolder(work, (folder) =>
-        restoreParts({ ...context, folder, safety: common.safety }, work),
+      const held = { backup, options, session, programs, wanted }
+      const context = { ...held, steps, result, restoredTables }
+      await withArchiveFolder(work, (folder) =>
+        restoreWanted({ ...context, folder, safety: common.safety }, work),
       )
       const { command } = common
       await finishRestore(result, options, { started, programs: programs.server, command }, work)
@@ -131,7 +133,7 @@ async function findTablePrograms(
 }
 
 /** The result for the tables, before anything has been restored. */
-function beginPart({ manifest }: FoundBackup, options: RestoreOptions): RestoredTables {
+function emptyRestoredTables({ manifest }: FoundBackup, options: RestoreOptions): RestoredTables {
   const { tables = [], schemas = [], contents = 'all', replace = false } = options
   return {
     wanted: [...tables, ...schemas.map((name) => `all of ${name}`)],
@@ -146,72 +148,6 @@ function beginPart({ manifest }: FoundBackup, options: RestoreOptions): Restored
     archives: { read: 0, all: dataArchivesOf(manifest).length + 1 },
     locked: 0,
   }
-}
-
-type TableSteps = Record<'build' | 'bring', PlanStep>
-
-/**
- * Adds the common steps. The safety backup comes after the build, which changes nothing in the
- * target, so that little is written between its snapshot and the locks.
- */
-function withCommonSteps(
-  { build, bring }: TableSteps,
-  { safety, command }: ReturnType<typeof commonSteps>,
-): Record<string, PlanStep> {
-  return { build, ...(safety ? { secure: safety } : {}), bring, ...(command ? { command } : {}) }
-}
-
-/** How the tables are compared, by the kind of the backup's fingerprint. */
-const comparison = {
-  none: {
-    build: 'with the rows of these tables (the backup has no fingerprint to compare them with)',
-    replace: "compare them with the archives' contents",
-  },
-  counts: {
-    build: 'with the rows of these tables, and compare the number of rows with the fingerprint',
-    replace: 'compare the number of rows with the fingerprint',
-  },
-  content: {
-    build: 'with the rows of these tables, and compare them with the fingerprint',
-    replace: 'compare them with the fingerprint',
-  },
-}
-
-function planTables(
-  { manifest }: FoundBackup,
-  target: string,
-  { wanted, replace, contents, fingerprint }: RestoredTables,
-): TableSteps {
-  const compared = contents === 'schema' ? 'without rows' : comparison[fingerprint].build
-  return {
-    build: planStep(
-      `Restore ${wanted.join(', ')} of ${manifest.id} (as of ${manifest.snapshot.at}) ` +
-        `into a database next to "${target}", ${compared}`,
-    ),
-    bring: planStep(
-      replace
-        ? replaceSentence(target, contents, comparison[fingerprint].replace)
-        : `Copy them into a new schema of "${target}", in one transaction; ` +
-            'existing tables are not changed',
-    ),
-  }
-}
-
-function replaceSentence(
-  target: string,
-  contents: RestoredTables['contents'],
-  compare: string,
-): string {
-  if (contents === 'schema')
-    return (
-      `Create the tables that "${target}" lacks, without rows, in one transaction; ` +
-      'existing tables are not changed'
-    )
-  const recreate = contents === 'data' ? '' : 're-create missing tables, '
-  return (
-    `In one transaction in "${target}": lock the tables, replace their rows, ${recreate}` +
-    `check the valid foreign keys, ${compare}, commit`
-  )
 }
 
 /** Throws unless the target exists, has the backup's encoding (hashes need it), and can be reached. */
@@ -253,15 +189,16 @@ interface TablesContext {
   steps: TableSteps
   safety: PlanStep | undefined
   result: RestoreResult
-  part: RestoredTables
+  restoredTables: RestoredTables
 }
 
 /** Builds the side database, brings its tables into the target, and drops it. */
-async function restoreParts(context: TablesContext, work: Work): Promise<void> {
-  const { backup, options, session, programs, folder, wanted, steps, result, part } = context
+async function restoreWanted(context: TablesContext, work: Work): Promise<void> {
+  const { backup, options, session, programs, folder, wanted, steps, result } = context
+  const { restoredTables } = context
   const held = {
     kind: 'database',
-    name: `holdfast_side_${randomBytes(6).toString('hex')}`,
+    name: newOwnName('side'),
     input: 'target-url',
   } as const
   const building: TablesSideDatabaseOptions = {
@@ -271,7 +208,7 @@ async function restoreParts(context: TablesContext, work: Work): Promise<void> {
     programs,
     connection: await withEventTriggersOff(session, withDatabase(options.target, held.name)),
     wanted,
-    rows: part.contents !== 'schema',
+    rows: restoredTables.contents !== 'schema',
     jobs: jobsOf(options),
     folder,
   }
@@ -280,15 +217,15 @@ async function restoreParts(context: TablesContext, work: Work): Promise<void> {
   try {
     const from = Date.now()
     const side = await buildTablesSideDatabase(building, work)
-    if (!part.replace) await createIndexes(building, side, work)
+    if (!restoredTables.replace) await createIndexes(building, side, work)
     result.timings.restore = Date.now() - from
     steps.build.done = true
     const bringing = Date.now()
-    await (part.replace ? replaceTables : copyTables)(context, side, live, work)
+    await (restoredTables.replace ? replaceTables : copyTables)(context, side, live, work)
     result.timings.swap = Date.now() - bringing - (result.timings.safety ?? 0)
     steps.bring.done = true
     result.bytes = side.bytes
-    part.archives.read = side.archives
+    restoredTables.archives.read = side.archives
     result.tables = side.leaves.length
     result.rows = side.expected.reduce((sum, print) => sum + print.rows, 0)
   } finally {
@@ -306,7 +243,7 @@ function rowCounts({ expected }: TablesSideDatabase): (table: string) => { rows?
 }
 
 async function replaceTables(
-  { backup, options, programs, safety, result, part }: TablesContext,
+  { backup, options, programs, safety, result, restoredTables }: TablesContext,
   side: TablesSideDatabase,
   live: Connection,
   work: Work,
@@ -317,7 +254,7 @@ async function replaceTables(
       side,
       live,
       programs,
-      contents: part.contents,
+      contents: restoredTables.contents,
       withOwners: options.owner !== 'drop',
       sequences: Object.fromEntries(
         Object.entries(fingerprint.sequences).map(([name, { after }]) => [name, after]),
@@ -330,18 +267,26 @@ async function replaceTables(
     work,
   )
   if (result.safetyBackup)
-    part.unsaved = Math.max(0, replaced.lockedAt - Date.parse(result.safetyBackup.snapshotAt))
+    restoredTables.unsaved = Math.max(
+      0,
+      replaced.lockedAt - Date.parse(result.safetyBackup.snapshotAt),
+    )
   const count = rowCounts(side)
   for (const how of ['created', 'replaced', 'untouched'] as const)
     for (const table of replaced[how])
-      part.tables.push({ table, into: table, how, ...(how === 'untouched' ? {} : count(table)) })
-  part.keys = replaced.keys
-  part.locked = replaced.locked
+      restoredTables.tables.push({
+        table,
+        into: table,
+        how,
+        ...(how === 'untouched' ? {} : count(table)),
+      })
+  restoredTables.keys = replaced.keys
+  restoredTables.locked = replaced.locked
   result.warnings.push(...replaced.warnings)
 }
 
 async function copyTables(
-  { backup, options, programs, part }: TablesContext,
+  { backup, options, programs, restoredTables }: TablesContext,
   side: TablesSideDatabase,
   live: Connection,
   work: Work,
@@ -352,18 +297,18 @@ async function copyTables(
     new Date(),
   )
   const { encoding } = backup.manifest.source.locale
-  const rows = part.contents !== 'schema'
+  const rows = restoredTables.contents !== 'schema'
   const jobs = jobsOf(options)
   await copyBeside(side, schemas, { live, programs, encoding, rows, jobs }, work)
   const count = rowCounts(side)
-  part.schemas = [...schemas.values()]
-  part.tables = side.chosen.map((table) => ({
+  restoredTables.schemas = [...schemas.values()]
+  restoredTables.tables = side.chosen.map((table) => ({
     table: tableName(table),
     into: tableName({ schema: schemas.get(table.schema) as string, name: table.name }),
     how: 'copied',
     ...count(tableName(table)),
   }))
-  part.leftOut = [leftOutOfCopies]
+  restoredTables.leftOut = [leftOutOfCopies]
 }
 
 const leftOutOfCopies = join(

@@ -73,6 +73,7 @@ async function putWhole(
   )
 }
 
+/** Returns false if the key is taken. */
 async function putInParts(
   connection: S3Connection,
   key: string,
@@ -86,37 +87,9 @@ async function putInParts(
   )
   let ended = false
   try {
-    const part = await connection.request(
-      operation,
-      ({ sdk, client, options }) =>
-        client.send(
-          new sdk.UploadPartCommand({
-            ...at,
-            UploadId: id,
-            PartNumber: 1,
-            Body: body,
-            ContentLength: body.length,
-          }),
-          options,
-        ),
-      signal,
-    )
-    ended = await falseIfTaken(() =>
-      connection.request(
-        operation,
-        ({ sdk, client, options }) =>
-          client.send(
-            new sdk.CompleteMultipartUploadCommand({
-              ...at,
-              UploadId: id,
-              IfNoneMatch: '*',
-              MultipartUpload: { Parts: [{ PartNumber: 1, ETag: part.ETag }] },
-            }),
-            options,
-          ),
-        signal,
-      ),
-    )
+    const upload = { ...at, UploadId: id }
+    const tag = await putOnlyPart(connection, upload, signal)
+    ended = await falseIfTaken(() => complete(connection, upload, tag, signal))
     return ended
   } finally {
     // Credentials that cannot end a partial upload would leave one with every failure, so this
@@ -124,6 +97,47 @@ async function putInParts(
     if (!ended && id !== undefined)
       await abortUpload(connection, key, id, AbortSignal.timeout(5_000))
   }
+}
+
+interface Upload {
+  Bucket: string
+  Key: string
+  UploadId: string | undefined
+}
+
+/** Returns the part's ETag. */
+async function putOnlyPart(
+  connection: S3Connection,
+  upload: Upload,
+  signal: AbortSignal | undefined,
+): Promise<string | undefined> {
+  const part = { ...upload, PartNumber: 1, Body: body, ContentLength: body.length }
+  const { ETag } = await connection.request(
+    operation,
+    ({ sdk, client, options }) => client.send(new sdk.UploadPartCommand(part), options),
+    signal,
+  )
+  return ETag
+}
+
+/** Makes an object of an upload with one part, create-only. */
+async function complete(
+  connection: S3Connection,
+  upload: Upload,
+  tag: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const whole = {
+    ...upload,
+    IfNoneMatch: '*',
+    MultipartUpload: { Parts: [{ PartNumber: 1, ETag: tag }] },
+  }
+  await connection.request(
+    operation,
+    ({ sdk, client, options }) =>
+      client.send(new sdk.CompleteMultipartUploadCommand(whole), options),
+    signal,
+  )
 }
 
 async function falseIfTaken(write: () => Promise<unknown>): Promise<boolean> {

@@ -1,13 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { withUniqueApplicationName } from '../../../src/postgres/connection/client.ts'
 import type { Connection } from '../../../src/postgres/connection/connection.ts'
 import { connect, type Session } from '../../../src/postgres/connection/session.ts'
 import { statementKind } from '../../../src/postgres/pg-dump/statement-kind.ts'
-import {
-  withUniqueApplicationName,
-  watchWaiters,
-  type Waiter,
-} from '../../../src/postgres/pg-dump/lock-waiters.ts'
+import { watchWaiters, type Waiter } from '../../../src/postgres/pg-dump/lock-waiters.ts'
 import type { Work } from '../../../src/work.ts'
 import { until } from '../../support/clock.ts'
 import { newestAndOldestMajor, startOwnServer } from '../../support/own-server.ts'

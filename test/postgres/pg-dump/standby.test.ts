@@ -5,13 +5,11 @@ import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { UserError } from '../../../src/errors.ts'
+import { withUniqueApplicationName } from '../../../src/postgres/connection/client.ts'
 import { dumpEnvironment } from '../../../src/postgres/connection/connection.ts'
 import { connect, type Session } from '../../../src/postgres/connection/session.ts'
 import { StandbyConflict, clientError } from '../../../src/postgres/connection/session-errors.ts'
-import {
-  withUniqueApplicationName,
-  watchWaiters,
-} from '../../../src/postgres/pg-dump/lock-waiters.ts'
+import { watchWaiters } from '../../../src/postgres/pg-dump/lock-waiters.ts'
 import { until } from '../../support/clock.ts'
 import { newestAndOldestMajor, startOwnServer } from '../../support/own-server.ts'
 import { primarySettings, startStandby } from '../../support/standby.ts'

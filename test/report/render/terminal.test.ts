@@ -44,6 +44,40 @@ describe('a table', () => {
     assert.deepEqual(show([cities], 30), shown)
     assert.ok(show([cities], 30).every((line) => line.length <= 30))
   })
+  test('is as wide as it needs to be, and a column has at least six columns', () => {
+    const two = table(['', ''], [['abcdefghij', 'klmnopqrst']])
+    const widthsAt = (width: number): number[] =>
+      (show([two], width)[1] ?? '').split('  ').map((rule) => rule.length)
+    assert.deepEqual(widthsAt(22), [10, 10])
+    assert.deepEqual(widthsAt(21), [9, 10])
+    assert.deepEqual(widthsAt(20), [9, 9])
+    assert.deepEqual(widthsAt(14), [6, 6])
+    assert.deepEqual(widthsAt(10), [6, 6])
+    assert.deepEqual(show([two], 10).slice(2), ['abcdef  klmnop', 'ghij    qrst'])
+  })
+  test('has a narrow column for narrow cells', () => {
+    assert.deepEqual(show([table(['', 'b'], [['x', 'no']])]).slice(1), ['─  ──', 'x  no'])
+  })
+  test('breaks words only if it must', () => {
+    const age = table(['Id', 'Age'], [['20261117T031045Z-k3v9', 'one day and two hours']])
+    assert.deepEqual(show([age], 32).slice(2), [
+      '20261117T031045Z-k3v9  one day',
+      '                       and two',
+      '                       hours',
+    ])
+    const marked = table(['Id', 'Age'], [['x 20261117T031045Z-k3v9', 'one day and two hours']])
+    assert.deepEqual(show([marked], 32).slice(2, 4), [
+      'x                      one day',
+      '20261117T031045Z-k3v9  and two',
+    ])
+    assert.deepEqual(show([age], 28).slice(2), [
+      '20261117T031045Z-k3v  one',
+      '9                     day',
+      '                      and',
+      '                      two',
+      '                      hours',
+    ])
+  })
   test('gives an emoji two columns', () => {
     assert.deepEqual(
       show([
@@ -77,6 +111,7 @@ test('keys and values are two columns, and a long value wraps in its own', () =>
 
 test('text wraps between words, and in a word that is longer than a line', () => {
   assert.deepEqual(show([paragraph('one two three')], 8), ['one two', 'three'])
+  assert.deepEqual(show([paragraph('a bcdefgh')], 8), ['a', 'bcdefgh'])
   assert.deepEqual(show([list(['abcdefghij'])], 7), ['• abcde', '  fghij'])
 })
 
@@ -121,6 +156,19 @@ test('a chart is drawn as bars with their figures', () => {
   ])
 })
 
+test('a bar has a quarter of the screen, and at most 24 columns', () => {
+  const barsAt = (width: number): string[] => {
+    const parts = [10, 5, 0].map((value) => ({ name: 'x', value }))
+    const chart = { kind: 'chart', shape: 'pie', title: '', unit: 'bytes', parts } as const
+    return show([chart], width).map((line) => line.replace(/^[^█]*/, ''))
+  }
+  for (const [width, bar] of [
+    [200, 24],
+    [43, 10],
+  ] as const)
+    assert.deepEqual(barsAt(width), ['', '█'.repeat(bar), '█'.repeat(bar / 2), '█'])
+})
+
 test('an input is a flag, and inputs to type are one line of flags', () => {
   const where = either('the job summary', 'above')
   assert.deepEqual(
@@ -134,6 +182,10 @@ test('an input is a flag, and inputs to type are one line of flags', () => {
           ['tables', ['orders', '"odd schema"."T"']],
           ['dry-run', 'true'],
         ]),
+        settings([
+          ['label', 'two\nlines'],
+          ['target-url', { secret: 'DATABASE_URL' }],
+        ]),
       ],
       80,
     ),
@@ -141,6 +193,8 @@ test('an input is a flag, and inputs to type are one line of flags', () => {
       'Set --safety-backup=false or --target-url-file FILE; see above.',
       '',
       `  │ --storage 's3://b/p?x=1&y=it'\\''s' --tables orders --tables '"odd schema"."T"' --dry-run`,
+      '',
+      "  │ --label 'two lines' --target-url-file FILE",
     ],
   )
 })
@@ -165,6 +219,61 @@ test('colours are there only where they are wanted', () => {
     '',
     'a \u001b[1mb\u001b[0m \u001b[36mc\u001b[0m',
   ])
+})
+
+test('each kind of block has its own style, and a column is as wide as what is seen', () => {
+  const parts = [
+    { name: '表 a', value: 4096 },
+    { name: 'a name that wraps', value: 41 },
+  ]
+  const styled = renderTerminal(
+    [
+      section(text`now ${code('shop')} ${input('keep', '7')}`, 'pass'),
+      facts([['Key', text`a ${strong(text`b ${code('c')}`)}${strong('d')}`]]),
+      table(
+        ['Name', 'Rows'],
+        [[text`${code('public.a')}`, text`${strong('7')}`]],
+        ['left', 'right'],
+      ),
+      codeBlock('SELECT 1\n\n', 'sql'),
+      { kind: 'chart', shape: 'pie', title: 'Sizes', unit: 'bytes', parts },
+      next('see:', details('More', paragraph('done'))),
+      next('run.'),
+    ],
+    { width: 24, colour: true },
+  )
+  assert.deepEqual(
+    styled
+      .replaceAll('\u001b[1m', '<b>')
+      .replaceAll('\u001b[2m', '<dim>')
+      .replaceAll('\u001b[36m', '<code>')
+      .replaceAll('\u001b[0m', '</>')
+      .split('\n'),
+    [
+      '<b>✅ now shop --keep 7</>',
+      '',
+      'Key  a <b>b </><code>c</><b>d</>',
+      '',
+      '<b>Name</>      <b>Rows</>',
+      '<dim>────────  ────</>',
+      '<code>public.a</>     <b>7</>',
+      '',
+      '<dim>  │ </>SELECT 1',
+      '',
+      '<b>Sizes</>',
+      '表 a     4.0 KiB  <code>██████</>',
+      'a name      41 B  <code>█</>',
+      'that',
+      'wraps',
+      '',
+      '<b>Next:</> see:',
+      '',
+      '▸ More',
+      '  done',
+      '',
+      '<b>Next:</> run.',
+    ],
+  )
 })
 
 test('no text of any block commands the terminal or moves the cursor', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, describe, test } from 'node:test'
+import { describe, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { generateX25519Identity, identityToRecipient } from 'age-encryption'
 import { restore } from '../../../src/restore/restore.ts'
@@ -102,10 +102,6 @@ async function shop(on = server): Promise<Shop> {
         `SELECT datname FROM pg_database WHERE datname LIKE '${name}%' ORDER BY 1`,
       )
     ).map(({ datname }) => datname)
-  after(async () => {
-    for (const each of await databases())
-      await query(on, 'postgres', `DROP DATABASE IF EXISTS "${String(each)}" WITH (FORCE)`)
-  })
   const held = new Set<Held>()
   const work = {
     ...quietWork(),
@@ -265,9 +261,9 @@ for (const each of newestAndOldest())
           },
           work,
         )
-        const { tables, rows, prepared, previousDatabase, safetyBackup, cut } = result
+        const { tables, rows, prepared, previousDatabase, safetyBackup, isolated } = result
         assert.deepEqual(
-          [tables, rows, prepared, previousDatabase, safetyBackup, cut?.triggers.length],
+          [tables, rows, prepared, previousDatabase, safetyBackup, isolated?.triggers.length],
           [2, 501, true, undefined, undefined, 1],
         )
         assert.deepEqual(

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { after, describe, test } from 'node:test'
+import { describe, test } from 'node:test'
 import type { UserError } from '../../../src/errors.ts'
 import { withDatabase } from '../../../src/postgres/connection/connection.ts'
 import { confirmationOf } from '../../../src/restore/confirmation.ts'
@@ -51,10 +51,6 @@ async function clone(on: Server = server, sql = ''): Promise<Clone> {
     (await query(on, 'postgres', `SELECT datname FROM pg_database WHERE ${like} ORDER BY 1`)).map(
       ({ datname }) => datname,
     )
-  after(async () => {
-    for (const each of await databases())
-      await query(on, 'postgres', `DROP DATABASE IF EXISTS "${String(each)}" WITH (FORCE)`)
-  })
   const { sources, backup, identities, bindirs } = store.reading
   return {
     source: source.name,
@@ -143,11 +139,11 @@ for (const each of servers())
         { evtname: 'rests', evtenabled: 'D' },
       ],
     )
-    assert.deepEqual(result.cut, {
+    assert.deepEqual(result.isolated, {
       ties: ['the user mappings of the foreign server outside'],
       triggers: ['ALTER EVENT TRIGGER "acts" ENABLE ALWAYS;'],
     })
-    for (const sql of result.cut?.triggers ?? []) await query(each, name, sql)
+    for (const sql of result.isolated?.triggers ?? []) await query(each, name, sql)
     assert.deepEqual(
       await query(each, name, `SELECT evtenabled FROM pg_event_trigger WHERE evtname = 'acts'`),
       [{ evtenabled: 'A' }],

@@ -79,7 +79,7 @@ interface Bench {
   restore(
     options: Partial<BackupRestoreOptions>,
     work?: ReturnType<typeof quietWork>,
-  ): Promise<RestoreResult & { part: RestoredTables }>
+  ): Promise<RestoreResult & { restoredTables: RestoredTables }>
 }
 
 async function bench(server: OwnServer = newest, largeTable = 16 << 20, more = ''): Promise<Bench> {
@@ -106,8 +106,8 @@ async function bench(server: OwnServer = newest, largeTable = 16 << 20, more = '
         },
         work,
       )
-      assert.ok(result.part)
-      return { ...result, part: result.part }
+      assert.ok(result.restoredTables)
+      return { ...result, restoredTables: result.restoredTables }
     },
   }
 }
@@ -158,11 +158,11 @@ for (const server of servers) {
       const result = await b.restore({
         tables: ['public.orders', '"odd schema"."Table ""of"" things"'],
       })
-      const { part, rows } = result
+      const { restoredTables, rows } = result
       assert.equal(await b.one(everything), before)
-      assert.equal(part.schemas.length, 2)
+      assert.equal(restoredTables.schemas.length, 2)
       const [own = '', other = ''] = ['public', 'odd schema'].map((name) =>
-        part.schemas.find((schema) => schema.startsWith(`${name}_restored_`)),
+        restoredTables.schemas.find((schema) => schema.startsWith(`${name}_restored_`)),
       )
       assert.match(own, /^public_restored_\d{8}T\d{6}$/)
       assert.equal(await b.one(rowsOf(`"${own}".orders`)), original)
@@ -215,9 +215,11 @@ for (const server of servers) {
 
     test('a partition tree is copied as a whole; a single leaf or child is detached', async () => {
       const b = await bench(server)
-      const { part } = await b.restore({ tables: ['parts', 'moods', 'dogs', '"no columns"'] })
+      const { restoredTables } = await b.restore({
+        tables: ['parts', 'moods', 'dogs', '"no columns"'],
+      })
       const [own = '', other = ''] = ['public', 'odd schema'].map((name) =>
-        part.schemas.find((schema) => schema.startsWith(`${name}_`)),
+        restoredTables.schemas.find((schema) => schema.startsWith(`${name}_`)),
       )
       assert.equal(await b.one(`SELECT count(*)::int FROM "${own}".parts`), 200)
       assert.equal(await b.one(`SELECT count(*)::int FROM "${other}".parts_2`), 101)
@@ -228,7 +230,7 @@ for (const server of servers) {
       const leaf = await b.restore({ tables: ['parts_1'] })
       assert.equal(await b.one('SELECT count(*)::int FROM parts'), 200)
       assert.equal(
-        await b.one(`SELECT count(*)::int FROM "${leaf.part.schemas[0] ?? ''}".parts_1`),
+        await b.one(`SELECT count(*)::int FROM "${leaf.restoredTables.schemas[0] ?? ''}".parts_1`),
         99,
       )
     })
@@ -251,15 +253,15 @@ for (const server of servers) {
           INSERT INTO orders (customer, total) VALUES (1, 5);
           TRUNCATE log`,
       )
-      const { part, warnings } = await b.restore({ tables: ['orders'], replace: true })
+      const { restoredTables, warnings } = await b.restore({ tables: ['orders'], replace: true })
       assert.equal(await b.one(rowsOf('orders')), original)
       assert.equal(await b.one(shape), before)
       assert.equal(await b.one('SELECT count(*)::int FROM log'), 0)
       assert.equal(await b.one('SELECT count(*)::int FROM lines'), 294, 'lines are not restored')
-      assert.deepEqual(part.tables, [
+      assert.deepEqual(restoredTables.tables, [
         { table: 'public.orders', into: 'public.orders', how: 'replaced', rows: 300 },
       ])
-      assert.deepEqual(part.keys.sort(), ['buys it', 'lines_ordered_fkey'])
+      assert.deepEqual(restoredTables.keys.sort(), ['buys it', 'lines_ordered_fkey'])
       assert.ok(
         warnings.some((warning) =>
           plainText(warning).includes('REFRESH MATERIALIZED VIEW public.sums;'),
@@ -290,11 +292,11 @@ for (const server of servers) {
           || pg_get_viewdef('spent'::regclass)`
       const before = await b.one(shape)
       await b.sql('DROP TABLE orders CASCADE')
-      const { part, warnings } = await b.restore({ tables: ['orders'], replace: true })
+      const { restoredTables, warnings } = await b.restore({ tables: ['orders'], replace: true })
       assert.equal(await b.one(rowsOf('orders')), original)
       assert.equal(await b.one(shape), before)
-      assert.equal(part.tables[0]?.how, 'created')
-      assert.deepEqual(part.keys.sort(), [
+      assert.equal(restoredTables.tables[0]?.how, 'created')
+      assert.deepEqual(restoredTables.keys.sort(), [
         'public.lines lines_ordered_fkey',
         'public.orders buys it',
       ])
@@ -439,15 +441,17 @@ for (const server of servers) {
         AS all FROM pg_trigger t JOIN pg_constraint k ON k.oid = t.tgconstraint`
       const before = await b.one(states)
       assert.match(String(before), /"D"/)
-      const { part, warnings } = await b.restore({
+      const { restoredTables, warnings } = await b.restore({
         tables: ['orders'],
         replace: true,
         safetyBackup: false,
       })
       assert.equal(await b.one(states), before)
       assert.ok(
-        part.keys.includes('buys it') && !part.keys.includes('late') && !part.keys.includes('lax'),
-        part.keys.join(),
+        restoredTables.keys.includes('buys it') &&
+          !restoredTables.keys.includes('late') &&
+          !restoredTables.keys.includes('lax'),
+        restoredTables.keys.join(),
       )
       assert.ok(!warnings.some((warning) => /switched off/.test(plainText(warning))))
       await b.sql('INSERT INTO lines VALUES (2000, 99999, 1)')
@@ -497,9 +501,9 @@ test('only archives that hold the rows are read; all others may be missing', asy
     .map(({ name }) => name)
   for (const file of archives) if (!needed.some((name) => file.endsWith(name))) rmSync(file)
   assert.ok(globSync(join(b.store.folder, '**/rows/*')).length < archives.length)
-  const { part, rows } = await b.restore({ tables: ['customers'], replace: true })
+  const { restoredTables, rows } = await b.restore({ tables: ['customers'], replace: true })
   assert.equal(rows, 10)
-  assert.ok(part.archives.read < part.archives.all)
+  assert.ok(restoredTables.archives.read < restoredTables.archives.all)
   await assert.rejects(b.restore({ tables: ['orders'], replace: true }), isError('object-missing'))
 })
 
@@ -553,7 +557,7 @@ test('a whole schema, definitions alone, rows alone', async () => {
     contents: 'schema',
   })
   assert.deepEqual(
-    made.part.tables.map(({ table, how }) => [table, how]),
+    made.restoredTables.tables.map(({ table, how }) => [table, how]),
     [
       ['public.lines', 'created'],
       ['public.customers', 'untouched'],
@@ -565,16 +569,19 @@ test('a whole schema, definitions alone, rows alone', async () => {
   await b.restore({ tables: ['lines'], replace: true, contents: 'data' })
   assert.equal(await b.one('SELECT count(*)::int FROM lines'), 300)
   const empty = await b.restore({ tables: ['orders'], contents: 'schema' })
-  assert.equal(await b.one(`SELECT count(*)::int FROM "${empty.part.schemas[0] ?? ''}".orders`), 0)
+  assert.equal(
+    await b.one(`SELECT count(*)::int FROM "${empty.restoredTables.schemas[0] ?? ''}".orders`),
+    0,
+  )
 })
 
 test('a missing type, a missing column and a refused row are errors that name them', async () => {
   const b = await bench()
   await b.sql('DROP TABLE orders CASCADE; DROP TABLE moods CASCADE; DROP TYPE mood')
-  await assert.rejects(b.restore({ tables: ['orders'] }), isError('part-needs', /mood/))
+  await assert.rejects(b.restore({ tables: ['orders'] }), isError('dependency-missing', /mood/))
   await assert.rejects(
     b.restore({ tables: ['orders'], replace: true }),
-    isError('part-needs', /mood/),
+    isError('dependency-missing', /mood/),
   )
   await b.sql('ALTER TABLE customers DROP COLUMN name')
   await assert.rejects(
@@ -629,7 +636,10 @@ test('the inputs that the report prints bring back what the tables held before',
       ['In', true],
     ],
   )
-  assert.ok((result.part.unsaved ?? 0) > 0 && (result.part.unsaved ?? 0) < result.timings.total)
+  assert.ok(
+    (result.restoredTables.unsaved ?? 0) > 0 &&
+      (result.restoredTables.unsaved ?? 0) < result.timings.total,
+  )
   await b.sql('INSERT INTO customers VALUES (78, $$later$$)')
   const report = renderMarkdown(restoreReport(result))
   assert.match(report, /Rows written to these tables in the \d+\.\d s between/)
@@ -650,7 +660,7 @@ test('the inputs that the report prints bring back what the tables held before',
   assert.equal(await b.one(rowsOf('orders')), orders)
   assert.equal(await b.one(rowsOf('(SELECT * FROM customers WHERE id <> 78)')), customers)
   assert.equal(await b.one('SELECT count(*)::int FROM customers WHERE id = 78'), 1)
-  assert.equal(back.part.unsaved, undefined)
+  assert.equal(back.restoredTables.unsaved, undefined)
   // made anew: the safety backup lacks it
   await b.sql('DROP TABLE lines')
   const anew = renderMarkdown(
@@ -686,8 +696,8 @@ test('writers go on, their rows in other tables stay, and a locked table is name
   await b.sql('ALTER TABLE orders DISABLE TRIGGER noted')
   const writers = Array.from({ length: 4 }, writer)
   try {
-    const { part } = await b.restore({ tables: ['orders'], replace: true })
-    assert.equal(part.tables[0]?.rows, 300)
+    const { restoredTables } = await b.restore({ tables: ['orders'], replace: true })
+    assert.equal(restoredTables.tables[0]?.rows, 300)
   } finally {
     running = false
     await Promise.all(writers)
@@ -725,7 +735,7 @@ test('a disabled key that the role cannot disable is a warning; so is a foreign 
   )
   try {
     await b.sql('ALTER TABLE lines DISABLE TRIGGER ALL')
-    const { warnings, part } = await b.restore({
+    const { warnings, restoredTables } = await b.restore({
       target: { ...b.target.connection, user: owner, password: 'p' },
       tables: ['orders', 'f'],
       replace: true,
@@ -747,7 +757,7 @@ test('a disabled key that the role cannot disable is a warning; so is a foreign 
       ),
       warnings.map((each) => plainText(each)).join(),
     )
-    assert.equal(part.tables.find(({ table }) => table === 'public.orders')?.rows, 300)
+    assert.equal(restoredTables.tables.find(({ table }) => table === 'public.orders')?.rows, 300)
     await nothingLeft(b)
   } finally {
     await b.sql(
