@@ -5,7 +5,7 @@
  *   npm run mutate -- --source 'src/report/**' --tests 'test/report/**' [--sample 200] [--jobs 2]
  *
  * Nothing is written: the changed file is served to Node as it loads. A test that runs for ten times
- * as long as without a change counts as having noticed.
+ * as long as without a change counts as having noticed. Tests that need PostgreSQL share its servers.
  */
 import { spawn } from 'node:child_process'
 import { globSync, readFileSync } from 'node:fs'
@@ -13,6 +13,7 @@ import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Mutant, mutantsOf } from './mutate/mutants.ts'
+import { shareServers } from './share-servers.ts'
 
 const root = dirname(import.meta.dirname)
 const { values } = parseArgs({
@@ -32,24 +33,36 @@ if (sources.length === 0 || tests.length === 0) {
 
 const all = sources.flatMap((file) => mutantsOf(file, readFileSync(file, 'utf8')))
 const chosen = sampled(all, Number(values.sample ?? all.length))
-const began = Date.now()
-if (await notices(undefined, 600_000)) {
-  console.error('The tests fail without any change.')
-  process.exit(2)
-}
-const limit = Math.max(5000, 10 * (Date.now() - began))
 const survivors: Mutant[] = []
-const queue = [...chosen]
-let done = 0
-await Promise.all(
-  Array.from({ length: Number(values.jobs ?? availableParallelism()) }, async () => {
-    for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
-      if (!(await notices(mutant, limit))) survivors.push(mutant)
-      if (++done % 100 === 0) console.error(`${done} of ${chosen.length}`)
-    }
-  }),
-)
-report()
+const stopping = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort())
+const servers = await shareServers(stopping.signal)
+try {
+  const began = Date.now()
+  if (await notices(undefined, 600_000)) {
+    console.error('The tests fail without any change.')
+    process.exitCode = 2
+  } else {
+    await tryAll(Math.max(5000, 10 * (Date.now() - began)))
+    report()
+  }
+} finally {
+  await servers.stop()
+}
+
+/** `limit`: milliseconds that the tests may take. */
+async function tryAll(limit: number): Promise<void> {
+  const queue = [...chosen]
+  let done = 0
+  await Promise.all(
+    Array.from({ length: Number(values.jobs ?? availableParallelism()) }, async () => {
+      for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
+        if (!(await notices(mutant, limit))) survivors.push(mutant)
+        if (++done % 100 === 0) console.error(`${done} of ${chosen.length}`)
+      }
+    }),
+  )
+}
 
 function filesOf(patterns: string[], ending: string): string[] {
   return [...new Set(patterns.flatMap((pattern) => globSync(pattern, { cwd: root })))]
@@ -71,12 +84,29 @@ function sampled(mutants: Mutant[], count: number): Mutant[] {
 /** True if a test fails, or hangs. */
 function notices(mutant: Mutant | undefined, timeout: number): Promise<boolean> {
   const hook = join(root, 'scripts/mutate/hook.mjs')
-  const env = mutant ? { ...process.env, HOLDFAST_MUTANT: JSON.stringify(mutant) } : process.env
+  const env = {
+    ...process.env,
+    HOLDFAST_TEST_SERVERS: servers.socket,
+    NODE_COMPILE_CACHE: join(servers.folder, 'compiled'),
+    ...(mutant ? { HOLDFAST_MUTANT: JSON.stringify(mutant) } : {}),
+  }
   const args = ['--import', hook, '--test', '--test-isolation=none', ...tests]
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, args, { cwd: root, env, stdio: 'ignore', timeout })
+    const { signal } = stopping
+    const child = spawn(process.execPath, args, {
+      cwd: root,
+      env,
+      stdio: 'ignore',
+      timeout,
+      signal,
+    })
+    // one that loops never handles the first signal
+    const last = setTimeout(() => child.kill('SIGKILL'), timeout + 5000)
     child.once('error', reject)
-    child.once('exit', (code) => resolve(code !== 0))
+    child.once('exit', (code) => {
+      clearTimeout(last)
+      resolve(code !== 0)
+    })
   })
 }
 

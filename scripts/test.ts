@@ -11,14 +11,13 @@
  * at the end.
  */
 import { spawn } from 'node:child_process'
-import { globSync, mkdtempSync, rmSync } from 'node:fs'
-import { createServer, type Server } from 'node:net'
-import { availableParallelism, constants, tmpdir } from 'node:os'
+import { globSync } from 'node:fs'
+import { availableParallelism, constants } from 'node:os'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { type Need, needsOf } from '../test/support/needs.ts'
 import { findS3Server } from '../test/support/s3.ts'
-import { startServers } from '../test/support/start-servers.ts'
 import { findPostgres } from './postgres-programs.mjs'
+import { shareServers } from './share-servers.ts'
 
 /** The majors that we support, each of which a full run shows. */
 const supported = [15, 16, 17, 18, 19]
@@ -50,25 +49,20 @@ async function main(): Promise<number> {
     console.error('No test file to run.')
     return 1
   }
-  const folder = mkdtempSync(join(tmpdir(), 'holdfast-tests-'))
-  const shared = sharedServers()
-  const socket = join(folder, 'servers')
-  await new Promise<void>((done) => shared.listener.listen(socket, done))
+  const servers = await shareServers(stopping.signal)
   try {
     const notShown = missing()
     for (const what of notShown) console.log(`NOT SHOWN by this run: ${what}`)
     const code = await runTests({
       ...environment(),
-      HOLDFAST_TEST_SERVERS: socket,
+      HOLDFAST_TEST_SERVERS: servers.socket,
       // each test file is a process, and would compile the same sources
-      NODE_COMPILE_CACHE: join(folder, 'compiled'),
+      NODE_COMPILE_CACHE: join(servers.folder, 'compiled'),
     })
     for (const what of notShown) console.log(`NOT SHOWN by this run: ${what}`)
     return code
   } finally {
-    shared.listener.close()
-    await shared.stop()
-    rmSync(folder, { recursive: true, force: true })
+    await servers.stop()
   }
 }
 
@@ -81,29 +75,6 @@ function testFiles(): string[] {
 
 function needsOfFile(file: string): Set<Need> {
   return needsOf(relative(root, resolve(root, file)).split(sep).join('/'))
-}
-
-/**
- * Answers each connection with the description of the servers, as one line of JSON. The first one
- * starts them.
- */
-function sharedServers(): { listener: Server; stop: () => Promise<void> } {
-  let starting: ReturnType<typeof startServers> | undefined
-  const listener = createServer((socket) => {
-    socket.on('error', () => {}) // a test file that was killed
-    starting ??= startServers(stopping.signal)
-    starting.then(
-      ({ servers }) => socket.end(JSON.stringify({ servers })),
-      (error: unknown) => socket.end(JSON.stringify({ error: String(error) })),
-    )
-  })
-  const stop = async (): Promise<void> => {
-    await starting?.then(
-      ({ stop }) => stop(),
-      () => {},
-    )
-  }
-  return { listener, stop }
 }
 
 /** Settles with the exit code of the tests; when we are stopped, they are stopped first. */

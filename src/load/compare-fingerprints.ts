@@ -1,8 +1,8 @@
-import { addHashes, type TablePrint } from '../postgres/fingerprint/content.ts'
 import type { Depth, Fingerprint } from '../postgres/fingerprint/fingerprint.ts'
 import { definitionOf } from '../postgres/fingerprint/schema.ts'
 import type { SequenceValue } from '../postgres/fingerprint/sequences.ts'
 import type { Difference, Level } from '../repository/level.ts'
+import { compareRows, shortHash } from './compare-rows.ts'
 
 /**
  * Compares the fingerprint of a copy with that of its source. Returns an empty array if rows,
@@ -80,14 +80,6 @@ function countsOf({ largeObjects, ...print }: Fingerprint): Fingerprint {
   }
 }
 
-/** Compares only rows and content, of all tables or of some. */
-export function compareRows(
-  expected: readonly TablePrint[],
-  found: readonly TablePrint[],
-): Difference[] {
-  return compareTables(grouped(expected), grouped(found))
-}
-
 /**
  * Whether a difference is only another version of an extension, in the same schema. A restore
  * installs the version that the server offers, so this says nothing about the backup.
@@ -118,76 +110,6 @@ export function levelOf(differences: readonly Difference[], depth: Depth): Level
     : 'counted'
 }
 
-/** By table; partitions between which a restore may move rows are added up. */
-function grouped(tables: readonly TablePrint[]): Map<string, TablePrint> {
-  const groups = new Map<string, TablePrint>()
-  for (const print of tables) {
-    const key =
-      print.comparedAt === undefined ? print.table : `${print.comparedAt} (all partitions)`
-    const sum = groups.get(key)
-    const generated =
-      sum?.generated === undefined && print.generated === undefined
-        ? {}
-        : { generated: addHashes(sum?.generated, print.generated) }
-    const hash = print.hash === undefined ? {} : { hash: addHashes(sum?.hash, print.hash) }
-    groups.set(key, {
-      ...print,
-      table: key,
-      rows: (sum?.rows ?? 0) + print.rows,
-      ...hash,
-      ...generated,
-    })
-  }
-  return groups
-}
-
-function compareTables(
-  expected: Map<string, TablePrint>,
-  found: Map<string, TablePrint>,
-): Difference[] {
-  const differences: Difference[] = []
-  for (const [object, print] of expected) {
-    const other = found.get(object)
-    if (!other)
-      differences.push({
-        kind: 'rows',
-        object,
-        expected: rowsText(print.rows),
-        found: 'no such table',
-      })
-    else if (other.rows !== print.rows)
-      differences.push({
-        kind: 'rows',
-        object,
-        expected: rowsText(print.rows),
-        found: rowsText(other.rows),
-      })
-    else if (other.hash !== print.hash)
-      differences.push({
-        kind: 'content',
-        object,
-        expected: `content ${short(print.hash)}`,
-        found: `content ${short(other.hash)}, in the same number of rows`,
-      })
-    else if (other.generated !== print.generated)
-      differences.push({
-        kind: 'content',
-        object,
-        expected: `generated columns ${short(print.generated)}`,
-        found: `generated columns ${short(other.generated)}`,
-      })
-  }
-  for (const [object, print] of found)
-    if (!expected.has(object))
-      differences.push({
-        kind: 'rows',
-        object,
-        expected: 'no such table',
-        found: rowsText(print.rows),
-      })
-  return differences
-}
-
 function compareSequences(
   expected: Fingerprint['sequences'],
   found: Fingerprint['sequences'],
@@ -195,10 +117,8 @@ function compareSequences(
   const differences: Difference[] = []
   for (const [object, { before, after }] of Object.entries(expected)) {
     const value = found[object]?.after
-    const [low, high] = [before, after].sort((a, b) => (position(a) < position(b) ? -1 : 1)) as [
-      SequenceValue,
-      SequenceValue,
-    ]
+    const position = orderOf(before, after)
+    const [low, high] = position(before) <= position(after) ? [before, after] : [after, before]
     if (value && position(value) >= position(low) && position(value) <= position(high)) continue
     const range =
       position(low) === position(high) ? valueText(low) : `${valueText(low)} to ${valueText(high)}`
@@ -215,9 +135,13 @@ function compareSequences(
   return differences
 }
 
-/** Orders sequence values: one that was returned already comes after the same one that was not. */
-function position({ last, called }: SequenceValue): bigint {
-  return BigInt(last) * 2n + (called ? 1n : 0n)
+/**
+ * Returns the order in which a sequence reaches its values: one that was returned already comes
+ * after the same one that was not. The sequence descends if its value did between two readings.
+ */
+function orderOf(before: SequenceValue, after: SequenceValue): (value: SequenceValue) => bigint {
+  const step = BigInt(after.last) < BigInt(before.last) ? -2n : 2n
+  return ({ last, called }) => BigInt(last) * step + (called ? 1n : 0n)
 }
 
 function compareLargeObjects(
@@ -234,8 +158,8 @@ function compareLargeObjects(
       {
         kind: 'large-objects',
         object,
-        expected: `${expected.bytes} bytes, content ${short(expected.hash)}`,
-        found: `${found.bytes} bytes, content ${short(found.hash)}`,
+        expected: `${expected.bytes} bytes, content ${shortHash(expected.hash)}`,
+        found: `${found.bytes} bytes, content ${shortHash(found.hash)}`,
       },
     ]
   if (owners && expected.attributes !== found.attributes)
@@ -318,14 +242,6 @@ function compareRecords<T>(
     })
 }
 
-function rowsText(rows: number): string {
-  return `${rows.toLocaleString('en-US')} ${rows === 1 ? 'row' : 'rows'}`
-}
-
 function valueText({ last, called }: SequenceValue): string {
   return called ? last : `${last}, not yet called`
-}
-
-function short(hash: string | undefined): string {
-  return hash === undefined ? 'none' : hash.length > 12 ? `…${hash.slice(-12)}` : hash
 }

@@ -35,7 +35,7 @@ export async function newestProofs(
   work: Work,
 ): Promise<Map<string, Proof>> {
   const found = await mapConcurrent(
-    backups.filter(({ at }) => at.some(({ proofs }) => proofs.length > 0)),
+    backups,
     readers,
     async ({ id, at }, own) => {
       try {

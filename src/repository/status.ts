@@ -176,10 +176,7 @@ async function labelStatus(label: string, found: Backup[], work: Work): Promise<
     ),
     preRestore: all
       .filter(({ id }) => isPreRestore(id))
-      .flatMap(({ id, at }) => {
-        const first = at.find((each) => each.finished)
-        return first ? [partsOf(label, id, first)] : []
-      }),
+      .map(({ id, at }) => partsOf(label, id, at.find((each) => each.finished) as StoredBackup)),
   }
   for (const backup of finished) {
     if (result.newest && result.proven) break

@@ -27,6 +27,7 @@ export async function storeEverywhere(
     try {
       await destination.create(key, reader, { signal: work.signal })
     } catch (error) {
+      reader.on('error', () => {}) // the rejection below reports the failure
       reader.destroy(error as Error)
       throw error
     }

@@ -1,22 +1,15 @@
 import assert from 'node:assert/strict'
-import { rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { before, describe, test } from 'node:test'
+import { writeFileSync } from 'node:fs'
+import { describe, test } from 'node:test'
 import { UserError } from '../../src/errors.ts'
 import { openBackupIndex } from '../../src/repository/listing.ts'
 import { findReadable } from '../../src/repository/open.ts'
-import { prune } from '../../src/repository/retention.ts'
-import { selectIds } from '../../src/repository/find-backup.ts'
+import { findBackup, isOpen, selectIds } from '../../src/repository/find-backup.ts'
 import { parseSelector } from '../../src/repository/selector.ts'
-import { status } from '../../src/repository/status.ts'
-import { openStorage } from '../../src/storage/open.ts'
-import { newStore, type Store, temporaryFolder } from '../support/copies.ts'
-import { freshDatabase, newestServer } from '../support/servers.ts'
-import { override } from '../support/override.ts'
+import { newStore, type Store } from '../support/copies.ts'
 import { quietWork } from '../support/start-servers.ts'
-import { again, folderOf, prove } from './backup-index.ts'
+import { again, loggingWork, prove, putBackup, unlisted } from './backup-index.ts'
 
-const server = newestServer()
 const ids = [
   '20261101T030000Z-aa0001',
   '20261102T030000Z-aa0002',
@@ -25,22 +18,12 @@ const ids = [
   '20261105T030000Z-aa0005',
 ] as const
 const [first, second, third, fourth, fifth] = ids
-const seed = await newStore()
-let seedId = ''
-
-before(async () => {
-  const { connection } = await freshDatabase(server, {
-    name: 'one row',
-    sql: 'CREATE TABLE t AS SELECT 1 AS a',
-  })
-  seedId = (await seed.backup(connection)).id
-})
 
 /** A store of five backups, each as good as the others. */
 async function fiveBackups(): Promise<Store> {
   const store = await newStore()
-  for (const id of ids) again(seed, seedId, id, {}, store)
-  return { ...store, reading: { ...store.reading, identities: [seed.identity] } }
+  for (const id of ids) putBackup(store, id)
+  return store
 }
 
 const one = async (store: Store, backup: string): Promise<string> =>
@@ -180,35 +163,6 @@ describe('the newest that is proven', () => {
     })
     await assert.rejects(one(store, 'latest-proven'), refused('no-proven-backup', /None/))
   })
-
-  test('is what retention keeps, by the same reading', async () => {
-    const store = await fiveBackups()
-    prove(store, first)
-    prove(store, second, { manifest: '0'.repeat(64) })
-    assert.deepEqual(await prune(store.storage, 'test', 2, quietWork()), [third, second])
-    assert.deepEqual((await openBackupIndex([store.storage], 'test', quietWork())).ids, [
-      first,
-      fourth,
-      fifth,
-    ])
-  })
-
-  test('a proof that cannot be fetched stops retention, instead of costing the only good backup', async () => {
-    const store = await fiveBackups()
-    prove(store, first)
-    const { storage } = store
-    const failing = override(storage, {
-      read: async (key: string) => {
-        if (key.includes('/proofs/')) throw new UserError('storage-unreachable', 'gone', 'wait')
-        return storage.read(key)
-      },
-    })
-    await assert.rejects(
-      prune(failing, 'test', 2, quietWork()),
-      refused('storage-unreachable', /gone/),
-    )
-    assert.equal((await openBackupIndex([storage], 'test', quietWork())).ids.length, 5)
-  })
 })
 
 describe('several', () => {
@@ -254,66 +208,48 @@ describe('several', () => {
   })
 })
 
-describe('status', () => {
-  test('tells of each backup what its proofs say, and lists all ids', async () => {
+describe('a destination that cannot be read', () => {
+  const unreachable = new UserError('storage-unreachable', 'no answer', 'wait')
+
+  test('is a warning if another one has the backup', async () => {
     const store = await fiveBackups()
-    prove(store, fifth, { manifest: '0'.repeat(64) })
-    prove(store, fourth, { level: 'accepted' })
-    prove(store, third, { proven: false, level: 'counted', limit: 'counts' })
-    prove(store, second, { proven: false, level: 'stored', asked: 'stored' }, 'stored')
-    prove(store, first, { proven: false, level: 'none', stoppedBy: 'gone' })
-    const taken = '20261106T030000Z-aa0006-pre-restore'
-    again(store, fifth, taken)
-    const [label] = (await status({ sources: [store.storage] }, quietWork())).labels
-    assert.deepEqual(
-      [label?.newest?.id, label?.proven?.id, label?.proven?.proof.level],
-      [fifth, fourth, 'accepted'],
-    )
-    assert.deepEqual(
-      [label?.unproven, label?.limited.map(({ id }) => id), label?.failed.map(({ id }) => id)],
-      [[fifth, second], [third], [first]],
-    )
-    assert.equal(label?.backups, 5)
-    assert.deepEqual(
-      label.all.map(({ id, level, kind }) => [id, level, kind]),
-      [
-        [taken, undefined, 'pre-restore'],
-        [fifth, undefined, 'backup'],
-        [fourth, 'accepted', 'backup'],
-        [third, 'counted', 'backup'],
-        [second, 'stored', 'backup'],
-        [first, 'none', 'backup'],
-      ],
-    )
-    assert.deepEqual(
-      label.all.map(({ provenAt }) => provenAt !== undefined),
-      [false, false, true, false, false, false],
-    )
-    assert.deepEqual(label.all.map(({ snapshotAt }) => snapshotAt).slice(-2), [
-      '2026-11-02T03:00:00Z',
-      '2026-11-01T03:00:00Z',
-    ])
-    assert.ok(label.all.every(({ bytes }) => bytes > 1000))
+    const { work, lines } = loggingWork()
+    const sources = [unlisted(store.storage, unreachable), store.storage]
+    const found = await findBackup(sources, 'test', parseSelector('latest'), work)
+    assert.equal(found.manifest.id, fifth)
+    assert.deepEqual(lines, ['One destination could not be read: no answer'])
+    await findBackup([store.storage], 'test', parseSelector('latest'), work)
+    assert.equal(lines.length, 1)
   })
 
-  test('of nothing at all says where it looked, instead of ending well', async () => {
-    const folder = join(temporaryFolder(), 'not-there')
-    const gone = openStorage(`file://${folder}`)
-    await assert.rejects(
-      status({ sources: [gone] }, quietWork()),
-      refused('no-backup', new RegExp(`${folder}.*does not exist`)),
-    )
+  test('may have a backup from before a time', async () => {
     const store = await fiveBackups()
+    const sources = [store.storage, unlisted(store.storage, unreachable)]
     await assert.rejects(
-      status({ sources: [store.storage], label: 'tset' }, quietWork()),
-      refused('no-backup', /"tset".*label/),
-    )
-    // a backup that was killed is something
-    for (const id of ids.slice(1)) rmSync(folderOf(store, id), { recursive: true })
-    rmSync(join(folderOf(store, first), 'manifest.json'))
-    assert.equal(
-      (await status({ sources: [store.storage, gone] }, quietWork())).labels[0]?.unfinished.length,
-      1,
+      findBackup(sources, 'test', parseSelector('before: 2026-10-01'), quietWork()),
+      (error) => error === unreachable,
     )
   })
+})
+
+test('no selector finds a backup in an empty storage', async () => {
+  const empty = await newStore()
+  for (const typed of ['latest', 'latest-proven', 'before: 2030-01-01', first])
+    await assert.rejects(one(empty, typed), refused('no-backup', /run the backup action first/))
+})
+
+test('a backup is open that no proof decides on', () => {
+  const proven = { proven: true }
+  const bad = { proven: false, stoppedBy: 'gone' }
+  assert.ok(isOpen(undefined))
+  assert.ok(isOpen({ proven: false, partial: true }))
+  assert.ok(!isOpen({ ...proven, partial: true }))
+  assert.ok(!isOpen({ ...bad, partial: true }))
+  assert.ok(!isOpen({ proven: false, partial: false, asked: 'stored' }))
+  // a proof from before `partial`
+  for (const asked of ['stored', 'readable', 'restored', 'counted']) {
+    assert.ok(isOpen({ proven: false, asked }))
+    assert.ok(!isOpen({ ...bad, asked }))
+  }
+  for (const rest of [{}, { asked: 'identical' }]) assert.ok(!isOpen({ proven: false, ...rest }))
 })

@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { UserError } from '../../src/errors.ts'
-import { labelKey, labelOf, newId } from '../../src/repository/ids.ts'
-import { type Manifest, readManifest, writeManifest } from '../../src/repository/manifest.ts'
+import {
+  assertManifest,
+  type Manifest,
+  readManifest,
+  totalsOf,
+  writeManifest,
+} from '../../src/repository/manifest.ts'
 
 const plain: Omit<Manifest, 'sha256'> = {
   format: 1,
@@ -103,16 +108,49 @@ test('an object’s name cannot walk out of the backup’s folder', () => {
     )
 })
 
-test('ids sort by their time', () => {
-  const times = [0, 1, 999, 1000, 61_000, 86_400_000].map((ms) =>
-    newId(new Date(Date.UTC(2026, 10, 21) + ms)),
+test('a damaged manifest says how', () => {
+  const how = (wrong: string): string => {
+    try {
+      readManifest(wrong, 'here')
+    } catch (error) {
+      return (error as Error).message
+    }
+    throw new Error('no error')
+  }
+  const where = 'The manifest here is damaged'
+  assert.equal(how(' \n'), `${where}: it is empty.`)
+  assert.equal(how('{'), `${where}: it is not complete JSON.`)
+  // the first of several faults
+  assert.match(how('{"format":1,"id":5,"label":6}'), /is damaged: id: .*string.*5\.$/)
+  assert.equal(
+    how(text.replace('"shop"', '"shoq"')),
+    `${where}: its digest does not match its text.`,
   )
-  assert.deepEqual([...times].sort(), times)
 })
 
-test('any label becomes one segment of a key, and comes back', () => {
-  for (const label of ['production', 'my db', 'a/b', '..', '.', 'ü=1', 'x=2Fy', '数据', 'a\nb']) {
-    assert.match(labelKey(label), /^(?!\.\.?$)[A-Za-z0-9._=-]+$/)
-    assert.equal(labelOf(labelKey(label)), label)
-  }
+test('is written with a member a line', () => {
+  assert.ok(text.startsWith('{\n "format": 1,\n "id": "20261121T031500Z-ab12cd",\n'))
+  assert.ok(text.endsWith(`"\n}\n`))
+})
+
+test('is checked before it is written', () => {
+  assertManifest(text)
+  assert.throws(
+    () => assertManifest(text.replace('"shop"', '"shoq"')),
+    /^Error: the manifest cannot be read back: .*its digest/,
+  )
+})
+
+test('its totals are those of all objects and tables', () => {
+  const [object] = plain.objects
+  const [table] = plain.fingerprint.tables
+  assert.ok(object && table)
+  const tables = [table, { ...table, rows: 5 }]
+  assert.deepEqual(
+    totalsOf({
+      objects: [object, { ...object, bytes: 7 }],
+      fingerprint: { ...plain.fingerprint, tables },
+    }),
+    { bytes: 12, rows: 7, tables: 2 },
+  )
 })

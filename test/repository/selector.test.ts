@@ -25,6 +25,7 @@ describe('the input backup', () => {
     ['before: 2026-11-03T03:00:00Z', 'one', at('2026-11-03T03:00:00Z')],
     ['before:2026-11-03 03:00', 'one', at('2026-11-03T03:00:00Z')],
     ['before: 2026-11-03', 'one', at('2026-11-03T00:00:00Z')],
+    ['before: 2026-01-31', 'one', at('2026-01-31T00:00:00Z')],
     ['before: 2026-11-03T03:30+0100', 'one', at('2026-11-03T02:30:00Z')],
     ['before: 2026-11-03T03:00:00.5 UTC', 'one', at('2026-11-03T03:00:00.500Z')],
     ['all', 'several', { kind: 'all' }],
@@ -71,6 +72,21 @@ describe('the input backup', () => {
         () => parseSelector(typed, groups),
         refused(code, new RegExp(`backup is "${typed.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}"`)),
       ))
+
+  test('a refusal shows the beginning of a long text', () => {
+    const shows = (typed: string, shown: string): void =>
+      assert.throws(
+        () => parseSelector(typed, ['one']),
+        (error: UserError) => {
+          assert.ok(error.message.includes(`is "${shown}"`), error.message)
+          return true
+        },
+      )
+    const long = 'x'.repeat(100)
+    shows(long, 'x'.repeat(80))
+    shows(`  file: ${long}`, `file: ${'x'.repeat(74)}`)
+    shows(`before: ${long}`, `before: ${'x'.repeat(60)}`)
+  })
 
   test('a refusal shows what the command accepts, and nothing else', () => {
     assert.throws(

@@ -8,7 +8,6 @@ import { buffer } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { after, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { generateX25519Identity, identityToRecipient } from 'age-encryption'
 import { UserError } from '../../src/errors.ts'
 import type { FoundBackup } from '../../src/repository/listing.ts'
 import type { StoredArchive } from '../../src/repository/manifest.ts'
@@ -20,9 +19,8 @@ import { digestOf } from '../../src/stream/digest.ts'
 import { giveBack } from '../../src/stream/pieces.ts'
 import { override } from '../support/override.ts'
 import { quietWork } from '../support/start-servers.ts'
+import { asRead, identity, recipients } from './archives.ts'
 
-const identity = await generateX25519Identity()
-const recipients = [await identityToRecipient(identity)]
 const top = mkdtempSync(join(tmpdir(), 'holdfast-archive-'))
 after(() => rmSync(top, { recursive: true }))
 let folders = 0
@@ -31,20 +29,6 @@ const filesOf = (storage: Storage): string[] =>
   readdirSync(storage.url.slice('file://'.length), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map(({ name }) => name)
-
-/** As a child's output comes: in pieces with a memory of their own. */
-function asRead(bytes: Buffer, cut = 65_536): Readable {
-  return Readable.from(
-    (function* () {
-      for (let at = 0; at < bytes.length; at += cut) {
-        const piece = Buffer.allocUnsafeSlow(Math.min(cut, bytes.length - at))
-        bytes.copy(piece, 0, at)
-        yield piece
-      }
-    })(),
-    { objectMode: false },
-  )
-}
 
 const store = (
   archive: Readable,

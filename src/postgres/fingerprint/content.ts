@@ -33,10 +33,11 @@ const textTypes = new Set([25, 1042, 1043])
 const bareTypes = new Set([
   16, 17, 20, 21, 23, 26, 114, 700, 701, 1082, 1083, 1114, 1184, 1186, 1266, 1700, 2950, 3802,
 ])
-/** A function takes at most 100 arguments; a column needs up to four. */
+/**
+ * A function takes at most 100 arguments; a column needs up to four. One more call joins the results:
+ * a table has at most 1,600 columns.
+ */
 const columnsPerCall = 24
-/** Calls whose results one more call joins. */
-const callsPerCall = 90
 /** Keeps a statement's locks few, and 10,000 tables at 200 round trips. */
 const tablesPerQuery = 50
 const columnsPerQuery = 2000
@@ -59,13 +60,7 @@ export function rowText(columns: readonly Column[]): string {
     })
     calls.push(`pg_catalog.concat(${parts.join(', ')})`)
   }
-  for (let level = calls; ;) {
-    if (level.length === 1) return level[0] as string
-    const next: string[] = []
-    for (let i = 0; i < level.length; i += callsPerCall)
-      next.push(`pg_catalog.concat(${level.slice(i, i + callsPerCall).join(', ')})`)
-    level = next
-  }
+  return calls.length === 1 ? (calls[0] as string) : `pg_catalog.concat(${calls.join(', ')})`
 }
 
 /** Returns SQL that sums a text's hash over all rows: numeric, so that duplicates do not cancel out. */
@@ -178,11 +173,10 @@ async function measureSingly(
   options: MeasureOptions,
   cause: Error,
 ): Promise<TablePrint[]> {
-  const [first] = batch
-  if (first === undefined || batch.length === 1)
+  if (batch.length === 1)
     throw new UserError(
       'table-unreadable',
-      `${first ? tableName(first.table) : 'A table'} cannot be read with an empty search_path: ` +
+      `${tableName((batch[0] as Part).table)} cannot be read with an empty search_path: ` +
         `${cause.message}.`,
       undefined,
       { cause },

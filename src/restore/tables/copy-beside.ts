@@ -1,4 +1,4 @@
-import { compareRows } from '../../load/compare-fingerprints.ts'
+import { compareRows } from '../../load/compare-rows.ts'
 import type { Connection } from '../../postgres/connection/connection.ts'
 import { connect, quoteName, type Session } from '../../postgres/connection/session.ts'
 import { tableName } from '../../postgres/fingerprint/tables.ts'

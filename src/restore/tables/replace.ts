@@ -1,5 +1,5 @@
 import { messageOf, UserError } from '../../errors.ts'
-import { compareRows } from '../../load/compare-fingerprints.ts'
+import { compareRows } from '../../load/compare-rows.ts'
 import type { Connection } from '../../postgres/connection/connection.ts'
 import { isServerError } from '../../postgres/connection/server-error.ts'
 import { connect, quoteName, quoteText, type Session } from '../../postgres/connection/session.ts'

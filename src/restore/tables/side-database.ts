@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { messageOf, UserError } from '../../errors.ts'
-import { compareRows } from '../../load/compare-fingerprints.ts'
+import { compareRows } from '../../load/compare-rows.ts'
 import { expectNone } from '../../load/load-rows.ts'
 import type { Connection } from '../../postgres/connection/connection.ts'
 import { connect, type Session } from '../../postgres/connection/session.ts'

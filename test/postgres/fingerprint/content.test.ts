@@ -1,46 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { mergePrints, measureParts, type Part } from '../../../src/postgres/fingerprint/content.ts'
-import { splitWork } from '../../../src/postgres/fingerprint/fingerprint.ts'
-import { listTables, type Table } from '../../../src/postgres/fingerprint/tables.ts'
+import { listTables } from '../../../src/postgres/fingerprint/tables.ts'
 import { connect } from '../../../src/postgres/connection/session.ts'
-import { freshDatabase, newestAndOldest } from '../../support/servers.ts'
+import { freshDatabase, newestAndOldest, query } from '../../support/servers.ts'
 import { quietWork } from '../../support/start-servers.ts'
-
-const MiB = 1024 * 1024
-const table = (oid: number, bytes: number, rest: Partial<Table> = {}): Table => ({
-  oid,
-  schema: 's',
-  name: `t${oid}`,
-  columns: [],
-  bytes,
-  ...rest,
-})
-
-test('a large table is split into adjacent ranges of blocks; other tables are not split', () => {
-  const buckets = splitWork(
-    [
-      table(1, 5000 * MiB, { blocks: 640_000 }),
-      table(2, 100 * MiB),
-      table(3, 80 * MiB, { blocks: 10_240, condition: 'WHERE true' }),
-      table(4, 1),
-    ],
-    3,
-  )
-  assert.equal(buckets.length, 3)
-  const of = (oid: number): Part[] => buckets.flat().filter((part) => part.table.oid === oid)
-  const ranges = of(1).sort((a, b) => (a.from ?? 0) - (b.from ?? 0))
-  assert.ok(ranges.length >= 10)
-  assert.deepEqual([ranges[0]?.from, ranges.at(-1)?.to], [undefined, undefined])
-  for (const [i, { from }] of ranges.slice(1).entries()) assert.equal(from, ranges[i]?.to)
-  for (const oid of [2, 3, 4])
-    assert.deepEqual(
-      of(oid).map(({ from, to }) => [from, to]),
-      [[undefined, undefined]],
-    )
-  const sums = buckets.map((bucket) => bucket.reduce((sum, { bytes }) => sum + bytes, 0))
-  assert.ok(Math.max(...sums) < 1.4 * Math.min(...sums), 'each bucket has about the same')
-})
 
 for (const server of newestAndOldest()) {
   test(`PostgreSQL ${server.major}: ranges of blocks add up to the print of the whole table`, async () => {
@@ -92,3 +56,45 @@ for (const server of newestAndOldest()) {
     }
   })
 }
+
+for (const server of newestAndOldest())
+  test(`PostgreSQL ${server.major}: the hash of a row is that of fingerprints stored before`, async () => {
+    const { connection } = await freshDatabase(server)
+    const session = await connect(connection, quietWork())
+    try {
+      await session.query(`CREATE TABLE public.t AS SELECT true AS bool, '\\x00ff'::bytea AS bytea,
+        8::int8 AS int8, 2::int2 AS int2, 4 AS int4, 5::oid AS oid, '{"a": 1}'::json AS json,
+        '{"b": 1}'::jsonb AS jsonb, 0.1::float4 AS float4, 0.1::float8 AS float8,
+        '2026-11-01'::date AS date, '03:00'::time AS time, '03:00+01'::timetz AS timetz,
+        '2026-11-01 03:00'::timestamp AS stamp, '2026-11-01 03:00+01'::timestamptz AS zoned,
+        '1 day 2:00'::interval AS interval, 1.50::numeric AS numeric, 'ü'::text AS text,
+        'a'::char(3) AS padded, 'b'::varchar(5) AS varied, ARRAY[1, NULL] AS list,
+        '00000000-0000-4000-8000-000000000000'::uuid AS uuid, '10.0.0.1'::inet AS inet,
+        NULL::text AS nothing`)
+      const tables = await listTables(session)
+      const parts = tables.map((table) => ({ table, bytes: 1 }))
+      const [print] = await measureParts(session, parts, { inTransaction: false, depth: 'content' })
+      assert.equal(print?.hash, '273515985273791501')
+    } finally {
+      await session.end()
+    }
+  })
+
+for (const server of newestAndOldest())
+  test(`PostgreSQL ${server.major}: another error of a function in an index is thrown unchanged`, async () => {
+    const { name, connection } = await freshDatabase(server)
+    const body = (text: string): string =>
+      `CREATE OR REPLACE FUNCTION f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT ${text}';`
+    const table = 'CREATE TABLE t (a int); INSERT INTO t VALUES (1); CREATE INDEX ON t (f(a));'
+    await query(server, name, `${body('$1')} ${table} ${body('1 / 0')}`)
+    const session = await connect(connection, quietWork())
+    try {
+      const parts = (await listTables(session)).map((table) => ({ table, bytes: 1 }))
+      await assert.rejects(
+        measureParts(session, parts, { inTransaction: false, depth: 'content' }),
+        (error: Error & { code?: string }) => error.code === '22012',
+      )
+    } finally {
+      await session.end()
+    }
+  })

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { generateX25519Identity, identityToRecipient } from 'age-encryption'
+import { UserError } from '../../src/errors.ts'
+import { findReadable } from '../../src/repository/open.ts'
+import { newStore } from '../support/copies.ts'
+import { quietWork } from '../support/start-servers.ts'
+import { putBackup, rewrite } from './backup-index.ts'
+
+const id = '20261101T030000Z-aa0001'
+const store = await newStore()
+putBackup(store, id)
+const foreign = await generateX25519Identity()
+const second = await generateX25519Identity()
+const [foreignKey, secondKey] = [
+  await identityToRecipient(foreign),
+  await identityToRecipient(second),
+]
+
+const open = async (...identities: string[]): Promise<string> =>
+  (await findReadable({ ...store.reading, identities }, quietWork())).manifest.id
+
+const refused =
+  (code: string, message: string, hint: string) =>
+  (error: unknown): boolean => {
+    assert.ok(error instanceof UserError, String(error))
+    assert.deepEqual([error.code, error.message, error.hint], [code, message, hint])
+    return true
+  }
+
+test('an encrypted backup is opened with one of its keys, among others', async () => {
+  assert.equal(await open(store.identity), id)
+  assert.equal(await open(foreign, store.identity), id)
+  rewrite(store, id, (manifest) => ({
+    ...manifest,
+    encryption: { recipients: [secondKey, store.recipient] },
+  }))
+  assert.equal(await open(store.identity), id)
+  assert.equal(await open(second, foreign), id)
+})
+
+test('an encrypted backup without a key, or with others, is refused', async () => {
+  rewrite(store, id, (manifest) => ({
+    ...manifest,
+    encryption: { recipients: [secondKey, store.recipient] },
+  }))
+  const to = `It was encrypted to ${secondKey}, ${store.recipient}.`
+  await assert.rejects(
+    open(),
+    refused(
+      'key-missing',
+      `The backup ${id} is encrypted, and decrypt-with is empty.`,
+      `${to} Give the age identity that belongs to one of these keys.`,
+    ),
+  )
+  const none = `No identity in decrypt-with decrypts the backup ${id}.`
+  await assert.rejects(
+    open(foreign),
+    refused('wrong-key', none, `${to} You gave the identity of ${foreignKey}.`),
+  )
+  await assert.rejects(
+    open(foreign, foreign),
+    refused('wrong-key', none, `${to} You gave the identities of ${foreignKey}, ${foreignKey}.`),
+  )
+})
+
+test('a text that is no key is refused before a backup is looked for', async () => {
+  await assert.rejects(
+    findReadable({ ...store.reading, label: 'none', identities: ['no key'] }, quietWork()),
+    (error: UserError) => error.code === 'bad-identity' && /line 1/.test(error.message),
+  )
+})
+
+test('a backup in the clear needs no key', async () => {
+  rewrite(store, id, (manifest) => ({ ...manifest, encryption: 'none' }))
+  assert.equal(await open(), id)
+  assert.equal(await open(foreign), id)
+})
