@@ -4,7 +4,7 @@ import { messageOf } from '../errors.ts'
 import { type Connection, withDatabase } from '../postgres/connection/connection.ts'
 import { connect } from '../postgres/connection/session.ts'
 import { isArchiveFolder } from '../postgres/pg-restore/archive-folder.ts'
-import { sweepCluster } from '../postgres/server/cluster.ts'
+import { removeCluster } from '../postgres/server/cluster.ts'
 import { dropRoles } from '../postgres/server/database.ts'
 import { dropDatabaseOnServer } from '../postgres/server/maintenance-session.ts'
 import { isOwnName } from '../postgres/server/own-names.ts'
@@ -61,7 +61,7 @@ async function sweepHeld(
       signalGroup(held.pid, 'SIGKILL')
       return `Ended ${describeHeld(held)}.`
     case 'cluster':
-      return (await sweepCluster(held.directory)) ? `Removed ${describeHeld(held)}.` : undefined
+      return (await removeCluster(held.directory)) ? `Removed ${describeHeld(held)}.` : undefined
     case 'folder':
       // another step of the job could have written the state, so remove only folders so named
       if (isArchiveFolder(held.directory)) rmSync(held.directory, { recursive: true, force: true })

@@ -20,9 +20,14 @@ import {
   runCommand,
 } from '../postgres/programs/user-command.ts'
 import { dropUserMappings } from '../postgres/server/user-mappings.ts'
-import { findReadable } from '../repository/open.ts'
+import { findReadable } from '../repository/find-readable.ts'
 import type { Work } from '../work.ts'
-import { compareOutside, compareStates, droppedViews, type Outside } from './data-loss.ts'
+import {
+  compareSequencesAndLargeObjects,
+  compareStates,
+  droppedViews,
+  type SequencesAndLargeObjects,
+} from './data-loss.ts'
 import type { Finding, TableChange } from './finding.ts'
 
 export type RehearseOptions = CopyOptions & Command
@@ -108,7 +113,7 @@ export async function rehearse(options: RehearseOptions, work: Work): Promise<Re
 }
 
 /** What a database holds, before or after the migration. */
-interface DatabaseState extends Outside {
+interface DatabaseState extends SequencesAndLargeObjects {
   states: Map<number, TableState>
   schema: SchemaPrint
 }
@@ -146,7 +151,11 @@ function compareDatabases(
     schema,
     tables,
     rows: { before: rowsOf(before.states), after: rowsOf(after.states) },
-    findings: [...findings, ...compareOutside(before, after), ...droppedViews(schema.removed)],
+    findings: [
+      ...findings,
+      ...compareSequencesAndLargeObjects(before, after),
+      ...droppedViews(schema.removed),
+    ],
   }
 }
 
