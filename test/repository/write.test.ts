@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
@@ -17,6 +17,7 @@ import { openStorage } from '../../src/storage/open.ts'
 import type { Storage } from '../../src/storage/storage.ts'
 import { digestOf } from '../../src/stream/digest.ts'
 import { giveBack } from '../../src/stream/pieces.ts'
+import { until } from '../support/clock.ts'
 import { override } from '../support/override.ts'
 import { quietWork } from '../support/start-servers.ts'
 import { asRead, identity, recipients } from './archives.ts'
@@ -25,10 +26,13 @@ const top = mkdtempSync(join(tmpdir(), 'holdfast-archive-'))
 after(() => rmSync(top, { recursive: true }))
 let folders = 0
 const folder = (): Storage => openStorage(`file://${top}/${++folders}`)
-const filesOf = (storage: Storage): string[] =>
-  readdirSync(storage.url.slice('file://'.length), { recursive: true, withFileTypes: true })
+const filesOf = (storage: Storage): string[] => {
+  const path = storage.url.slice('file://'.length)
+  if (!existsSync(path)) return [] // nothing was written yet
+  return readdirSync(path, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map(({ name }) => name)
+}
 
 const store = (
   archive: Readable,
@@ -210,8 +214,9 @@ describe('an archive', () => {
       const reason = new Error('cancelled')
       const destinations = Array.from({ length: count }, folder)
       const source = asRead(randomBytes(2_000_000))
-        .on('end', () => {})
-        .once('data', () => setTimeout(() => stop.abort(reason), 20))
+      void until('a file at each destination', () =>
+        destinations.every((each) => filesOf(each).length > 0),
+      ).then(() => stop.abort(reason))
       const endless = new PassThrough()
       source.pipe(endless, { end: false })
       await assert.rejects(

@@ -84,13 +84,17 @@ for (const server of servers())
       'a.dump.age': await sealed(files['a.dump'] as Uint8Array, identity),
       'a.sql.gz.age': await sealed(gzipSync(files['a.sql'] as Uint8Array), identity),
     })
+    const made = new Set<string>()
     mkdirSync(join(workspace, 'some'))
     for (const [name, content] of Object.entries(files)) {
       writeFileSync(join(workspace, 'some', name), content)
       const held = new Set<Held>()
       const work = {
         ...quietWork(),
-        hold: (one: Held) => void held.add(one),
+        hold: (one: Held) => {
+          held.add(one)
+          if (one.kind === 'database') made.add(one.name)
+        },
         release: (one: Held) => void held.delete(one),
       }
       const result = await verifyExternalDump(
@@ -125,10 +129,11 @@ for (const server of servers())
       await query(
         server,
         'postgres',
-        `SELECT datname FROM pg_database WHERE datname LIKE 'holdfast_scratch%'`,
+        `SELECT datname FROM pg_database WHERE datname = ANY ('{${[...made].join()}}')`,
       ),
       [],
     )
+    assert.equal(made.size, Object.keys(files).length)
     assert.equal(existsSync('/tmp/never'), false)
   })
 
