@@ -3,7 +3,7 @@
  * next to it, calls its own function.
  */
 export { backup } from './actions/backup.ts'
-export { holdfast } from './actions/holdfast.ts'
+export { holdfast } from './actions/root.ts'
 export { post } from './actions/post.ts'
 export { restore } from './actions/restore.ts'
 export { testMigration } from './actions/test-migration.ts'

@@ -1,6 +1,6 @@
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { layers } from '../../test/house/layers.ts'
+import { innerLayers, layers } from '../../test/house/layers.ts'
 import { type Generated, replaceBetween } from './generated.ts'
 
 const root = dirname(dirname(import.meta.dirname))
@@ -10,7 +10,7 @@ const root = dirname(dirname(import.meta.dirname))
  * (`backup/backup.ts`).
  */
 const mainFiles: Readonly<Record<string, string>> = {
-  actions: 'actions/holdfast.ts',
+  actions: 'actions/root.ts',
   cleanup: 'cleanup/sweep.ts',
   errors: 'errors/catalogue.ts',
   formats: 'formats/detect.ts',
@@ -39,7 +39,11 @@ export const architecturePage: Generated = {
   file: 'docs/architecture.md',
   content: (current) =>
     replaceBetween(
-      replaceBetween(current, 'layers', layerDiagram(layers)),
+      replaceBetween(
+        current,
+        'layers',
+        `${layerDiagram(layers)}\n\n${innerOrder('postgres', innerLayers['postgres'] ?? [])}`,
+      ),
       'folders',
       folderTable(sourceFolders(), (file) => {
         const path = join(root, 'src', file)
@@ -63,6 +67,12 @@ export function layerDiagram(all: readonly (readonly string[])[]): string {
     return `  ${above} --> ${id}${names.length > 1 ? `["${names.join(', ')}"]` : ''}`
   })
   return ['```mermaid', 'flowchart TD', ...arrows, '```'].join('\n')
+}
+
+/** Returns a sentence on the order inside a folder whose sub-folders build on each other. */
+export function innerOrder(folder: string, inner: readonly (readonly string[])[]): string {
+  const order = inner.map((names) => names.map((name) => `\`${name}\``).join(', '))
+  return `Inside \`${folder}\`, from the top: ${order.join('; ')}.`
 }
 
 /**

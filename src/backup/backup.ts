@@ -10,7 +10,7 @@ import type { Work } from '../work.ts'
 import { attemptBackup } from './attempt.ts'
 import { preflight, type PreflightResult } from './preflight.ts'
 import type { BackupOptions, BackupResult } from './result.ts'
-import { conflictOf, errorOfLastAttempt, maxAttempts, pauseFor } from './retry.ts'
+import { conflictOf, errorOfLastAttempt, maxAttempts, pauseFor } from './retry-policy.ts'
 
 export type { BackupOptions, BackupResult } from './result.ts'
 

@@ -34,7 +34,7 @@ import {
 } from '../postgres/pg-dump/snapshot.ts'
 import type { Session } from '../postgres/connection/session.ts'
 import { messageOf, UserError } from '../errors.ts'
-import { pauseFor } from './retry.ts'
+import { pauseFor } from './retry-policy.ts'
 import type { Work } from '../work.ts'
 
 /**

@@ -1,14 +1,14 @@
-/** Removes what an earlier process of this run left when it died. */
+/** Removes what a dead run left: on this machine, on a server, in a destination. */
 import { rmSync } from 'node:fs'
 import { messageOf } from '../errors.ts'
 import { type Connection, withDatabase } from '../postgres/connection/connection.ts'
 import { connect } from '../postgres/connection/session.ts'
 import { isArchiveFolder } from '../postgres/pg-restore/archive-folder.ts'
-import { sweepCluster } from '../postgres/server/cluster.ts'
+import { removeCluster } from '../postgres/server/cluster.ts'
 import { dropRoles } from '../postgres/server/database.ts'
 import { dropDatabaseOnServer } from '../postgres/server/maintenance-session.ts'
 import { isOwnName } from '../postgres/server/own-names.ts'
-import { dropSchema } from '../postgres/tables/copy-rows.ts'
+import { dropSchema } from '../postgres/tables/drop-schema.ts'
 import { folderOf } from '../repository/ids.ts'
 import { removeBackup } from '../repository/retention.ts'
 import type { Storage } from '../storage/storage.ts'
@@ -61,7 +61,7 @@ async function sweepHeld(
       signalGroup(held.pid, 'SIGKILL')
       return `Ended ${describeHeld(held)}.`
     case 'cluster':
-      return (await sweepCluster(held.directory)) ? `Removed ${describeHeld(held)}.` : undefined
+      return (await removeCluster(held.directory)) ? `Removed ${describeHeld(held)}.` : undefined
     case 'folder':
       // another step of the job could have written the state, so remove only folders so named
       if (isArchiveFolder(held.directory)) rmSync(held.directory, { recursive: true, force: true })

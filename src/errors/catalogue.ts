@@ -1,7 +1,7 @@
 /** Every error code, with what it means and what to do: the source of `docs/errors.md`. */
 import { backupErrors } from './backups.ts'
 import type { ErrorEntry } from './entry.ts'
-import { fileErrors } from './files.ts'
+import { fileErrors } from './programs-and-dumps.ts'
 import { findingErrors } from './findings.ts'
 import { inputErrors } from './inputs.ts'
 import { restoreErrors } from './restore.ts'

@@ -20,7 +20,7 @@ import {
   loadEntries,
   loadRows,
   loadingOptions,
-  type RestoreInto,
+  type LoadOptions,
   type RowsLoaded,
   type Target,
 } from './load-rows.ts'
@@ -37,12 +37,12 @@ import {
  * Returns a sentence for each problem that was accepted. Throws `object-damaged`,
  * `object-missing`, `disk-full`, and the UserErrors of pg_restore.
  */
-export async function restoreInto(
+export async function loadBackup(
   backup: FoundBackup,
   identities: readonly string[],
   programs: Programs,
   connection: Connection,
-  options: RestoreInto,
+  options: LoadOptions,
   work: Work,
 ): Promise<string[]> {
   return withArchiveFolder(work, async (folder) => {

@@ -16,7 +16,7 @@ import type { Counter } from '../stream/progress.ts'
 import { mapConcurrent } from '../stream/map-concurrent.ts'
 import type { Work } from '../work.ts'
 
-export interface RestoreInto {
+export interface LoadOptions {
   /** Whether tables go into the tablespaces that they were in. */
   tablespaces: boolean
   /** Who owns the restored objects. Undefined: the owners of the backup, with its grants. */
@@ -28,7 +28,7 @@ export interface RestoreInto {
 }
 
 /** A restore in progress. */
-export interface Target extends RestoreInto {
+export interface Target extends LoadOptions {
   backup: FoundBackup
   identities: readonly string[]
   programs: Programs
@@ -207,7 +207,7 @@ export async function loadEntries(
 export function loadingOptions({
   tablespaces,
   owner = 'keep',
-}: RestoreInto): Pick<PgRestoreOptions, 'tablespaces' | 'owners'> {
+}: LoadOptions): Pick<PgRestoreOptions, 'tablespaces' | 'owners'> {
   return { tablespaces, owners: owner === 'keep' }
 }
 

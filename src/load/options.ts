@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import type { Connection } from '../postgres/connection/connection.ts'
-import type { BackupSelection } from '../repository/open.ts'
+import type { BackupSelection } from '../repository/find-readable.ts'
 
 /** Which backup to restore, and where: the same for `verify` and `test-migration`. */
 export interface CopyOptions extends BackupSelection {

@@ -39,13 +39,16 @@ export function compareStates(
 }
 
 /** What a database holds outside its tables. */
-export interface Outside {
+export interface SequencesAndLargeObjects {
   sequences: Record<string, SequenceValue>
   largeObjects: LargeObjectsPrint
 }
 
 /** Returns findings about what a migration did to large objects and sequences. */
-export function compareOutside(before: Outside, after: Outside): Finding[] {
+export function compareSequencesAndLargeObjects(
+  before: SequencesAndLargeObjects,
+  after: SequencesAndLargeObjects,
+): Finding[] {
   const findings: Finding[] = []
   const object = 'large objects'
   const gone = before.largeObjects.count - after.largeObjects.count

@@ -1,7 +1,7 @@
 /**
  * Runs a migration on a copy of production, and reports what it changed and what data it lost.
  */
-import { restoreInto } from '../load/load-backup.ts'
+import { loadBackup } from '../load/load-backup.ts'
 import { type CopyOptions, jobsOf } from '../load/options.ts'
 import { openScratch, type Scratch } from '../load/scratch.ts'
 import { connect, type Session } from '../postgres/connection/session.ts'
@@ -19,10 +19,15 @@ import {
   endOf,
   runCommand,
 } from '../postgres/programs/user-command.ts'
-import { dropUserMappings } from '../postgres/server/isolate.ts'
-import { findReadable } from '../repository/open.ts'
+import { dropUserMappings } from '../postgres/server/user-mappings.ts'
+import { findReadable } from '../repository/find-readable.ts'
 import type { Work } from '../work.ts'
-import { compareOutside, compareStates, droppedViews, type Outside } from './data-loss.ts'
+import {
+  compareSequencesAndLargeObjects,
+  compareStates,
+  droppedViews,
+  type SequencesAndLargeObjects,
+} from './data-loss.ts'
 import type { Finding, TableChange } from './finding.ts'
 
 export type RehearseOptions = CopyOptions & Command
@@ -55,7 +60,7 @@ export interface RehearsalResult {
  * copy afterwards.
  *
  * Returns a result also if the migration fails, hangs or loses data. Throws a UserError only if the
- * rehearsal itself is not possible: those of `findReadable`, `openScratch` and `restoreInto`.
+ * rehearsal itself is not possible: those of `findReadable`, `openScratch` and `loadBackup`.
  */
 export async function rehearse(options: RehearseOptions, work: Work): Promise<RehearsalResult> {
   const started = Date.now()
@@ -65,7 +70,7 @@ export async function rehearse(options: RehearseOptions, work: Work): Promise<Re
   work.log.info(`Rehearsing on a copy of ${backup.location} (snapshot of ${manifest.snapshot.at})`)
   const scratch = await openScratch(backup, options, work)
   try {
-    const warnings = await restoreInto(
+    const warnings = await loadBackup(
       backup,
       options.identities,
       scratch.programs.archive,
@@ -108,7 +113,7 @@ export async function rehearse(options: RehearseOptions, work: Work): Promise<Re
 }
 
 /** What a database holds, before or after the migration. */
-interface DatabaseState extends Outside {
+interface DatabaseState extends SequencesAndLargeObjects {
   states: Map<number, TableState>
   schema: SchemaPrint
 }
@@ -146,7 +151,11 @@ function compareDatabases(
     schema,
     tables,
     rows: { before: rowsOf(before.states), after: rowsOf(after.states) },
-    findings: [...findings, ...compareOutside(before, after), ...droppedViews(schema.removed)],
+    findings: [
+      ...findings,
+      ...compareSequencesAndLargeObjects(before, after),
+      ...droppedViews(schema.removed),
+    ],
   }
 }
 

@@ -61,7 +61,7 @@ export async function removeBackup(
   signal: AbortSignal,
 ): Promise<void> {
   await storage.remove([`${folder}manifest.json`], { signal })
-  await storage.sweep(folder, { signal })
+  await storage.removeAll(folder, { signal })
 }
 
 /**

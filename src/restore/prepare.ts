@@ -2,8 +2,6 @@ import { UserError } from '../errors.ts'
 import type { Connection } from '../postgres/connection/connection.ts'
 import { isServerError } from '../postgres/connection/server-error.ts'
 import { connect, type Session } from '../postgres/connection/session.ts'
-import { disableEventTriggers } from '../postgres/server/event-triggers.ts'
-import { dropUserMappings } from '../postgres/server/isolate.ts'
 import { text } from '../text.ts'
 import type { Work } from '../work.ts'
 
@@ -57,19 +55,8 @@ function prepareFailed(error: Error & WithPosition, sql: string): UserError {
   )
 }
 
-/** Drops user mappings and disables event triggers, so that a copy does not act like the original. */
-export async function isolateCopy(
-  connection: Connection,
-  work: Work,
-): Promise<{ ties: string[]; triggers: string[] }> {
-  return withSession(connection, work, async (session) => {
-    const triggers = await disableEventTriggers(session)
-    return { ties: await dropUserMappings(session), triggers }
-  })
-}
-
 /** Runs `body` with a session and closes it: an open session would block a rename. */
-async function withSession<T>(
+export async function withSession<T>(
   connection: Connection,
   work: Work,
   body: (session: Session) => Promise<T>,

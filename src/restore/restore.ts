@@ -2,7 +2,7 @@
  * Restores a backup: by a swap, as single tables, or inside the target. Also undoes a swap and
  * drops previous databases.
  */
-import { findReadable } from '../repository/open.ts'
+import { findReadable } from '../repository/find-readable.ts'
 import type { Work } from '../work.ts'
 import { clean, type CleanResult } from './clean.ts'
 import { checkConfirmation } from './confirmation.ts'

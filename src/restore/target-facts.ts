@@ -10,7 +10,7 @@ import {
   listClients,
   freeSpace,
   walBytesSince,
-} from '../postgres/server/figures.ts'
+} from '../postgres/server/statistics.ts'
 import { readSystemIdentifier } from '../postgres/server/database.ts'
 import { type FoundBackup, openBackupIndex } from '../repository/listing.ts'
 import { newestProof } from '../repository/newest-proof.ts'

@@ -49,7 +49,7 @@ export interface Storage {
    * Deletes everything below a prefix, finished or not (partial uploads, temporary files), to clean
    * up after a failed backup.
    */
-  sweep(prefix: string, options?: StorageOptions): Promise<void>
+  removeAll(prefix: string, options?: StorageOptions): Promise<void>
   /** Closes the connections. The storage cannot be used afterwards. */
   close(): Promise<void>
 }

@@ -1,13 +1,13 @@
-/** Proves a backup: checks its objects, restores it, compares the copy, and stores a proof. */
+/** Proves a backup, level by level, and stores the proof. */
 import { messageOf } from '../errors.ts'
-import { restoreInto } from '../load/load-backup.ts'
+import { loadBackup } from '../load/load-backup.ts'
 import { jobsOf } from '../load/options.ts'
 import { openScratch, type Scratch } from '../load/scratch.ts'
 import { findPrograms } from '../postgres/programs/find-programs.ts'
 import { type Level, reaches } from '../repository/level.ts'
 import { type BackupIndex, type FoundBackup, openBackupIndex } from '../repository/listing.ts'
 import { totalsOf } from '../repository/manifest.ts'
-import { checkKeys } from '../repository/open.ts'
+import { checkKeys } from '../repository/find-readable.ts'
 import { findInIndex } from '../repository/find-backup.ts'
 import { checkIdentities } from '../stream/encrypt.ts'
 import type { Work } from '../work.ts'
@@ -201,7 +201,7 @@ async function restoreCopy(
   try {
     await checkRecoveryGuide(backup, work)
     const how = { tablespaces: false, jobs }
-    return { allowed: await restoreInto(backup, identities, programs, connection, how, work) }
+    return { allowed: await loadBackup(backup, identities, programs, connection, how, work) }
   } catch (error) {
     if (isFault(error)) return { fault: error.message }
     throw error

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { compareFingerprints, levelOf } from '../../src/load/compare-fingerprints.ts'
 import { measure } from '../../src/load/measure.ts'
-import { restoreInto } from '../../src/load/load-backup.ts'
+import { loadBackup } from '../../src/load/load-backup.ts'
 import { findPrograms } from '../../src/postgres/programs/find-programs.ts'
 import type { Connection } from '../../src/postgres/connection/connection.ts'
 import { mapConcurrent } from '../../src/stream/map-concurrent.ts'
@@ -27,7 +27,7 @@ for (const server of servers())
       quietWork(),
     )
     const restored = await freshDatabase(server)
-    await restoreInto(
+    await loadBackup(
       found,
       store.reading.identities,
       programs,

@@ -132,14 +132,14 @@ test('a manifest is removed before all else, finished or not', async () => {
       calls.push(`remove ${keys.join()}`)
       await store.storage.remove(keys)
     },
-    sweep: async (prefix: string) => {
-      calls.push(`sweep ${prefix}`)
+    removeAll: async (prefix: string) => {
+      calls.push(`remove all ${prefix}`)
       assert.ok(!existsSync(join(store.folder, prefix, 'manifest.json')))
-      await store.storage.sweep(prefix)
+      await store.storage.removeAll(prefix)
     },
   })
   await removeBackup(storage, `test/${first}/`, quietWork().signal)
-  assert.deepEqual(calls, [`remove test/${first}/manifest.json`, `sweep test/${first}/`])
+  assert.deepEqual(calls, [`remove test/${first}/manifest.json`, `remove all test/${first}/`])
   assert.ok(!existsSync(folderOf(store, first)))
 })
 

@@ -68,7 +68,7 @@ export function keepsTheContract(name: string, open: () => Promise<Bench>): void
       bench = await open()
       storage = bench.storage
     })
-    afterEach(() => storage.sweep(''))
+    afterEach(() => storage.removeAll(''))
     after(() => bench.close())
 
     test('probe succeeds, repeatedly and concurrently, and leaves nothing', async () => {
@@ -105,7 +105,7 @@ export function keepsTheContract(name: string, open: () => Promise<Bench>): void
         assert.equal(await storage.size(key), size)
         assert.ok((await bytesAt(storage, key)).equals(bytes), `${size} bytes came back changed`)
       }
-      await storage.sweep('sizes/')
+      await storage.removeAll('sizes/')
     })
 
     test('many small pieces make several parts', async () => {
@@ -254,7 +254,7 @@ export function keepsTheContract(name: string, open: () => Promise<Bench>): void
       assert.deepEqual(await listed(storage, 'a/'), ['a/Z', 'a/b', 'a/b-c/d', 'a/b.c'].toSorted())
       assert.deepEqual(await listed(storage, 'a/b-c/'), ['a/b-c/d'])
       assert.deepEqual(await listed(storage, 'a/b/'), [])
-      await storage.sweep('')
+      await storage.removeAll('')
     })
 
     test('remove deletes what exists, ignores what does not, and keeps other objects', async () => {
@@ -266,18 +266,18 @@ export function keepsTheContract(name: string, open: () => Promise<Bench>): void
       assert.deepEqual(await bench.everything(), [])
     })
 
-    test('sweep deletes finished and partial objects below its prefix, and no others', async () => {
+    test('removeAll deletes finished and partial objects below its prefix, and no others', async () => {
       for (const key of ['s/1/a', 's/1/rows/b', 's/10/a', 's/2'])
         await storage.create(key, inPieces(Buffer.from(key)))
       await bench.leaveHalf('s/1/dump')
       await bench.leaveHalf('s/10/dump')
       assert.equal((await bench.everything()).length, bench.showsHalves ? 6 : 4)
-      await storage.sweep('s/1/')
+      await storage.removeAll('s/1/')
       const left = await bench.everything()
       assert.deepEqual(await listed(storage), ['s/10/a', 's/2'])
       assert.equal(left.length, bench.showsHalves ? 3 : 2, left.join())
-      await storage.sweep('s/')
-      await storage.sweep('never/was/')
+      await storage.removeAll('s/')
+      await storage.removeAll('never/was/')
       assert.deepEqual(await bench.everything(), [])
     })
 
@@ -288,7 +288,7 @@ export function keepsTheContract(name: string, open: () => Promise<Bench>): void
         await assert.rejects(storage.remove([key]), /not a storage key/)
       }
       for (const prefix of ['a', '../', '/', 'a/../']) {
-        await assert.rejects(storage.sweep(prefix), /not a storage/)
+        await assert.rejects(storage.removeAll(prefix), /not a storage/)
         await assert.rejects(all(storage.list(prefix)), /not a storage/)
       }
       assert.deepEqual(await bench.everything(), [])
@@ -319,7 +319,7 @@ export function keepsTheContract(name: string, open: () => Promise<Bench>): void
         )
       } finally {
         clearInterval(watch)
-        await storage.sweep('')
+        await storage.removeAll('')
       }
     })
   })

@@ -1,4 +1,4 @@
-/** Other programs: PostgreSQL's own, and the commands of a user. */
+/** Other programs: PostgreSQL's, in the right major, and the commands of a user. */
 import { accessSync, constants, readdirSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { UserError } from '../../errors.ts'

@@ -246,7 +246,7 @@ async function waitUntilReady(connection: Connection, server: Child, work: Work)
 /**
  * Ends a cluster that a dead process left and removes its folder. Returns whether there was one.
  */
-export async function sweepCluster(directory: string): Promise<boolean> {
+export async function removeCluster(directory: string): Promise<boolean> {
   if (!/\/holdfast-cluster-\w{6}$/.test(directory)) return false
   try {
     const [pid = ''] = readFileSync(join(directory, 'data/postmaster.pid'), 'utf8').split('\n')

@@ -3,14 +3,12 @@ import { code, strong, text, type Text } from '../../text.ts'
 import {
   type Block,
   blocks,
-  type Chart,
   details,
   type Details,
   facts,
   type Heading,
   paragraph,
   type Report,
-  timeline,
   verdict,
 } from '../blocks.ts'
 import { formatBytes, formatCount, formatDuration, formatMany, formatMoment } from '../format.ts'
@@ -18,25 +16,22 @@ import {
   dumpedFrom,
   fileForm,
   foldedNames,
-  postCommandDetails,
   postCommandFailure,
-  swapByHand,
   warningCallouts,
 } from '../sections.ts'
 import { cleanedBlocks } from './clean.ts'
 import {
-  contentText,
   checkOrUndo,
+  contentText,
   differencesFromSource,
   dryRunVerdict,
   lateWarning,
   objectiveFact,
   planBlocks,
-  previousDatabaseBlocks,
   restoreAfterDryRun,
-  safetyBackupBlocks,
   unavailableText,
 } from './sections.ts'
+import { swapEvidence, timeChart } from './swap.ts'
 import { obstacleBlocks, targetBlocks } from './target-facts.ts'
 
 /** One line for the log. */
@@ -73,7 +68,6 @@ function dryRunReport(result: RestoreExternalResult): Report {
 }
 
 function doneReport(result: RestoreExternalResult): Report {
-  const { previousDatabase, target } = result
   return blocks(
     headline(result),
     figures(result),
@@ -89,14 +83,7 @@ function doneReport(result: RestoreExternalResult): Report {
       result,
       text`Tables and rows were counted before the SQL of ${code('prepare')} ran.`,
     ),
-    previousDatabaseBlocks(result),
-    safetyBackupBlocks(result),
-    result.cleaned && cleanedBlocks(result.cleaned, false),
-    planBlocks(result),
-    previousDatabase === undefined
-      ? undefined
-      : swapByHand('Undo it by hand, without Holdfast', target, previousDatabase),
-    postCommandDetails(result.postCommand),
+    swapEvidence(result),
     dumpDetails(result),
   )
 }
@@ -141,7 +128,7 @@ function dumpDetails(result: RestoreExternalResult): Details {
   const from = dumpedFrom(result.versions)
   return details(
     'Details',
-    timeChart(result.timings),
+    timeChart(result.timings, 'Count'),
     facts([
       ['File', result.file.name],
       ['Format', fileForm(result.file)],
@@ -154,15 +141,4 @@ function dumpDetails(result: RestoreExternalResult): Details {
     ]),
     foldedNames('Roles it names', result.roles),
   )
-}
-
-function timeChart(timings: RestoreExternalResult['timings']): Chart | undefined {
-  return timeline('Time by step', [
-    { name: 'Safety backup', milliseconds: timings.safety ?? 0 },
-    { name: 'Restore next to the target', milliseconds: timings.restore },
-    { name: 'Count', milliseconds: timings.compare },
-    { name: 'Prepare', milliseconds: timings.prepare ?? 0 },
-    { name: 'Swap', milliseconds: timings.swap },
-    { name: 'Post-command', milliseconds: timings.command ?? 0 },
-  ])
 }

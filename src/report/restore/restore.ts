@@ -4,33 +4,30 @@ import { code, strong, text, type Text } from '../../text.ts'
 import {
   type Block,
   blocks,
-  type Chart,
   details,
   type Details,
   facts,
   type Heading,
   paragraph,
   type Report,
-  timeline,
   verdict,
 } from '../blocks.ts'
 import { formatAge, formatBytes, formatDuration, formatMoment } from '../format.ts'
-import { postCommandDetails, postCommandFailure, swapByHand, warningCallouts } from '../sections.ts'
+import { postCommandFailure, warningCallouts } from '../sections.ts'
 import { cleanedBlocks } from './clean.ts'
 import { inPlaceReport, inPlaceVerdict } from './in-place.ts'
 import {
-  contentText,
   checkOrUndo,
+  contentText,
   differencesFromSource,
   dryRunVerdict,
   lateWarning,
   objectiveFact,
   planBlocks,
-  previousDatabaseBlocks,
   restoreAfterDryRun,
-  safetyBackupBlocks,
   unavailableText,
 } from './sections.ts'
+import { swapEvidence, timeChart } from './swap.ts'
 import { tablesReport, tablesVerdict } from './tables.ts'
 import { obstacleBlocks, targetBlocks } from './target-facts.ts'
 
@@ -68,7 +65,6 @@ function dryRunReport(result: RestoreResult): Report {
 }
 
 function doneReport(result: RestoreResult): Report {
-  const { previousDatabase, target } = result
   return blocks(
     headline(result),
     figures(result),
@@ -84,14 +80,7 @@ function doneReport(result: RestoreResult): Report {
       text`The database was compared with the backup before the SQL of ${code('prepare')} ran. It
         differs from the backup by what that SQL changed.`,
     ),
-    previousDatabaseBlocks(result),
-    safetyBackupBlocks(result),
-    result.cleaned && cleanedBlocks(result.cleaned, false),
-    planBlocks(result),
-    previousDatabase === undefined
-      ? undefined
-      : swapByHand('Undo it by hand, without Holdfast', target, previousDatabase),
-    postCommandDetails(result.postCommand),
+    swapEvidence(result),
     restoreDetails(result),
   )
 }
@@ -135,7 +124,7 @@ function newestData(result: RestoreResult): Block {
 function restoreDetails(result: RestoreResult): Details {
   return details(
     'Details',
-    timeChart(result.timings),
+    timeChart(result.timings, 'Compare with the fingerprint'),
     facts([
       ['Backup', text`${code(result.id)}`],
       ['Label', text`${code(result.label)}`],
@@ -146,15 +135,4 @@ function restoreDetails(result: RestoreResult): Details {
       objectiveFact(result),
     ]),
   )
-}
-
-function timeChart(timings: RestoreResult['timings']): Chart | undefined {
-  return timeline('Time by step', [
-    { name: 'Safety backup', milliseconds: timings.safety ?? 0 },
-    { name: 'Restore next to the target', milliseconds: timings.restore },
-    { name: 'Compare with the fingerprint', milliseconds: timings.compare },
-    { name: 'Prepare', milliseconds: timings.prepare ?? 0 },
-    { name: 'Swap', milliseconds: timings.swap },
-    { name: 'Post-command', milliseconds: timings.command ?? 0 },
-  ])
 }

@@ -3,7 +3,7 @@ import {
   isOtherVersion,
   otherVersionText,
 } from '../../load/compare-fingerprints.ts'
-import { restoreInto } from '../../load/load-backup.ts'
+import { loadBackup } from '../../load/load-backup.ts'
 import { measure } from '../../load/measure.ts'
 import type { Connection } from '../../postgres/connection/connection.ts'
 import { connect, type Session } from '../../postgres/connection/session.ts'
@@ -57,7 +57,7 @@ export async function buildSideDatabase(
   await createDatabase(session, connection.database, manifest.source.locale)
   done('create')
   warnings.push(
-    ...(await restoreInto(
+    ...(await loadBackup(
       backup,
       options.identities,
       programs.archive,

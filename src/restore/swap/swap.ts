@@ -22,7 +22,7 @@ import { markDone } from '../plan.ts'
 import { withLockedTarget } from '../preconditions.ts'
 import type { Restored } from '../result.ts'
 import { createSafetyBackup, safetyBackupObstacle, safetyStep } from '../safety-backup.ts'
-import { beginSwap } from './begin.ts'
+import { beginSwap } from './check-and-plan.ts'
 import { buildAndRename, runAfterSwap, type SwapContext } from './build-and-rename.ts'
 import type { Source } from './source.ts'
 

@@ -5,7 +5,7 @@ import { tableName } from '../../postgres/fingerprint/tables.ts'
 import type { Programs } from '../../postgres/programs/find-programs.ts'
 import { timestampedName } from '../../postgres/server/previous-databases.ts'
 import type { CatalogTable } from '../../postgres/tables/partitions.ts'
-import { copySchemas } from '../../postgres/tables/copy-rows.ts'
+import { copySchemas } from '../../postgres/tables/copy-between-databases.ts'
 import type { Work } from '../../work.ts'
 import { checkRestored } from '../errors.ts'
 import {

@@ -6,7 +6,7 @@ import type { CatalogTable } from '../../postgres/tables/partitions.ts'
 import { listLivePartitions, matchLiveTables } from '../../postgres/tables/live-tables.ts'
 import { input, join, text } from '../../text.ts'
 import { readTableName } from './names.ts'
-import type { ReplacePlan } from './options.ts'
+import type { ReplacePlan } from './replacement.ts'
 import type { TablesSideDatabase } from './side-database.ts'
 
 /**

@@ -1,48 +1,71 @@
-import { UserError } from '../../errors.ts'
-import type { Session } from '../../postgres/connection/session.ts'
-import { tableName } from '../../postgres/fingerprint/tables.ts'
-import { qualifiedName } from '../../postgres/tables/foreign-keys.ts'
-import type { CatalogTable } from '../../postgres/tables/partitions.ts'
-import { matchLiveTables } from '../../postgres/tables/live-tables.ts'
-import { input, text } from '../../text.ts'
-import { checkPartitions } from './live-checks.ts'
-import type { ReplaceOptions, ReplacePlan } from './options.ts'
-import { planRecreation } from './recreate-plan.ts'
+import type { FoundBackup } from '../../repository/listing.ts'
+import type { commonSteps } from '../live-target.ts'
+import { type PlanStep, planStep } from '../plan.ts'
+import type { RestoredTables } from '../result.ts'
 
-/** Finds the live tables. Throws if one cannot be replaced. */
-export async function planReplacement(
-  session: Session,
-  { side, contents }: ReplaceOptions,
-): Promise<ReplacePlan> {
-  const matches = await matchLiveTables(session, side.leaves)
-  const existing = matches.flatMap((match) => (match ? [match] : []))
-  const missingLeaves = side.leaves.filter((_table, i) => matches[i] === undefined)
-  const [first] = missingLeaves
-  if (first && contents === 'data')
-    throw new UserError(
-      'table-missing',
-      text`${input('contents')} is "data", but the live database has no table ${tableName(first)}.`,
-    )
-  if (contents !== 'schema') await checkPartitions(session, side)
-  const missing = new Set([
-    ...(await missingRoots(session, side.chosen)),
-    ...side.chosen.filter(({ oid }) => missingLeaves.some((table) => table.oid === oid)),
-  ])
-  const recreate = planRecreation(side.entries, missing, side.tableOf)
-  return { existing, missing, recreate, staged: new Map() }
+export type TableSteps = Record<'build' | 'bring', PlanStep>
+
+/**
+ * Adds the common steps. The safety backup comes after the build, which changes nothing in the
+ * target, so that little is written between its snapshot and the locks.
+ */
+export function withCommonSteps(
+  { build, bring }: TableSteps,
+  { safety, command }: ReturnType<typeof commonSteps>,
+): Record<string, PlanStep> {
+  return { build, ...(safety ? { secure: safety } : {}), bring, ...(command ? { command } : {}) }
 }
 
-async function missingRoots(
-  session: Session,
-  chosen: readonly CatalogTable[],
-): Promise<CatalogTable[]> {
-  const roots: CatalogTable[] = []
-  for (const table of chosen.filter(({ root }) => root)) {
-    const [row] = await session.query<{ oid: string | null }>(
-      'SELECT pg_catalog.to_regclass($1)::pg_catalog.text AS oid',
-      [qualifiedName(table)],
-    )
-    if (!row?.oid) roots.push(table)
+/** How the tables are compared, by the kind of the backup's fingerprint. */
+const comparison = {
+  none: {
+    build: 'with the rows of these tables (the backup has no fingerprint to compare them with)',
+    replace: "compare them with the archives' contents",
+  },
+  counts: {
+    build: 'with the rows of these tables, and compare the number of rows with the fingerprint',
+    replace: 'compare the number of rows with the fingerprint',
+  },
+  content: {
+    build: 'with the rows of these tables, and compare them with the fingerprint',
+    replace: 'compare them with the fingerprint',
+  },
+}
+
+/** Returns the mode's own steps. */
+export function planTables(
+  { manifest }: FoundBackup,
+  target: string,
+  { wanted, replace, contents, fingerprint }: RestoredTables,
+): TableSteps {
+  const compared = contents === 'schema' ? 'without rows' : comparison[fingerprint].build
+  return {
+    build: planStep(
+      `Restore ${wanted.join(', ')} of ${manifest.id} (as of ${manifest.snapshot.at}) ` +
+        `into a database next to "${target}", ${compared}`,
+    ),
+    bring: planStep(
+      replace
+        ? replaceSentence(target, contents, comparison[fingerprint].replace)
+        : `Copy them into a new schema of "${target}", in one transaction; ` +
+            'existing tables are not changed',
+    ),
   }
-  return roots
+}
+
+function replaceSentence(
+  target: string,
+  contents: RestoredTables['contents'],
+  compare: string,
+): string {
+  if (contents === 'schema')
+    return (
+      `Create the tables that "${target}" lacks, without rows, in one transaction; ` +
+      'existing tables are not changed'
+    )
+  const recreate = contents === 'data' ? '' : 're-create missing tables, '
+  return (
+    `In one transaction in "${target}": lock the tables, replace their rows, ${recreate}` +
+    `check the valid foreign keys, ${compare}, commit`
+  )
 }

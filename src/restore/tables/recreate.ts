@@ -5,7 +5,7 @@ import type { Session } from '../../postgres/connection/session.ts'
 import { type ArchiveEntry, entriesSql } from '../../postgres/pg-restore/toc.ts'
 import { addForeignKey, validatesRows } from '../../postgres/tables/foreign-keys.ts'
 import type { Work } from '../../work.ts'
-import type { Replaced, ReplaceOptions } from './options.ts'
+import type { Replaced, ReplaceOptions } from './replacement.ts'
 import type { RecreatePlan } from './recreate-plan.ts'
 
 /** Kinds of dependents that can be re-created without rows. All others are only listed. */

@@ -8,6 +8,8 @@ import { type Table, tableName } from '../../postgres/fingerprint/tables.ts'
 import { workForCleanUp } from '../../postgres/server/maintenance-session.ts'
 import { newOwnName } from '../../postgres/server/own-names.ts'
 import { advanceSequences } from '../../postgres/tables/advance-sequences.ts'
+import { copyRows, storedColumns } from '../../postgres/tables/copy-between-databases.ts'
+import { dropSchema } from '../../postgres/tables/drop-schema.ts'
 import {
   addForeignKey,
   type ForeignKey,
@@ -15,17 +17,16 @@ import {
   restoreKeyTriggers,
   validatesRows,
 } from '../../postgres/tables/foreign-keys.ts'
-import { lockTables } from '../../postgres/tables/lock-tables.ts'
 import { disableTriggersAndRules, readDependents } from '../../postgres/tables/live-tables.ts'
-import { copyRows, dropSchema, storedColumns } from '../../postgres/tables/copy-rows.ts'
+import { lockTables } from '../../postgres/tables/lock-tables.ts'
 import { mapConcurrent } from '../../stream/map-concurrent.ts'
 import { input, join, text } from '../../text.ts'
 import type { Held, Work } from '../../work.ts'
 import { checkRestored } from '../errors.ts'
 import { checkUnchanged, hashRoots, oidsOf } from './live-checks.ts'
 import { readTableName } from './names.ts'
-import type { Replaced, ReplaceOptions, ReplacePlan } from './options.ts'
-import { planReplacement } from './plan.ts'
+import type { Replaced, ReplaceOptions, ReplacePlan } from './replacement.ts'
+import { planReplacement } from './choose-replacements.ts'
 import { completeTables, createTables, recreateKeysAndDependents } from './recreate.ts'
 import { toMissingDependencyError } from './side-database.ts'
 

@@ -34,7 +34,7 @@ import type { RestoredTables, RestoreResult } from '../result.ts'
 import { copyBeside, schemasFor } from './copy-beside.ts'
 import { checkNamed } from './names.ts'
 import { replaceLive } from './replace.ts'
-import { planTables, type TableSteps, withCommonSteps } from './steps.ts'
+import { planTables, type TableSteps, withCommonSteps } from './plan.ts'
 import {
   buildTablesSideDatabase,
   createIndexes,

@@ -21,7 +21,7 @@ const folderMode = 0o700
 
 /**
  * Returns a new name in the folder of `file`. It contains a `~`, which no key has: it is never
- * listed, and a sweep always finds it.
+ * listed, and `removeAll` always finds it.
  */
 export function temporaryName(file: string): string {
   return join(dirname(file), `holdfast~${randomBytes(8).toString('hex')}`)
@@ -106,7 +106,7 @@ export async function publish(temporary: string, file: string): Promise<boolean>
  * `publish` for file systems without hard links (FAT, some network and FUSE mounts). `rename` would
  * replace a file, so only the process that creates the file `<name>~taken` may rename; every writer
  * on such a file system does the same. If that process is killed in between, the file stays and the
- * key counts as taken until a sweep.
+ * key counts as taken until `removeAll`.
  */
 export async function publishWithoutLinks(temporary: string, file: string): Promise<boolean> {
   const claim = `${file}~taken`

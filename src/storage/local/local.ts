@@ -132,7 +132,7 @@ export class LocalStorage implements Storage {
     })
   }
 
-  async sweep(prefix: string, { signal }: StorageOptions = {}): Promise<void> {
+  async removeAll(prefix: string, { signal }: StorageOptions = {}): Promise<void> {
     await explained(`delete in ${join(this.#root, prefix)}`, async () => {
       checkPrefix(prefix)
       for await (const { file } of walk(this.#root, prefix, true)) {

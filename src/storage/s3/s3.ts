@@ -105,7 +105,7 @@ export class S3Storage implements Storage {
     )
   }
 
-  async sweep(prefix: string, { signal }: StorageOptions = {}): Promise<void> {
+  async removeAll(prefix: string, { signal }: StorageOptions = {}): Promise<void> {
     await this.#explained(async () => {
       checkPrefix(prefix)
       const root = this.#address.prefix

@@ -59,14 +59,14 @@ describe('a folder as storage', () => {
     assert.ok(existsSync(folder))
   })
 
-  test('remove and sweep delete empty folders, and keep those with other files', async () => {
+  test('remove and removeAll delete empty folders, and keep those with other files', async () => {
     const storage = openStorage(`file://${folder}`)
     await storage.create('l/1/a', inPieces(Buffer.from('x')))
     await storage.create('l/2/a', inPieces(Buffer.from('x')))
     writeFileSync(join(folder, 'l/2/a note of mine.txt'), 'keep me')
     await storage.remove(['l/1/a'])
     assert.deepEqual(readdirSync(join(folder, 'l')), ['2'])
-    await storage.sweep('l/')
+    await storage.removeAll('l/')
     assert.deepEqual(readdirSync(join(folder, 'l/2')), ['a note of mine.txt'])
   })
 
@@ -168,7 +168,7 @@ describe('a folder as storage', () => {
     }
   })
 
-  test('a killed writer leaves a file that is not listed, and a sweep deletes it', async () => {
+  test('a killed writer leaves a file that is not listed, and removeAll deletes it', async () => {
     const storage = openStorage(`file://${folder}`)
     const child = spawn(process.execPath, [writer, storage.url, 'create', 'l/id/half', 'forever'], {
       stdio: 'ignore',
@@ -186,7 +186,7 @@ describe('a folder as storage', () => {
     assert.equal(readdirSync(join(folder, 'l/id')).length, 1)
     for await (const { key } of storage.list('')) assert.fail(`${key} is listed`)
     assert.equal(await storage.size('l/id/half'), undefined)
-    await storage.sweep('l/id/')
+    await storage.removeAll('l/id/')
     assert.deepEqual(readdirSync(folder), [])
   })
 
@@ -208,7 +208,7 @@ describe('a folder as storage', () => {
     const keys: string[] = []
     for await (const { key } of storage.list('')) keys.push(key)
     assert.deepEqual(keys, ['a'])
-    await storage.sweep('')
+    await storage.removeAll('')
     assert.ok(existsSync('/etc/passwd') && existsSync(join(folder, 'real/loop')))
   })
 

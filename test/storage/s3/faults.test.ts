@@ -36,7 +36,7 @@ describe('S3 with faults on the network', () => {
     )
     proxy.rules.length = 0
     proxy.seen.length = 0
-    await storage.sweep('')
+    await storage.removeAll('')
   })
   after(async () => {
     await storage.close()
@@ -133,7 +133,7 @@ describe('S3 with faults on the network', () => {
     fail('PUT', /object/, { kind: 'lose-answer' })
     await storesWhole(1000)
     assert.equal(asked('PUT', /object/), 2)
-    await storage.sweep('')
+    await storage.removeAll('')
     fail('POST', /uploadId=/, { kind: 'lose-answer' })
     await storesWhole(2 * partSize)
   })
@@ -151,7 +151,7 @@ describe('S3 with faults on the network', () => {
     async () => {
       fail('POST', /uploads/, { kind: 'lose-answer' })
       await storesWhole(2 * partSize)
-      await storage.sweep('')
+      await storage.removeAll('')
       fail('POST', /uploads/, { kind: 'lose-answer' })
       fail('PUT', /partNumber=1/, {
         kind: 'answer',
@@ -164,7 +164,7 @@ describe('S3 with faults on the network', () => {
   )
 
   test(
-    'a sweep finds partial uploads in a store that takes a prefix for a key, as MinIO does',
+    'removeAll finds partial uploads in a store that takes a prefix for a key, as MinIO does',
     { skip: !real && 'the stand-in cannot list partial uploads' },
     async () => {
       for (const key of ['p/dead/id/dump', 'p/dead2/dump', 'elsewhere']) await bucket.leaveHalf(key)
@@ -176,10 +176,10 @@ describe('S3 with faults on the network', () => {
         status: 200,
         body: none,
       })
-      await storage.sweep('dead/')
+      await storage.removeAll('dead/')
       assert.deepEqual(await bucket.everything(), ['half:elsewhere', 'half:p/dead2/dump'])
       const others = new S3Storage(`s3://backups?endpoint=${proxy.endpoint}`, quick)
-      await others.sweep('')
+      await others.removeAll('')
       await others.close()
       assert.deepEqual(await bucket.everything(), [])
     },
@@ -408,7 +408,7 @@ describe('S3 with faults on the network', () => {
       for await (const { key } of storage.list('pages/')) found.add(key)
       assert.equal(found.size, 2345)
       assert.ok(asked('GET', /list-type=2/) >= 3)
-      await storage.sweep('pages/')
+      await storage.removeAll('pages/')
       assert.deepEqual(await bucket.everything(), [])
       assert.equal(asked('POST', /delete/), 3)
     },

@@ -1,24 +1,14 @@
-import { pipeline } from 'node:stream/promises'
 import type { Readable, Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { UserError } from '../../errors.ts'
 import { type Child, type Exit, start } from '../../stream/process.ts'
 import type { Work } from '../../work.ts'
-import { type Programs, program } from '../programs/find-programs.ts'
 import { type Connection, dumpEnvironment, libpqEnvironment } from '../connection/connection.ts'
-import { toStdin } from '../pg-restore/pg-restore.ts'
+import { quoteName } from '../connection/session.ts'
 import { type Table, tableName } from '../fingerprint/tables.ts'
 import { restoreError } from '../pg-restore/errors.ts'
-import { connect, quoteName } from '../connection/session.ts'
-
-/** Drops a schema and all objects in it, if it exists. */
-export async function dropSchema(connection: Connection, name: string, work: Work): Promise<void> {
-  const session = await connect(connection, work)
-  try {
-    await session.query(`DROP SCHEMA IF EXISTS ${quoteName(name)} CASCADE`)
-  } finally {
-    await session.end()
-  }
-}
+import { toStdin } from '../pg-restore/pg-restore.ts'
+import { program, type Programs } from '../programs/find-programs.ts'
 
 /** Returns the columns whose values an archive holds. The server recomputes generated columns. */
 export function storedColumns(table: Table): string[] {
