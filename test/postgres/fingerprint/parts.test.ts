@@ -190,7 +190,7 @@ describe('small tables are measured together', () => {
     const counts: number[] = []
     const query = (sql: string): Promise<object[]> => {
       const count = sql.split(' AS i,').length - 1
-      if (count > 0) counts.push(count)
+      counts.push(count)
       return Promise.resolve(
         Array.from({ length: count }, (_, i) => ({ i, rows: '1', hash: '1', generated: null })),
       )
@@ -218,7 +218,7 @@ describe('small tables are measured together', () => {
   })
 
   test('up to two thousand columns in one query', async () => {
-    assert.deepEqual(await batches(parts(5, 1, 500)), [4, 1])
+    assert.deepEqual(await batches(parts(9, 1, 500)), [4, 4, 1])
     assert.deepEqual(await batches(parts(4, 1, 667)), [2, 2])
     assert.deepEqual(await batches(parts(2, 1, 2001)), [1, 1])
   })
