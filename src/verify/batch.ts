@@ -131,7 +131,7 @@ function inWords({ result, failure }: Looked): string {
     'check-failed': 'a check failed',
     bad: 'BAD',
   }
-  const summary = isPassing(verdict) ? 'good' : word[verdict as keyof typeof word]
+  const summary = isPassing(verdict) ? 'good' : word[verdict]
   const reason = result.stoppedBy === undefined ? '' : `: ${result.stoppedBy}`
   return `${summary}, level "${result.level}"${reason}`
 }

@@ -42,7 +42,7 @@ if (socket !== undefined)
     for (const { server, name } of made) {
       const sql = `SELECT datname FROM pg_database WHERE starts_with(datname, '${name}')`
       for (const { datname } of await query(server, 'postgres', sql))
-        await query(server, 'postgres', `DROP DATABASE IF EXISTS "${datname}" WITH (FORCE)`)
+        await query(server, 'postgres', `DROP DATABASE IF EXISTS "${String(datname)}" WITH (FORCE)`)
     }
   })
 
