@@ -76,7 +76,7 @@ function readByOid(session: Session, sequences: readonly Sequence[]): Promise<Ro
        d.is_called AS called
      FROM pg_catalog.unnest($1::pg_catalog.oid[]) WITH ORDINALITY AS s(oid, i),
        LATERAL pg_catalog.pg_get_sequence_data(s.oid::pg_catalog.regclass) d`,
-    [sequences.map(({ oid }) => oid)],
+    [`{${sequences.map(({ oid }) => oid).join()}}`],
   )
 }
 
