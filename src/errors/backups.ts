@@ -87,7 +87,7 @@ export const backupErrors = {
       'above the time that a backup takes; or back up from the primary.',
   },
   'relation-replaced': {
-    message: 'A table or sequence was replaced by another object while it was read.',
+    message: 'A table or sequence was replaced by another object while Holdfast worked on it.',
     hint: 'Run it again. If this repeats, look at who renames it: the owner of an object can put another one in its place to run code as the role that reads it.',
   },
   'tables-in-motion': {

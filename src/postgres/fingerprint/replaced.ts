@@ -6,7 +6,7 @@ export function replacedError(names: readonly string[], cause?: unknown): UserEr
   const which = others.length === 0 ? first : `One of ${first} and ${others.length} more`
   return new UserError(
     'relation-replaced',
-    `${which} was renamed, dropped or replaced by another object while it was read.`,
+    `${which} was renamed, dropped or replaced by another object in the meantime.`,
     undefined,
     { cause },
   )

@@ -5,6 +5,7 @@ import { connect, connectToRead, type Session } from '../../../src/postgres/conn
 import { readSequences } from '../../../src/postgres/fingerprint/sequences.ts'
 import { listTables } from '../../../src/postgres/fingerprint/tables.ts'
 import { Drift, openReader, takeSnapshot } from '../../../src/postgres/pg-dump/snapshot.ts'
+import { lockTables } from '../../../src/postgres/tables/lock-tables.ts'
 import { until } from '../../support/clock.ts'
 import { majors, startOwnServer } from '../../support/own-server.ts'
 import { quietWork } from '../../support/start-servers.ts'
@@ -133,6 +134,25 @@ for (const major of majors())
           await snapshot.end()
         }
       }))
+
+    test('a table becomes a view while a replacement waits for its lock', () =>
+      attacked(async (victim, attacker) => {
+        const [table] = await victim.query<{ oid: number }>(`SELECT 'm.t'::regclass::int AS oid`)
+        await replace(
+          attacker,
+          'TABLE',
+          't',
+          (name) => `CREATE VIEW ${name} AS SELECT m.code() AS v`,
+        )
+        await victim.query('BEGIN')
+        const locking = assert.rejects(
+          lockTables(victim, { replaced: [table?.oid ?? 0], others: [] }, 60_000, quietWork()),
+          (error: UserError) => error.code === 'relation-replaced',
+        )
+        await waiting()
+        await attacker.query('COMMIT')
+        await locking
+      }, connect))
 
     for (const lockFirst of [true, false])
       test(`a schema is exchanged ${lockFirst ? 'after the lock' : 'before lock and reading'}`, () =>
