@@ -95,7 +95,7 @@ export async function connect(connection: Connection, work: Work): Promise<Clien
 
 /**
  * Connects to read a live database. The session reads no view and no foreign table of a user:
- * whoever owns a table or sequence can rename it while a session waits for its lock, and create a
+ * the owner of a table or sequence can rename it while a session waits for its lock, and create a
  * view in its place, whose functions then run as this role (CVE-2024-7348). PostgreSQL 15.8, 16.4
  * and newer know the setting.
  */
