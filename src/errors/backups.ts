@@ -88,7 +88,9 @@ export const backupErrors = {
   },
   'relation-replaced': {
     message: 'A table or sequence was replaced by another object while Holdfast worked on it.',
-    hint: 'Run it again. If this repeats, look at who renames it: the owner of an object can put another one in its place to run code as the role that reads it.',
+    hint:
+      'Run it again. If this repeats, find out who renames it: an owner can put another object in ' +
+      'its place to run code as the role that reads it.',
   },
   'tables-in-motion': {
     message: 'Tables were changed or locked while the backup was being taken, in every attempt.',
