@@ -10,6 +10,7 @@ import type { Env } from '../github/inputs/input.ts'
 import { inputLines } from '../github/inputs/input.ts'
 import { findSecrets } from '../github/mask.ts'
 import { failureReport } from '../report/failure.ts'
+import { version } from '../version.ts'
 import { type Asked, readArguments } from './arguments.ts'
 import { restoreAsked } from './confirm.ts'
 import { stepEnvironment } from './environment.ts'
@@ -35,6 +36,7 @@ export async function cli(argv: readonly string[], env: Env): Promise<void> {
   let command = 'holdfast'
   try {
     const asked = readArguments(argv)
+    if ('version' in asked) return openTerminal({ ...options, json: false }).print(version)
     if ('help' in asked)
       return openTerminal({ ...options, json: false }).report(helpText(asked.help))
     command = asked.command

@@ -90,6 +90,10 @@ describe('a command line', () => {
     ])
       assert.deepEqual(readArguments(argv), { help: 'restore' })
   })
+  test('is asked for the version', () => {
+    for (const word of ['version', '--version', '-V'])
+      assert.deepEqual(readArguments([word]), { version: true })
+  })
   const wrong: [string[], string, RegExp][] = [
     [['restor'], 'unknown-command', /no command restor\. Did you mean restore\?/],
     [['postgres://u:hunter22@h/d'], 'unknown-command', /^The first word is not a command\.$/],
@@ -107,6 +111,11 @@ describe('a command line', () => {
     [['restore', '--label'], 'bad-arguments', /--label needs a value/],
     [['restore', '--label', '--json'], 'bad-arguments', /--label needs a value/],
     [['restore', '--label', 'a', '--label', 'b'], 'bad-arguments', /--label is given twice/],
+    [['restore', '--dry-run', '--dry-run=false'], 'bad-arguments', /--dry-run is given twice/],
+    [['restore', '--json=false', '--json'], 'bad-arguments', /--json is given twice/],
+    [['status', '-storage', 'x'], 'bad-arguments', /Word 2 .*hyphen\. Did you mean --storage\?/],
+    [['status', '-storage=x'], 'bad-arguments', /Did you mean --storage\?/],
+    [['status', '-pass22'], 'bad-arguments', /Word 2 .*begins with one hyphen\.$/],
     [
       ['restore', 'hunter22'],
       'bad-arguments',
@@ -129,6 +138,33 @@ describe('a command line', () => {
       assert.equal(error.code, code)
       assert.match(error.message, says)
     })
+})
+
+test('several values after one flag: the hint repeats the flag, without the values', () => {
+  const hint = (...argv: string[]): string => {
+    const { code, hint } = refused('restore', ...argv)
+    assert.equal(code, 'bad-arguments')
+    return hint
+  }
+  assert.match(
+    hint('--label', 'x', '--tables', 'orders', 'hunter22'),
+    /^To give several values, repeat the flag: --tables ONE --tables TWO\. /,
+  )
+  assert.match(
+    hint('--decrypt-with-file', 'a', 'b'),
+    /--decrypt-with-file ONE --decrypt-with-file TWO\./,
+  )
+  assert.match(hint('--label', 'a', 'b'), /A value with spaces needs quotes/)
+  assert.match(hint('--dry-run', 'b'), /A value with spaces needs quotes/)
+})
+
+test('the name of a file in the place of a secret: the flag that reads it is suggested', () => {
+  const file = join(folder, 'own key.txt')
+  writeFileSync(file, 'AGE-SECRET-KEY-1QQQQ')
+  const { code, message, hint } = refused('verify', '--decrypt-with', file)
+  assert.equal(code, 'bad-arguments')
+  assert.ok(message.endsWith(`Did you mean --decrypt-with-file '${file}'?`), message)
+  assert.doesNotMatch(message + hint, /history|QQQQ/)
 })
 
 describe('a secret in a command line is refused, and not shown', () => {
