@@ -10,10 +10,11 @@ import type { Env } from '../github/inputs/input.ts'
 import { inputLines } from '../github/inputs/input.ts'
 import { findSecrets } from '../github/mask.ts'
 import { failureReport } from '../report/failure.ts'
+import { join, type Text } from '../text.ts'
 import { version } from '../version.ts'
 import { type Asked, readArguments } from './arguments.ts'
 import { restoreAsked } from './confirm.ts'
-import { stepEnvironment } from './environment.ts'
+import { keysFrom, stepEnvironment } from './environment.ts'
 import { helpText } from './help.ts'
 import { heldInFile, stateFolder } from './state.ts'
 import { statusStep } from './status.ts'
@@ -90,7 +91,7 @@ async function perform(asked: Asked, env: Env, options: TerminalOptions): Promis
     await handlers[command](step, terminal, outputs)
     outputs.set('outcome', 'success').set('error-code', '')
   } catch (error) {
-    fail(command, error, running.cancelledBy(), terminal, outputs)
+    fail(command, error, running.cancelledBy(), terminal, outputs, keysFrom(asked))
   } finally {
     running.close()
   }
@@ -116,8 +117,11 @@ function fail(
   signal: NodeJS.Signals | undefined,
   terminal: Terminal,
   outputs: Outputs,
+  keys: Text = '',
 ): void {
   const failure = failureOf(thrown, signal)
+  if (['wrong-key', 'bad-identity'].includes(failure.code))
+    failure.hint = join([failure.hint, keys], ' ')
   process.exitCode = failure.exitCode
   outputs
     .set('outcome', failure.cancelled ? 'cancelled' : 'failure')

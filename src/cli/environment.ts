@@ -7,6 +7,7 @@ import {
   connectionUrl,
   parseConnection,
 } from '../postgres/connection/connection.ts'
+import { code, join, type Text, text } from '../text.ts'
 import type { Asked } from './arguments.ts'
 import { hasVariable, inputs, inputsOf, variableOf } from './commands.ts'
 import { passwordFor } from './passfile.ts'
@@ -38,6 +39,15 @@ export function stepEnvironment(asked: Asked, env: Env, warn: (text: string) => 
     if (password) step['PGPASSWORD'] = password
   }
   return step
+}
+
+/** Returns where the keys of a command line were read, as a sentence for errors about them. */
+export function keysFrom({ files }: Asked): Text {
+  const from = files.get('decrypt-with') ?? [variableOf('decrypt-with')]
+  return text`The keys were read from ${join(
+    from.map((each) => [code(each)]),
+    ' and ',
+  )}.`
 }
 
 /** A flag comes before a file, and both before the variable. */

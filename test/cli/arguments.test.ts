@@ -6,9 +6,10 @@ import { after, describe, test } from 'node:test'
 import { parse } from 'yaml'
 import { type Asked, readArguments } from '../../src/cli/arguments.ts'
 import { commands, inputsOf } from '../../src/cli/commands.ts'
-import { stepEnvironment } from '../../src/cli/environment.ts'
+import { keysFrom, stepEnvironment } from '../../src/cli/environment.ts'
 import { helpText } from '../../src/cli/help.ts'
 import { renderMarkdown } from '../../src/report/render/markdown.ts'
+import { plainText } from '../../src/text.ts'
 import { UserError } from '../../src/errors.ts'
 import type { CommandName } from '../../src/github/descriptions/inputs.ts'
 
@@ -318,6 +319,15 @@ describe('what an action’s code is given', () => {
       (error: UserError) => error.code === 'file-unreadable',
     )
   })
+})
+
+test('an error about keys can name the files, or the variable', () => {
+  const from = (...argv: string[]): string => plainText(keysFrom(asked('verify', ...argv)))
+  assert.equal(
+    from('--decrypt-with-file', 'a.txt', '--decrypt-with-file', 'b.txt'),
+    'The keys were read from a.txt and b.txt.',
+  )
+  assert.equal(from(), 'The keys were read from HOLDFAST_DECRYPT_WITH.')
 })
 
 describe('help', () => {

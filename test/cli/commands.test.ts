@@ -112,7 +112,18 @@ test('backup, from libpq’s variables: the outputs as one JSON object, all else
   // the report's inputs for the next step are flags
   assert.match(
     ran.stderr.replace(/\s*\n\s*│?\s*/g, ' '),
-    new RegExp(`--storage file:\\S+ --label production --backup ${id}`),
+    new RegExp(`--storage file:\\S+ --label production --backup ${id} --decrypt-with-file FILE`),
+  )
+})
+
+test('backup without a password: the error names the ways to give one', async () => {
+  const ran = await run(['backup', ...storage, '--encrypt-to=none', '--database-url', target], {
+    env: { PGPASSWORD: '' },
+  })
+  assert.equal(ran.code, 1)
+  assert.match(
+    ran.stderr.replace(/\s+/g, ' '),
+    /asks for the password of "holdfast", and none was given\. Set PGPASSWORD, add a line to ~\/\.pgpass, .* --database-url-file FILE .*password-missing/,
   )
 })
 
@@ -144,6 +155,18 @@ describe('verify', () => {
     )
     good(ran)
     assert.deepEqual(await server.databases(), ['postgres', 'shop'])
+  })
+  test('with a wrong key: the error names its file, and without one the flag to add', async () => {
+    const wrong = join(home, 'wrong.txt')
+    writeFileSync(wrong, await generateX25519Identity())
+    const ran = await run(['verify', ...storage, '--decrypt-with-file', wrong])
+    assert.equal(ran.code, 1)
+    const said = ran.stderr.replace(/\s+/g, ' ')
+    assert.match(said, /No identity in --decrypt-with-file decrypts the backup/)
+    assert.ok(said.includes(`The keys were read from ${wrong}.`), said)
+    const without = await run(['verify', ...storage])
+    assert.match(without.stderr.replace(/\s+/g, ' '), /one of these keys: --decrypt-with-file FILE/)
+    assert.doesNotMatch(without.stderr, /--decrypt-with /)
   })
   test('that proves nothing ends with 1, and says what to do in the words of a command line', async () => {
     const bad = newFolder()
