@@ -30,8 +30,8 @@ export function stepEnvironment(asked: Asked, env: Env, warn: (text: string) => 
     const value = valueOf(input, asked, env)
     step[`INPUT_${name.toUpperCase()}`] =
       secret === 'url' ? withPassword(value.trim(), name, env, warn) : value
-    if (value.trim() === '' && required?.includes(asked.command))
-      throw missing(asked.command, input)
+    const needed = required?.includes(asked.command) && !(name === 'target-url' && isList(asked))
+    if (value.trim() === '' && needed) throw missing(asked.command, input)
   }
   if (asked.command === 'backup' && !step['INPUT_DATABASE-URL']) {
     const connection = connectionFromEnv(env, 'database-url')
@@ -48,6 +48,11 @@ export function keysFrom({ files }: Asked): Text {
     from.map((each) => [code(each)]),
     ' and ',
   )}.`
+}
+
+/** A list of backups is the only restore without a target. */
+function isList({ values }: Asked): boolean {
+  return /^true$/i.test(values.get('list')?.[0] ?? '')
 }
 
 /** A flag comes before a file, and both before the variable. */

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { parse } from 'yaml'
 import { type Asked, readArguments } from '../../src/cli/arguments.ts'
-import { commands, inputsOf } from '../../src/cli/commands.ts'
+import { commands, examples, hasVariable, inputsOf, variableOf } from '../../src/cli/commands.ts'
 import { keysFrom, stepEnvironment } from '../../src/cli/environment.ts'
 import { helpText } from '../../src/cli/help.ts'
 import { renderMarkdown } from '../../src/report/render/markdown.ts'
@@ -250,6 +250,14 @@ describe('what an action’s code is given', () => {
       [],
     )
   })
+  test('a target is needed for all restores but a list', () => {
+    const without = (...flags: string[]): string | undefined =>
+      step(['restore', '--storage=file:///a', ...flags])['INPUT_TARGET-URL']
+    assert.equal(without('--list'), '')
+    assert.equal(without('--list=TRUE'), '')
+    for (const flags of [[], ['--list=false'], ['--dry-run']])
+      assert.throws(() => without(...flags), /restore needs --target-url/)
+  })
   test('a flag wins over the environment', () => {
     assert.equal(
       step([...restore, '--target-url=postgres://u@flag/d'], {
@@ -341,6 +349,30 @@ describe('help', () => {
           `${command} --${input.name}`,
         )
       assert.doesNotMatch(text, /--(decrypt-with|github-token) …/)
+    }
+  })
+  test('shows every variable that gives an input', () => {
+    for (const command of Object.keys(commands) as CommandName[])
+      for (const input of inputsOf(command).filter(hasVariable))
+        assert.ok(
+          renderMarkdown(helpText(command)).includes(`\`${variableOf(input.name)}\``),
+          `${command} ${input.name}`,
+        )
+  })
+  test('begins with examples that are whole command lines', () => {
+    for (const command of Object.keys(commands) as CommandName[]) {
+      assert.ok(examples[command].length > 0)
+      for (const example of examples[command]) {
+        assert.ok(renderMarkdown(helpText(command)).includes(`node dist/cli.js ${example}\n`))
+        const words = [...example.matchAll(/'([^']*)'|(\S+)/g)].map(
+          ([, quoted, word]) => quoted ?? word ?? '',
+        )
+        const given = asked(...words)
+        assert.equal(given.command, command)
+        const required = inputsOf(command).filter((input) => input.required?.includes(command))
+        for (const { name } of required)
+          assert.ok(given.values.has(name) || given.files.has(name), `${example}: ${name}`)
+      }
     }
   })
 })
