@@ -83,6 +83,7 @@ async function perform(asked: Asked, env: Env, options: TerminalOptions): Promis
     secrets,
     output: (name, value) => outputs.set(name, value),
     report: (report) => terminal.report(report),
+    keepsFiles: asked.json,
     annotate: (annotations) => terminal.annotate(annotations),
   }
   try {

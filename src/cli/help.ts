@@ -47,7 +47,10 @@ function helpOf(command: CommandName): Report {
       ...sorted.map((input) => flagRow(command, input, isRequired(input))),
       [
         text`${code('--json')}`,
-        'Write the outputs as one JSON object to standard output; all else goes to standard error.',
+        'Write the outputs as one JSON object to standard output; all else goes to standard error.' +
+          (command === 'test-migration'
+            ? ' A file of the temporary folder has the full result: the output report names it.'
+            : ''),
       ],
       [text`${code('--debug')}`, 'Show debug messages.'],
     ]),

@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test'
 import { stripVTControlCharacters } from 'node:util'
 import { generateX25519Identity, identityToRecipient } from 'age-encryption'
 import { readManifest, writeManifest } from '../../src/repository/manifest.ts'
+import { version } from '../../src/version.ts'
 import { newFolder } from '../actions/watched-run.ts'
 import { untilOlderThanASecond } from '../support/clock.ts'
 import { type OwnServer, startOwnServer } from '../support/own-server.ts'
@@ -206,18 +207,23 @@ describe('verify', () => {
   })
 })
 
-test('test-migration: the verdict, and a report file that stays', async () => {
+test('test-migration: the verdict, and with --json a file with the full result', async () => {
+  const rehearsal = ['test-migration', ...storage, '--decrypt-with-file', key]
+  const quiet = await run([...rehearsal, '--migrate-command', 'true'])
+  good(quiet)
+  assert.deepEqual(quiet.left.files, [])
   const ran = await run(
     [
-      'test-migration',
-      ...storage,
-      '--decrypt-with-file',
-      key,
+      ...rehearsal,
       '--migrate-command',
       'env; psql -c "ALTER TABLE orders DROP COLUMN total"; printf "\\033[2Jcleared"',
       '--json',
     ],
     { env: { HOLDFAST_TARGET_URL: 'postgres://u:notforthecommand@h/d' } },
+  )
+  assert.deepEqual(
+    ran.left.files.map((name) => join(ran.temporary, name)),
+    [json(ran)['report']],
   )
   assert.equal(ran.code, 1, ran.said)
   assert.deepEqual([json(ran)['verdict'], json(ran)['error-code']], ['fail', 'column-dropped'])
@@ -358,6 +364,13 @@ describe('restore', () => {
   })
 })
 
+test('restore --list: every label, without a target', async () => {
+  const ran = await run(['restore', ...storage, '--list'])
+  good(ran)
+  assert.match(ran.stdout, /⚠️ production/)
+  assert.equal((await run(['restore', ...storage, '--list', '--undo'])).code, 1)
+})
+
 describe('status', () => {
   test('each label: the newest, the newest proven, what was never verified', async () => {
     const ran = await run(['status', ...storage])
@@ -401,6 +414,11 @@ describe('status', () => {
     }[]
     // verify read from the folder, and stored its proof there
     assert.deepEqual([label?.backups, label?.proven, label?.unproven.length], [2, undefined, 2])
+  })
+  test('--max-age: the label that is too old is marked', async () => {
+    const ran = await run(['status', ...storage, '--max-age', '1s'])
+    assert.match(ran.stdout, /^❌ production$/m)
+    assert.doesNotMatch(ran.stdout, /^(✅|⚠️) production/m)
   })
   test('--max-age: 1, with the figures; also where there is no backup at all', async () => {
     const ran = await run(['status', ...storage, '--max-age', '1s'])
@@ -541,6 +559,20 @@ describe('before anything is done', () => {
     assert.equal(ran.code, 1)
     assert.match(ran.stderr, /secret-in-arguments/)
     assert.ok(!ran.said.includes('hunter22'))
+  })
+  test('a weak PGPASSWORD is warned of once', async () => {
+    const { host } = server.to('shop')
+    const url = `postgres://holdfast@${host}:1/shop`
+    const env = { PGPASSWORD: 'short' }
+    const { stderr } = await run(['restore', ...storage, '--target-url', url, '--undo'], { env })
+    assert.deepEqual(stderr.match(/The password in \S+ is not masked/g), [
+      'The password in PGPASSWORD is not masked',
+    ])
+  })
+  test('the version', async () => {
+    const ran = await run(['--version'])
+    good(ran)
+    assert.equal(ran.stdout, `${version}\n`)
   })
   test('help, for all and for each', async () => {
     assert.match(
