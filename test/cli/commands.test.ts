@@ -124,7 +124,10 @@ test('backup without a password: the error names the ways to give one', async ()
   assert.equal(ran.code, 1)
   assert.match(
     ran.stderr.replace(/\s+/g, ' '),
-    /asks for the password of "holdfast", and none was given\. Set PGPASSWORD, add a line to ~\/\.pgpass, .* --database-url-file FILE .*password-missing/,
+    new RegExp(
+      /asks for the password of "holdfast", and none was given\. Set PGPASSWORD, /.source +
+        /add a line to ~\/\.pgpass, .* --database-url-file FILE .*password-missing/.source,
+    ),
   )
 })
 

@@ -49,7 +49,7 @@ export interface RestoreInputs
 }
 
 /**
- * Parses the inputs of a list; undefined if none is asked for. A list needs no target, whose name is
+ * Parses the inputs of a list; undefined for another task. A list needs no target, whose name is
  * only the default of the label.
  */
 export function readListInputs(env: Env): Pick<CommonInputs, 'storage' | 'label'> | undefined {
