@@ -182,7 +182,10 @@ async function readSequenceRanges(
 ): Promise<Fingerprint['sequences']> {
   await consistent.end()
   await session.query("SET lock_timeout = '5min'")
-  const after = await readSequences(session)
+  await session.query('BEGIN READ ONLY')
+  const after = await readSequences(session).finally(() =>
+    session.query('ROLLBACK').catch(() => {}),
+  )
   return Object.fromEntries(
     Object.entries(consistent.snapshot.sequences).map(([name, before]) => [
       name,

@@ -1,7 +1,7 @@
 import type { Connection } from '../postgres/connection/connection.ts'
 import { checkPooler } from '../postgres/connection/pooler.ts'
 import { withEnglishMessages } from '../postgres/connection/session-options.ts'
-import { connect, type Session } from '../postgres/connection/session.ts'
+import { connectToRead, type Session } from '../postgres/connection/session.ts'
 import { findPrograms, type Programs } from '../postgres/programs/find-programs.ts'
 import {
   checkReadable,
@@ -41,7 +41,7 @@ export async function preflight(
   options: { database: Connection; destinations: readonly Storage[]; bindirs: string[] },
   work: Work,
 ): Promise<PreflightResult> {
-  const session = await connect(options.database, work)
+  const session = await connectToRead(options.database, work)
   try {
     await checkPooler(session, work)
     const programs = await findPrograms(session.major, ['pg_dump'], options.bindirs, work)

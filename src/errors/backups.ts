@@ -86,6 +86,10 @@ export const backupErrors = {
       'Set hot_standby_feedback = on at the standby, or raise max_standby_streaming_delay there ' +
       'above the time that a backup takes; or back up from the primary.',
   },
+  'relation-replaced': {
+    message: 'A table or sequence was replaced by another object while Holdfast worked on it.',
+    hint: 'Run it again. If this repeats, look at who renames it: the owner of an object can put another one in its place to run code as the role that reads it.',
+  },
   'tables-in-motion': {
     message: 'Tables were changed or locked while the backup was being taken, in every attempt.',
     hint: 'Run the backup again, at a time when no migration runs.',

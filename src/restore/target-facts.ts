@@ -1,7 +1,7 @@
 import { messageOf, type UserError } from '../errors.ts'
 import type { ErrorCode } from '../errors/catalogue.ts'
 import { withEventTriggersOff } from '../postgres/connection/session-options.ts'
-import { connect } from '../postgres/connection/session.ts'
+import { connectToRead } from '../postgres/connection/session.ts'
 import { compareSchemaPrints, printSchema } from '../postgres/fingerprint/schema.ts'
 import type { Programs } from '../postgres/programs/find-programs.ts'
 import {
@@ -136,7 +136,7 @@ async function compareTarget(
 ): Promise<Pick<TargetFacts, 'changes' | 'rows'>> {
   const { source, fingerprint } = backup.manifest
   const connection = await withEventTriggersOff(session, target)
-  const inside = await connect(connection, work)
+  const inside = await connectToRead(connection, work)
   try {
     const now = await estimateRows(inside)
     const then = new Map(fingerprint.tables.map(({ table, rows }) => [table, rows]))

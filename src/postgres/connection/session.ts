@@ -93,6 +93,26 @@ export async function connect(connection: Connection, work: Work): Promise<Clien
   }
 }
 
+/**
+ * Connects to read a live database. The session reads no view and no foreign table of a user:
+ * the owner of a table or sequence can rename it while a session waits for its lock, and create a
+ * view in its place, whose functions then run as this role (CVE-2024-7348). PostgreSQL 15.8, 16.4
+ * and newer know the setting.
+ */
+export async function connectToRead(connection: Connection, work: Work): Promise<ClientSession> {
+  const session = await connect(connection, work)
+  try {
+    await session.query(
+      `SELECT pg_catalog.set_config(name, 'view, foreign-table', false)
+       FROM pg_catalog.pg_settings WHERE name = 'restrict_nonsystem_relation_kind'`,
+    )
+    return session
+  } catch (error) {
+    await session.end()
+    throw error
+  }
+}
+
 /** The oldest major that Holdfast supports: older ones are past their end of life. */
 const oldestMajor = 15
 

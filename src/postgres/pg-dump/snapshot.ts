@@ -3,10 +3,11 @@ import type { Work } from '../../work.ts'
 import type { Connection } from '../connection/connection.ts'
 import { measureParts, type Part, type TablePrint } from '../fingerprint/content.ts'
 import { type Table, tableName } from '../fingerprint/tables.ts'
+import { replacedError } from '../fingerprint/replaced.ts'
 import { readSequences, type SequenceValue } from '../fingerprint/sequences.ts'
 import { isServerError } from '../connection/server-error.ts'
 import { lockWait } from '../connection/locks.ts'
-import { connect, quoteName, type Session } from '../connection/session.ts'
+import { connectToRead, quoteName, type Session } from '../connection/session.ts'
 
 /**
  * An exported snapshot of a database, held open for all its readers.
@@ -42,7 +43,7 @@ export class Drift extends Error {
  * errors of `connect` and `Session.query`.
  */
 export async function takeSnapshot(connection: Connection, work: Work): Promise<Snapshot> {
-  const session = await connect(connection, work)
+  const session = await connectToRead(connection, work)
   try {
     await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
     const exported = await exportSnapshot(session)
@@ -124,7 +125,7 @@ export async function openReader(
   work: Work,
 ): Promise<Reader> {
   const { lockFirst, depth } = options
-  const session = await connect(snapshot.session.connection, work)
+  const session = await connectToRead(snapshot.session.connection, work)
   try {
     await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
     await importSnapshot(session, snapshot)
@@ -132,9 +133,9 @@ export async function openReader(
     const tables = lockFirst ? [...new Set(parts.map(({ table }) => table))] : []
     for (let at = 0; at < tables.length; at += tablesPerLock)
       await lockTables(session, tables.slice(at, at + tablesPerLock))
-    const before = async (batch: readonly Table[]): Promise<void> => {
-      if (!lockFirst) await lockUnmoved(session, batch)
-    }
+    const before = (batch: readonly Table[]): Promise<void> =>
+      // a lock on a table does not stop a rename of its schema
+      lockFirst ? checkNames(session, batch) : lockUnmoved(session, batch)
     return {
       session,
       measure: (onRead) =>
@@ -183,14 +184,40 @@ async function lockTables(session: Session, tables: readonly Table[]): Promise<v
       )
     rethrowAsDrift(error)
   }
+  await checkNames(session, tables)
+}
+
+/**
+ * Throws Drift if a name stands for another object than the table that was listed. A backend learns
+ * what others renamed when it takes a lock that it does not hold yet, so this takes one first.
+ */
+async function checkNames(session: Session, tables: readonly Table[]): Promise<void> {
+  await session.query(
+    `SAVEPOINT names; SELECT FROM pg_catalog.pg_conversion LIMIT 0; ROLLBACK TO SAVEPOINT names;
+     RELEASE SAVEPOINT names`,
+  )
+  const other = await session.query<{ i: number }>(
+    `SELECT (t.i - 1)::int4 AS i
+     FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.oid[]), pg_catalog.unnest($2::pg_catalog.text[]))
+       WITH ORDINALITY AS t(oid, name, i)
+     WHERE pg_catalog.to_regclass(t.name)::pg_catalog.oid IS DISTINCT FROM t.oid`,
+    [
+      tables.map(({ oid }) => oid),
+      tables.map(({ schema, name }) => `${quoteName(schema)}.${quoteName(name)}`),
+    ],
+  )
+  if (other.length > 0)
+    throw new Drift(replacedError(other.map(({ i }) => tableName(tables[i] as Table))).message)
 }
 
 /**
  * Throws a Drift if the error says that a table or its lock was not available
- * (lock_not_available, undefined_table, undefined_column, invalid_schema_name), or else the error
- * itself.
+ * (lock_not_available, undefined_table, undefined_column, invalid_schema_name) or was replaced, or
+ * else the error itself.
  */
 export function rethrowAsDrift(error: unknown): never {
   if (isServerError(error, '55P03', '42P01', '42703', '3F000')) throw new Drift(error.message)
+  if (error instanceof UserError && error.code === 'relation-replaced')
+    throw new Drift(error.message)
   throw error
 }

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { UserError } from '../../errors.ts'
 import type { Work } from '../../work.ts'
 import { isServerError } from '../connection/server-error.ts'
+import { replacedError } from '../fingerprint/replaced.ts'
 import type { Session } from '../connection/session.ts'
 import { lockWait } from '../connection/locks.ts'
 import { type ForeignKey, foreignKeysOf, tablesOfKeys } from './foreign-keys.ts'
@@ -46,9 +47,12 @@ export async function lockTables(
   }
 }
 
+/** Throws `relation-replaced` if a name stands for another object once it is locked. */
 async function lockExclusively(session: Session, oids: readonly number[]): Promise<void> {
-  const rows = await session.query<{ name: string }>(
-    `SELECT CASE WHEN c.relkind = 'p' THEN '' ELSE 'ONLY ' END
+  const rows = await session.query<{ oid: number; relation: string; name: string }>(
+    `SELECT c.oid::int8::float8 AS oid,
+       pg_catalog.format('%I.%I', n.nspname, c.relname) AS relation,
+       CASE WHEN c.relkind = 'p' THEN '' ELSE 'ONLY ' END
          || pg_catalog.format('%I.%I', n.nspname, c.relname) AS name
      FROM pg_catalog.pg_class c
      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -56,8 +60,16 @@ async function lockExclusively(session: Session, oids: readonly number[]): Promi
      ORDER BY c.oid`,
     [oids],
   )
+  if (rows.length === 0) return
   const names = rows.map(({ name }) => name)
-  if (names.length) await session.query(`LOCK TABLE ${names.join(', ')} IN ACCESS EXCLUSIVE MODE`)
+  await session.query(`LOCK TABLE ${names.join(', ')} IN ACCESS EXCLUSIVE MODE`)
+  for (const { oid, relation } of rows) {
+    const [now] = await session.query<{ same: boolean }>(
+      'SELECT pg_catalog.to_regclass($1)::pg_catalog.oid = $2::pg_catalog.oid AS same',
+      [relation, String(oid)],
+    )
+    if (now?.same !== true) throw replacedError([relation])
+  }
 }
 
 async function busyError(
