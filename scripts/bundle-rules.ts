@@ -12,12 +12,24 @@ const knownEvals = [/^eval\("require"\)\("pg-native"\)/]
 
 /**
  * dist/cli.js, whole. It looks at Node's version before anything is imported: an older one could
- * not even read the bundle (zstd in node:zlib), and would say so in words that help nobody.
+ * not even read the bundle (zstd in node:zlib), and would say so in words that help nobody. It
+ * names the Node 24 that `npm ci` installed (see `findNode` in run.mjs), and does not run it.
  */
 export const cliScript = `#!/usr/bin/env node
 if (Number.parseInt(process.versions.node, 10) < 24) {
+  const { existsSync } = await import('node:fs')
+  const { fileURLToPath } = await import('node:url')
+  const packaged = ['node', 'node-bin']
+    .map((name) => '../node_modules/' + name + '-' + process.platform + '-' + process.arch + '/bin')
+    .map((folder) => fileURLToPath(new URL(folder, import.meta.url)))
+    .find((folder) => existsSync(folder + '/node'))
   console.error('Holdfast needs Node 24 or newer, and this is ' + process.version + '.')
-  console.error('Install it from https://nodejs.org/en/download, then type the same command again.')
+  console.error(
+    packaged
+      ? 'npm installed one with the dependencies. Type:  export PATH="' + packaged + ':$PATH"'
+      : 'Install it from https://nodejs.org/en/download.',
+  )
+  console.error('Then type the same command again.')
   process.exit(1)
 }
 const { cli } = await import('./index.js')

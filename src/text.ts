@@ -124,8 +124,12 @@ function quoted(value: string): string {
     : value
 }
 
+/** The inputs that a command line takes only from a file. A test compares them with the inputs. */
+export const onlyFromFile: readonly string[] = ['decrypt-with', 'github-token']
+
 /** Returns an input as a command-line flag: `--confirm shop`, `--undo`, `--safety-backup=false`. */
 export function asFlag({ input, value }: InputReference): string {
+  if (value === undefined && onlyFromFile.includes(input)) return `--${input}-file`
   if (value === undefined || value === 'true') return `--${input}`
   if (value === 'false') return `--${input}=false`
   if (typeof value !== 'string') return `--${input}-file FILE`

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { code, either, input, join, plainText, text } from '../src/text.ts'
+import { inputs } from '../src/github/descriptions/inputs.ts'
+import { code, either, input, join, onlyFromFile, plainText, text } from '../src/text.ts'
 
 describe('a text', () => {
   test('shows an input as a line of a workflow, or as a flag', () => {
@@ -15,12 +16,18 @@ describe('a text', () => {
         'decrypt-with: ${{ secrets.BACKUP_KEY }}',
         '--decrypt-with-file FILE',
       ],
+      [['decrypt-with'], 'decrypt-with', '--decrypt-with-file'],
     ]
     for (const [given, workflow, terminal] of cases) {
       const value = text`Set ${input(...given)} and run it again.`
       assert.equal(plainText(value), `Set ${workflow} and run it again.`)
       assert.equal(plainText(value, 'terminal'), `Set ${terminal} and run it again.`)
     }
+  })
+
+  test('knows the inputs that a command line takes only from a file', () => {
+    const secrets = inputs.filter(({ secret }) => secret === 'always').map(({ name }) => name)
+    assert.deepEqual([...onlyFromFile].sort(), secrets.sort())
   })
 
   test('does not change a value that looks like an input', () => {

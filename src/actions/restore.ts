@@ -1,6 +1,6 @@
 import { UserError } from '../errors.ts'
 import { migrationEnvironment } from '../github/environment.ts'
-import { readRestoreInputs, type RestoreInputs } from '../github/inputs/restore.ts'
+import { readListInputs, readRestoreInputs, type RestoreInputs } from '../github/inputs/restore.ts'
 import { runUrl } from '../github/run-url.ts'
 import type { Report } from '../report/blocks.ts'
 import { cleanReport, cleanVerdict } from '../report/restore/clean.ts'
@@ -25,8 +25,9 @@ import { run, type Step } from './run.ts'
 export const restore = (): Promise<void> => run('restore', restoreStep)
 
 export async function restoreStep({ env, work, secrets, output, report }: Step): Promise<void> {
+  const list = readListInputs(env)
+  if (list) return listBackups(list, { env, work, secrets, report })
   const { storage, task, backup, ...inputs } = readRestoreInputs(env)
-  if (task === 'list') return listBackups(storage, inputs, { env, work, secrets, report })
   // a fact is an output even if the step fails later
   const known = ({ id, safetyBackup, database, previousDatabase, lost }: KnownFacts): void => {
     const facts = {
@@ -103,12 +104,11 @@ function restoreFile(
 
 /** Reports the backups to restore from. */
 async function listBackups(
-  storage: readonly string[],
-  { label, target }: { label?: string; target: { database: string } },
+  { storage, label }: { storage: string[]; label?: string },
   { env, work, secrets, report }: Pick<Step, 'env' | 'work' | 'secrets' | 'report'>,
 ): Promise<void> {
   const result = await withStorages(storage, env, (sources) =>
-    status({ sources, label: label ?? target.database }, work),
+    status({ sources, ...(label === undefined ? {} : { label }) }, work),
   )
   report(statusReport(secrets.redactAll(result)))
 }

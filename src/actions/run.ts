@@ -21,6 +21,8 @@ export interface Step {
   output: (name: string, value: string | number | boolean) => void
   /** Shows the report: in the job summary, or in the terminal. */
   report: (report: Report) => void
+  /** Whether a file with the full result may stay: on a terminal, only for `--json`. */
+  keepsFiles: boolean
   /** Shows a few sentences where they are not overlooked. */
   annotate: (annotations: readonly Annotation[]) => void
 }
@@ -45,6 +47,7 @@ export async function run(action: string, handler: (step: Step) => Promise<void>
     secrets,
     output: (name, value) => outputs.set(name, value),
     annotate,
+    keepsFiles: true,
     report(report) {
       reported = true
       if (!writeSummary(mapReport(report, secrets.redact), env))

@@ -21,6 +21,7 @@ export async function testMigrationStep({
   output,
   report,
   annotate,
+  keepsFiles,
 }: Step): Promise<void> {
   const { storage, token, ...inputs } = readTestMigrationInputs(env)
   const environment = migrationEnvironment(env)
@@ -30,9 +31,11 @@ export async function testMigrationStep({
     ),
   )
   output('verdict', result.verdict)
-  const file = join(work.temporary, `holdfast-rehearsal-${result.id}-${process.pid}.json`)
-  writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`)
-  output('report', file)
+  if (keepsFiles) {
+    const file = join(work.temporary, `holdfast-rehearsal-${result.id}-${process.pid}.json`)
+    writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`)
+    output('report', file)
+  }
   const blocks = mapReport(rehearsalReport(result), secrets.redact)
   report(blocks)
   const comment = await postComment(blocks, result.label, token, env)

@@ -1,8 +1,10 @@
+import { statSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { suggestName } from '../errors/suggest.ts'
 import { UserError } from '../errors.ts'
 import type { CommandName, InputDescription } from '../github/descriptions/inputs.ts'
 import { findSecrets } from '../github/mask.ts'
+import { asFlag, input as textInput } from '../text.ts'
 import { commands, inputsOf, variableOf } from './commands.ts'
 
 /** A command line. None of its values is a secret: `readArguments` refuses those. */
@@ -21,6 +23,11 @@ export interface HelpAsked {
   help: CommandName | 'all'
 }
 
+/** A request for the version. */
+export interface VersionAsked {
+  version: true
+}
+
 /** A flag of one command: an input, a file that holds an input, or a switch of the command line. */
 type Flag =
   { kind: 'value' | 'file'; input: InputDescription } | { kind: 'switch'; input?: InputDescription }
@@ -28,7 +35,7 @@ type Flag =
 interface Draft {
   values: Map<string, string[]>
   files: Map<string, string[]>
-  switches: Set<string>
+  switches: Map<string, boolean>
 }
 
 const switches = ['json', 'debug', 'help']
@@ -37,10 +44,11 @@ const switches = ['json', 'debug', 'help']
  * Reads a command line. Throws UserErrors that name the flag, and the nearest one that exists. No
  * message shows a value, which may be a secret in the wrong place.
  */
-export function readArguments(argv: readonly string[]): Asked | HelpAsked {
+export function readArguments(argv: readonly string[]): Asked | HelpAsked | VersionAsked {
   const [command, ...args] = argv
   if (command === undefined || ['help', '--help', '-h'].includes(command))
     return { help: args[0] !== undefined && isCommand(args[0]) ? args[0] : 'all' }
+  if (['version', '--version', '-V'].includes(command)) return { version: true }
   if (!isCommand(command)) throw unknownCommand(command)
   const flags = flagsOf(command)
   const { tokens } = parseArgs({
@@ -50,15 +58,18 @@ export function readArguments(argv: readonly string[]): Asked | HelpAsked {
     allowPositionals: true,
     tokens: true,
   })
-  const draft: Draft = { values: new Map(), files: new Map(), switches: new Set() }
+  const draft: Draft = { values: new Map(), files: new Map(), switches: new Map() }
+  let before: Flag | undefined
   for (const token of tokens) {
-    if (token.kind !== 'option' || (!token.rawName.startsWith('--') && token.name !== 'help'))
-      throw notAFlag(command, token.index)
+    if (token.kind !== 'option') throw notAFlag(command, token.index, before)
     if (token.name === 'help') return { help: command }
+    if (!token.rawName.startsWith('--'))
+      throw oneHyphen(command, token.index, args[token.index] ?? '', [...flags.keys()])
     const flag = flags.get(token.name)
     if (flag === undefined) throw unknownFlag(command, token.name, [...flags.keys()])
     if (flag.kind === 'switch') addSwitch(command, token.name, token.value, draft, flag.input)
     else addValue(command, token, flag, draft)
+    before = flag
   }
   refuseBoth(command, draft)
   const { values, files } = draft
@@ -66,8 +77,8 @@ export function readArguments(argv: readonly string[]): Asked | HelpAsked {
     command,
     values,
     files,
-    json: draft.switches.has('json'),
-    debug: draft.switches.has('debug'),
+    json: draft.switches.get('json') ?? false,
+    debug: draft.switches.get('debug') ?? false,
   }
 }
 
@@ -111,9 +122,9 @@ function addSwitch(
       `--${name} takes no value but true or false.`,
       `Write --${name}, or leave it out.`,
     )
+  if (draft.values.has(name) || draft.switches.has(name)) throw givenTwice(command, name)
   if (input) draft.values.set(name, [value ?? 'true'])
-  else if (value?.toLowerCase() === 'false') draft.switches.delete(name)
-  else draft.switches.add(name)
+  else draft.switches.set(name, value?.toLowerCase() !== 'false')
 }
 
 function addValue(
@@ -129,11 +140,10 @@ function addValue(
       `--${name} needs a value.`,
       `Write --${name} VALUE or --${name}=VALUE.`,
     )
-  if (kind === 'value') refuseSecret(input, value)
+  if (kind === 'value') refuseSecret(command, input, value)
   const target = kind === 'value' ? draft.values : draft.files
   const before = target.get(input.name) ?? []
-  if (before.length > 0 && !input.lines)
-    throw badArguments(command, `--${name} is given twice.`, 'Leave one of them out.')
+  if (before.length > 0 && !input.lines) throw givenTwice(command, name)
   target.set(input.name, [...before, value])
 }
 
@@ -148,10 +158,17 @@ function refuseBoth(command: CommandName, { values, files }: Draft): void {
 }
 
 /** Other users of the machine can list its command lines, and the shell keeps them in a file. */
-function refuseSecret(input: InputDescription, value: string): void {
+function refuseSecret(command: CommandName, input: InputDescription, value: string): void {
   const { name, secret } = input
   const { values, warnings } = findSecrets({ [`INPUT_${name.toUpperCase()}`]: value })
   if (secret !== 'always' && values.length === 0 && warnings.length === 0) return
+  // the name of a file is no secret
+  if (secret === 'always' && statSync(value, { throwIfNoEntry: false })?.isFile())
+    throw badArguments(
+      command,
+      `--${name} takes no value on a command line. Did you mean ${asFlag(textInput(`${name}-file`, value))}?`,
+      'A secret is given by its file.',
+    )
   const what = secret === 'url' || name === 'storage' ? 'holds a password' : 'holds a secret'
   throw new UserError(
     'secret-in-arguments',
@@ -198,11 +215,34 @@ function unknownFlag(command: CommandName, name: string, names: readonly string[
   )
 }
 
-function notAFlag(command: CommandName, index: number): UserError {
+function givenTwice(command: CommandName, name: string): UserError {
+  return badArguments(command, `--${name} is given twice.`, 'Leave one of them out.')
+}
+
+function notAFlag(command: CommandName, index: number, before?: Flag): UserError {
+  const { kind, input } = before ?? {}
+  const flag = kind === 'file' ? `--${input?.name}-file` : `--${input?.name}`
   return badArguments(
     command,
     `Word ${index + 2} of the command line is neither a flag nor the value of one.`,
-    'A flag begins with two hyphens. A value with spaces needs quotes.',
+    input?.lines
+      ? `To give several values, repeat the flag: ${flag} ONE ${flag} TWO.`
+      : 'A flag begins with two hyphens. A value with spaces needs quotes.',
+  )
+}
+
+/** A word with one hyphen, such as `-storage`. */
+function oneHyphen(
+  command: CommandName,
+  index: number,
+  word: string,
+  names: readonly string[],
+): UserError {
+  const [name = ''] = word.slice(1).split('=')
+  return badArguments(
+    command,
+    `Word ${index + 2} of the command line begins with one hyphen.${suggestion(name, names, '--')}`,
+    'A flag begins with two hyphens.',
   )
 }
 

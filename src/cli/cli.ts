@@ -10,9 +10,11 @@ import type { Env } from '../github/inputs/input.ts'
 import { inputLines } from '../github/inputs/input.ts'
 import { findSecrets } from '../github/mask.ts'
 import { failureReport } from '../report/failure.ts'
+import { join, type Text } from '../text.ts'
+import { version } from '../version.ts'
 import { type Asked, readArguments } from './arguments.ts'
 import { restoreAsked } from './confirm.ts'
-import { stepEnvironment } from './environment.ts'
+import { keysFrom, stepEnvironment } from './environment.ts'
 import { helpText } from './help.ts'
 import { heldInFile, stateFolder } from './state.ts'
 import { statusStep } from './status.ts'
@@ -35,6 +37,7 @@ export async function cli(argv: readonly string[], env: Env): Promise<void> {
   let command = 'holdfast'
   try {
     const asked = readArguments(argv)
+    if ('version' in asked) return openTerminal({ ...options, json: false }).print(version)
     if ('help' in asked)
       return openTerminal({ ...options, json: false }).report(helpText(asked.help))
     command = asked.command
@@ -80,6 +83,7 @@ async function perform(asked: Asked, env: Env, options: TerminalOptions): Promis
     secrets,
     output: (name, value) => outputs.set(name, value),
     report: (report) => terminal.report(report),
+    keepsFiles: asked.json,
     annotate: (annotations) => terminal.annotate(annotations),
   }
   try {
@@ -88,7 +92,7 @@ async function perform(asked: Asked, env: Env, options: TerminalOptions): Promis
     await handlers[command](step, terminal, outputs)
     outputs.set('outcome', 'success').set('error-code', '')
   } catch (error) {
-    fail(command, error, running.cancelledBy(), terminal, outputs)
+    fail(command, error, running.cancelledBy(), terminal, outputs, keysFrom(asked))
   } finally {
     running.close()
   }
@@ -114,8 +118,11 @@ function fail(
   signal: NodeJS.Signals | undefined,
   terminal: Terminal,
   outputs: Outputs,
+  keys: Text = '',
 ): void {
   const failure = failureOf(thrown, signal)
+  if (['wrong-key', 'bad-identity'].includes(failure.code))
+    failure.hint = join([failure.hint, keys], ' ')
   process.exitCode = failure.exitCode
   outputs
     .set('outcome', failure.cancelled ? 'cancelled' : 'failure')

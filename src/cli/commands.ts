@@ -11,6 +11,25 @@ export const commands: Readonly<Record<CommandName, string>> = {
   status: 'Show the backups: how many, how old, and which of them are proven.',
 }
 
+/** Whole command lines for the help, as a user types them after `node dist/cli.js`. */
+export const examples: Readonly<Record<CommandName, readonly string[]>> = {
+  backup: [
+    'backup --database-url postgres://backup@db.example/shop --storage file:///mnt/backups --encrypt-to age1…',
+  ],
+  verify: [
+    'verify --storage file:///mnt/backups --label shop --decrypt-with-file key.txt',
+    'verify --backup file:dump.sql.gz',
+  ],
+  'test-migration': [
+    "test-migration --storage file:///mnt/backups --decrypt-with-file key.txt --migrate-command 'npm run migrate'",
+  ],
+  restore: [
+    'restore --storage file:///mnt/backups --decrypt-with-file key.txt --target-url postgres://admin@db.example/shop',
+    'restore --target-url postgres://admin@db.example/shop --undo',
+  ],
+  status: ['status --storage file:///mnt/backups --max-age 26h'],
+}
+
 /** The flags of one command, in order. */
 export function inputsOf(command: CommandName): InputDescription[] {
   return inputs.filter(({ of }) => of.includes(command))

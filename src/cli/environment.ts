@@ -7,6 +7,7 @@ import {
   connectionUrl,
   parseConnection,
 } from '../postgres/connection/connection.ts'
+import { code, join, type Text, text } from '../text.ts'
 import type { Asked } from './arguments.ts'
 import { hasVariable, inputs, inputsOf, variableOf } from './commands.ts'
 import { passwordFor } from './passfile.ts'
@@ -29,8 +30,8 @@ export function stepEnvironment(asked: Asked, env: Env, warn: (text: string) => 
     const value = valueOf(input, asked, env)
     step[`INPUT_${name.toUpperCase()}`] =
       secret === 'url' ? withPassword(value.trim(), name, env, warn) : value
-    if (value.trim() === '' && required?.includes(asked.command))
-      throw missing(asked.command, input)
+    const needed = required?.includes(asked.command) && !(name === 'target-url' && isList(asked))
+    if (value.trim() === '' && needed) throw missing(asked.command, input)
   }
   if (asked.command === 'backup' && !step['INPUT_DATABASE-URL']) {
     const connection = connectionFromEnv(env, 'database-url')
@@ -38,6 +39,20 @@ export function stepEnvironment(asked: Asked, env: Env, warn: (text: string) => 
     if (password) step['PGPASSWORD'] = password
   }
   return step
+}
+
+/** Returns where the keys of a command line were read, as a sentence for errors about them. */
+export function keysFrom({ files }: Asked): Text {
+  const from = files.get('decrypt-with') ?? [variableOf('decrypt-with')]
+  return text`The keys were read from ${join(
+    from.map((each) => [code(each)]),
+    ' and ',
+  )}.`
+}
+
+/** A list of backups is the only restore without a target. */
+function isList({ values }: Asked): boolean {
+  return /^true$/i.test(values.get('list')?.[0] ?? '')
 }
 
 /** A flag comes before a file, and both before the variable. */

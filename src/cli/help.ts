@@ -2,6 +2,7 @@ import type { CommandName, InputDescription } from '../github/descriptions/input
 import { exampleText } from '../github/descriptions/text.ts'
 import {
   blocks,
+  codeBlock,
   type Fact,
   facts,
   paragraph,
@@ -11,7 +12,7 @@ import {
   verdict,
 } from '../report/blocks.ts'
 import { code, strong, text } from '../text.ts'
-import { commands, hasVariable, inputsOf, variableOf } from './commands.ts'
+import { commands, examples, hasVariable, inputsOf, variableOf } from './commands.ts'
 
 const program = 'node dist/cli.js'
 
@@ -41,11 +42,15 @@ function helpOf(command: CommandName): Report {
   return blocks(
     verdict(undefined, text`${code(`${program} ${command}`)}`),
     paragraph(commands[command]),
+    codeBlock(examples[command].map((example) => `${program} ${example}`).join('\n'), 'bash'),
     facts([
       ...sorted.map((input) => flagRow(command, input, isRequired(input))),
       [
         text`${code('--json')}`,
-        'Write the outputs as one JSON object to standard output; all else goes to standard error.',
+        'Write the outputs as one JSON object to standard output; all else goes to standard error.' +
+          (command === 'test-migration'
+            ? ' A file of the temporary folder has the full result: the output report names it.'
+            : ''),
       ],
       [text`${code('--debug')}`, 'Show debug messages.'],
     ]),
@@ -84,7 +89,10 @@ function defaultText({ name, flag, default: value }: InputDescription): string |
 
 function secretsPart(inputs: readonly InputDescription[]): Part {
   const given = inputs.filter(hasVariable)
-  if (!given.some(({ secret }) => secret)) return undefined
+  if (!given.some(({ secret }) => secret))
+    return given.map(({ name }) =>
+      paragraph(text`${code(`--${name}`)} can also be given by ${code(variableOf(name))}.`),
+    )
   return [
     paragraph(
       text`${strong('Secrets')} are not accepted on the command line, which other users can read.`,

@@ -50,6 +50,12 @@ export const serverErrors = {
     message: 'The server does not support SSL, but sslmode requires it.',
     hint: 'Turn SSL on at the server. Inside a network that you trust, set sslmode=disable.',
   },
+  'password-missing': {
+    message: 'The server asks for a password, and none was given.',
+    hint:
+      'Put the password into the URL, or give it in PGPASSWORD or in a password file (~/.pgpass). ' +
+      'In a URL, percent-encode its special characters (@ is %40, / is %2F, : is %3A).',
+  },
   'query-cancelled': {
     message: 'The server cancelled a query of this run.',
     hint:

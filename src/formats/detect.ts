@@ -85,7 +85,8 @@ export async function openExternalDump(
       throw new UserError(
         'key-missing',
         text`${name} is encrypted with age, and ${input('decrypt-with')} is empty.`,
-        text`Set ${input('decrypt-with')} to the age identity that opens it.`,
+        text`Give the age identity that opens it:
+          ${input('decrypt-with', { secret: 'BACKUP_IDENTITY' })}`,
       )
     if (layers.push(layer) > 4)
       throw new UserError(

@@ -75,7 +75,9 @@ function addUrls(env: Env, found: Found): void {
     const passwords = passwordsIn(url)
     // a URL without a password is no secret; a single word in its place would be blanked everywhere
     if (passwords.length > 0) found.values.add(url)
-    addPasswords(passwords, name, found)
+    // the command line writes PGPASSWORD into a URL without a password
+    const isVariable = passwords.every((raw) => decoded(raw) === env['PGPASSWORD'])
+    addPasswords(passwords, isVariable ? 'PGPASSWORD' : name, found)
   }
   for (const line of inputLines(env, 'storage')) addPasswords(passwordsIn(line), 'storage', found)
   if (env['PGPASSWORD']) addPasswords([encodeURIComponent(env['PGPASSWORD'])], 'PGPASSWORD', found)
@@ -98,13 +100,12 @@ function addPasswords(passwords: readonly string[], origin: string, found: Found
     for (const form of [raw, plain, encodeURIComponent(plain), strictlyEncoded(plain)])
       found.values.add(form)
   if (passwords.length === 0 || strong.length > 0) return
-  found.warnings.push({
-    text:
-      `The password in ${origin} is not masked in logs: it is a common word, or shorter than ` +
-      `${minPasswordLength} characters, and masking it would blank that word everywhere. ` +
-      'Use a longer, random password.',
-    notable: origin !== 'scratch-url',
-  })
+  const text =
+    `The password in ${origin} is not masked in logs: it is a common word, or shorter than ` +
+    `${minPasswordLength} characters, and masking it would blank that word everywhere. ` +
+    'Use a longer, random password.'
+  if (!found.warnings.some((warning) => warning.text === text))
+    found.warnings.push({ text, notable: origin !== 'scratch-url' })
 }
 
 /**

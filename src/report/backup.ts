@@ -46,6 +46,7 @@ export function backupReport(result: BackupResult): Report {
         ...result.locations.slice(0, 1).map(({ url }) => ['storage', url] as const),
         ['label', result.label],
         ['backup', result.id],
+        result.recipients === 'none' ? undefined : ['decrypt-with', { secret: 'BACKUP_IDENTITY' }],
       ]),
     ),
     waitingStatements(result),

@@ -25,14 +25,19 @@ import { capped, codeList, warningCallouts } from './sections.ts'
 export function tooOld(result: StatusResult, maxAge: number | undefined): Text[] {
   if (maxAge === undefined) return []
   const limit = formatAge(maxAge)
-  return result.labels.flatMap(({ label, newest }) => {
-    if (!newest) return [text`There is no backup of ${label}; ${input('max-age')} is ${limit}.`]
-    if (newest.age <= maxAge) return []
-    return [
-      text`The newest backup of ${label} is ${formatAge(newest.age)} old (${newest.id}, as of
+  return result.labels
+    .filter((status) => isLate(status, maxAge))
+    .flatMap(({ label, newest }) => {
+      if (!newest) return [text`There is no backup of ${label}; ${input('max-age')} is ${limit}.`]
+      return [
+        text`The newest backup of ${label} is ${formatAge(newest.age)} old (${newest.id}, as of
         ${formatMoment(newest.snapshotAt)}), more than the ${limit} of ${input('max-age')}.`,
-    ]
-  })
+      ]
+    })
+}
+
+function isLate({ newest }: LabelStatus, maxAge: number): boolean {
+  return newest === undefined || newest.age > maxAge
 }
 
 export function statusReport(result: StatusResult, maxAge?: number): Report {
@@ -46,26 +51,27 @@ export function statusReport(result: StatusResult, maxAge?: number): Report {
       : verdict(worstMark(result), text`Backups in ${codeList(result.sources, ' and ')}`),
     list(late),
     warningCallouts(result.warnings),
-    result.labels.map(labelBlocks),
+    result.labels.map((status) => labelBlocks(status, maxAge)),
   )
 }
 
 function worstMark({ labels }: StatusResult): Mark | undefined {
-  const marks = labels.map(markOf)
+  const marks = labels.map((status) => markOf(status))
   return (['fail', 'warning', 'pass'] as const).find((mark) => marks.includes(mark))
 }
 
-/** `pass` if the newest backup is proven. */
-function markOf({ newest, proven }: LabelStatus): Mark {
-  if (newest === undefined) return 'fail'
+/** `pass` if the newest backup is proven, and not older than `maxAge`. */
+function markOf(status: LabelStatus, maxAge = Infinity): Mark {
+  const { newest, proven } = status
+  if (newest === undefined || isLate(status, maxAge)) return 'fail'
   return proven?.id === newest.id ? 'pass' : 'warning'
 }
 
-function labelBlocks(status: LabelStatus): Report {
+function labelBlocks(status: LabelStatus, maxAge: number | undefined): Report {
   const { newest, proven } = status
   const [unproven] = status.unproven
   return blocks(
-    section(text`${code(status.label)}`, markOf(status)),
+    section(text`${code(status.label)}`, markOf(status, maxAge)),
     facts([
       ['Newest backup', newest ? backupText(newest) : 'none'],
       ['Newest proven backup', proven === undefined ? 'none' : provenText(proven, newest)],

@@ -41,7 +41,8 @@ export async function checkKeys(
     throw new UserError(
       'key-missing',
       text`The backup ${manifest.id} is encrypted, and ${input('decrypt-with')} is empty.`,
-      `${keys} Give the age identity that belongs to one of these keys.`,
+      text`${keys} Give the age identity that belongs to one of these keys:
+        ${input('decrypt-with', { secret: 'BACKUP_IDENTITY' })}`,
     )
   const own = await recipientsOf(identities)
   if (!own.some((recipient) => encryption.recipients.includes(recipient)))

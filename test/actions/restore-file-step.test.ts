@@ -81,6 +81,7 @@ async function step(inputs: Record<string, string>): Promise<Ran> {
     await restoreStep({
       env,
       secrets: findSecrets(env),
+      keepsFiles: true,
       annotate() {},
       work: quietWork(),
       output,

@@ -61,6 +61,7 @@ async function step(inputs: Record<string, string>): Promise<Ran> {
     await verifyStep({
       env,
       secrets: findSecrets(env),
+      keepsFiles: true,
       annotate() {},
       work: { ...work, log: { ...work.log, info: note, warning: note } },
       output: (name, value) => (ran.outputs[name] = value),

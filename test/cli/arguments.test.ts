@@ -5,10 +5,11 @@ import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { parse } from 'yaml'
 import { type Asked, readArguments } from '../../src/cli/arguments.ts'
-import { commands, inputsOf } from '../../src/cli/commands.ts'
-import { stepEnvironment } from '../../src/cli/environment.ts'
+import { commands, examples, hasVariable, inputsOf, variableOf } from '../../src/cli/commands.ts'
+import { keysFrom, stepEnvironment } from '../../src/cli/environment.ts'
 import { helpText } from '../../src/cli/help.ts'
 import { renderMarkdown } from '../../src/report/render/markdown.ts'
+import { plainText } from '../../src/text.ts'
 import { UserError } from '../../src/errors.ts'
 import type { CommandName } from '../../src/github/descriptions/inputs.ts'
 
@@ -90,6 +91,10 @@ describe('a command line', () => {
     ])
       assert.deepEqual(readArguments(argv), { help: 'restore' })
   })
+  test('is asked for the version', () => {
+    for (const word of ['version', '--version', '-V'])
+      assert.deepEqual(readArguments([word]), { version: true })
+  })
   const wrong: [string[], string, RegExp][] = [
     [['restor'], 'unknown-command', /no command restor\. Did you mean restore\?/],
     [['postgres://u:hunter22@h/d'], 'unknown-command', /^The first word is not a command\.$/],
@@ -107,6 +112,11 @@ describe('a command line', () => {
     [['restore', '--label'], 'bad-arguments', /--label needs a value/],
     [['restore', '--label', '--json'], 'bad-arguments', /--label needs a value/],
     [['restore', '--label', 'a', '--label', 'b'], 'bad-arguments', /--label is given twice/],
+    [['restore', '--dry-run', '--dry-run=false'], 'bad-arguments', /--dry-run is given twice/],
+    [['restore', '--json=false', '--json'], 'bad-arguments', /--json is given twice/],
+    [['status', '-storage', 'x'], 'bad-arguments', /Word 2 .*hyphen\. Did you mean --storage\?/],
+    [['status', '-storage=x'], 'bad-arguments', /Did you mean --storage\?/],
+    [['status', '-pass22'], 'bad-arguments', /Word 2 .*begins with one hyphen\.$/],
     [
       ['restore', 'hunter22'],
       'bad-arguments',
@@ -129,6 +139,33 @@ describe('a command line', () => {
       assert.equal(error.code, code)
       assert.match(error.message, says)
     })
+})
+
+test('several values after one flag: the hint repeats the flag, without the values', () => {
+  const hint = (...argv: string[]): string => {
+    const { code, hint } = refused('restore', ...argv)
+    assert.equal(code, 'bad-arguments')
+    return hint
+  }
+  assert.match(
+    hint('--label', 'x', '--tables', 'orders', 'hunter22'),
+    /^To give several values, repeat the flag: --tables ONE --tables TWO\. /,
+  )
+  assert.match(
+    hint('--decrypt-with-file', 'a', 'b'),
+    /--decrypt-with-file ONE --decrypt-with-file TWO\./,
+  )
+  assert.match(hint('--label', 'a', 'b'), /A value with spaces needs quotes/)
+  assert.match(hint('--dry-run', 'b'), /A value with spaces needs quotes/)
+})
+
+test('the name of a file in the place of a secret: the flag that reads it is suggested', () => {
+  const file = join(folder, 'own key.txt')
+  writeFileSync(file, 'AGE-SECRET-KEY-1QQQQ')
+  const { code, message, hint } = refused('verify', '--decrypt-with', file)
+  assert.equal(code, 'bad-arguments')
+  assert.ok(message.endsWith(`Did you mean --decrypt-with-file '${file}'?`), message)
+  assert.doesNotMatch(message + hint, /history|QQQQ/)
 })
 
 describe('a secret in a command line is refused, and not shown', () => {
@@ -213,6 +250,14 @@ describe('what an action’s code is given', () => {
       [],
     )
   })
+  test('a target is needed for all restores but a list', () => {
+    const without = (...flags: string[]): string | undefined =>
+      step(['restore', '--storage=file:///a', ...flags])['INPUT_TARGET-URL']
+    assert.equal(without('--list'), '')
+    assert.equal(without('--list=TRUE'), '')
+    for (const flags of [[], ['--list=false'], ['--dry-run']])
+      assert.throws(() => without(...flags), /restore needs --target-url/)
+  })
   test('a flag wins over the environment', () => {
     assert.equal(
       step([...restore, '--target-url=postgres://u@flag/d'], {
@@ -284,6 +329,15 @@ describe('what an action’s code is given', () => {
   })
 })
 
+test('an error about keys can name the files, or the variable', () => {
+  const from = (...argv: string[]): string => plainText(keysFrom(asked('verify', ...argv)))
+  assert.equal(
+    from('--decrypt-with-file', 'a.txt', '--decrypt-with-file', 'b.txt'),
+    'The keys were read from a.txt and b.txt.',
+  )
+  assert.equal(from(), 'The keys were read from HOLDFAST_DECRYPT_WITH.')
+})
+
 describe('help', () => {
   test('shows every flag, and no secret as a flag that takes its value', () => {
     for (const command of Object.keys(commands) as CommandName[]) {
@@ -295,6 +349,30 @@ describe('help', () => {
           `${command} --${input.name}`,
         )
       assert.doesNotMatch(text, /--(decrypt-with|github-token) …/)
+    }
+  })
+  test('shows every variable that gives an input', () => {
+    for (const command of Object.keys(commands) as CommandName[])
+      for (const input of inputsOf(command).filter(hasVariable))
+        assert.ok(
+          renderMarkdown(helpText(command)).includes(`\`${variableOf(input.name)}\``),
+          `${command} ${input.name}`,
+        )
+  })
+  test('begins with examples that are whole command lines', () => {
+    for (const command of Object.keys(commands) as CommandName[]) {
+      assert.ok(examples[command].length > 0)
+      for (const example of examples[command]) {
+        assert.ok(renderMarkdown(helpText(command)).includes(`node dist/cli.js ${example}\n`))
+        const words = [...example.matchAll(/'([^']*)'|(\S+)/g)].map(
+          ([, quoted, word]) => quoted ?? word ?? '',
+        )
+        const given = asked(...words)
+        assert.equal(given.command, command)
+        const required = inputsOf(command).filter((input) => input.required?.includes(command))
+        for (const { name } of required)
+          assert.ok(given.values.has(name) || given.files.has(name), `${example}: ${name}`)
+      }
     }
   })
 })

@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test'
 import { stripVTControlCharacters } from 'node:util'
 import { generateX25519Identity, identityToRecipient } from 'age-encryption'
 import { readManifest, writeManifest } from '../../src/repository/manifest.ts'
+import { version } from '../../src/version.ts'
 import { newFolder } from '../actions/watched-run.ts'
 import { untilOlderThanASecond } from '../support/clock.ts'
 import { type OwnServer, startOwnServer } from '../support/own-server.ts'
@@ -112,7 +113,21 @@ test('backup, from libpq’s variables: the outputs as one JSON object, all else
   // the report's inputs for the next step are flags
   assert.match(
     ran.stderr.replace(/\s*\n\s*│?\s*/g, ' '),
-    new RegExp(`--storage file:\\S+ --label production --backup ${id}`),
+    new RegExp(`--storage file:\\S+ --label production --backup ${id} --decrypt-with-file FILE`),
+  )
+})
+
+test('backup without a password: the error names the ways to give one', async () => {
+  const ran = await run(['backup', ...storage, '--encrypt-to=none', '--database-url', target], {
+    env: { PGPASSWORD: '' },
+  })
+  assert.equal(ran.code, 1)
+  assert.match(
+    ran.stderr.replace(/\s+/g, ' '),
+    new RegExp(
+      /asks for the password of "holdfast", and none was given\. Set PGPASSWORD, /.source +
+        /add a line to ~\/\.pgpass, .* --database-url-file FILE .*password-missing/.source,
+    ),
   )
 })
 
@@ -144,6 +159,18 @@ describe('verify', () => {
     )
     good(ran)
     assert.deepEqual(await server.databases(), ['postgres', 'shop'])
+  })
+  test('with a wrong key: the error names its file, and without one the flag to add', async () => {
+    const wrong = join(home, 'wrong.txt')
+    writeFileSync(wrong, await generateX25519Identity())
+    const ran = await run(['verify', ...storage, '--decrypt-with-file', wrong])
+    assert.equal(ran.code, 1)
+    const said = ran.stderr.replace(/\s+/g, ' ')
+    assert.match(said, /No identity in --decrypt-with-file decrypts the backup/)
+    assert.ok(said.includes(`The keys were read from ${wrong}.`), said)
+    const without = await run(['verify', ...storage])
+    assert.match(without.stderr.replace(/\s+/g, ' '), /one of these keys: --decrypt-with-file FILE/)
+    assert.doesNotMatch(without.stderr, /--decrypt-with /)
   })
   test('that proves nothing ends with 1, and says what to do in the words of a command line', async () => {
     const bad = newFolder()
@@ -183,18 +210,23 @@ describe('verify', () => {
   })
 })
 
-test('test-migration: the verdict, and a report file that stays', async () => {
+test('test-migration: the verdict, and with --json a file with the full result', async () => {
+  const rehearsal = ['test-migration', ...storage, '--decrypt-with-file', key]
+  const quiet = await run([...rehearsal, '--migrate-command', 'true'])
+  good(quiet)
+  assert.deepEqual(quiet.left.files, [])
   const ran = await run(
     [
-      'test-migration',
-      ...storage,
-      '--decrypt-with-file',
-      key,
+      ...rehearsal,
       '--migrate-command',
       'env; psql -c "ALTER TABLE orders DROP COLUMN total"; printf "\\033[2Jcleared"',
       '--json',
     ],
     { env: { HOLDFAST_TARGET_URL: 'postgres://u:notforthecommand@h/d' } },
+  )
+  assert.deepEqual(
+    ran.left.files.map((name) => join(ran.temporary, name)),
+    [json(ran)['report']],
   )
   assert.equal(ran.code, 1, ran.said)
   assert.deepEqual([json(ran)['verdict'], json(ran)['error-code']], ['fail', 'column-dropped'])
@@ -335,6 +367,13 @@ describe('restore', () => {
   })
 })
 
+test('restore --list: every label, without a target', async () => {
+  const ran = await run(['restore', ...storage, '--list'])
+  good(ran)
+  assert.match(ran.stdout, /⚠️ production/)
+  assert.equal((await run(['restore', ...storage, '--list', '--undo'])).code, 1)
+})
+
 describe('status', () => {
   test('each label: the newest, the newest proven, what was never verified', async () => {
     const ran = await run(['status', ...storage])
@@ -378,6 +417,11 @@ describe('status', () => {
     }[]
     // verify read from the folder, and stored its proof there
     assert.deepEqual([label?.backups, label?.proven, label?.unproven.length], [2, undefined, 2])
+  })
+  test('--max-age: the label that is too old is marked', async () => {
+    const ran = await run(['status', ...storage, '--max-age', '1s'])
+    assert.match(ran.stdout, /^❌ production$/m)
+    assert.doesNotMatch(ran.stdout, /^(✅|⚠️) production/m)
   })
   test('--max-age: 1, with the figures; also where there is no backup at all', async () => {
     const ran = await run(['status', ...storage, '--max-age', '1s'])
@@ -518,6 +562,20 @@ describe('before anything is done', () => {
     assert.equal(ran.code, 1)
     assert.match(ran.stderr, /secret-in-arguments/)
     assert.ok(!ran.said.includes('hunter22'))
+  })
+  test('a weak PGPASSWORD is warned of once', async () => {
+    const { host } = server.to('shop')
+    const url = `postgres://holdfast@${host}:1/shop`
+    const env = { PGPASSWORD: 'short' }
+    const { stderr } = await run(['restore', ...storage, '--target-url', url, '--undo'], { env })
+    assert.deepEqual(stderr.match(/The password in \S+ is not masked/g), [
+      'The password in PGPASSWORD is not masked',
+    ])
+  })
+  test('the version', async () => {
+    const ran = await run(['--version'])
+    good(ran)
+    assert.equal(ran.stdout, `${version}\n`)
   })
   test('help, for all and for each', async () => {
     assert.match(

@@ -94,6 +94,15 @@ describe('not masked are', () => {
   })
 })
 
+test('a weak password that is PGPASSWORD and in a URL too is warned of once', () => {
+  const given = (url: string): string[] =>
+    findSecrets({ 'INPUT_DATABASE-URL': url, PGPASSWORD: 'a b' }).warnings.map(({ text }) => text)
+  const [first = '', ...rest] = given('postgres://u:a%20b@h/app')
+  assert.match(first, /The password in PGPASSWORD is not masked/)
+  assert.deepEqual(rest, [])
+  assert.equal(given('postgres://u:other@h/app').length, 2)
+})
+
 describe('a text for others', () => {
   const secrets = findSecrets({
     'INPUT_DATABASE-URL': url,

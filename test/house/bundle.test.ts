@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, describe, test } from 'node:test'
@@ -69,6 +70,46 @@ test('the committed bundle passes, and exports what each action imports', async 
   }
   assert.equal(readFileSync(join(dist, 'cli.js'), 'utf8'), cliScript)
   assert.ok(bundled.includes('cli'))
+})
+
+describe('on an older Node, the command line', () => {
+  const packaged = `node_modules/node-${process.platform}-${process.arch}/bin/node`
+  const script = (...files: string[]): string => {
+    const folder = bundle({})
+    for (const file of ['dist/cli.js', ...files]) {
+      mkdirSync(dirname(join(folder, file)), { recursive: true })
+      writeFileSync(join(folder, file), file === 'dist/cli.js' ? cliScript : '')
+    }
+    writeFileSync(join(folder, 'dist/package.json'), '{"type":"module"}')
+    return join(folder, 'dist/cli.js')
+  }
+  const older = `data:text/javascript,
+    Object.defineProperty(process, 'versions', { value: { node: '20.20.2' } });
+    Object.defineProperty(process, 'version', { value: 'v20.20.2' });`
+  const run = (path: string): { status: number | null; stderr: string } =>
+    spawnSync(process.execPath, ['--import', older, path, '--label', 'hunter22'], {
+      encoding: 'utf8',
+    })
+
+  test('says how to use the Node 24 that npm installed, and does not run it', () => {
+    const path = script(packaged)
+    const { status, stderr } = run(path)
+    assert.equal(status, 1)
+    const folder = dirname(join(dirname(dirname(path)), packaged))
+    assert.equal(
+      stderr,
+      'Holdfast needs Node 24 or newer, and this is v20.20.2.\n' +
+        `npm installed one with the dependencies. Type:  export PATH="${folder}:$PATH"\n` +
+        'Then type the same command again.\n',
+    )
+  })
+
+  test('says where to get Node if npm installed none', () => {
+    const { status, stderr } = run(script())
+    assert.equal(status, 1)
+    assert.match(stderr, /https:\/\/nodejs\.org/)
+    assert.doesNotMatch(stderr, /node_modules|hunter22/)
+  })
 })
 
 function bundle(files: Record<string, string>): string {

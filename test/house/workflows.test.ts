@@ -14,6 +14,8 @@ interface Step {
   id?: string
   uses?: string
   run?: string
+  if?: string
+  env?: Record<string, string>
   with?: Record<string, string>
 }
 interface Workflow {
@@ -161,6 +163,56 @@ describe('the workflows', () => {
       'workflow_call',
     ])
   })
+})
+
+describe('a reusable workflow installs the programs of one major version of PostgreSQL', () => {
+  const packages = { nightly: 'postgresql-17', 'migration-check': 'postgresql-client-17' }
+  for (const [name, wanted] of Object.entries(packages))
+    test(name, () => {
+      const { on, jobs } = readWorkflow(`.github/workflows/${name}.yml`)
+      const { inputs } = on['workflow_call'] as { inputs: Record<string, { default?: string }> }
+      assert.equal(inputs['postgres-version']?.default, '17')
+      const steps = Object.values(jobs).flatMap((job) => job.steps)
+      const at = steps.findIndex(({ env }) => env?.['VERSION'] !== undefined)
+      assert.ok(at >= 0 && at < steps.findIndex(({ uses = '' }) => uses.startsWith('$/actions/')))
+      const { if: condition, env, run = '' } = steps[at] ?? {}
+      for (const source of ['inputs.postgres-version', 'vars.HOLDFAST_POSTGRES_VERSION']) {
+        assert.ok(condition?.includes(`${source} != ''`))
+        assert.ok(env?.['VERSION']?.includes(source))
+      }
+      const script = `sudo() { echo "$@"; }; set -e\n${run}`
+      const { stdout } = spawnSync('bash', ['-c', script], {
+        env: { ...process.env, VERSION: '17' },
+        encoding: 'utf8',
+      })
+      assert.deepEqual(stdout.trim().split('\n'), [
+        '/usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y',
+        `apt-get install -y ${wanted}`,
+      ])
+    })
+})
+
+test('every workflow checks out with the same version of the action', () => {
+  const pages = globSync(['*.md', 'docs/**/*.md', 'actions/*/README.md'], { cwd: root })
+  const used = [...workflows, ...pages].flatMap((file) =>
+    [...readFileSync(join(root, file), 'utf8').matchAll(/actions\/checkout@(\S+)/g)].map(
+      ([, version]) => version,
+    ),
+  )
+  assert.ok(used.length > 4)
+  assert.deepEqual([...new Set(used)], ['v5'])
+})
+
+test('the whole workflow of each action installs the programs that it needs', () => {
+  for (const file of globSync('actions/*/README.md', { cwd: root })) {
+    const page = readFileSync(join(root, file), 'utf8')
+    assert.match(page, /sudo apt-get install -y postgresql-/, file)
+    assert.equal(
+      page.match(/<!-- generated:/g)?.length,
+      page.match(/<!-- end -->/g)?.length,
+      `${file}: each marker has one end`,
+    )
+  }
 })
 
 const actionlint = goTool('actionlint')

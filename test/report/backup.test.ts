@@ -27,7 +27,8 @@ describe('the report of a backup', () => {
       report,
       new RegExp(
         /```yaml\nstorage: 's3:\/\/backups\/db\?region=eu-central-1'\n/.source +
-          /label: production\nbackup: '20261121T031045Z-k3v9'\n```/.source,
+          /label: production\nbackup: '20261121T031045Z-k3v9'\n/.source +
+          /decrypt-with: \$\{\{ secrets\.BACKUP_IDENTITY \}\}\n```/.source,
       ),
     )
     assert.match(report, /```mermaid\npie /)
@@ -42,6 +43,7 @@ describe('the report of a backup', () => {
     const report = renderMarkdown(
       backupReport(backupResult({ recipients: 'none', warnings: ['Second.'], attempts: 3 })),
     )
+    assert.doesNotMatch(report, /decrypt-with/)
     assert.match(
       report,
       new RegExp(

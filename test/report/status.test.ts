@@ -2,9 +2,48 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { renderMarkdown } from '../../src/report/render/markdown.ts'
 import { statusReport } from '../../src/report/status.ts'
+import type { LabelStatus } from '../../src/repository/status.ts'
 import { rows } from './reading.ts'
 
 describe('the report of status', () => {
+  test('marks only the labels without a recent backup as failed', () => {
+    const newest = {
+      id: '20261121T031045Z-k3v9',
+      snapshotAt: '2026-11-21T03:10:45Z',
+      age: 2000,
+      bytes: 1,
+      server: '17.11',
+      encrypted: true,
+      locations: ['file:///x/a'],
+    }
+    const proof = { level: 'identical' as const, at: newest.snapshotAt, age: 1000 }
+    const label = (name: string, age: number): LabelStatus => ({
+      label: name,
+      backups: 1,
+      bytes: 1,
+      newest: { ...newest, age },
+      proven: { ...newest, age, proof },
+      all: [],
+      unproven: [],
+      limited: [],
+      failed: [],
+      damaged: [],
+      unfinished: [],
+      preRestore: [],
+    })
+    const labels = [label('late', 2000), label('recent', 1000)]
+    const headings = (maxAge?: number): string[] =>
+      renderMarkdown(statusReport({ sources: ['file:///x'], warnings: [], labels }, maxAge))
+        .split('\n')
+        .filter((line) => line.startsWith('#'))
+    assert.deepEqual(headings(1000), [
+      '## ❌ 1 database has no recent backup',
+      '### ❌ `late`',
+      '### ✅ `recent`',
+    ])
+    assert.deepEqual(headings().slice(1), ['### ✅ `late`', '### ✅ `recent`'])
+  })
+
   test('lists all ids, folded, and as many as are read', (t) => {
     t.mock.timers.enable({ apis: ['Date'], now: Date.parse('2026-11-21T05:10:45Z') })
     const all = Array.from({ length: 60 }, (_, i) => ({

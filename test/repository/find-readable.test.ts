@@ -50,7 +50,7 @@ test('an encrypted backup without a key, or with others, is refused', async () =
     refused(
       'key-missing',
       `The backup ${id} is encrypted, and decrypt-with is empty.`,
-      `${to} Give the age identity that belongs to one of these keys.`,
+      `${to} Give the age identity that belongs to one of these keys: decrypt-with: \${{ secrets.BACKUP_IDENTITY }}`,
     ),
   )
   const none = `No identity in decrypt-with decrypts the backup ${id}.`

@@ -33,7 +33,7 @@ jobs:
   nightly:
     runs-on: ubuntu-latest
     steps:
-      - uses: actions/checkout@v4
+      - uses: actions/checkout@v5
       - id: nightly
         uses: ./actions/nightly
         env:

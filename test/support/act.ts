@@ -88,7 +88,7 @@ export function forAct(text: string): string {
         return typeof name === 'string' && name.startsWith(start)
       })
     if (uses('./') && !uses('actions/checkout@')) {
-      steps.items.unshift(document.createNode({ uses: 'actions/checkout@v4' }))
+      steps.items.unshift(document.createNode({ uses: 'actions/checkout@v5' }))
     }
   }
   return document.toString({ lineWidth: 0 })

@@ -183,7 +183,7 @@ export const inputs: readonly InputDescription[] = [
     of: ['restore'],
     default: 'false',
     flag: true,
-    description: 'Lists the backups, and changes nothing.',
+    description: 'Lists the backups, and changes nothing. Needs no `target-url`.',
   },
   {
     name: 'undo',

@@ -29,7 +29,7 @@ export interface RestoreInputs
   target: Connection
   confirm: Confirmation
   environmentName?: string
-  task: 'restore' | 'list' | 'undo' | 'clean'
+  task: 'restore' | 'undo' | 'clean'
   mode: 'swap' | 'new' | 'in-place'
   dryRun: boolean
   /** Milliseconds. */
@@ -48,6 +48,20 @@ export interface RestoreInputs
   maxRestoreTime?: number
 }
 
+/**
+ * Parses the inputs of a list; undefined for another task. A list needs no target, whose name is
+ * only the default of the label.
+ */
+export function readListInputs(env: Env): Pick<CommonInputs, 'storage' | 'label'> | undefined {
+  if (!inputFlag(env, 'list')) return undefined
+  const task = readTask(env)
+  if (task !== 'restore') throw bothTasks(task, 'list')
+  if (inputText(env, 'target-url') === '') return readCommon(env)
+  // nothing needs to be confirmed; all else is checked as for a restore
+  const { storage, label, target } = readRestoreInputs({ ...env, 'INPUT_DRY-RUN': 'true' })
+  return { storage, label: label ?? target.database }
+}
+
 /** Parses the inputs of `restore`. */
 export function readRestoreInputs(env: Env): RestoreInputs {
   const target = readTarget(env)
@@ -55,7 +69,7 @@ export function readRestoreInputs(env: Env): RestoreInputs {
   const dryRun = inputFlag(env, 'dry-run')
   const environmentName = inputText(env, 'environment')
   const confirm = confirmationOf(target.database, inputText(env, 'confirm'), environmentName)
-  checkConfirmation(confirm, { optional: dryRun || task === 'list' })
+  checkConfirmation(confirm, { optional: dryRun })
   const source = readSource(env, ['one', 'external'])
   const mode = inputChoice(env, 'mode', ['swap', 'new', 'in-place'])
   const keepPrevious = inputAge(env, 'keep-previous')
@@ -101,14 +115,13 @@ function readTarget(env: Env): Connection {
 }
 
 function readTask(env: Env): RestoreInputs['task'] {
-  const [task, other] = (['list', 'undo', 'clean'] as const).filter((name) => inputFlag(env, name))
-  if (other)
-    throw badInput(
-      other,
-      text`is true, and ${input(task ?? '')} is too`,
-      'Use one of them in each run.',
-    )
+  const [task, other] = (['undo', 'clean'] as const).filter((name) => inputFlag(env, name))
+  if (task && other) throw bothTasks(other, task)
   return task ?? 'restore'
+}
+
+function bothTasks(one: string, other: string): Error {
+  return badInput(one, text`is true, and ${input(other)} is too`, 'Use one of them in each run.')
 }
 
 type Together = Pick<RestoreInputs, 'tables' | 'schemas' | 'replace' | 'contents' | 'mode' | 'task'>

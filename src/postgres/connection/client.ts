@@ -77,7 +77,9 @@ async function attempt(
   } catch (cause) {
     destroyClient(client)
     signal.throwIfAborted()
-    throw connectError(connection, cause)
+    // the driver also reads PGPASSWORD and the password file
+    const { password } = client
+    throw connectError(password ? { ...connection, password } : connection, cause)
   } finally {
     signal.removeEventListener('abort', onAbort)
   }

@@ -1,5 +1,6 @@
 import { messageOf, UserError } from '../../errors.ts'
 import type { ErrorCode } from '../../errors/catalogue.ts'
+import { either, input, type Text, text } from '../../text.ts'
 import { type Connection, describeConnection } from './connection.ts'
 
 /** What is known about a refused connection. */
@@ -17,7 +18,7 @@ interface Refusal {
   name: ErrorCode
   message: (attempt: Attempt) => string
   /** Left out where the catalogue's hint is as exact. */
-  hint?: (attempt: Attempt) => string
+  hint?: (attempt: Attempt) => Text
 }
 
 const hostUnknown: Refusal = {
@@ -39,6 +40,16 @@ const wrongPassword: Refusal = {
   name: 'wrong-password',
   message: ({ connection, where }) =>
     `the server at ${where} does not accept the password of "${connection.user}".`,
+}
+const passwordMissing: Refusal = {
+  name: 'password-missing',
+  message: ({ connection, where }) =>
+    `the server at ${where} asks for the password of "${connection.user}", and none was given.`,
+  hint: ({ connection: { input: name } }) =>
+    text`${either(
+      'Write the URL with its password into a secret:',
+      'Set PGPASSWORD, add a line to ~/.pgpass, or write the URL with its password into a file:',
+    )} ${input(name, { secret: name.toUpperCase().replaceAll('-', '_') })}`,
 }
 
 /** Refusals by SQLSTATE, or by Node's code for a socket's error. */
@@ -108,13 +119,15 @@ const anyOther: Refusal = {
 /** Returns the error for a connection that failed with `cause`: what happened, and what to do. */
 export function connectError(connection: Connection, cause: unknown): UserError {
   const { code = '' } = cause as { code?: string }
-  const text = messageOf(cause) || messageOf((cause as AggregateError).errors?.[0])
-  const refusal =
+  const said = messageOf(cause) || messageOf((cause as AggregateError).errors?.[0])
+  const known =
     (Object.hasOwn(refusals, code) ? refusals[code] : undefined) ??
-    refusalsByText.find(([words]) => words.test(text + code))?.[1] ??
+    refusalsByText.find(([words]) => words.test(said + code))?.[1] ??
     anyOther
+  const refusal =
+    known === wrongPassword && connection.password === undefined ? passwordMissing : known
   const where = `${connection.host}:${connection.port}`
-  const attempt: Attempt = { connection, where, code, text }
+  const attempt: Attempt = { connection, where, code, text: said }
   return new UserError(
     refusal.name,
     `${connection.input}: ${refusal.message(attempt)}`,

@@ -11,7 +11,7 @@ import {
   readSweepInputs,
   readTestMigrationInputs,
 } from '../../../src/github/inputs/inputs.ts'
-import { readRestoreInputs } from '../../../src/github/inputs/restore.ts'
+import { readListInputs, readRestoreInputs } from '../../../src/github/inputs/restore.ts'
 import { readVerifyInputs } from '../../../src/github/inputs/verify.ts'
 
 const identity = await generateIdentity()
@@ -182,6 +182,22 @@ describe('the inputs of', () => {
     const dry = readRestoreInputs(given({ ...good.restore, confirm: '', 'dry-run': 'True' }))
     assert.equal(dry.dryRun, true)
     assert.deepEqual([dry.confirm.expected, dry.confirm.typed], ['app', ''])
+  })
+  test('a list: the storage and the label, which the target names if there is one', () => {
+    const list = { storage: 'file:///x', list: 'true' }
+    const read = (more: Record<string, string>): unknown => {
+      const { storage, label } = readListInputs(given({ ...list, ...more })) ?? {}
+      return [storage, label]
+    }
+    assert.equal(readListInputs(given(good.restore)), undefined)
+    assert.deepEqual(read({}), [['file:///x'], undefined])
+    assert.deepEqual(read({ 'target-url': secretUrl }), [['file:///x'], 'app'])
+    assert.deepEqual(read({ 'target-url': secretUrl, label: 'b' }), [['file:///x'], 'b'])
+    for (const task of ['undo', 'clean'])
+      assert.throws(() => read({ [task]: 'true' }), new RegExp(`${task} is true, and list is too`))
+    assert.throws(() => read({ storage: '' }), /storage is empty/)
+    assert.throws(() => read({ 'target-url': secretUrl, confirm: 'other' }), /confirm is "other"/)
+    assert.throws(() => read({ 'target-url': secretUrl, mode: 'other' }), /mode is "other"/)
   })
   test('the clean-up: the servers that are named, and no more', () => {
     assert.deepEqual(Object.keys(readSweepInputs(given(good.restore)).servers), ['target-url'])

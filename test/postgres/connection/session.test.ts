@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createConnection, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -47,7 +47,25 @@ describe('a failed connection says why, and what to do:', () => {
   test('no password', () => {
     const without = { ...good }
     delete without.password
-    return refused(without, 'wrong-password', /password of "holdfast"/, /percent-encode/)
+    return refused(
+      without,
+      'password-missing',
+      /asks for the password of "holdfast", and none was given/,
+      /^Write the URL with its password .*: database-url: \$\{\{ secrets\.DATABASE_URL \}\}$/,
+    )
+  })
+  test('no password, and the password file has a wrong one', async () => {
+    const without = { ...good }
+    delete without.password
+    const folder = mkdtempSync(join(tmpdir(), 'holdfast-test-'))
+    process.env['PGPASSFILE'] = join(folder, 'passfile')
+    try {
+      writeFileSync(process.env['PGPASSFILE'], '*:*:*:*:of-the-file', { mode: 0o600 })
+      await refused(without, 'wrong-password', /not accept the password/, /percent-encode/)
+    } finally {
+      delete process.env['PGPASSFILE']
+      rmSync(folder, { recursive: true })
+    }
   })
   test('a database that is missing', () =>
     refused(
