@@ -7,6 +7,7 @@ import { cleanReport, cleanVerdict } from '../report/restore/clean.ts'
 import { restoreExternalReport, restoreExternalVerdict } from '../report/restore/external-dump.ts'
 import { restoreReport, restoreVerdict } from '../report/restore/restore.ts'
 import { undoReport, undoVerdict } from '../report/restore/undo.ts'
+import { stateAfter } from '../report/restore/state.ts'
 import { statusReport } from '../report/status.ts'
 import { type ExternalSelector, isSingle } from '../repository/selector.ts'
 import { status } from '../repository/status.ts'
@@ -24,11 +25,21 @@ import { run, type Step } from './run.ts'
 
 export const restore = (): Promise<void> => run('restore', restoreStep)
 
-export async function restoreStep({ env, work, secrets, output, report }: Step): Promise<void> {
+export async function restoreStep({
+  env,
+  work,
+  secrets,
+  output,
+  report,
+  state,
+}: Step): Promise<void> {
   const { storage, task, backup, ...inputs } = readRestoreInputs(env)
   if (task === 'list') return listBackups(storage, inputs, { env, work, secrets, report })
   // a fact is an output even if the step fails later
-  const known = ({ id, safetyBackup, database, previousDatabase, lost }: KnownFacts): void => {
+  const all: KnownFacts = {}
+  const known = (some: KnownFacts): void => {
+    Object.assign(all, some)
+    const { id, safetyBackup, database, previousDatabase, lost } = some
     const facts = {
       'backup-id': id,
       'safety-backup-id': safetyBackup,
@@ -41,7 +52,11 @@ export async function restoreStep({ env, work, secrets, output, report }: Step):
   output('previous-database', '')
   const url = runUrl(env)
   const more = { environment: migrationEnvironment(env), known, ...(url ? { runUrl: url } : {}) }
-  const result = await runTask(task, backup, storage, inputs, more, { env, work })
+  const running = runTask(task, backup, storage, inputs, more, { env, work })
+  const result = await running.catch((error: unknown) => {
+    state(stateAfter(error, { ...inputs, task }, all))
+    throw error
+  })
   if (result.task === 'restore' && result.restoredTables)
     output('schema', result.restoredTables.schemas.join('\n'))
   output('duration-ms', Math.round(result.timings.total))

@@ -8,7 +8,7 @@ import { writeOutputs } from '../github/outputs.ts'
 import { writeSummary } from '../github/summary.ts'
 import { startWork } from '../github/work.ts'
 import { mapReport, mapText, type Report } from '../report/blocks.ts'
-import { failureReport } from '../report/failure.ts'
+import { failureReport, initialState } from '../report/failure.ts'
 import { either, plainText, type Text, text } from '../text.ts'
 import type { Work } from '../work.ts'
 
@@ -21,6 +21,8 @@ export interface Step {
   output: (name: string, value: string | number | boolean) => void
   /** Shows the report: in the job summary, or in the terminal. */
   report: (report: Report) => void
+  /** Says what is true if the step fails from now on. The report of a failure ends with it. */
+  state: (text: Text) => void
   /** Shows a few sentences where they are not overlooked. */
   annotate: (annotations: readonly Annotation[]) => void
 }
@@ -39,12 +41,14 @@ export async function run(action: string, handler: (step: Step) => Promise<void>
     runner.work.log[notable ? 'warning' : 'info'](text)
   const outputs = new Map<string, string | number | boolean>()
   let reported = false
+  let state = initialState(action)
   const step: Step = {
     env,
     work: runner.work,
     secrets,
     output: (name, value) => outputs.set(name, value),
     annotate,
+    state: (text) => (state = text),
     report(report) {
       reported = true
       if (!writeSummary(mapReport(report, secrets.redact), env))
@@ -64,6 +68,7 @@ export async function run(action: string, handler: (step: Step) => Promise<void>
       ...failure,
       message: mapText(failure.message, secrets.redact),
       hint: mapText(failure.hint, secrets.redact),
+      state: mapText(state, secrets.redact),
       ...pageOf(failure, env),
     }
     annotateFailure(action, thrown, shown, runner.work)

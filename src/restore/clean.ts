@@ -71,6 +71,7 @@ export async function clean(
           ' ',
         ),
       )
+    if (!dryRun) options.known?.({ progress: 'changing' })
     const cleaned = await dropPreviousDatabases(session, target, keepPrevious, { dryRun }, work)
     return {
       task: 'clean',

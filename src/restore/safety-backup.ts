@@ -134,6 +134,7 @@ export async function createSafetyBackup(
   if (obstacle || encryption === undefined)
     throw obstacle ?? new Error('a safety backup without keys')
   const started = Date.now()
+  options.known?.({ progress: 'begun' })
   const backupOptions: BackupOptions = {
     database: target,
     destinations: sources,

@@ -82,6 +82,7 @@ async function step(inputs: Record<string, string>): Promise<Ran> {
       env,
       secrets: findSecrets(env),
       annotate() {},
+      state() {},
       work: quietWork(),
       output,
       report: (blocks) => (ran.report = renderMarkdown(blocks)),
