@@ -2,7 +2,7 @@ import { UserError } from '../../errors.ts'
 import type { KnownFacts } from '../../restore/options.ts'
 import { code, type Text, text } from '../../text.ts'
 
-/** What was asked for when the failure came. */
+/** What the failed run had to do. */
 interface Asked {
   task: 'restore' | 'undo' | 'clean'
   mode: 'swap' | 'new' | 'in-place'
