@@ -3,6 +3,7 @@ import { suggestName } from '../errors/suggest.ts'
 import { UserError } from '../errors.ts'
 import type { CommandName, InputDescription } from '../github/descriptions/inputs.ts'
 import { findSecrets } from '../github/mask.ts'
+import { privateKeyHint } from '../stream/encrypt.ts'
 import { commands, inputsOf, variableOf } from './commands.ts'
 
 /** A command line. None of its values is a secret: `readArguments` refuses those. */
@@ -168,6 +169,7 @@ function wayToGive({ name, secret }: InputDescription): string {
       'Leave the password out of the URL, and give it in PGPASSWORD or ~/.pgpass; ' +
       `or write ${ways}`
     )
+  if (name === 'encrypt-to') return `This is a private key. ${privateKeyHint}`
   return (
     'This input takes no secret. S3 credentials come from the environment ' +
     '(AWS_ACCESS_KEY_ID and so on).'

@@ -70,6 +70,7 @@ function labelBlocks(status: LabelStatus): Report {
       ['Newest backup', newest ? backupText(newest) : 'none'],
       ['Newest proven backup', proven === undefined ? 'none' : provenText(proven, newest)],
       ['Finished backups', `${formatMany(status.backups, 'backup')}, ${formatBytes(status.bytes)}`],
+      status.preRestore.length === 0 ? undefined : ['Safety backups', safetyText(status)],
       unproven === undefined
         ? undefined
         : [
@@ -80,6 +81,11 @@ function labelBlocks(status: LabelStatus): Report {
     otherBackups(status),
     allBackups(status.all),
   )
+}
+
+function safetyText({ preRestore }: LabelStatus): string {
+  const bytes = preRestore.reduce((sum, each) => sum + each.bytes, 0)
+  return `${formatMany(preRestore.length, 'safety backup')}, ${formatBytes(bytes)}`
 }
 
 function otherBackups(status: LabelStatus): Report {

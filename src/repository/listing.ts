@@ -5,7 +5,7 @@
 import { text as readText } from 'node:stream/consumers'
 import { UserError } from '../errors.ts'
 import { ObjectMissing, type Storage } from '../storage/storage.ts'
-import { input, text } from '../text.ts'
+import { either, input, text } from '../text.ts'
 import type { Work } from '../work.ts'
 import { idPattern, isId, isPreRestore, labelKey, labelOf, locationOf } from './ids.ts'
 import { type Manifest, readManifest } from './manifest.ts'
@@ -201,7 +201,8 @@ async function fetchManifest(
   }
 }
 
-const nothingStored = text`Nothing is stored there yet: run the backup action first, with the same ${input('storage')}.`
+const nothingStored = text`Nothing is stored there yet: ${either('run the backup action first', 'run the command backup first')},
+  with the same ${input('storage')}.`
 
 /** Returns the one label that the sources hold. Throws `no-backup` or `label-needed`. */
 async function onlyLabel(sources: readonly Storage[], work: Work): Promise<string> {

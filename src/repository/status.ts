@@ -25,8 +25,9 @@ export interface StatusResult {
 /** The backups of one label. A backup in several destinations counts once. */
 export interface LabelStatus {
   label: string
+  /** Finished ones, without `pre-restore` ones. */
   backups: number
-  /** Of all finished backups, also `pre-restore` ones, in one destination each. */
+  /** Of these backups, in one destination each. */
   bytes: number
   /** The newest finished backup with a readable manifest. */
   newest?: BackupStatus
@@ -123,8 +124,8 @@ export async function status(options: StatusOptions, work: Work): Promise<Status
     const where = options.sources.map(({ url }) => url).join(' and ')
     const what =
       options.label === undefined
-        ? 'No backup, nor part of one,'
-        : `No backup of "${options.label}", nor part of one,`
+        ? 'No complete or partial backup'
+        : `No complete or partial backup of "${options.label}"`
     throw new UserError('no-backup', `${what} was found in ${where}.`)
   }
   const result: StatusResult = {
@@ -155,7 +156,7 @@ async function labelStatus(label: string, found: Backup[], work: Work): Promise<
   const result: LabelStatus = {
     label,
     backups: finished.length,
-    bytes: all.reduce((sum, { at }) => sum + bytesOf(at), 0),
+    bytes: finished.reduce((sum, { at }) => sum + bytesOf(at), 0),
     all: all.map(({ id, at }) => {
       const proof = proofs.get(id)
       return {

@@ -69,7 +69,7 @@ export function safetyBackupObstacle(
     join(
       [
         text`Set ${input('decrypt-with')} to an age identity:`,
-        'the backup is encrypted to its public key. Or run the backup action first.',
+        'the backup is encrypted to its public key. Or take a backup first.',
       ],
       ' ',
     ),

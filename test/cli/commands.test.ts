@@ -401,7 +401,7 @@ describe('status', () => {
     )
     assert.match(
       (await run(['status', ...storage, '--max-age', 'soon'])).stderr,
-      /--max-age is "soon", which is not a time/,
+      /--max-age is "soon", which is not a duration/,
     )
   })
   test('what is damaged or unfinished is named, and no damaged backup counts as the newest', async () => {

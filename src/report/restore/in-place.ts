@@ -101,14 +101,14 @@ function newestData(
   { contents, unsaved }: RestoredInPlace,
 ): Block {
   const at = strong(formatMoment(snapshotAt))
-  const since = `(the ${formatAge(age)} since)`
+  const since = `in the ${formatAge(age)} since`
   const [has, other, lost] =
     contents === 'schema'
       ? [text`the definitions as of ${at}`, 'no rows', 'The data that it had']
       : [
           text`everything committed before ${at}`,
-          `nothing written after that ${since}`,
-          `Data written after that ${since}`,
+          `nothing written ${since}`,
+          `Anything written ${since}`,
         ]
   if (dryRun) return paragraph(text`It would have ${has}, and ${other}.`)
   const held = contents === 'schema' ? text`${has}, and ${other}` : has
@@ -116,8 +116,8 @@ function newestData(
   const gap =
     unsaved === undefined
       ? ''
-      : text` Rows written in the ${formatDuration(unsaved)} between its snapshot and the locks are
-        lost: they are in neither.`
+      : text` The tables were locked ${formatDuration(unsaved)} after its snapshot. Any rows written
+        in between are lost.`
   return paragraph(
     text`It has ${held}. ${lost}, up to ${formatMoment(safetyBackup.snapshotAt)}, is only in the
       safety backup.${gap}`,

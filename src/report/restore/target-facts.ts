@@ -104,11 +104,11 @@ function changeBlocks({ bytes, changes, rows }: TargetFacts): Report {
 
 function definitionChanges({ comeBack, goAway, change }: SchemaChanges): Report {
   if (comeBack.length + goAway.length + change.length === 0)
-    return [paragraph('No definition: the schema is the same as in the backup.')]
+    return [paragraph('Nothing: the schema already matches the backup.')]
   return blocks(
     paragraph(
       text`${formatMany(comeBack.length, 'definition')} would be added,
-        ${formatCount(goAway.length)} removed (they are newer than the backup),
+        ${formatCount(goAway.length)} removed (newer than the backup),
         ${formatCount(change.length)} changed.`,
     ),
     foldedNames('Would be added', comeBack),
