@@ -10,7 +10,8 @@ import { undoReport, undoVerdict } from '../report/restore/undo.ts'
 import { stateAfter } from '../report/restore/state.ts'
 import { statusReport } from '../report/status.ts'
 import { type ExternalSelector, isSingle } from '../repository/selector.ts'
-import { status } from '../repository/status.ts'
+import { status, type StatusResult } from '../repository/status.ts'
+import { withAssumedLabel } from '../restore/assumed-label.ts'
 import type { KnownFacts } from '../restore/options.ts'
 import { restore as restoreBackup, type Task, type TaskResults } from '../restore/restore.ts'
 import {
@@ -122,9 +123,11 @@ async function listBackups(
   { label, target }: { label?: string; target: { database: string } },
   { env, work, secrets, report }: Pick<Step, 'env' | 'work' | 'secrets' | 'report'>,
 ): Promise<void> {
-  const result = await withStorages(storage, env, (sources) =>
-    status({ sources, label: label ?? target.database }, work),
-  )
+  const find = (): Promise<StatusResult> =>
+    withStorages(storage, env, (sources) =>
+      status({ sources, label: label ?? target.database }, work),
+    )
+  const result = await (label === undefined ? withAssumedLabel(target.database, find) : find())
   report(statusReport(secrets.redactAll(result)))
 }
 

@@ -19,7 +19,14 @@ import {
   verdict,
 } from './blocks.ts'
 import { formatBytes, formatCount, formatDuration, formatMany, formatMoment } from './format.ts'
-import { capped, codeList, foldedNames, outputBlocks, warningCallouts } from './sections.ts'
+import {
+  capped,
+  codeList,
+  definitionName,
+  foldedNames,
+  outputBlocks,
+  warningCallouts,
+} from './sections.ts'
 
 const marks: Record<Finding['severity'], string> = {
   error: symbols.fail,
@@ -174,9 +181,9 @@ function tableOfChanges(tables: readonly TableChange[]): Block {
 
 function schemaChanges({ schema: { added, removed, changed } }: RehearsalResult): Report {
   return blocks(
-    foldedNames(`Schema: ${added.length} added`, added),
-    foldedNames(`Schema: ${removed.length} removed`, removed),
-    foldedNames(`Schema: ${changed.length} changed`, changed),
+    foldedNames(`Schema: ${added.length} added`, added.map(definitionName)),
+    foldedNames(`Schema: ${removed.length} removed`, removed.map(definitionName)),
+    foldedNames(`Schema: ${changed.length} changed`, changed.map(definitionName)),
   )
 }
 

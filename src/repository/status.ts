@@ -4,7 +4,7 @@ import { ObjectMissing, type Storage } from '../storage/storage.ts'
 import type { Work } from '../work.ts'
 import { folderOf, isPreRestore, locationOf, timeOf } from './ids.ts'
 import type { Level } from './level.ts'
-import { type StoredBackup, listStored } from './listing.ts'
+import { type StoredBackup, listStored, whatThereIs } from './listing.ts'
 import { type Manifest, readManifest, totalsOf } from './manifest.ts'
 import { newestProofs } from './newest-proof.ts'
 import type { Proof } from './proof.ts'
@@ -126,7 +126,11 @@ export async function status(options: StatusOptions, work: Work): Promise<Status
       options.label === undefined
         ? 'No complete or partial backup'
         : `No complete or partial backup of "${options.label}"`
-    throw new UserError('no-backup', `${what} was found in ${where}.`)
+    throw new UserError(
+      'no-backup',
+      `${what} was found in ${where}.`,
+      await whatThereIs(options.sources, work),
+    )
   }
   const result: StatusResult = {
     sources: options.sources.map(({ url }) => url),

@@ -162,7 +162,10 @@ describe('the report of restored tables, and of a restore in place', () => {
       plainText(restoreVerdict(saved)),
       /Its previous data is only in the safety backup \S+\.$/,
     )
-    assert.match(renderMarkdown(restoreReport(without)), /Anything written in the .* since is gone\./)
+    assert.match(
+      renderMarkdown(restoreReport(without)),
+      /Anything written in the .* since is gone\./,
+    )
     assert.match(plainText(restoreVerdict(without)), /Its previous data is gone\.$/)
   })
   test('says of a restore in place what was compared, and no more', () => {

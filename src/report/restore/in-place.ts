@@ -24,7 +24,13 @@ import {
   formatMany,
   formatMoment,
 } from '../format.ts'
-import { capped, postCommandDetails, postCommandFailure, warningCallouts } from '../sections.ts'
+import {
+  capped,
+  definitionName,
+  postCommandDetails,
+  postCommandFailure,
+  warningCallouts,
+} from '../sections.ts'
 import {
   contentText,
   dryRunVerdict,
@@ -138,7 +144,11 @@ function differenceBlocks({ differences }: RestoredInPlace): Report {
   const tableOf = (some: readonly Difference[]): Block =>
     table(
       ['Definition', 'In the backup', 'In the database'],
-      some.map(({ object, expected, found }) => [text`${code(object)}`, expected, found]),
+      some.map(({ object, expected, found }) => [
+        text`${code(definitionName(object))}`,
+        expected,
+        found,
+      ]),
     )
   return blocks(section('Differences from the backup'), capped(differences, tableOf, 'difference'))
 }

@@ -12,7 +12,7 @@ import {
   table,
 } from '../blocks.ts'
 import { formatBytes, formatCount, formatDuration, formatMany, formatMoment } from '../format.ts'
-import { capped, foldedNames } from '../sections.ts'
+import { capped, definitionName, foldedNames } from '../sections.ts'
 
 /** What prevents a restore, and how to fix it. */
 export function obstacleBlocks(target: TargetFacts | undefined): Report {
@@ -111,8 +111,8 @@ function definitionChanges({ comeBack, goAway, change }: SchemaChanges): Report 
         ${formatCount(goAway.length)} removed (newer than the backup),
         ${formatCount(change.length)} changed.`,
     ),
-    foldedNames('Would be added', comeBack),
-    foldedNames('Would be removed', goAway),
-    foldedNames('Would be changed', change),
+    foldedNames('Would be added', comeBack.map(definitionName)),
+    foldedNames('Would be removed', goAway.map(definitionName)),
+    foldedNames('Would be changed', change.map(definitionName)),
   )
 }
