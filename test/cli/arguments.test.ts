@@ -271,7 +271,7 @@ describe('what an action’s code is given', () => {
       () => step(['restore', '--storage=file:///a']),
       (error: UserError) =>
         error.code === 'input-missing' &&
-        /--target-url VALUE, or --target-url-file FILE, or the variable HOLDFAST_TARGET_URL/.test(
+        /--target-url URL, or --target-url-file FILE, or the variable HOLDFAST_TARGET_URL/.test(
           error.hint,
         ),
     )
