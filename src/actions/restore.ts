@@ -10,8 +10,7 @@ import { undoReport, undoVerdict } from '../report/restore/undo.ts'
 import { stateAfter } from '../report/restore/state.ts'
 import { statusReport } from '../report/status.ts'
 import { type ExternalSelector, isSingle } from '../repository/selector.ts'
-import { status, type StatusResult } from '../repository/status.ts'
-import { withAssumedLabel } from '../restore/assumed-label.ts'
+import { status } from '../repository/status.ts'
 import type { KnownFacts } from '../restore/options.ts'
 import { restore as restoreBackup, type Task, type TaskResults } from '../restore/restore.ts'
 import {
@@ -123,11 +122,9 @@ async function listBackups(
   { label, target }: { label?: string; target: { database: string } },
   { env, work, secrets, report }: Pick<Step, 'env' | 'work' | 'secrets' | 'report'>,
 ): Promise<void> {
-  const find = (): Promise<StatusResult> =>
-    withStorages(storage, env, (sources) =>
-      status({ sources, label: label ?? target.database }, work),
-    )
-  const result = await (label === undefined ? withAssumedLabel(target.database, find) : find())
+  const result = await withStorages(storage, env, (sources) =>
+    status({ sources, label: label ?? target.database }, work),
+  )
   report(statusReport(secrets.redactAll(result)))
 }
 

@@ -19,10 +19,10 @@ export interface Step {
   secrets: Secrets
   /** Sets an output. All outputs are written when the step ends, even if it fails. */
   output: (name: string, value: string | number | boolean) => void
-  /** Shows the report: in the job summary, or in the terminal. */
-  report: (report: Report) => void
   /** Says what is true if the step fails from now on. The report of a failure ends with it. */
   state: (text: Text) => void
+  /** Shows the report: in the job summary, or in the terminal. */
+  report: (report: Report) => void
   /** Shows a few sentences where they are not overlooked. */
   annotate: (annotations: readonly Annotation[]) => void
 }
@@ -47,8 +47,8 @@ export async function run(action: string, handler: (step: Step) => Promise<void>
     work: runner.work,
     secrets,
     output: (name, value) => outputs.set(name, value),
-    annotate,
     state: (text) => (state = text),
+    annotate,
     report(report) {
       reported = true
       if (!writeSummary(mapReport(report, secrets.redact), env))

@@ -1,9 +1,9 @@
+import { privateKeyHint } from '../stream/encrypt.ts'
 import { parseArgs } from 'node:util'
 import { suggestName } from '../errors/suggest.ts'
 import { UserError } from '../errors.ts'
 import type { CommandName, InputDescription } from '../github/descriptions/inputs.ts'
 import { findSecrets } from '../github/mask.ts'
-import { privateKeyHint } from '../stream/encrypt.ts'
 import { commands, inputsOf, variableOf } from './commands.ts'
 
 /** A command line. None of its values is a secret: `readArguments` refuses those. */

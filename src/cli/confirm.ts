@@ -6,6 +6,7 @@ import { type Env, inputFlag, inputText } from '../github/inputs/input.ts'
 import { readRestoreInputs } from '../github/inputs/restore.ts'
 import { type Report, verdict } from '../report/blocks.ts'
 import { initialState } from '../report/failure.ts'
+import { code, text } from '../text.ts'
 import type { Terminal } from './terminal.ts'
 
 /**
@@ -26,6 +27,7 @@ export async function restoreAsked(
   )
     return restoreStep(step)
   let planned = ''
+  let shown = false
   const dryRun = { ...env, 'INPUT_DRY-RUN': 'true' }
   await restoreStep({
     ...step,
@@ -33,7 +35,12 @@ export async function restoreAsked(
     output: (name, value) => {
       if (name === 'backup-id') planned = String(value)
     },
-    report: (blocks) => report(asPlan(blocks)),
+    report(blocks) {
+      shown = true
+      report(asPlan(blocks, readRestoreInputs(dryRun).target.database))
+    },
+    // the last line would call the plan a dry run
+    work: { ...work, log: { ...work.log, info: (line) => shown || work.log.info(line) } },
   })
   step.state(initialState('restore'))
   const confirm = await ask(question(dryRun), work.signal)
@@ -44,8 +51,11 @@ export async function restoreAsked(
 }
 
 /** The question takes the place of what to type next. */
-function asPlan([first, ...others]: Report): Report {
-  const title = first?.kind === 'heading' && first.mark === 'plan' ? verdict('plan', 'Plan') : first
+function asPlan([first, ...others]: Report, target: string): Report {
+  const title =
+    first?.kind === 'heading' && first.mark === 'plan'
+      ? verdict('plan', text`Plan for ${code(target)}`)
+      : first
   return [...(title ? [title] : []), ...others.filter(({ kind }) => kind !== 'next')]
 }
 

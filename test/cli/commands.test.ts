@@ -268,7 +268,7 @@ describe('restore', () => {
       ],
     })
     assert.equal(ran.code, 0, ran.said)
-    assert.match(ran.said, /^.*Plan\r?$/m)
+    assert.match(stripVTControlCharacters(ran.said), /Plan for shop\r?$/m)
     assert.doesNotMatch(ran.said, /Dry run of/)
     assert.doesNotMatch(ran.said, /Next: to restore, run it again/)
     assert.match(ran.said, /shop.* restored, compared and swapped in/)
@@ -357,7 +357,7 @@ describe('status', () => {
     )
     assert.match(
       flat,
-      /Finished backups 2 backups, [\d.]+ KiB Not yet verified 1 backup, the newest/,
+      /Finished backups 2 backups, [\d.]+ KiB Safety backups \d safety backups?, [\d.]+ KiB Not yet verified 1 backup, the newest/,
     )
   })
   test('as JSON, from one destination', async () => {
