@@ -272,7 +272,7 @@ describe('the keys', () => {
       {
         code: 'wrong-key',
         says: /No identity in decrypt-with/,
-        hint: /encrypted to age1.*gave the identity of age1/,
+        hint: /public key is age1.*needs the private key of age1/,
       },
     ],
     [
