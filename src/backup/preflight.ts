@@ -74,7 +74,7 @@ export async function preflight(
 
 /** Checks that every destination can be written, and names the folders that the backup creates. */
 async function probeAll(destinations: readonly Storage[], work: Work): Promise<void> {
-  const missing = await Promise.all(destinations.map((each) => each.missingFolder?.()))
+  const missing = await Promise.all(destinations.map(async (each) => await each.missingFolder?.()))
   await Promise.all(destinations.map((each) => each.probe({ signal: work.signal })))
   for (const folder of missing)
     if (folder !== undefined)

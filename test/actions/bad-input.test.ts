@@ -271,7 +271,7 @@ describe('the keys', () => {
       () => ({ ...reading(), 'decrypt-with': other }),
       {
         code: 'wrong-key',
-        says: /No identity in decrypt-with/,
+        says: /The private key in decrypt-with does not open/,
         hint: /public key is age1.*needs the private key of age1/,
       },
     ],

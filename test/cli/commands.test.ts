@@ -396,7 +396,10 @@ describe('status', () => {
     )
     assert.match(
       flat,
-      /Finished backups 2 backups, [\d.]+ KiB Safety backups \d safety backups?, [\d.]+ KiB Not yet verified 1 backup, the newest/,
+      new RegExp(
+        /Finished backups 2 backups, [\d.]+ KiB Safety backups \d safety backups?, /.source +
+          /[\d.]+ KiB Not yet verified 1 backup, the newest/.source,
+      ),
     )
   })
   test('as JSON, from one destination', async () => {
