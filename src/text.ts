@@ -1,3 +1,5 @@
+import { flatten, shellWord, yamlValue } from './escape.ts'
+
 /**
  * A sentence for people, independent of where it is shown. It names inputs, code and links as
  * values, so that a renderer can write `confirm: shop` for a workflow and `--confirm shop` for a
@@ -100,7 +102,7 @@ function plainInline(piece: Inline, surface: Surface): string {
   if (typeof piece === 'string') return piece
   switch (piece.kind) {
     case 'code':
-      return piece.code
+      return flatten(piece.code)
     case 'strong':
     case 'link':
       return plainText(piece.text, surface)
@@ -114,14 +116,8 @@ function plainInline(piece: Inline, surface: Surface): string {
 /** Returns an input as a line of a workflow, `confirm: shop`, or its name alone. */
 export function asYaml({ input, value }: InputReference): string {
   if (value === undefined) return input
-  return `${input}: ${typeof value === 'string' ? quoted(value) : `\${{ secrets.${value.secret} }}`}`
-}
-
-/** A value as YAML reads it: in quotes if it would be more than one plain word. */
-function quoted(value: string): string {
-  return /^$|^[\s'"[\]{}&*!|>%@`#,?-]|: | #|:$/.test(value)
-    ? `'${value.replaceAll("'", "''")}'`
-    : value
+  if (typeof value !== 'string') return `${input}: \${{ secrets.${value.secret} }}`
+  return `${input}: ${yamlValue(value, 'needed')}`
 }
 
 /** The inputs that a command line takes only from a file. A test compares them with the inputs. */
@@ -133,5 +129,6 @@ export function asFlag({ input, value }: InputReference): string {
   if (value === undefined || value === 'true') return `--${input}`
   if (value === 'false') return `--${input}=false`
   if (typeof value !== 'string') return `--${input}-file FILE`
-  return `--${input} ${/^[\w@%+=:,./-]+$/.test(value) ? value : `'${value.replaceAll("'", `'\\''`)}'`}`
+  // a word that begins with a hyphen would be read as the next flag
+  return `--${input}${value.startsWith('-') ? '=' : ' '}${shellWord(value)}`
 }

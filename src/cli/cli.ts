@@ -33,7 +33,7 @@ export async function cli(argv: readonly string[], env: Env): Promise<void> {
     json: argv.includes('--json'),
     debug: false,
     plain: Boolean(env['NO_COLOR']) || env['TERM'] === 'dumb',
-    redact: findSecrets(env).redact,
+    secrets: findSecrets(env),
   }
   let command = 'holdfast'
   try {
@@ -49,9 +49,10 @@ export async function cli(argv: readonly string[], env: Env): Promise<void> {
     // no work has started: a misspelt flag, a missing input
     fail({ command, state: initialState(command) }, error, openTerminal(options), new Map())
     if (options.json)
-      openTerminal(options).result(
-        JSON.stringify({ outcome: 'failure', 'error-code': failureOf(error, undefined).code }),
-      )
+      openTerminal(options).result({
+        outcome: 'failure',
+        'error-code': failureOf(error, undefined).code,
+      })
   }
 }
 
@@ -64,7 +65,7 @@ async function perform(asked: Asked, env: Env, options: TerminalOptions): Promis
     ...options,
     json: asked.json,
     debug: asked.debug,
-    redact: secrets.redact,
+    secrets,
   })
   for (const { text, notable } of secrets.warnings) if (notable) terminal.log.warning(text)
   const folder = stateFolder(env)
@@ -144,7 +145,7 @@ function fail(
 }
 
 function showOutputs(outputs: Outputs, { json }: Asked, terminal: Terminal): void {
-  if (json) return terminal.result(JSON.stringify(Object.fromEntries(outputs)))
+  if (json) return terminal.result(Object.fromEntries(outputs))
   for (const [name, value] of outputs) {
     if (name === 'outcome' || name === 'error-code' || value === '') continue
     // a list is for other programs; the report has shown it

@@ -1,5 +1,7 @@
+import { jsonLine, withoutControls } from '../escape.ts'
 import type { Annotation } from '../github/annotations.ts'
-import { mapReport, type Report } from '../report/blocks.ts'
+import type { Secrets } from '../github/mask.ts'
+import { mapReport, mapText, type Report } from '../report/blocks.ts'
 import { paint, type Screen } from '../report/render/layout.ts'
 import { renderTerminal } from '../report/render/terminal.ts'
 import { plainText, type Text } from '../text.ts'
@@ -18,7 +20,7 @@ export interface Terminal {
   /** Writes a line to standard output. */
   print(text: string): void
   /** Writes a result for another program. With `json`, nothing else goes to standard output. */
-  result(text: string): void
+  result(value: unknown): void
 }
 
 export interface TerminalOptions {
@@ -26,11 +28,11 @@ export interface TerminalOptions {
   debug: boolean
   /** No colours, because of NO_COLOR or a dumb terminal. */
   plain: boolean
-  /** Removes secrets from a text. */
-  redact: (text: string) => string
+  secrets: Pick<Secrets, 'redact' | 'redactAll'>
 }
 
-export function openTerminal({ json, debug, plain: noColour, redact }: TerminalOptions): Terminal {
+export function openTerminal({ json, debug, plain: noColour, secrets }: TerminalOptions): Terminal {
+  const { redact, redactAll } = secrets
   const [stdin, stdout, stderr] = [process.stdin, process.stdout, process.stderr]
   const out = json ? stderr : stdout
   const { write, draw } = openStreams()
@@ -38,7 +40,8 @@ export function openTerminal({ json, debug, plain: noColour, redact }: TerminalO
     width: Math.max(40, Math.min(stream.columns || 110, 130)),
     colour: stream.isTTY && !noColour,
   })
-  const plain = (text: Text): string => harmless(redact(plainText(text, 'terminal')))
+  const plain = (text: Text): string =>
+    withoutControls(redact(plainText(mapText(text, redact), 'terminal')))
   const line = (stream: NodeJS.WriteStream, text: Text): void => write(stream, plain(text))
   const show = (stream: NodeJS.WriteStream, report: Report): void =>
     write(stream, `\n${renderTerminal(mapReport(report, redact), screenOf(stream))}\n`)
@@ -72,7 +75,7 @@ export function openTerminal({ json, debug, plain: noColour, redact }: TerminalO
       }
     },
     print: (text) => line(out, text),
-    result: (text) => write(stdout, redact(text)),
+    result: (value) => write(stdout, jsonLine(redactAll(value))),
   }
 }
 
@@ -105,12 +108,4 @@ export function drawProgress(text: string, share: number, columns: number): stri
   const width = Math.min(24, Math.floor(columns / 3))
   const full = Math.round(width * Math.max(0, Math.min(1, share)))
   return `${'█'.repeat(full)}${'░'.repeat(width - full)} ${text}`.slice(0, Math.max(0, columns))
-}
-
-/** Removes what would act on a terminal: colours, cursor movements, other control characters. */
-function harmless(text: string): string {
-  return text
-    .replace(/\r\n?/g, '\n')
-    .replace(/\u001b\[[0-9;?]*[ -/]*[@-~]/g, '')
-    .replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '')
 }

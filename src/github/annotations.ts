@@ -1,4 +1,5 @@
 import { error, notice, warning } from '@actions/core'
+import { flatten, withoutControls } from '../escape.ts'
 import { plainText, type Text } from '../text.ts'
 
 export interface Annotation {
@@ -17,7 +18,10 @@ export function annotate(annotations: readonly Annotation[]): void {
   for (const severity of ['error', 'warning', 'note'] as const) {
     const shown = annotations.filter((each) => each.severity === severity).slice(0, maxShown)
     for (const { message, title } of shown)
-      commands[severity](shorten(plainText(message)), title === undefined ? {} : { title })
+      commands[severity](
+        shorten(withoutControls(plainText(message))),
+        title === undefined ? {} : { title: flatten(title) },
+      )
   }
 }
 

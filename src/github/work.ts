@@ -4,8 +4,10 @@ import { randomUUID } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { Cancelled } from '../errors.ts'
+import { flatten, withoutControls } from '../escape.ts'
 import { startTicks } from '../stream/process.ts'
-import { plainText } from '../text.ts'
+import { mapText } from '../report/blocks.ts'
+import { plainText, type Text } from '../text.ts'
 import type { Held, Log, Work } from '../work.ts'
 import { childEnvironment } from './environment.ts'
 import type { Env } from './inputs/input.ts'
@@ -93,23 +95,27 @@ function signal(pid: number, name: NodeJS.Signals): void {
 type Redact = (text: string) => string
 
 function runnerLog(redact: Redact): Log {
+  // before and after: quotes around a value can split a secret, and so can the pieces of a text
+  const shown = (text: Text): string => withoutControls(redact(plainText(mapText(text, redact))))
   return {
-    info: (text) => printInert(redact(plainText(text))),
+    info: (text) => printInert(shown(text)),
     debug: (text) => {
       if (isDebug()) debug(redact(text))
     },
-    warning: (text) => warning(redact(plainText(text))),
-    group: (title, body) => group(redact(title), body),
+    warning: (text) => warning(shown(text)),
+    group: (title, body) => group(flatten(redact(title)), body),
   }
 }
 
 /**
  * Prints text that may not be trusted, such as the output of a migration. The runner would run a
  * line that looks like a workflow command (`::set-output …`, `##[…]`). Between these two commands
- * it runs none, and the token that ends them cannot be guessed.
+ * it runs none, and the token that ends them cannot be guessed. The log's page folds and colours
+ * lines with `##[…]` even there, so a zero-width space splits them.
  */
-function printInert(text: string): void {
-  if (!/^\s*::|##\[/m.test(text)) return info(text)
+function printInert(raw: string): void {
+  const text = raw.replaceAll('##[', '##\u200b[')
+  if (!/^[^\S\n]*::/m.test(text)) return info(text)
   const token = randomUUID()
   info(`::stop-commands::${token}\n${text}\n::${token}::`)
 }

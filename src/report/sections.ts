@@ -1,3 +1,4 @@
+import { sqlIdentifier, sqlLiteral } from '../escape.ts'
 import { code, join, strong, text, type Text } from '../text.ts'
 import type { ExternalDumpResult } from '../verify/external-dump.ts'
 import {
@@ -109,26 +110,20 @@ export function swapByHand(title: string, target: string, previous: string): Det
 }
 
 function renameSql(target: string, previous: string): string {
-  const literal = (name: string): string => `'${name.replaceAll("'", "''")}'`
-  const both = `${literal(target)}, ${literal(previous)}`
+  const both = `${sqlLiteral(target)}, ${sqlLiteral(previous)}`
   return [
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN (${both});`,
     'BEGIN;',
-    `ALTER DATABASE ${quote(target)} RENAME TO ${quote(`${target.slice(0, 40)}_restored`)};`,
-    `ALTER DATABASE ${quote(previous)} RENAME TO ${quote(target)};`,
+    `ALTER DATABASE ${sqlIdentifier(target)} RENAME TO ${sqlIdentifier(`${target.slice(0, 40)}_restored`)};`,
+    `ALTER DATABASE ${sqlIdentifier(previous)} RENAME TO ${sqlIdentifier(target)};`,
     'COMMIT;',
   ].join('\n')
-}
-
-/** A name as an identifier of SQL. */
-export function quote(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
 }
 
 /** `schema.name`, as reports write it, with every part in quotes: a bare word may be a keyword. */
 export function sqlName(name: string): string {
   return [...name.matchAll(/"((?:[^"]|"")+)"|([^".]+)/g)]
-    .map(([, quoted, bare]) => (quoted === undefined ? quote(bare ?? '') : `"${quoted}"`))
+    .map(([, quoted, bare]) => sqlIdentifier(quoted?.replaceAll('""', '"') ?? bare ?? ''))
     .join('.')
 }
 

@@ -1,4 +1,4 @@
-import { quoteName, quoteText } from '../postgres/connection/session.ts'
+import { markdownText, sqlIdentifier, sqlLiteral } from '../escape.ts'
 import { dataArchivesOf } from './read.ts'
 import type { Manifest, StoredArchive } from './manifest.ts'
 
@@ -22,9 +22,10 @@ export function recoveryGuide(
     ...(base.plain?.compression === 'zstd' ? ['zstd'] : []),
     `pg_restore ${source.major} (pg_dump ${manifest.client} wrote it)`,
   ]
-  return `# Backup ${manifest.id} of "${manifest.label}"
+  const [database, server] = [source.database, source.server].map(markdownText)
+  return `# Backup ${manifest.id} of "${markdownText(manifest.label)}"
 
-The database "${source.database}" of a PostgreSQL ${source.server} server, as of ${snapshot.at}
+The database "${database}" of a PostgreSQL ${server} server, as of ${snapshot.at}
 (write-ahead log position ${snapshot.lsn}). You can restore it with stock tools: ${tools.join(', ')}.
 
 First, compare the digest of each object with \`objects[].sha256\` in manifest.json:
@@ -38,10 +39,7 @@ errors:
 
 \`\`\`sh
 psql -d postgres <<'SQL'
-${source.roles.names
-  .filter((name) => !/[\r\n]/.test(name))
-  .map((name) => `CREATE ROLE ${quoteName(name)} NOLOGIN;`)
-  .join('\n')}
+${source.roles.names.map((name) => `CREATE ROLE ${sqlIdentifier(name)} NOLOGIN;`).join('\n')}
 CREATE DATABASE restored ${localeOptions(source)};
 SQL
 \`\`\`
@@ -126,13 +124,15 @@ function localeOptions(source: Manifest['source']): string {
   const options = [
     'TEMPLATE template0',
     `ENCODING '${locale.encoding}'`,
-    `LC_COLLATE '${locale.collate}'`,
-    `LC_CTYPE '${locale.ctype}'`,
+    `LC_COLLATE ${sqlLiteral(locale.collate)}`,
+    `LC_CTYPE ${sqlLiteral(locale.ctype)}`,
     ...(source.major >= 15 ? [`LOCALE_PROVIDER ${locale.provider}`] : []),
     ...(locale.locale
-      ? [`${locale.provider === 'icu' ? 'ICU_LOCALE' : 'BUILTIN_LOCALE'} '${locale.locale}'`]
+      ? [
+          `${locale.provider === 'icu' ? 'ICU_LOCALE' : 'BUILTIN_LOCALE'} ${sqlLiteral(locale.locale)}`,
+        ]
       : []),
-    ...(locale.icuRules ? [`ICU_RULES ${quoteText(locale.icuRules)}`] : []),
+    ...(locale.icuRules ? [`ICU_RULES ${sqlLiteral(locale.icuRules)}`] : []),
   ]
   return options.join(' ')
 }

@@ -77,12 +77,19 @@ describe('annotations', () => {
     assert.equal(written.filter((line) => line.startsWith('::warning')).length, 9)
     assert.equal(written[0], '::error title=t1::m')
   })
+  test('show what cannot be seen, in their titles too', (t) => {
+    const [line = ''] = lines(
+      [{ severity: 'note', title: 'a\u202e\u001b[8m', message: 'b\u200b\u001b[2J' }],
+      t,
+    )
+    assert.equal(line, '::notice title=a\ufffd::b\ufffd')
+  })
   test('are one line each, and not longer than GitHub takes', (t) => {
     const [line = ''] = lines(
       [{ severity: 'note', message: `first\nsecond::error::forged\r\n${'x'.repeat(5000)}` }],
       t,
     )
-    assert.match(line, /^::notice::first%0Asecond::error::forged%0D%0Ax+ … \(cut/)
+    assert.match(line, /^::notice::first%0Asecond::error::forged%0Ax+ … \(cut/)
     assert.ok(decodeURIComponent(line.slice('::notice::'.length)).length <= 4096)
   })
 })

@@ -247,7 +247,11 @@ test('what a migration writes can give the runner no command', async () => {
   const ended = await step(
     `work.log.info('plain')
      work.log.info('a line\\n  ::set-output name=x::forged\\n::add-mask::e')
-     work.log.info('##[error]x')`,
+     work.log.info('##[error]x')
+     work.log.info('a\\r\\u0085::warning::forged')
+     work.log.info('\\u00a0::warning::forged')
+     work.log.info('\\u001b[8mhidden\\u202e')
+     work.log.info('\\n'.repeat(100000) + 'x')`,
   )
   const lines = ended.out.trim().split('\n')
   assert.equal(lines[0], 'plain')
@@ -256,10 +260,12 @@ test('what a migration writes can give the runner no command', async () => {
     const begin = /^::stop-commands::(\S+)$/.exec(line)?.[1]
     if (begin && !token) token = begin
     else if (token && line === `::${token}::`) token = ''
-    else if (/^\s*::|##\[/.test(line))
+    else if (/^[\s\u0085]*::/.test(line))
       assert.notEqual(token, '', `${line} stands where the runner obeys`)
   }
   assert.equal(token, '', 'and after it, commands are obeyed again')
+  assert.doesNotMatch(ended.out, /##\[|\u001b|\u202e|\u0085/)
+  assert.ok(ended.ms < 5000, 'a long output takes no longer than its length')
 })
 
 describe('the state of held things', () => {

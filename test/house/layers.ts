@@ -16,6 +16,7 @@ export const layers: readonly (readonly string[])[] = [
   ['errors'],
   ['work'],
   ['text', 'version'],
+  ['escape'],
 ]
 
 /** The layers inside a folder, from the top down, where its sub-folders build on each other. */

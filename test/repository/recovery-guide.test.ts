@@ -54,6 +54,7 @@ describe('the recovery guide', () => {
       `psql -d postgres <<'SQL'
 CREATE ROLE "app" NOLOGIN;
 CREATE ROLE "select" NOLOGIN;
+CREATE ROLE U&"two\\+00000Alines" NOLOGIN;
 CREATE ROLE "a""b" NOLOGIN;
 CREATE DATABASE restored TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8' LOCALE_PROVIDER libc;
 SQL`,
@@ -65,6 +66,27 @@ SQL`,
     assert.match(text, /with stock tools: age, zstd, pg_restore 15 \(pg_dump 15\.9 wrote it\)\.\n/)
     assert.match(text, /Put the age identity .* into `key\.txt`\. Restore\.\n/)
     assert.ok(text.endsWith('\nEncrypted to:\n\n- `age1one`\n- `age1two`\n'))
+  })
+
+  test('has no command that a name or a rule brought with it', () => {
+    const name = 'shop\n```sh\nid\n```\n<img src=x> \u001b[2J'
+    const icuRules = '&a<b\nSQL\ntouch pwned'
+    const text = guide({
+      label: name,
+      source: {
+        ...source,
+        database: name,
+        server: name,
+        roles: { superuser: 'postgres', names: [name, icuRules] },
+        locale: { ...source.locale, provider: 'icu', collate: "C'; id", icuRules },
+      },
+    })
+    assert.equal(commands(text).length, 3)
+    assert.doesNotMatch(text, /^id$|^touch|\u001b/m)
+    assert.doesNotMatch(text.replace(/```sh\n.*?\n```/gs, ''), /<img/)
+    assert.equal(text.match(/^SQL$/gm)?.length, 1)
+    assert.match(text, /LC_COLLATE 'C''; id' /)
+    assert.match(text, /ICU_RULES U&'&a<b\\\+00000ASQL\\\+00000Atouch pwned';/)
   })
 
   test('of an archive that is neither encrypted nor compressed reads the file', () => {

@@ -24,7 +24,8 @@ export class JobLog {
 
   add(line: string): void {
     this.#written.push(line)
-    const command = /^\s*::([\w-]+)(?: ([^:]*(?::(?!:)[^:]*)*))?::(.*)$/.exec(line)
+    // leading white space as .NET has it, with U+0085
+    const command = /^[\s\u0085]*::([\w-]+)(?: ([^:]*(?::(?!:)[^:]*)*))?::(.*)$/.exec(line)
     const [, name = '', properties = '', data = ''] = command ?? []
     if (this.#resumeBy !== undefined) {
       if (name === this.#resumeBy) this.#resumeBy = undefined

@@ -1,5 +1,6 @@
 import { messageOf, UserError } from '../../errors.ts'
 import type { ErrorCode } from '../../errors/catalogue.ts'
+import { sqlIdentifier } from '../../escape.ts'
 import { either, input, type Text, text } from '../../text.ts'
 import { type Connection, describeConnection } from './connection.ts'
 
@@ -78,7 +79,7 @@ const refusals: Record<string, Refusal> = {
     name: 'login-refused',
     message: ({ connection: { user, database } }) => `"${user}" may not connect to "${database}".`,
     hint: ({ connection: { user, database } }) =>
-      `Run on the server: GRANT CONNECT ON DATABASE "${database}" TO "${user}";`,
+      `Run on the server: GRANT CONNECT ON DATABASE ${sqlIdentifier(database)} TO ${sqlIdentifier(user)};`,
   },
   '53300': {
     name: 'too-many-connections',

@@ -1,3 +1,4 @@
+import { sqlIdentifier } from '../../escape.ts'
 import type { ErrorCode } from '../../errors/catalogue.ts'
 import { UserError } from '../../errors.ts'
 import type { Exit } from '../../stream/process.ts'
@@ -178,10 +179,10 @@ const causes: readonly Cause[] = [
   },
   {
     code: 'role-missing',
-    pattern: /role "([^"]+)" does not exist/,
+    pattern: /role "(.+?)" does not exist/,
     message: ({ described }, name) =>
       `The server lacks the role "${name}", which the backup names: ${described}`,
-    hint: (_, name) => `Create it first: CREATE ROLE "${name}" NOLOGIN;`,
+    hint: (_, name) => `Create it first: CREATE ROLE ${sqlIdentifier(name)} NOLOGIN;`,
   },
   {
     code: 'no-permission',

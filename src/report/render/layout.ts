@@ -127,7 +127,7 @@ function wrap(runs: readonly Run[], width: number): Run[][] {
     if (used > 0 && used + widthOfText(gap.text) + widthOf(word) > width) newLine()
     else add(gap)
     for (const run of word) {
-      for (const { segment } of graphemes.segment(run.text)) {
+      for (const segment of graphemesOf(run.text)) {
         if (used + widthOfText(segment) > width) newLine()
         add({ ...run, text: segment })
       }
@@ -153,14 +153,24 @@ function wordsOf(runs: readonly Run[]): Run[][] {
 }
 
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' })
+const ascii = /^[ -~]*$/
+
+/** The characters that a reader sees. Most texts are ASCII, for which the segmenter is slow. */
+function graphemesOf(text: string): string[] {
+  return ascii.test(text)
+    ? text.split('')
+    : Array.from(graphemes.segment(text), ({ segment }) => segment)
+}
+
 const emoji = /\p{Emoji_Presentation}|\ufe0f/u
 const ideograph =
   /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60]|[\uffe0-\uffe6\u{20000}-\u{3fffd}]/u
 
 /** Columns that a text takes; an emoji or an ideograph takes two. */
 export function widthOfText(text: string): number {
+  if (ascii.test(text)) return text.length
   let width = 0
-  for (const { segment } of graphemes.segment(text))
+  for (const segment of graphemesOf(text))
     width += emoji.test(segment) || ideograph.test(segment) ? 2 : 1
   return width
 }

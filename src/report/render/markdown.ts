@@ -1,4 +1,12 @@
 /** Renderers: turn the blocks of a report into GitHub Markdown or lines of a terminal. */
+import {
+  flatten,
+  markdownCode,
+  markdownText,
+  withoutControls,
+  yamlLines,
+  yamlValue,
+} from '../../escape.ts'
 import { asYaml, type Inline, plainText, type Text } from '../../text.ts'
 import {
   type Block,
@@ -13,7 +21,7 @@ import {
   type Table,
 } from '../blocks.ts'
 import { mermaid } from './mermaid.ts'
-import { flatten, piecesFor, withoutControls } from './plain.ts'
+import { piecesFor } from './plain.ts'
 
 /**
  * Returns a report as Markdown for GitHub. Names and messages come from databases and from
@@ -93,7 +101,7 @@ function renderSteps({ steps }: Steps): string {
 
 /** Folded until the reader opens it. GitHub reads no Markdown in the title. */
 function renderDetails(title: Text, body: Report): string {
-  const summary = escapeText(plainText(title)).trim()
+  const summary = markdownText(plainText(title)).trim()
   return `<details>\n<summary>${summary}</summary>\n\n${renderBlocks(body)}\n\n</details>`
 }
 
@@ -109,12 +117,12 @@ export function renderText(text: Text): string {
 }
 
 function renderInline(piece: Exclude<Inline, { kind: 'either' }>): string {
-  if (typeof piece === 'string') return escapeText(piece)
+  if (typeof piece === 'string') return markdownText(piece)
   switch (piece.kind) {
     case 'code':
-      return codeSpan(piece.code)
+      return markdownCode(piece.code)
     case 'input':
-      return codeSpan(asYaml(piece))
+      return markdownCode(asYaml(piece))
     case 'strong': {
       const inner = renderText(piece.text)
       return inner === '' ? '' : `**${inner}**`
@@ -133,59 +141,17 @@ function address(href: string): string {
   )
 }
 
-/**
- * A name or a value as code. GitHub's tables cannot hold every string in a code span (a backslash
- * before a pipe splits the cell), so a string with a delicate character becomes `<code>` with
- * character references.
- */
-function codeSpan(raw: string): string {
-  const flat = flatten(raw)
-  if (flat === '') return '<code>&#32;</code>'
-  if (/^[^`|\\]+$/.test(flat) && flat === flat.trim()) return `\`${flat}\``
-  return `<code>${flat.replace(/[^A-Za-z0-9 /=,()\u00a0-\u{10ffff}-]/gu, reference)}</code>`
-}
-
 /** Lines as they are. No run of backticks in them can end the fence. */
 function fence(raw: string, language: string): string {
-  const clean = withoutControls(raw.replace(/\r\n?/g, '\n')).replace(/\n+$/, '')
+  const clean = withoutControls(raw).replace(/(?<!\n)\n+$/, '')
   const longest = Math.max(2, ...(clean.match(/`+/g) ?? []).map((run) => run.length))
   const bar = '`'.repeat(longest + 1)
   return `${bar}${language}\n${clean}\n${bar}`
 }
 
 function yamlLine({ input, value }: Setting): string {
-  if (isList(value))
-    return [`${input}: |`, ...value.map((each) => `  ${oneLine(each).trim()}`)].join('\n')
+  if (isList(value)) return `${input}: ${yamlLines(value)}`
   return typeof value === 'string'
-    ? `${input}: ${yamlValue(value)}`
+    ? `${input}: ${yamlValue(value, 'most')}`
     : asYaml({ kind: 'input', input, value })
-}
-
-function yamlValue(value: string): string {
-  const flat = oneLine(value)
-  return /^(?!null$)[A-Za-z][\w./-]*$/i.test(flat) ? flat : `'${flat.replaceAll("'", "''")}'`
-}
-
-function oneLine(value: string): string {
-  return value.replace(/[\r\n]+/g, ' ')
-}
-
-/**
- * Escapes by character reference, which GitHub's Markdown never takes for structure. A zero-width
- * space keeps GitHub from making a mention, an issue reference or a link of the finished text.
- */
-function escapeText(raw: string): string {
-  return flatten(raw)
-    .replace(/@(?=[A-Za-z0-9])|#(?=\d)|GH(?=-\d)|:(?=\/\/)|www(?=\.)/gi, '$&\u200b')
-    .replace(/[&<>|\\`*[\]~$]/g, reference)
-    .replace(/(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])/g, reference)
-    .replace(/^(\s*)([-+=#])/, (_, space: string, mark: string) => space + reference(mark))
-    .replace(
-      /^(\s*\d+)([.)])(?=\s|$)/,
-      (_, number: string, mark: string) => number + reference(mark),
-    )
-}
-
-function reference(character: string): string {
-  return `&#${character.codePointAt(0)};`
 }

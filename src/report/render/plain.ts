@@ -11,18 +11,3 @@ export function piecesFor(text: Text, surface: Surface): Exclude<Inline, { kind:
   }
   return merged
 }
-
-/** One line: line ends and tabs become spaces. */
-export function flatten(raw: string): string {
-  return withoutControls(raw.replace(/\r\n|[\n\r\t\v\f\u0085\u2028\u2029]/g, ' '))
-}
-
-/** Removes terminal colours, other control characters, and marks that turn the text's direction. */
-export function withoutControls(raw: string): string {
-  return raw
-    .replace(/\u001b\[[0-9;?]*[ -/]*[@-~]/g, '')
-    .replace(
-      /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g,
-      '',
-    )
-}

@@ -1,3 +1,4 @@
+import { flatten, withoutControls } from '../../escape.ts'
 import { asFlag, type Inline, plainText, type Text } from '../../text.ts'
 import {
   type Block,
@@ -15,7 +16,7 @@ import {
 } from '../blocks.ts'
 import { formatBytes, formatDuration } from '../format.ts'
 import { columnWidths, flow, layRow, paint, type Run, type Screen, tableWidths } from './layout.ts'
-import { flatten, piecesFor, withoutControls } from './plain.ts'
+import { piecesFor } from './plain.ts'
 
 /** Returns a report as lines for a screen. Inputs are shown as flags. */
 export function renderTerminal(report: Report, screen: Screen): string {
@@ -91,8 +92,8 @@ function renderSteps({ steps }: Steps, screen: Screen): string[] {
 
 /** Lines are not wrapped, so that they can be copied. */
 function renderCode({ code }: Pick<Code, 'code'>, screen: Screen): string[] {
-  return withoutControls(code.replace(/\r\n?/g, '\n'))
-    .replace(/\n+$/, '')
+  return withoutControls(code)
+    .replace(/(?<!\n)\n+$/, '')
     .split('\n')
     .map((line) => `${paint('  │ ', 'dim', screen)}${line}`)
 }
@@ -145,7 +146,7 @@ function renderChart({ title, unit, parts }: Chart, screen: Screen): string[] {
 /** `--label production`; one flag for each value of a list. */
 function flagsOf({ input, value }: Setting): string[] {
   return (isList(value) ? value : [value]).map((each) =>
-    asFlag({ kind: 'input', input, value: typeof each === 'string' ? flatten(each) : each }),
+    asFlag({ kind: 'input', input, value: each }),
   )
 }
 
@@ -162,7 +163,7 @@ function runOf(piece: Exclude<Inline, { kind: 'either' }>): Run | Run[] {
     case 'code':
       return { text: flatten(piece.code), style: 'code' }
     case 'input':
-      return { text: flatten(asFlag(piece)), style: 'code' }
+      return { text: asFlag(piece), style: 'code' }
     case 'strong':
       return runsOf(piece.text).map(({ text, style }): Run => ({ text, style: style ?? 'bold' }))
     case 'link': {

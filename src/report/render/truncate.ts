@@ -9,8 +9,12 @@ export function truncate(markdown: string, limit: number, unit: 'bytes' | 'chara
   const size = measure(markdown)
   if (size <= limit) return markdown
   const room = limit - 400
+  const figures = [size, limit].map((value) => value.toLocaleString('en-US'))
+  const note = `**This report was cut: it has ${figures[0]} ${unit}, and GitHub shows ${figures[1]}.**`
   const kept: string[] = []
   let used = 0
+  // the longest beginning that has room for what closes it: a fence can be of any length
+  let best = { lines: 0, ending: note }
   let fenced = ''
   const open: string[] = []
   for (const line of markdown.split('\n')) {
@@ -23,11 +27,9 @@ export function truncate(markdown: string, limit: number, unit: 'bytes' | 'chara
     } else if (line.startsWith('```')) fenced = /^`+/.exec(line)?.[0] ?? ''
     else if (line === '<details>') open.push('</details>')
     else if (line === '</details>') open.pop()
+    const closers = [...(fenced ? [fenced] : []), ...open.toReversed().flatMap((tag) => ['', tag])]
+    const ending = [...closers, '', note].join('\n')
+    if (used + measure(ending) <= limit) best = { lines: kept.length, ending }
   }
-  const figures = [size, limit].map((value) => value.toLocaleString('en-US'))
-  const note = `**This report was cut: it has ${figures[0]} ${unit}, and GitHub shows ${figures[1]}.**`
-  // within 400: the longest fence that fits a line of its own, the folds that are open, the note
-  const closers = [...(fenced ? [fenced] : []), ...open.reverse().flatMap((tag) => ['', tag])]
-  const cut = `${kept.join('\n')}\n${[...closers, '', note].join('\n')}`
-  return measure(cut) <= limit ? cut : note
+  return [...kept.slice(0, best.lines), best.ending].join('\n')
 }

@@ -1,3 +1,4 @@
+import { sqlIdentifier } from '../../escape.ts'
 import type { Restored, RestoredTables, RestoreResult } from '../../restore/result.ts'
 import { code, input, strong, type Text, text } from '../../text.ts'
 import {
@@ -19,7 +20,7 @@ import {
   verdict,
 } from '../blocks.ts'
 import { formatAge, formatBytes, formatDuration, formatMany, formatMoment } from '../format.ts'
-import { codeList, quote, sqlName } from '../sections.ts'
+import { codeList, sqlName } from '../sections.ts'
 
 type InputValue = readonly [input: string, value: Setting['value']]
 
@@ -146,7 +147,7 @@ export function previousDatabaseBlocks({ previousDatabase, keepPrevious }: Resto
       text`The previous database is ${code(previousDatabase)}. It takes space on the server.
         ${retention} To drop it earlier:`,
     ),
-    codeBlock(`DROP DATABASE ${quote(previousDatabase)};`, 'sql'),
+    codeBlock(`DROP DATABASE ${sqlIdentifier(previousDatabase)};`, 'sql'),
   ]
 }
 

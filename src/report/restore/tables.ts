@@ -1,4 +1,5 @@
 import type { TableResult, RestoredTables, RestoreResult } from '../../restore/result.ts'
+import { sqlIdentifier, sqlLiteral } from '../../escape.ts'
 import { code, input, strong, text, type Text } from '../../text.ts'
 import {
   type Block,
@@ -30,7 +31,6 @@ import {
   maxRows,
   postCommandDetails,
   postCommandFailure,
-  quote,
   sqlName,
   warningCallouts,
 } from '../sections.ts'
@@ -146,7 +146,9 @@ function keyBlocks({ keys }: RestoredTables): Report {
 function nextStep(result: RestoreResult, part: RestoredTables): Next | undefined {
   if (result.dryRun) return runAgain('to restore', result.confirm)
   if (part.replace) return next('check your application. Check related tables too.')
-  const drop = part.schemas.map((schema) => `DROP SCHEMA ${quote(schema)} CASCADE;`).join('\n')
+  const drop = part.schemas
+    .map((schema) => `DROP SCHEMA ${sqlIdentifier(schema)} CASCADE;`)
+    .join('\n')
   const counted = part.tables.filter(({ rows }) => rows !== undefined).slice(0, maxRows)
   const [first] = counted
   if (!first) return next('check the definitions. To remove them again:', codeBlock(drop, 'sql'))
@@ -171,7 +173,7 @@ function nextStep(result: RestoreResult, part: RestoredTables): Next | undefined
 function comparison(tables: readonly TableResult[]): string {
   const counts = tables.map(({ table: name, into }) =>
     [
-      `SELECT '${name.replaceAll("'", "''")}' AS "table",`,
+      `SELECT ${sqlLiteral(name)} AS "table",`,
       `       (SELECT count(*) FROM ${sqlName(name)}) AS live,`,
       `       (SELECT count(*) FROM ${sqlName(into)}) AS restored`,
     ].join('\n'),

@@ -194,7 +194,7 @@ test('an input is a flag, and inputs to type are one line of flags', () => {
       '',
       `  │ --storage 's3://b/p?x=1&y=it'\\''s' --tables orders --tables '"odd schema"."T"' --dry-run`,
       '',
-      "  │ --label 'two lines' --target-url-file FILE",
+      "  │ --label $'two\\x0Alines' --target-url-file FILE",
     ],
   )
 })
@@ -302,4 +302,10 @@ test('no text of any block commands the terminal or moves the cursor', () => {
   )
   assert.doesNotMatch(shown, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/)
   assert.match(shown, /@admin #12/)
+})
+
+test('a long message takes time that grows with its length', () => {
+  const began = Date.now()
+  show([facts([['a', 'x '.repeat(50_000)]]), codeBlock(`${'\n'.repeat(100_000)}x`, 'text')])
+  assert.ok(Date.now() - began < 4000)
 })
