@@ -166,7 +166,7 @@ describe('verify', () => {
     const ran = await run(['verify', ...storage, '--decrypt-with-file', wrong])
     assert.equal(ran.code, 1)
     const said = ran.stderr.replace(/\s+/g, ' ')
-    assert.match(said, /No identity in --decrypt-with-file decrypts the backup/)
+    assert.match(said, /The private key in --decrypt-with-file does not open the backup/)
     assert.ok(said.includes(`The keys were read from ${wrong}.`), said)
     const without = await run(['verify', ...storage])
     assert.match(without.stderr.replace(/\s+/g, ' '), /one of these keys: --decrypt-with-file FILE/)
