@@ -27,7 +27,7 @@ export function fileInputs({
   const refuse = (name: OnlyForBackups, given: string, hint: typeof wholeFile): Error =>
     badInput(
       name,
-      `${given}, which needs a backup that the backup action made, not a file of another tool`,
+      `${given}, which needs a backup that Holdfast took, not a file of another tool`,
       hint,
     )
   if (tables.length > 0) throw refuse('tables', 'is set', wholeFile)

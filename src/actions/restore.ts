@@ -1,12 +1,19 @@
 import { UserError } from '../errors.ts'
 import { migrationEnvironment } from '../github/environment.ts'
-import { readListInputs, readRestoreInputs, type RestoreInputs } from '../github/inputs/restore.ts'
+import {
+  type ListInputs,
+  readListInputs,
+  readRestoreInputs,
+  type RestoreInputs,
+} from '../github/inputs/restore.ts'
+import { withAssumedLabel } from '../restore/assumed-label.ts'
 import { runUrl } from '../github/run-url.ts'
 import type { Report } from '../report/blocks.ts'
 import { cleanReport, cleanVerdict } from '../report/restore/clean.ts'
 import { restoreExternalReport, restoreExternalVerdict } from '../report/restore/external-dump.ts'
 import { restoreReport, restoreVerdict } from '../report/restore/restore.ts'
 import { undoReport, undoVerdict } from '../report/restore/undo.ts'
+import { stateAfter } from '../report/restore/state.ts'
 import { statusReport } from '../report/status.ts'
 import { type ExternalSelector, isSingle } from '../repository/selector.ts'
 import { status } from '../repository/status.ts'
@@ -24,12 +31,22 @@ import { run, type Step } from './run.ts'
 
 export const restore = (): Promise<void> => run('restore', restoreStep)
 
-export async function restoreStep({ env, work, secrets, output, report }: Step): Promise<void> {
+export async function restoreStep({
+  env,
+  work,
+  secrets,
+  output,
+  report,
+  state,
+}: Step): Promise<void> {
   const list = readListInputs(env)
   if (list) return listBackups(list, { env, work, secrets, report })
   const { storage, task, backup, ...inputs } = readRestoreInputs(env)
   // a fact is an output even if the step fails later
-  const known = ({ id, safetyBackup, database, previousDatabase, lost }: KnownFacts): void => {
+  const all: KnownFacts = {}
+  const known = (some: KnownFacts): void => {
+    Object.assign(all, some)
+    const { id, safetyBackup, database, previousDatabase, lost } = some
     const facts = {
       'backup-id': id,
       'safety-backup-id': safetyBackup,
@@ -42,7 +59,11 @@ export async function restoreStep({ env, work, secrets, output, report }: Step):
   output('previous-database', '')
   const url = runUrl(env)
   const more = { environment: migrationEnvironment(env), known, ...(url ? { runUrl: url } : {}) }
-  const result = await runTask(task, backup, storage, inputs, more, { env, work })
+  const running = runTask(task, backup, storage, inputs, more, { env, work })
+  const result = await running.catch((error: unknown) => {
+    state(stateAfter(error, { ...inputs, task }, all))
+    throw error
+  })
   if (result.task === 'restore' && result.restoredTables)
     output('schema', result.restoredTables.schemas.join('\n'))
   output('duration-ms', Math.round(result.timings.total))
@@ -104,12 +125,16 @@ function restoreFile(
 
 /** Reports the backups to restore from. */
 async function listBackups(
-  { storage, label }: { storage: string[]; label?: string },
+  { storage, label, assumedLabel }: ListInputs,
   { env, work, secrets, report }: Pick<Step, 'env' | 'work' | 'secrets' | 'report'>,
 ): Promise<void> {
-  const result = await withStorages(storage, env, (sources) =>
-    status({ sources, ...(label === undefined ? {} : { label }) }, work),
-  )
+  const result = await withStorages(storage, env, (sources) => {
+    const look = (of: { label?: string }): ReturnType<typeof status> =>
+      status({ sources, ...of }, work)
+    return assumedLabel === undefined
+      ? look(label === undefined ? {} : { label })
+      : withAssumedLabel(assumedLabel, () => look({ label: assumedLabel }))
+  })
   report(statusReport(secrets.redactAll(result)))
 }
 

@@ -8,7 +8,7 @@ import { writeOutputs } from '../github/outputs.ts'
 import { writeSummary } from '../github/summary.ts'
 import { startWork } from '../github/work.ts'
 import { mapReport, mapText, type Report } from '../report/blocks.ts'
-import { failureReport } from '../report/failure.ts'
+import { failureReport, initialState } from '../report/failure.ts'
 import { either, plainText, type Text, text } from '../text.ts'
 import type { Work } from '../work.ts'
 
@@ -19,6 +19,8 @@ export interface Step {
   secrets: Secrets
   /** Sets an output. All outputs are written when the step ends, even if it fails. */
   output: (name: string, value: string | number | boolean) => void
+  /** Says what is true if the step fails from now on. The report of a failure ends with it. */
+  state: (text: Text) => void
   /** Shows the report: in the job summary, or in the terminal. */
   report: (report: Report) => void
   /** Whether a file with the full result may stay: on a terminal, only for `--json`. */
@@ -41,11 +43,13 @@ export async function run(action: string, handler: (step: Step) => Promise<void>
     runner.work.log[notable ? 'warning' : 'info'](text)
   const outputs = new Map<string, string | number | boolean>()
   let reported = false
+  let state = initialState(action)
   const step: Step = {
     env,
     work: runner.work,
     secrets,
     output: (name, value) => outputs.set(name, value),
+    state: (text) => (state = text),
     annotate,
     keepsFiles: true,
     report(report) {
@@ -67,6 +71,7 @@ export async function run(action: string, handler: (step: Step) => Promise<void>
       ...failure,
       message: mapText(failure.message, secrets.redact),
       hint: mapText(failure.hint, secrets.redact),
+      state: mapText(state, secrets.redact),
       ...pageOf(failure, env),
     }
     annotateFailure(action, thrown, shown, runner.work)

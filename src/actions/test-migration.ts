@@ -39,14 +39,16 @@ export async function testMigrationStep({
   const blocks = mapReport(rehearsalReport(result), secrets.redact)
   report(blocks)
   const comment = await postComment(blocks, result.label, token, env)
-  if (comment.posted === 'no')
-    annotate([
-      {
-        severity: comment.broken ? 'warning' : 'note',
-        message: mapText(comment.why, secrets.redact),
-      },
-    ])
-  else
+  if (comment.posted === 'no') {
+    // a terminal has no pull request to miss a comment on
+    if (env['GITHUB_EVENT_PATH'])
+      annotate([
+        {
+          severity: comment.broken ? 'warning' : 'note',
+          message: mapText(comment.why, secrets.redact),
+        },
+      ])
+  } else
     work.log.info(`The report is a comment on the pull request (${comment.posted}): ${comment.url}`)
   annotate(
     result.findings

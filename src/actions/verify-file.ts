@@ -50,7 +50,7 @@ function refuseBackupInputs(inputs: Omit<VerifyInputs, 'backup'>): void {
     badInput(
       name,
       `${given}, and a file that another tool made does not record what the database held, or when`,
-      text`Leave ${input(name)} out. Only a backup that the backup action made can be proven in full.`,
+      text`Leave ${input(name)} out. Only a backup that Holdfast took can be proven in full.`,
     )
   if (inputs.level && !reaches('restored', inputs.level))
     throw refuse('level', `is "${inputs.level}"`)

@@ -53,9 +53,7 @@ export async function preflight(
     const [size] = await session.query<{ bytes: string }>(
       'SELECT pg_catalog.pg_database_size(pg_catalog.current_database())::pg_catalog.text AS bytes',
     )
-    await Promise.all(
-      options.destinations.map((destination) => destination.probe({ signal: work.signal })),
-    )
+    await probeAll(options.destinations, work)
     const database = await withEnglishMessages(session, options.database)
     return {
       session,
@@ -72,4 +70,13 @@ export async function preflight(
     await session.end()
     throw error
   }
+}
+
+/** Checks that every destination can be written, and names the folders that the backup creates. */
+async function probeAll(destinations: readonly Storage[], work: Work): Promise<void> {
+  const missing = await Promise.all(destinations.map(async (each) => await each.missingFolder?.()))
+  await Promise.all(destinations.map((each) => each.probe({ signal: work.signal })))
+  for (const folder of missing)
+    if (folder !== undefined)
+      work.log.info(`Creating the folder ${folder}, which does not exist yet`)
 }

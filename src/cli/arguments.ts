@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs'
+import { privateKeyHint } from '../stream/encrypt.ts'
 import { parseArgs } from 'node:util'
 import { suggestName } from '../errors/suggest.ts'
 import { UserError } from '../errors.ts'
@@ -185,6 +186,7 @@ function wayToGive({ name, secret }: InputDescription): string {
       'Leave the password out of the URL, and give it in PGPASSWORD or ~/.pgpass; ' +
       `or write ${ways}`
     )
+  if (name === 'encrypt-to') return `This is a private key. ${privateKeyHint}`
   return (
     'This input takes no secret. S3 credentials come from the environment ' +
     '(AWS_ACCESS_KEY_ID and so on).'

@@ -9,11 +9,12 @@ import { verifyStep } from '../actions/verify.ts'
 import type { Env } from '../github/inputs/input.ts'
 import { inputLines } from '../github/inputs/input.ts'
 import { findSecrets } from '../github/mask.ts'
-import { failureReport } from '../report/failure.ts'
+import { verdict } from '../report/blocks.ts'
+import { failureReport, initialState } from '../report/failure.ts'
 import { join, type Text } from '../text.ts'
 import { version } from '../version.ts'
 import { type Asked, readArguments } from './arguments.ts'
-import { restoreAsked } from './confirm.ts'
+import { Declined, restoreAsked } from './confirm.ts'
 import { keysFrom, stepEnvironment } from './environment.ts'
 import { helpText } from './help.ts'
 import { heldInFile, stateFolder } from './state.ts'
@@ -46,7 +47,7 @@ export async function cli(argv: readonly string[], env: Env): Promise<void> {
     await perform(asked, stepEnv, options)
   } catch (error) {
     // no work has started: a misspelt flag, a missing input
-    fail(command, error, undefined, openTerminal(options), new Map())
+    fail({ command, state: initialState(command) }, error, openTerminal(options), new Map())
     if (options.json)
       openTerminal(options).result({
         outcome: 'failure',
@@ -78,13 +79,19 @@ async function perform(asked: Asked, env: Env, options: TerminalOptions): Promis
   )
   const running = startWork(env, terminal.log, held)
   const outputs: Outputs = new Map()
+  let state = initialState(command)
   const step: Step = {
     env,
     work: running.work,
     secrets,
     output: (name, value) => outputs.set(name, value),
-    report: (report) => terminal.report(report),
     keepsFiles: asked.json,
+    state: (text) => (state = text),
+    report(report) {
+      terminal.report(report)
+      // it says how things are
+      state = ''
+    },
     annotate: (annotations) => terminal.annotate(annotations),
   }
   try {
@@ -93,7 +100,8 @@ async function perform(asked: Asked, env: Env, options: TerminalOptions): Promis
     await handlers[command](step, terminal, outputs)
     outputs.set('outcome', 'success').set('error-code', '')
   } catch (error) {
-    fail(command, error, running.cancelledBy(), terminal, outputs, keysFrom(asked))
+    const ending = { command, state, signal: running.cancelledBy() }
+    fail(ending, error, terminal, outputs, keysFrom(asked))
   } finally {
     running.close()
   }
@@ -114,9 +122,8 @@ const handlers: Record<
 }
 
 function fail(
-  command: string,
+  { command, state, signal }: { command: string; state: Text; signal?: NodeJS.Signals | undefined },
   thrown: unknown,
-  signal: NodeJS.Signals | undefined,
   terminal: Terminal,
   outputs: Outputs,
   keys: Text = '',
@@ -130,7 +137,11 @@ function fail(
     .set('error-code', failure.code)
   if (failure.code === 'internal') terminal.log.warning(stacks(thrown))
   else terminal.log.debug(stacks(thrown))
-  terminal.failure(failureReport({ action: command, ...failure }))
+  terminal.failure(
+    thrown instanceof Declined
+      ? [verdict('stopped', 'Stopped. Nothing was changed.')]
+      : failureReport({ action: command, state, ...failure }),
+  )
 }
 
 function showOutputs(outputs: Outputs, { json }: Asked, terminal: Terminal): void {

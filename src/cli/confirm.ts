@@ -1,9 +1,12 @@
 import { createInterface } from 'node:readline/promises'
 import { restoreStep } from '../actions/restore.ts'
 import type { Step } from '../actions/run.ts'
-import { UserError } from '../errors.ts'
+import { Cancelled } from '../errors.ts'
 import { type Env, inputFlag, inputText } from '../github/inputs/input.ts'
-import { input, text } from '../text.ts'
+import { readRestoreInputs } from '../github/inputs/restore.ts'
+import { type Report, verdict } from '../report/blocks.ts'
+import { initialState } from '../report/failure.ts'
+import { code, text } from '../text.ts'
 import type { Terminal } from './terminal.ts'
 
 /**
@@ -24,61 +27,62 @@ export async function restoreAsked(
   )
     return restoreStep(step)
   let planned = ''
+  let shown = false
+  const dryRun = { ...env, 'INPUT_DRY-RUN': 'true' }
   await restoreStep({
     ...step,
-    env: { ...env, 'INPUT_DRY-RUN': 'true' },
+    env: dryRun,
     output: (name, value) => {
       if (name === 'backup-id') planned = String(value)
     },
-    // the question takes the place of what to type next
-    report: (blocks) => report(blocks.filter(({ kind }) => kind !== 'next')),
+    report(blocks) {
+      shown = true
+      report(asPlan(blocks, readRestoreInputs(dryRun).target.database))
+    },
+    // the last line would call the plan a dry run
+    work: { ...work, log: { ...work.log, info: (line) => shown || work.log.info(line) } },
   })
-  const confirm = await ask(question(env), work.signal)
+  step.state(initialState('restore'))
+  const confirm = await ask(question(dryRun), work.signal)
   return restoreStep({
     ...step,
     env: { ...env, ...(planned ? { INPUT_BACKUP: planned } : {}), INPUT_CONFIRM: confirm },
   })
 }
 
+/** The question takes the place of what to type next. */
+function asPlan([first, ...others]: Report, target: string): Report {
+  const title =
+    first?.kind === 'heading' && first.mark === 'plan'
+      ? verdict('plan', text`Plan for ${code(target)}`)
+      : first
+  return [...(title ? [title] : []), ...others.filter(({ kind }) => kind !== 'next')]
+}
+
 /** Returns the question. With `--environment`, the answer is `production/shop`, not `shop`. */
 export function question(env: Env): string {
-  const part = inputText(env, 'tables') !== '' || inputText(env, 'schemas') !== ''
-  const ofPart = inputFlag(env, 'replace') ? 'whose tables to replace' : 'to restore into'
-  const ofAll = inputText(env, 'mode') === 'new' ? 'to create' : 'to replace'
-  const which = inputFlag(env, 'undo')
-    ? 'to swap back'
-    : inputFlag(env, 'clean')
-      ? 'that was restored'
-      : part
-        ? ofPart
-        : ofAll
-  const name = inputText(env, 'environment')
-    ? 'environment, a slash, and the name of the database'
-    : 'name of the database'
-  return `To continue, type the ${name} ${which}: `
+  const { expected } = readRestoreInputs(env).confirm
+  return `Type ${expected} to start, or press Enter to stop: `
 }
+
+/** Nothing was typed at the question. */
+export class Declined extends Cancelled {}
 
 /** Asks on the terminal, which stays in its usual mode, so that Ctrl-C remains a signal. */
 async function ask(question: string, signal: AbortSignal): Promise<string> {
   const lines = createInterface({ input: process.stdin, output: process.stderr, terminal: false })
   try {
     const closed = new Promise<never>((_, reject) =>
-      lines.once('close', () =>
-        reject(
-          new UserError(
-            'confirm-mismatch',
-            'No name was typed; nothing was changed.',
-            text`Type the name of the database, or pass it as ${input('confirm')}.`,
-          ),
-        ),
-      ),
+      lines.once('close', () => reject(new Declined())),
     )
     const answer = lines.question(question, { signal }).catch((error: unknown) => {
       signal.throwIfAborted()
       throw error
     })
     closed.catch(() => {})
-    return (await Promise.race([answer, closed])).trim()
+    const typed = (await Promise.race([answer, closed])).trim()
+    if (typed === '') throw new Declined()
+    return typed
   } finally {
     lines.close()
     process.stdin.unref()

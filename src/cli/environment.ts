@@ -103,13 +103,13 @@ function withPassword(url: string, name: string, env: Env, warn: (text: string) 
 function missing(command: string, input: InputDescription): UserError {
   const { name, secret } = input
   const ways = [
-    `--${name} VALUE`,
+    `--${name} ${name.endsWith('-url') ? 'URL' : 'VALUE'}`,
     ...(secret ? [`--${name}-file FILE`] : []),
     ...(hasVariable(input) ? [`the variable ${variableOf(name)}`] : []),
   ]
   return new UserError(
     'input-missing',
     `${command} needs --${name}.`,
-    `Give it by ${ways.join(', or ')}. For what it is, type: node dist/cli.js ${command} --help`,
+    `Pass ${ways.join(', or ')}. See node dist/cli.js ${command} --help.`,
   )
 }

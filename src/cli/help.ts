@@ -1,5 +1,5 @@
 import type { CommandName, InputDescription } from '../github/descriptions/inputs.ts'
-import { exampleText } from '../github/descriptions/text.ts'
+import { descriptionForTerminal, exampleText } from '../github/descriptions/text.ts'
 import {
   blocks,
   codeBlock,
@@ -76,8 +76,9 @@ function flagRow(command: CommandName, input: InputDescription, required: boolea
     lines ? 'Can be given several times.' : undefined,
     exampleText(example),
   ].filter((sentence) => sentence !== undefined)
+  const names = inputsOf(command).map((each) => each.name)
   const syntax = flag ? `--${name}` : secret === 'always' ? `--${name}-file FILE` : `--${name} …`
-  return [text`${code(syntax)}`, sentences.join(' ').replaceAll('`', '')]
+  return [text`${code(syntax)}`, descriptionForTerminal(sentences.join(' '), names)]
 }
 
 function defaultText({ name, flag, default: value }: InputDescription): string | undefined {
@@ -94,9 +95,7 @@ function secretsPart(inputs: readonly InputDescription[]): Part {
       paragraph(text`${code(`--${name}`)} can also be given by ${code(variableOf(name))}.`),
     )
   return [
-    paragraph(
-      text`${strong('Secrets')} are not accepted on the command line, which other users can read.`,
-    ),
+    paragraph(text`Do not put ${strong('secrets')} on the command line: other users can see them.`),
     table(
       ['File', 'Variable'],
       given.map(({ name, secret }) => [
@@ -105,7 +104,7 @@ function secretsPart(inputs: readonly InputDescription[]): Part {
       ]),
     ),
     paragraph(
-      text`For a URL without a password, it is ${code('PGPASSWORD')} or that of ${code('~/.pgpass')}, as with psql.`,
+      text`If the URL has no password, ${code('PGPASSWORD')} or ${code('~/.pgpass')} is used, as with psql.`,
     ),
   ]
 }

@@ -56,7 +56,7 @@ export const backupErrors = {
     message: 'No backup was found.',
     hint:
       'Check storage and label: a folder that does not exist, or a misspelt prefix, looks like ' +
-      'an empty one. If nothing is stored yet, run the backup action first.',
+      'an empty one. If nothing is stored yet, take a backup first.',
   },
   'no-proven-backup': {
     message: 'None of the backups is proven.',

@@ -26,8 +26,8 @@ export const inputErrors = {
   'bad-recipient': {
     message: 'The input encrypt-to holds a line that is not an age public key.',
     hint:
-      'Use the line that begins with age1; age-keygen -y prints it from the private key. ' +
-      'If a private key was shown to anyone, create a new pair.',
+      'Pass the public key (age1…): age-keygen -y key.txt prints it. ' +
+      'If anyone saw the private key, make a new pair.',
   },
   'bad-url': {
     message: 'A connection URL is not valid, or a file that it names cannot be read.',

@@ -84,8 +84,11 @@ async function loadAllRows(
   contents: TableOfContents,
   work: Work,
 ): Promise<RowsLoaded> {
-  const archives = target.jobs === 1 ? 'one archive' : `up to ${target.jobs} archives`
-  const rows = await work.log.group(`Restoring rows, ${archives} at a time`, async () => {
+  const count = archivesOf(target.backup.manifest).length
+  const atOnce = Math.min(target.jobs, count)
+  const how =
+    count === 1 ? '' : `, ${atOnce === 1 ? 'one archive' : `up to ${atOnce} archives`} at a time`
+  const rows = await work.log.group(`Restoring rows${how}`, async () => {
     const done = tellProgress(work.log, [target.loaded])
     return loadRows(target, contents, work).finally(done)
   })

@@ -68,7 +68,7 @@ function figures(result: BackupResult): Block[] {
     ),
     paragraph(
       text`The backup has everything committed before ${strong(formatMoment(result.snapshotAt))}.
-        Data written after that is not in this backup.`,
+        Anything written since is not in this backup.`,
     ),
   ]
 }
@@ -150,10 +150,11 @@ function largestTables({ largest, databaseBytes }: BackupResult): Details | unde
   const listed = largest.reduce((sum, each) => sum + each.bytes, 0)
   return details(
     'Largest tables',
-    pie('Size on the server', [
-      ...largest.map((each) => ({ name: each.table, value: each.bytes })),
-      { name: 'other tables and system', value: Math.max(0, databaseBytes - listed) },
-    ]),
+    pie(
+      'Size on the server',
+      largest.map((each) => ({ name: each.table, value: each.bytes })),
+      { name: 'system catalogs and small tables', value: Math.max(0, databaseBytes - listed) },
+    ),
     table(
       ['Table', 'Rows', 'Size on the server'],
       largest.map((each) => [

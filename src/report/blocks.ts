@@ -216,20 +216,24 @@ export function timeline(
 }
 
 /**
- * Shares of a whole, in bytes. Values below a hundredth of it become one share. Returns undefined
- * if fewer than two are left.
+ * Shares of a whole, in bytes. Values below a hundredth of it become one share, together with the
+ * rest that the third argument names. Returns undefined if fewer than two are left.
  */
-export function pie(title: string, all: readonly ChartPart[]): Chart | undefined {
-  const total = all.reduce((sum, part) => sum + part.value, 0)
+export function pie(
+  title: string,
+  all: readonly ChartPart[],
+  { name, value: more }: ChartPart = { name: 'the rest', value: 0 },
+): Chart | undefined {
+  const total = all.reduce((sum, part) => sum + part.value, more)
   const parts = all.filter(({ value }) => value > 0 && value >= total / 100)
-  if (parts.length < 2) return undefined
+  if (parts.length + (more > 0 && more >= total / 100 ? 1 : 0) < 2) return undefined
   const rest = total - parts.reduce((sum, part) => sum + part.value, 0)
   return {
     kind: 'chart',
     shape: 'pie',
     title,
     unit: 'bytes',
-    parts: rest > 0 ? [...parts, { name: 'the rest', value: rest }] : parts,
+    parts: rest > 0 ? [...parts, { name, value: rest }] : parts,
   }
 }
 

@@ -11,25 +11,31 @@ export interface Failure {
   hint: Text
   /** The address of the code's section in the reference of errors; undefined for our own bugs. */
   page?: string
+  /** What is true after the failure. Empty if a report before it has said so. */
+  state: Text
 }
 
-/** What is true after a failure of each action. */
+/** What is true after a failure of each action, before it has a result or has changed anything. */
 const states: Readonly<Record<string, Text>> = {
   backup: 'Earlier backups are unchanged. This run stored no backup that you can rely on.',
   verify: 'This run verified nothing.',
   'test-migration': 'This run did not test the migration.',
-  restore: text`Before the swap, the target database keeps its name and its data. After the swap, the
-      previous database is kept under another name. The log shows how far this run came.`,
+  restore: 'Nothing was changed.',
+}
+
+/** Returns what is true if an action fails at its very beginning. */
+export function initialState(action: string): Text {
+  return states[action] ?? ''
 }
 
 export function failureReport(failure: Failure): Report {
-  const state = states[failure.action]
+  const { state } = failure
   return blocks(
     failure.cancelled
       ? verdict('stopped', `${failure.action}: cancelled`)
       : verdict('fail', `${failure.action} failed`),
     failure.cancelled ? undefined : causeAndFix(failure),
-    state === undefined ? undefined : paragraph(state),
+    state === '' ? undefined : paragraph(state),
     failure.cancelled ? undefined : paragraph(codeText(failure)),
   )
 }

@@ -1,6 +1,6 @@
 import type { Finding, TableChange } from '../rehearsal/finding.ts'
 import type { RehearsalResult } from '../rehearsal/rehearse.ts'
-import { code, input, strong, type Text, text } from '../text.ts'
+import { code, either, input, strong, type Text, text } from '../text.ts'
 import {
   type Block,
   blocks,
@@ -19,7 +19,14 @@ import {
   verdict,
 } from './blocks.ts'
 import { formatBytes, formatCount, formatDuration, formatMany, formatMoment } from './format.ts'
-import { capped, foldedNames, outputBlocks, warningCallouts } from './sections.ts'
+import {
+  capped,
+  codeList,
+  definitionName,
+  foldedNames,
+  outputBlocks,
+  warningCallouts,
+} from './sections.ts'
 
 const marks: Record<Finding['severity'], string> = {
   error: symbols.fail,
@@ -46,7 +53,7 @@ export function rehearsalReport(result: RehearsalResult): Report {
   return blocks(
     result.verdict === 'pass'
       ? verdict('pass', text`Migration passed on a copy of ${code(result.label)}`)
-      : verdict('fail', text`Migration failed on a copy of ${code(result.label)}`),
+      : verdict('fail', failureTitle(result)),
     commandEnd(result),
     loss(result),
     figures(result),
@@ -58,6 +65,14 @@ export function rehearsalReport(result: RehearsalResult): Report {
     details('Command and output', codeBlock(result.command, 'bash'), outputBlocks(result.output)),
     rehearsalDetails(result),
   )
+}
+
+/** A migration that loses data may have run without an error. */
+function failureTitle(result: RehearsalResult): Text {
+  const ran = result.exitCode === 0 && !result.timedOut
+  return ran && lostBy(result) > 0
+    ? text`Migration would lose data in ${code(result.label)}`
+    : text`Migration failed on a copy of ${code(result.label)}`
 }
 
 function errorsOf({ findings }: RehearsalResult): Finding[] {
@@ -114,19 +129,24 @@ function loss(result: RehearsalResult): Block | undefined {
   const lost = lostBy(result)
   if (lost === 0) return undefined
   const figure = strong(formatMany(lost, 'value or row', 'values or rows'))
-  return paragraph(text`The migration would delete ${figure} for good.`)
+  const objects = errorsOf(result).flatMap((each) => (each.lost ? [each.object] : []))
+  const shown = codeList(objects.slice(0, 3))
+  const more = objects.length > 3 ? ` and ${objects.length - 3} more` : ''
+  return paragraph(text`The migration would permanently delete ${figure} in ${shown}${more}.`)
 }
+
+const tryAgain = either('push again', 'test it again')
 
 function nextStep(result: RehearsalResult): Next | undefined {
   if (result.verdict === 'pass') return undefined
   if (lostBy(result) > 0)
-    return next('follow the findings, or move the data first. Then push again.')
+    return next(text`follow the findings, or move the data first. Then ${tryAgain}.`)
   if (result.timedOut)
     return next(
       text`see in the output below where the command stopped. Raise ${input('timeout')} only if
         production can wait that long.`,
     )
-  return next('fix the migration (its output is below), then push again.')
+  return next(text`fix the migration (its output is below), then ${tryAgain}.`)
 }
 
 function tableChanges(tables: readonly TableChange[]): Details | undefined {
@@ -161,9 +181,9 @@ function tableOfChanges(tables: readonly TableChange[]): Block {
 
 function schemaChanges({ schema: { added, removed, changed } }: RehearsalResult): Report {
   return blocks(
-    foldedNames(`Schema: ${added.length} added`, added),
-    foldedNames(`Schema: ${removed.length} removed`, removed),
-    foldedNames(`Schema: ${changed.length} changed`, changed),
+    foldedNames(`Schema: ${added.length} added`, added.map(definitionName)),
+    foldedNames(`Schema: ${removed.length} removed`, removed.map(definitionName)),
+    foldedNames(`Schema: ${changed.length} changed`, changed.map(definitionName)),
   )
 }
 

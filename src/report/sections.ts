@@ -147,3 +147,19 @@ export function dumpedFrom({ server, client }: ExternalDumpResult['versions']): 
   if (!server) return undefined
   return `PostgreSQL ${server}${client ? `, by pg_dump ${client}` : ''}`
 }
+
+/** Words for what pg_dump calls ACL, COMMENT and SECURITY LABEL: `ACL public.TABLE customers`. */
+const attachments: Readonly<Record<string, string>> = {
+  ACL: 'grants on',
+  COMMENT: 'comment on',
+  'SECURITY LABEL': 'security label of',
+}
+
+/** Returns a schema entry as a report names it: `grants on public.customers`. */
+export function definitionName(entry: string): string {
+  const [, kind = '', schema = '', type = '', name = ''] =
+    /^(ACL|COMMENT|SECURITY LABEL) (?:([^.]+)\.)?([A-Z]+(?: [A-Z]+)*) (.+)$/s.exec(entry) ?? []
+  if (kind === '') return entry
+  const object = schema === '' ? name : `${schema}.${name}`
+  return `${attachments[kind]} ${type === 'TABLE' ? '' : `${type.toLowerCase()} `}${object}`
+}

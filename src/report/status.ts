@@ -76,6 +76,7 @@ function labelBlocks(status: LabelStatus, maxAge: number | undefined): Report {
       ['Newest backup', newest ? backupText(newest) : 'none'],
       ['Newest proven backup', proven === undefined ? 'none' : provenText(proven, newest)],
       ['Finished backups', `${formatMany(status.backups, 'backup')}, ${formatBytes(status.bytes)}`],
+      status.preRestore.length === 0 ? undefined : ['Safety backups', safetyText(status)],
       unproven === undefined
         ? undefined
         : [
@@ -86,6 +87,11 @@ function labelBlocks(status: LabelStatus, maxAge: number | undefined): Report {
     otherBackups(status),
     allBackups(status.all),
   )
+}
+
+function safetyText({ preRestore }: LabelStatus): string {
+  const bytes = preRestore.reduce((sum, each) => sum + each.bytes, 0)
+  return `${formatMany(preRestore.length, 'safety backup')}, ${formatBytes(bytes)}`
 }
 
 function otherBackups(status: LabelStatus): Report {

@@ -44,11 +44,20 @@ export async function checkKeys(
       text`${keys} Give the age identity that belongs to one of these keys:
         ${input('decrypt-with', { secret: 'BACKUP_IDENTITY' })}`,
     )
+  const { recipients } = encryption
   const own = await recipientsOf(identities)
   if (!own.some((recipient) => encryption.recipients.includes(recipient)))
-    throw new UserError(
-      'wrong-key',
-      text`No identity in ${input('decrypt-with')} decrypts the backup ${manifest.id}.`,
-      `${keys} You gave the ${own.length === 1 ? 'identity' : 'identities'} of ${own.join(', ')}.`,
-    )
+    throw wrongKey(manifest.id, own, recipients)
+}
+
+function wrongKey(id: string, own: readonly string[], needed: readonly string[]): UserError {
+  const [message, keys] =
+    own.length === 1
+      ? [text`The private key in ${input('decrypt-with')} does not open`, 'Its public key is']
+      : [text`No private key in ${input('decrypt-with')} opens`, 'Their public keys are']
+  return new UserError(
+    'wrong-key',
+    text`${message} the backup ${id}.`,
+    `${keys} ${own.join(', ')}. The backup needs the private key of ${needed.join(' or ')}.`,
+  )
 }

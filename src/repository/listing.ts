@@ -5,7 +5,7 @@
 import { text as readText } from 'node:stream/consumers'
 import { UserError } from '../errors.ts'
 import { ObjectMissing, type Storage } from '../storage/storage.ts'
-import { input, text } from '../text.ts'
+import { either, input, type Text, text } from '../text.ts'
 import type { Work } from '../work.ts'
 import { idPattern, isId, isPreRestore, labelKey, labelOf, locationOf } from './ids.ts'
 import { type Manifest, readManifest } from './manifest.ts'
@@ -146,14 +146,19 @@ export async function backupNotFound(
       `There is no backup ${what} of "${index.label}" in ${where}.`,
       `"latest" is ${index.ids.at(-1)}. The newest are: ${newest.join(', ')}.`,
     )
-  const labels = await labelsIn(index.sources, work)
   return new UserError(
     'no-backup',
     `No backup of "${index.label}" was found in ${where}.`,
-    labels.length
-      ? text`The storage has these labels: ${labels.join(', ')}. Set ${input('label')} to one of them.`
-      : nothingStored,
+    await whatThereIs(index.sources, work),
   )
+}
+
+/** Returns the labels of the sources, as a hint; without any, what to do first. */
+export async function whatThereIs(sources: readonly Storage[], work: Work): Promise<Text> {
+  const labels = await labelsIn(sources, work)
+  return labels.length > 0
+    ? text`The storage has these labels: ${labels.join(', ')}. Set ${input('label')} to one of them.`
+    : nothingStored(sources)
 }
 
 /**
@@ -201,7 +206,17 @@ async function fetchManifest(
   }
 }
 
-const nothingStored = text`Nothing is stored there yet: run the backup action first, with the same ${input('storage')}.`
+async function nothingStored(sources: readonly Storage[]): Promise<Text> {
+  const first = text`${either('run the backup action first', 'run the command backup first')}, with
+    the same ${input('storage')}.`
+  for (const source of sources) {
+    const folder = await source.missingFolder?.()
+    if (folder !== undefined)
+      return text`The folder ${folder} does not exist: check the spelling. If nothing is stored yet,
+        ${first}`
+  }
+  return text`Nothing is stored there yet: ${first}`
+}
 
 /** Returns the one label that the sources hold. Throws `no-backup` or `label-needed`. */
 async function onlyLabel(sources: readonly Storage[], work: Work): Promise<string> {
@@ -209,7 +224,11 @@ async function onlyLabel(sources: readonly Storage[], work: Work): Promise<strin
   if (labels.length === 1) return labels[0] as string
   const where = sources.map(({ url }) => url).join(' and ')
   if (labels.length === 0)
-    throw new UserError('no-backup', `No backup was found in ${where}.`, nothingStored)
+    throw new UserError(
+      'no-backup',
+      `No backup was found in ${where}.`,
+      await nothingStored(sources),
+    )
   throw new UserError(
     'label-needed',
     `${where} holds backups of several databases: ${labels.join(', ')}.`,

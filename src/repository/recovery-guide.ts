@@ -34,8 +34,8 @@ First, compare the digest of each object with \`objects[].sha256\` in manifest.j
 sha256sum ${[base, ...others].map(({ name }) => name).join(' ')}
 \`\`\`
 
-Then create an empty database, and the roles that the backup needs. Ignore errors that a role
-already exists:
+Then create an empty database, and the roles that the backup needs. Ignore "role already exists"
+errors:
 
 \`\`\`sh
 psql -d postgres <<'SQL'
@@ -60,8 +60,9 @@ const restore = 'pg_restore --no-tablespaces --no-subscriptions -d restored'
 /** For one archive: one pipe. */
 function inOne(base: StoredArchive, encrypted: boolean): string {
   return `Restore.
-If it stops at a row that "violates check constraint", that check reads another table: run it without
---exit-on-error, and then load the tables that it named again with \`-a -t\`.
+If it stops at a row that "violates check constraint", that check reads another table: run it
+again without --exit-on-error, then reload the tables named in the errors with
+\`pg_restore -a -t TABLE\`.
 
 ${shell(piped(base, encrypted, `${restore} --exit-on-error`))}`
 }
@@ -88,7 +89,7 @@ ${shell(...opening, preData)}
 
 Then restore the rows of all archives, in parallel if you like. Restore the base archive last, because
 its sequence values are the right ones. If a row "violates check constraint", that check reads another
-table: run the command again after the others, with \`-a -t\` and the table's name.
+table: run the command again after the others, with \`-a -t TABLE\`.
 
 ${shell(...rows, `${restore} --section=data --no-privileges ${file}`)}
 

@@ -1,6 +1,7 @@
 import { badInput } from '../errors/bad-input.ts'
+import { suggestName } from '../errors/suggest.ts'
 import { UserError } from '../errors.ts'
-import { code, either, input, join, text, type Text } from '../text.ts'
+import { either, input, join, text, type Text } from '../text.ts'
 import { isId } from './ids.ts'
 
 /** One backup. It is an error if there is none. */
@@ -126,17 +127,28 @@ function parse(typed: string, accepts: readonly SelectorGroup[]): BackupSelector
   if (kind === 'sample' || /^\w[\w.=-]*$/.test(typed))
     throw new UserError(
       'bad-backup-id',
-      text`${subject} is "${shown}", which is no keyword and no backup id.`,
-      join(
-        [
-          'An id looks like 20261121T031500Z-ab12cd.',
-          text`The backup action returns it in its output ${code('backup-id')}.`,
-          text`${examples(accepts)}.`,
-        ],
-        ' ',
-      ),
+      text`${subject} is "${shown}", which is neither a keyword nor a backup id.`,
+      join([...suggestionFor(typed, accepts), idText, text`${examples(accepts)}.`], ' '),
     )
   throw badInput('backup', `is "${shown}", which names no backup`, text`${examples(accepts)}.`)
+}
+
+const idText = join(
+  [
+    'A backup id looks like 20261121T031500Z-ab12cd, and is written in full.',
+    either(
+      'The backup action returns it as its output backup-id.',
+      'The command status lists all.',
+    ),
+  ],
+  ' ',
+)
+
+/** The keyword that a misspelt word most likely stands for, among those that the command takes. */
+function suggestionFor(typed: string, accepts: readonly SelectorGroup[]): Text[] {
+  const allowed = words.filter((word) => accepts.includes(groupOf({ kind: word })))
+  const near = suggestName(typed, allowed)
+  return near === undefined ? [] : [text`Did you mean ${input('backup', near)}?`]
 }
 
 /**

@@ -4,7 +4,7 @@ import { ObjectMissing, type Storage } from '../storage/storage.ts'
 import type { Work } from '../work.ts'
 import { folderOf, isPreRestore, locationOf, timeOf } from './ids.ts'
 import type { Level } from './level.ts'
-import { type StoredBackup, listStored } from './listing.ts'
+import { type StoredBackup, listStored, whatThereIs } from './listing.ts'
 import { type Manifest, readManifest, totalsOf } from './manifest.ts'
 import { newestProofs } from './newest-proof.ts'
 import type { Proof } from './proof.ts'
@@ -25,8 +25,9 @@ export interface StatusResult {
 /** The backups of one label. A backup in several destinations counts once. */
 export interface LabelStatus {
   label: string
+  /** Finished ones, without `pre-restore` ones. */
   backups: number
-  /** Of all finished backups, also `pre-restore` ones, in one destination each. */
+  /** Of these backups, in one destination each. */
   bytes: number
   /** The newest finished backup with a readable manifest. */
   newest?: BackupStatus
@@ -123,9 +124,13 @@ export async function status(options: StatusOptions, work: Work): Promise<Status
     const where = options.sources.map(({ url }) => url).join(' and ')
     const what =
       options.label === undefined
-        ? 'No backup, nor part of one,'
-        : `No backup of "${options.label}", nor part of one,`
-    throw new UserError('no-backup', `${what} was found in ${where}.`)
+        ? 'No complete or partial backup'
+        : `No complete or partial backup of "${options.label}"`
+    throw new UserError(
+      'no-backup',
+      `${what} was found in ${where}.`,
+      await whatThereIs(options.sources, work),
+    )
   }
   const result: StatusResult = {
     sources: options.sources.map(({ url }) => url),
@@ -155,7 +160,7 @@ async function labelStatus(label: string, found: Backup[], work: Work): Promise<
   const result: LabelStatus = {
     label,
     backups: finished.length,
-    bytes: all.reduce((sum, { at }) => sum + bytesOf(at), 0),
+    bytes: finished.reduce((sum, { at }) => sum + bytesOf(at), 0),
     all: all.map(({ id, at }) => {
       const proof = proofs.get(id)
       return {

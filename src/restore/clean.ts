@@ -49,8 +49,8 @@ export async function clean(
   if (keepPrevious === undefined)
     throw new UserError(
       'bad-input',
-      text`${input('clean')} is true, and ${input('keep-previous')} is empty.`,
-      text`Set how long to keep previous databases, for example ${input('keep-previous', '24h')}.`,
+      text`${input('clean')} needs ${input('keep-previous')}.`,
+      text`Say how long previous databases are kept, for example ${input('keep-previous', '7d')}.`,
     )
   const session = await connectToMaintenanceDatabase(options.target, target, work)
   try {
@@ -71,6 +71,7 @@ export async function clean(
           ' ',
         ),
       )
+    if (!dryRun) options.known?.({ progress: 'changing' })
     const cleaned = await dropPreviousDatabases(session, target, keepPrevious, { dryRun }, work)
     return {
       task: 'clean',

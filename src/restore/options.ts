@@ -65,6 +65,13 @@ export interface BackupRestoreOptions extends RestoreOptions {
   backup: SingleSelector
 }
 
+/**
+ * How far a restore, an undo or a clean has come. Before `begun`, nothing was changed. `begun`: only
+ * a safety backup and copies are made. `changing`: what changes the target has begun. `done`: the
+ * target is changed, and what follows does not undo it.
+ */
+export type Progress = 'begun' | 'changing' | 'done'
+
 /** Facts about a restore that are worth reporting even if it fails. */
 export interface KnownFacts {
   /** The restored backup. */
@@ -75,4 +82,5 @@ export interface KnownFacts {
   previousDatabase?: string
   /** Age of the restored data, in milliseconds. */
   lost?: number
+  progress?: Progress
 }

@@ -3,8 +3,10 @@
  * drops previous databases.
  */
 import { findReadable } from '../repository/find-readable.ts'
+import type { FoundBackup } from '../repository/listing.ts'
 import type { Work } from '../work.ts'
 import { clean, type CleanResult } from './clean.ts'
+import { withAssumedLabel } from './assumed-label.ts'
 import { checkConfirmation } from './confirmation.ts'
 import { restoreInPlace } from './in-place/in-place.ts'
 import type { BackupRestoreOptions } from './options.ts'
@@ -49,7 +51,10 @@ async function restoreByMode(options: BackupRestoreOptions, work: Work): Promise
   // A new database's name is no label. Without `label`, the repository must then hold only one.
   const label =
     options.label ?? (!selective && mode === 'new' ? undefined : options.target.database)
-  const backup = await findReadable({ ...options, ...(label === undefined ? {} : { label }) }, work)
+  const find = (): Promise<FoundBackup> =>
+    findReadable({ ...options, ...(label === undefined ? {} : { label }) }, work)
+  const isAssumed = options.label === undefined && label !== undefined
+  const backup = await (isAssumed ? withAssumedLabel(label, find) : find())
   if (selective) return restoreTables(backup, options, work)
   if (mode === 'in-place') return restoreInPlace(backup, options, work)
   const source = backupSource(backup, started, options, work)

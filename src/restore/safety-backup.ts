@@ -69,7 +69,7 @@ export function safetyBackupObstacle(
     join(
       [
         text`Set ${input('decrypt-with')} to an age identity:`,
-        'the backup is encrypted to its public key. Or run the backup action first.',
+        'the backup is encrypted to its public key. Or take a backup first.',
       ],
       ' ',
     ),
@@ -134,6 +134,7 @@ export async function createSafetyBackup(
   if (obstacle || encryption === undefined)
     throw obstacle ?? new Error('a safety backup without keys')
   const started = Date.now()
+  options.known?.({ progress: 'begun' })
   const backupOptions: BackupOptions = {
     database: target,
     destinations: sources,

@@ -198,6 +198,7 @@ async function swapBack(
       by: `"${newest.name.replaceAll('\n', ' ')}" was brought back`,
     })
   const comments = { ...(mark === undefined ? {} : { previous: mark }), target: newest.comment }
+  options.known?.({ progress: 'changing' })
   result.sessionsEnded = await swapDatabases(
     session,
     { target, side: newest.name, previous, comments },
@@ -208,6 +209,7 @@ async function swapBack(
   work.log.info(`Done: ${plainText(step.step)}`)
   if (previous !== undefined) result.previousDatabase = previous
   options.known?.({
+    progress: 'done',
     database: target,
     ...(previous === undefined ? {} : { previousDatabase: previous }),
   })

@@ -50,6 +50,11 @@ export interface Storage {
    * up after a failed backup.
    */
   removeAll(prefix: string, options?: StorageOptions): Promise<void>
+  /**
+   * Returns the folder behind the URL if it does not exist, so that a misspelt one is noticed. Only
+   * a storage that creates what it lacks has this.
+   */
+  missingFolder?(): Promise<string | undefined>
   /** Closes the connections. The storage cannot be used afterwards. */
   close(): Promise<void>
 }

@@ -75,6 +75,11 @@ async function headerFor(
   return { header: empty.subarray(0, empty.length - nonceSize - tagSize), fileKey }
 }
 
+/** What to do about a private key in the place of a public one. */
+export const privateKeyHint =
+  'Pass the public key (age1…): age-keygen -y key.txt prints it. ' +
+  'If anyone saw this private key, make a new pair.'
+
 /**
  * Throws a UserError unless every line is an age recipient. `inputName` is the input with the lines.
  */
@@ -83,9 +88,8 @@ export function checkRecipients(recipients: readonly string[], inputName: string
     if (/^AGE-SECRET-KEY-/i.test(recipient)) {
       throw new UserError(
         'bad-recipient',
-        text`${input(inputName)} holds a private key (an age identity), not a public key.`,
-        'Put the line that begins with "age1" there (age-keygen -y shows it). ' +
-          'Replace the key if anyone else could have seen it.',
+        text`${input(inputName)} is a private key, not a public key.`,
+        privateKeyHint,
       )
     }
     try {

@@ -271,8 +271,8 @@ describe('the keys', () => {
       () => ({ ...reading(), 'decrypt-with': other }),
       {
         code: 'wrong-key',
-        says: /No identity in decrypt-with/,
-        hint: /encrypted to age1.*gave the identity of age1/,
+        says: /The private key in decrypt-with does not open/,
+        hint: /public key is age1.*needs the private key of age1/,
       },
     ],
     [

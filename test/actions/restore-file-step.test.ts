@@ -83,6 +83,7 @@ async function step(inputs: Record<string, string>): Promise<Ran> {
       secrets: findSecrets(env),
       keepsFiles: true,
       annotate() {},
+      state() {},
       work: quietWork(),
       output,
       report: (blocks) => (ran.report = renderMarkdown(blocks)),

@@ -63,6 +63,7 @@ async function step(inputs: Record<string, string>): Promise<Ran> {
       secrets: findSecrets(env),
       keepsFiles: true,
       annotate() {},
+      state() {},
       work: { ...work, log: { ...work.log, info: note, warning: note } },
       output: (name, value) => (ran.outputs[name] = value),
       report: (blocks) => (ran.report = renderMarkdown(blocks)),

@@ -190,7 +190,11 @@ describe('a secret in a command line is refused, and not shown', () => {
       /--decrypt-with-file FILE, or set HOLDFAST_DECRYPT_WITH/,
     ],
     [['test-migration', '--github-token', 'ghs_abcdefgh'], 'abcdefgh', /HOLDFAST_GITHUB_TOKEN/],
-    [['backup', '--encrypt-to', 'AGE-SECRET-KEY-1QQQQ'], '1QQQQ', /This input takes no secret/],
+    [
+      ['backup', '--encrypt-to', 'AGE-SECRET-KEY-1QQQQ'],
+      '1QQQQ',
+      /This is a private key\. Pass the public key/,
+    ],
     [['verify', '--storage', 's3://key:hunter22@bucket/x'], 'hunter22', /AWS_ACCESS_KEY_ID/],
   ]
   for (const [argv, secret, says] of secrets)
@@ -312,7 +316,7 @@ describe('what an action’s code is given', () => {
       () => step(['restore', '--storage=file:///a']),
       (error: UserError) =>
         error.code === 'input-missing' &&
-        /--target-url VALUE, or --target-url-file FILE, or the variable HOLDFAST_TARGET_URL/.test(
+        /--target-url URL, or --target-url-file FILE, or the variable HOLDFAST_TARGET_URL/.test(
           error.hint,
         ),
     )

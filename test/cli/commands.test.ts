@@ -271,7 +271,7 @@ describe('restore', () => {
     await server.query('postgres', `DROP DATABASE "${String(json(ran)['previous-database'])}"`)
   })
 
-  const question = /type the name of the database to replace: /
+  const question = /Type shop to start, or press Enter to stop: /
   test('on a terminal: the plan, the question, and the backup that the plan named', async () => {
     await drop()
     const other = newFolder()
@@ -300,7 +300,8 @@ describe('restore', () => {
       ],
     })
     assert.equal(ran.code, 0, ran.said)
-    assert.match(ran.said, /Dry run of restoring/)
+    assert.match(stripVTControlCharacters(ran.said), /Plan for shop\r?$/m)
+    assert.doesNotMatch(ran.said, /Dry run of/)
     assert.doesNotMatch(ran.said, /Next: to restore, run it again/)
     assert.match(ran.said, /shop.* restored, compared and swapped in/)
     assert.match(ran.said, /\u001b\[1m/, 'a terminal has colours')
@@ -312,15 +313,15 @@ describe('restore', () => {
   })
   test('on a terminal: a wrong name, no name and the end of input are refused', async () => {
     for (const [type, says] of [
-      ['shopp\n', /--confirm is "shopp"/],
-      ['\n', /--confirm is empty/],
-      ['\u0004', /No name was typed/],
+      ['shopp\n', /--confirm is "shopp"[^]*^Nothing was changed\.\r?$/m],
+      ['\n', /Stopped\. Nothing was changed\./],
+      ['\u0004', /Stopped\. Nothing was changed\./],
     ] as const) {
       const ran = await run([...restore(), '--backup', id], {
         keys: [{ when: question, type }],
         env: { NO_COLOR: '1' },
       })
-      assert.equal(ran.code, 1, ran.said)
+      assert.equal(ran.code, type === 'shopp\n' ? 1 : 130, ran.said)
       assert.match(ran.said, says)
       assert.doesNotMatch(ran.said, /\u001b\[[0-9;]*m/, 'NO_COLOR is heeded')
     }
@@ -331,12 +332,12 @@ describe('restore', () => {
     good(await run([...restore(), '--confirm', 'shop', '--backup', id]))
     const [old = ''] = await previous()
     const only = ['restore', '--target-url', target]
-    const swapped = /type the environment, a slash, and the name of the database to swap back: /
+    const swapped = /Type production\/shop to start, or press Enter to stop: /
     const undone = await run([...only, '--undo', '--environment', 'production'], {
       keys: [{ when: swapped, type: 'production/shop\n' }],
     })
     assert.equal(undone.code, 0, undone.said)
-    assert.match(undone.said, /Dry run of undoing the restore/)
+    assert.match(undone.said, /Plan/)
     assert.ok(undone.said.includes(old))
     assert.equal(await orders(), false)
     const wrong = await run([...only, '--undo', '--environment', 'production'], {
@@ -351,7 +352,7 @@ describe('restore', () => {
     const kept = await previous()
     await untilOlderThanASecond(kept[0] ?? '')
     const cleaned = await run([...only, '--clean', '--keep-previous', '1s'], {
-      keys: [{ when: /type the name of the database that was restored: /, type: 'shop\n' }],
+      keys: [{ when: question, type: 'shop\n' }],
     })
     assert.equal(cleaned.code, 0, cleaned.said)
     assert.match(cleaned.said, /would be dropped[^]*dropped/)
@@ -395,7 +396,10 @@ describe('status', () => {
     )
     assert.match(
       flat,
-      /Finished backups 2 backups, [\d.]+ KiB Not yet verified 1 backup, the newest/,
+      new RegExp(
+        /Finished backups 2 backups, [\d.]+ KiB Safety backups \d safety backups?, /.source +
+          /[\d.]+ KiB Not yet verified 1 backup, the newest/.source,
+      ),
     )
   })
   test('as JSON, from one destination', async () => {
@@ -444,7 +448,7 @@ describe('status', () => {
     )
     assert.match(
       (await run(['status', ...storage, '--max-age', 'soon'])).stderr,
-      /--max-age is "soon", which is not a time/,
+      /--max-age is "soon", which is not a duration/,
     )
   })
   test('what is damaged or unfinished is named, and no damaged backup counts as the newest', async () => {

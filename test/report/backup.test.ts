@@ -17,7 +17,7 @@ describe('the report of a backup', () => {
           /stored in 2 places: 120 MiB each, in 12\.3 s\./.source,
       ),
     )
-    assert.match(report, /Data written after that is not in this backup/)
+    assert.match(report, /Anything written since is not in this backup/)
     assert.match(report, /before \*\*2026-11-21 03:10:45 UTC\*\*/)
     assert.deepEqual(
       [...report.matchAll(/^- \*\*Location:\*\* (.*)$/gm)].map(([, location]) => location),

@@ -21,7 +21,7 @@ describe('the report of a rehearsal', () => {
   })
   test('of a harmful one says what is lost, with the remedy beside it', () => {
     const report = renderMarkdown(rehearsalReport(harmfulRehearsal()))
-    assert.equal(firstLine(report), '## ❌ Migration failed on a copy of `production`')
+    assert.equal(firstLine(report), '## ❌ Migration would lose data in `production`')
     assert.deepEqual(
       [...report.matchAll(/^- (\S+) \S.* \(`([\w-]+)`\): /gm)].map(
         ([, mark, word]) => `${mark} ${word}`,
@@ -37,7 +37,7 @@ describe('the report of a rehearsal', () => {
         'm',
       ),
     )
-    assert.match(report, /would delete \*\*900,000 values or rows\*\* for good/)
+    assert.match(report, /would permanently delete \*\*900,000 values or rows\*\* in `/)
     assert.match(report, /`public\.clients` \(was `public\.customers`\)/)
     assert.equal(
       plainText(rehearsalVerdict(harmfulRehearsal())),

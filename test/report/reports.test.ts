@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { backupReport } from '../../src/report/backup.ts'
-import { failureReport } from '../../src/report/failure.ts'
+import { failureReport, initialState } from '../../src/report/failure.ts'
 import { type Report } from '../../src/report/blocks.ts'
 import { rehearsalReport } from '../../src/report/rehearsal.ts'
 import { cleanReport } from '../../src/report/restore/clean.ts'
@@ -87,6 +87,7 @@ describe('every report', () => {
         code: 'x',
         message: hostile,
         hint: hostile,
+        state: hostile,
       }),
     ],
   ]
@@ -137,6 +138,7 @@ test('the report of a failure says what happened, what to do, and what was left 
       message: text`${input('keep')} is "0".`,
       hint: text`Set ${input('keep', '7')}.`,
       page: 'docs/errors.md#bad-input',
+      state: initialState('backup'),
     }),
   )
   assert.equal(firstLine(report), '## ❌ backup failed')
@@ -151,6 +153,7 @@ test('the report of a failure says what happened, what to do, and what was left 
         code: 'cancelled',
         message: '',
         hint: '',
+        state: '',
       }),
     ),
     /^## ⏹️ restore: cancelled/,
@@ -166,6 +169,7 @@ test('the report of a failure links to the code’s section, and shows flags in 
     message: text`${input('keep')} is "keep: 0".`,
     hint: text`Set ${input('keep', '7')}.`,
     page,
+    state: initialState('backup'),
   })
   assert.ok(renderMarkdown(report).endsWith(`Error code: [\`bad-input\`](${page})\n`))
   const shown = renderTerminal(report, { width: 120, colour: false })

@@ -92,7 +92,10 @@ describe('the report of restored tables, and of a restore in place', () => {
           /schemas: \|\n {2}sales\nreplace: true\nconfirm: /.source,
       ),
     )
-    assert.match(report, /in the 2\.3 s between its snapshot and the lock are lost/)
+    assert.match(
+      report,
+      /locked 2\.3 s after its snapshot\. Any rows written to these tables in between are lost/,
+    )
     const made = renderMarkdown(
       restoreReport(
         tablesResult(
@@ -151,15 +154,18 @@ describe('the report of restored tables, and of a restore in place', () => {
       renderMarkdown(restoreReport(saved)),
       new RegExp(
         /is only in the safety backup\. /.source +
-          /Rows written in the 12\.0 s between its snapshot and the locks are lost: /.source +
-          /they are in neither/.source,
+          /The tables were locked 12\.0 s after its snapshot\. Any rows written /.source +
+          /in between are lost/.source,
       ),
     )
     assert.match(
       plainText(restoreVerdict(saved)),
       /Its previous data is only in the safety backup \S+\.$/,
     )
-    assert.match(renderMarkdown(restoreReport(without)), /\(the [^)]*since\) is gone\./)
+    assert.match(
+      renderMarkdown(restoreReport(without)),
+      /Anything written in the .* since is gone\./,
+    )
     assert.match(plainText(restoreVerdict(without)), /Its previous data is gone\.$/)
   })
   test('says of a restore in place what was compared, and no more', () => {
@@ -229,7 +235,7 @@ describe('the report of a restore', () => {
     assert.match(
       report,
       new RegExp(
-        /the 3 hours and 20 minutes since\) is only in `shop_before_20261121`, /.source +
+        /the 3 hours and 20 minutes since is only in `shop_before_20261121`, /.source +
           /and up to 2026-11-21 06:10:45 UTC /.source +
           /in the safety backup `20261121T061045Z-k3v9aa-pre-restore`/.source,
       ),

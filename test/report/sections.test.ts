@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { list } from '../../src/report/blocks.ts'
 import { renderMarkdown } from '../../src/report/render/markdown.ts'
 import {
+  definitionName,
   capped,
   sentences,
   sqlName,
@@ -49,4 +50,17 @@ test('the SQL of a swap quotes names, and gives the database that leaves a name 
         /ALTER DATABASE "old" RENAME TO "it's ""x{58}";\nCOMMIT;/.source,
     ),
   )
+})
+
+test('grants and comments are named without pg_dump’s words; other entries stay', () => {
+  for (const [entry, name] of [
+    ['ACL public.TABLE customers', 'grants on public.customers'],
+    ['ACL SCHEMA sales.eu', 'grants on schema sales.eu'],
+    ['COMMENT public.MATERIALIZED VIEW totals', 'comment on materialized view public.totals'],
+    ['COMMENT public.COLUMN orders.note', 'comment on column public.orders.note'],
+    ['SECURITY LABEL public.TABLE "A B"', 'security label of public."A B"'],
+    ['TABLE public.orders', 'TABLE public.orders'],
+    ['ACL DATABASE', 'ACL DATABASE'],
+  ] as const)
+    assert.equal(definitionName(entry), name)
 })

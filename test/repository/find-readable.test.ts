@@ -53,14 +53,22 @@ test('an encrypted backup without a key, or with others, is refused', async () =
       `${to} Give the age identity that belongs to one of these keys: decrypt-with: \${{ secrets.BACKUP_IDENTITY }}`,
     ),
   )
-  const none = `No identity in decrypt-with decrypts the backup ${id}.`
+  const needs = `The backup needs the private key of ${secondKey} or ${store.recipient}.`
   await assert.rejects(
     open(foreign),
-    refused('wrong-key', none, `${to} You gave the identity of ${foreignKey}.`),
+    refused(
+      'wrong-key',
+      `The private key in decrypt-with does not open the backup ${id}.`,
+      `Its public key is ${foreignKey}. ${needs}`,
+    ),
   )
   await assert.rejects(
     open(foreign, foreign),
-    refused('wrong-key', none, `${to} You gave the identities of ${foreignKey}, ${foreignKey}.`),
+    refused(
+      'wrong-key',
+      `No private key in decrypt-with opens the backup ${id}.`,
+      `Their public keys are ${foreignKey}, ${foreignKey}. ${needs}`,
+    ),
   )
 })
 

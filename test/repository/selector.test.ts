@@ -114,3 +114,20 @@ function refused(code: string, message: RegExp): (error: unknown) => boolean {
     return true
   }
 }
+
+test('a misspelt keyword is suggested, if the command takes it; an id is written in full', () => {
+  const hint = (typed: string, ...accepts: SelectorGroup[]): string => {
+    try {
+      parseSelector(typed, accepts)
+    } catch (error) {
+      if (error instanceof UserError) return error.hint
+    }
+    return ''
+  }
+  assert.match(hint('lastest', 'one'), /^Did you mean backup: latest\?/)
+  assert.match(hint('unprovn', 'one', 'several'), /^Did you mean backup: unproven\?/)
+  assert.doesNotMatch(hint('unprovn', 'one'), /Did you mean/)
+  const cut = hint('20261121T210035', 'one')
+  assert.doesNotMatch(cut, /Did you mean/)
+  assert.match(cut, /looks like 20261121T031500Z-ab12cd, and is written in full/)
+})

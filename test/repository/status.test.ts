@@ -250,7 +250,7 @@ describe('a label', () => {
     ])
     assert.equal(
       label.bytes,
-      [...ids, taken].reduce((sum, id) => sum + bytesOf(store, id), 0),
+      ids.reduce((sum, id) => sum + bytesOf(store, id), 0),
     )
   })
 
@@ -361,12 +361,20 @@ test('nothing at all says where it looked, instead of ending well', async () => 
   const gone = openStorage(`file://${folder}`)
   await assert.rejects(
     statusOf(gone),
-    refused('no-backup', new RegExp(`^No backup, nor part.*${folder}.*does not exist`)),
+    refused(
+      'no-backup',
+      new RegExp(
+        `^No complete or partial backup was.*${folder}.*${folder} does not exist: check the spelling`,
+      ),
+    ),
   )
   const store = await storeOf(...ids)
   await assert.rejects(
     status({ sources: [store.storage], label: 'tset' }, quietWork()),
-    refused('no-backup', /^No backup of "tset".*label/),
+    refused(
+      'no-backup',
+      /^No complete or partial backup of "tset".*has these labels: test\. Set label/,
+    ),
   )
   // a backup that was killed is something
   for (const id of ids.slice(1)) rmSync(folderOf(store, id), { recursive: true })

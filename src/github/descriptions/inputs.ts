@@ -154,7 +154,7 @@ export const inputs: readonly InputDescription[] = [
     description:
       'Name of the target database, typed again; with `environment`, ' +
       '`<environment>/<database>`. The restore does not start with any other text. ' +
-      'Not needed for a dry run and a list.',
+      'Not needed with `dry-run` or `list`.',
   },
   {
     name: 'environment',

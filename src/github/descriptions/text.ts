@@ -1,3 +1,4 @@
+import { asFlag, input } from '../../text.ts'
 import type { CommandName, InputDescription } from './inputs.ts'
 
 type Described = Pick<InputDescription, 'description' | 'more' | 'lines' | 'example'>
@@ -24,4 +25,20 @@ export function exampleText(example: string | undefined): string | undefined {
 
 function sentences(...parts: readonly (string | undefined)[]): string {
   return parts.filter((part) => part !== undefined).join(' ')
+}
+
+/**
+ * Returns a description as a terminal shows it: `mode: new` as `--mode new`, and without the words
+ * of GitHub. `names` are the inputs. `backup` alone stays, because it is a command too.
+ */
+export function descriptionForTerminal(description: string, names: readonly string[]): string {
+  return description
+    .replace(/`([a-z-]+)(?:: ([^`]+))?`/g, (whole, name: string, value?: string) =>
+      names.includes(name) && (name !== 'backup' || value !== undefined)
+        ? asFlag(input(name, value))
+        : whole.slice(1, -1),
+    )
+    .replaceAll('`', '')
+    .replaceAll('starts at the workspace', 'starts at the current folder')
+    .replaceAll('the step fails', 'the run fails')
 }

@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { badInput, shown } from '../../errors/bad-input.ts'
+import { either, text } from '../../text.ts'
 
 export type Env = Record<string, string | undefined>
 
@@ -85,7 +86,7 @@ function parseDuration(name: string, given: string, examples: readonly string[])
   if (sum > 0 && Number.isSafeInteger(sum)) return sum
   throw badInput(
     name,
-    `is ${shown(given)}, which is not a time`,
+    `is ${shown(given)}, which is not a duration`,
     'Give a number with a unit (s, m, h, d).',
     ...examples,
   )
@@ -172,6 +173,9 @@ function notFound(name: string, given: string, kind: string, path: string): Erro
   return badInput(
     name,
     `names ${shown(given)}, but there is no ${kind} ${shown(path)}`,
-    `Check the spelling, and that an earlier step creates the ${kind} (actions/checkout runs first).`,
+    text`Check the spelling${either(
+      `, and that an earlier step creates the ${kind} (actions/checkout runs first)`,
+      '',
+    )}.`,
   )
 }

@@ -48,18 +48,21 @@ export interface RestoreInputs
   maxRestoreTime?: number
 }
 
+/** With the name of the target's database as `assumedLabel`, if no label was given. */
+export type ListInputs = Pick<CommonInputs, 'storage' | 'label'> & { assumedLabel?: string }
+
 /**
  * Parses the inputs of a list; undefined for another task. A list needs no target, whose name is
  * only the default of the label.
  */
-export function readListInputs(env: Env): Pick<CommonInputs, 'storage' | 'label'> | undefined {
+export function readListInputs(env: Env): ListInputs | undefined {
   if (!inputFlag(env, 'list')) return undefined
   const task = readTask(env)
   if (task !== 'restore') throw bothTasks(task, 'list')
   if (inputText(env, 'target-url') === '') return readCommon(env)
   // nothing needs to be confirmed; all else is checked as for a restore
   const { storage, label, target } = readRestoreInputs({ ...env, 'INPUT_DRY-RUN': 'true' })
-  return { storage, label: label ?? target.database }
+  return label === undefined ? { storage, assumedLabel: target.database } : { storage, label }
 }
 
 /** Parses the inputs of `restore`. */
@@ -121,7 +124,11 @@ function readTask(env: Env): RestoreInputs['task'] {
 }
 
 function bothTasks(one: string, other: string): Error {
-  return badInput(one, text`is true, and ${input(other)} is too`, 'Use one of them in each run.')
+  return badInput(
+    one,
+    text`cannot be combined with ${input(other)}`,
+    text`Use either ${input(other)} or ${input(one)}.`,
+  )
 }
 
 type Together = Pick<RestoreInputs, 'tables' | 'schemas' | 'replace' | 'contents' | 'mode' | 'task'>
@@ -130,8 +137,7 @@ type Refusal = Parameters<typeof badInput>
 /** Refuses inputs that contradict each other, or that have no effect together. */
 function checkTogether(env: Env, given: Together): void {
   const ofTables = given.tables.length + given.schemas.length > 0
-  if (given.task === 'undo' || given.task === 'clean')
-    checkOtherTask(env, given.task, given, ofTables)
+  if (given.task === 'undo' || given.task === 'clean') checkOtherTask(env, given.task, given)
   const conflicts = [
     ...(ofTables ? tablesConflicts(env, given) : databaseConflicts(given)),
     ...liveConflicts(env, given, ofTables),
@@ -141,25 +147,26 @@ function checkTogether(env: Env, given: Together): void {
 }
 
 /** An undo and a clean concern whole databases, and restore nothing from a backup. */
-function checkOtherTask(
-  env: Env,
-  task: 'undo' | 'clean',
-  given: Together,
-  ofTables: boolean,
-): void {
-  const { replace, contents, mode } = given
-  const other =
-    ofTables || replace || contents !== 'all' || mode !== 'swap'
-      ? 'tables, schemas, replace, contents or mode'
-      : ['prepare', 'max-restore-time'].find((name) => inputText(env, name) !== '')
-  if (other === undefined) return
+function checkOtherTask(env: Env, task: 'undo' | 'clean', given: Together): void {
+  const { tables, schemas, replace, contents, mode } = given
+  const set = {
+    tables: tables.length > 0,
+    schemas: schemas.length > 0,
+    replace,
+    contents: contents !== 'all',
+    mode: mode !== 'swap',
+    prepare: inputText(env, 'prepare') !== '',
+    'max-restore-time': inputText(env, 'max-restore-time') !== '',
+  }
+  const others = Object.entries(set).flatMap(([name, isSet]) => (isSet ? [[input(name)]] : []))
+  if (others.length === 0) return
   throw badInput(
     task,
-    `is true, and so is something in ${other}, which is for restoring`,
+    text`cannot be combined with ${join(others, ' and ')}`,
     task === 'undo'
       ? 'An undo swaps back the whole database that a swap replaced. To revert a restore of ' +
           'tables or in place, restore its safety backup, by its id, in the same way.'
-      : 'Run it without them.',
+      : 'Leave that out: a clean restores nothing.',
   )
 }
 
@@ -180,7 +187,7 @@ function databaseConflicts({ contents, mode, replace }: Together): [boolean, ...
     [
       replace,
       'replace',
-      text`is true, and neither ${input('tables')} nor ${input('schemas')} name what to replace`,
+      text`needs ${input('tables')} or ${input('schemas')}`,
       join(
         [
           text`Name the tables, for example ${input('tables', 'public.orders')}.`,
@@ -203,14 +210,14 @@ function tablesConflicts(env: Env, { contents, mode, replace }: Together): [bool
     [
       inputText(env, 'mode') !== '' && mode !== 'swap',
       'mode',
-      text`is ${shown(mode)}, and ${input('tables')} or ${input('schemas')} name single tables`,
-      text`Single tables go into the live database. Leave ${input('mode')} out.`,
+      text`is ${shown(mode)}, which restores the whole database`,
+      text`Leave out ${input('mode')} to restore tables.`,
     ],
     [
       contents === 'data' && !replace,
       'contents',
-      text`is "data", and ${input('replace')} is not true`,
-      text`Rows alone can only go into the live tables. Write ${input('replace', true)}.`,
+      text`is "data", which needs ${input('replace', true)}`,
+      'Rows alone can only go into the live tables.',
     ],
   ]
 }
@@ -223,13 +230,13 @@ function liveConflicts(
 ): [boolean, ...Refusal][] {
   if (!ofTables && mode !== 'in-place') return []
   const reason = ofTables
-    ? text`${input('tables')} or ${input('schemas')} name single tables`
-    : text`${input('mode')} is "in-place"`
+    ? text`${input('tables')} or ${input('schemas')}`
+    : text`${input('mode', 'in-place')}`
   return [
     [
       inputText(env, 'prepare') !== '',
       'prepare',
-      text`is given, and ${reason}`,
+      text`cannot be combined with ${reason}`,
       join(
         [
           'It runs in a database that is not in use yet.',
@@ -241,7 +248,7 @@ function liveConflicts(
     [
       task === 'restore' && inputText(env, 'keep-previous') !== '',
       'keep-previous',
-      text`is given, and ${reason}`,
+      text`cannot be combined with ${reason}`,
       join(
         [
           'No database is replaced, so none is kept.',
@@ -258,8 +265,8 @@ function cleanConflicts(env: Env): [boolean, ...Refusal][] {
     [
       inputText(env, 'keep-previous') === '',
       'clean',
-      text`is true, and ${input('keep-previous')} is empty`,
-      text`Say how long replaced databases are kept, for example ${input('keep-previous', '24h')}.`,
+      text`needs ${input('keep-previous')}`,
+      text`Say how long previous databases are kept, for example ${input('keep-previous', '7d')}.`,
     ],
   ]
 }

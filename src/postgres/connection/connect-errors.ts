@@ -131,7 +131,7 @@ export function connectError(connection: Connection, cause: unknown): UserError 
   const attempt: Attempt = { connection, where, code, text: said }
   return new UserError(
     refusal.name,
-    `${connection.input}: ${refusal.message(attempt)}`,
+    [{ kind: 'input', input: connection.input }, `: ${refusal.message(attempt)}`],
     refusal.hint?.(attempt),
     { cause },
   )

@@ -24,7 +24,13 @@ import {
   formatMany,
   formatMoment,
 } from '../format.ts'
-import { capped, postCommandDetails, postCommandFailure, warningCallouts } from '../sections.ts'
+import {
+  capped,
+  definitionName,
+  postCommandDetails,
+  postCommandFailure,
+  warningCallouts,
+} from '../sections.ts'
 import {
   contentText,
   dryRunVerdict,
@@ -101,14 +107,14 @@ function newestData(
   { contents, unsaved }: RestoredInPlace,
 ): Block {
   const at = strong(formatMoment(snapshotAt))
-  const since = `(the ${formatAge(age)} since)`
+  const since = `in the ${formatAge(age)} since`
   const [has, other, lost] =
     contents === 'schema'
       ? [text`the definitions as of ${at}`, 'no rows', 'The data that it had']
       : [
           text`everything committed before ${at}`,
-          `nothing written after that ${since}`,
-          `Data written after that ${since}`,
+          `nothing written ${since}`,
+          `Anything written ${since}`,
         ]
   if (dryRun) return paragraph(text`It would have ${has}, and ${other}.`)
   const held = contents === 'schema' ? text`${has}, and ${other}` : has
@@ -116,8 +122,8 @@ function newestData(
   const gap =
     unsaved === undefined
       ? ''
-      : text` Rows written in the ${formatDuration(unsaved)} between its snapshot and the locks are
-        lost: they are in neither.`
+      : text` The tables were locked ${formatDuration(unsaved)} after its snapshot. Any rows written
+        in between are lost.`
   return paragraph(
     text`It has ${held}. ${lost}, up to ${formatMoment(safetyBackup.snapshotAt)}, is only in the
       safety backup.${gap}`,
@@ -138,7 +144,11 @@ function differenceBlocks({ differences }: RestoredInPlace): Report {
   const tableOf = (some: readonly Difference[]): Block =>
     table(
       ['Definition', 'In the backup', 'In the database'],
-      some.map(({ object, expected, found }) => [text`${code(object)}`, expected, found]),
+      some.map(({ object, expected, found }) => [
+        text`${code(definitionName(object))}`,
+        expected,
+        found,
+      ]),
     )
   return blocks(section('Differences from the backup'), capped(differences, tableOf, 'difference'))
 }

@@ -116,8 +116,8 @@ function newestData(result: RestoreResult): Block {
     ? text`, and up to ${formatMoment(safetyBackup.snapshotAt)} in the safety backup ${code(safetyBackup.id)}`
     : ''
   return paragraph(
-    text`The backup has everything committed before ${at}. Data written after that (the
-      ${formatAge(result.age)} since)${where}${stored}.`,
+    text`The backup has everything committed before ${at}. Anything written in the
+      ${formatAge(result.age)} since${where}${stored}.`,
   )
 }
 

@@ -137,8 +137,8 @@ export function previousDatabaseBlocks({ previousDatabase, keepPrevious }: Resto
   if (previousDatabase === undefined) return []
   const retention =
     keepPrevious === undefined
-      ? text`It is kept until you drop it. With ${input('keep-previous')}, a later restore drops it,
-        or ${input('clean', true)}.`
+      ? text`It is kept until you drop it. A later restore with ${input('keep-previous')}, or
+        ${input('clean', true)}, drops it.`
       : text`It is kept for ${formatAge(keepPrevious)} (${input('keep-previous')}). The next restore
         after that drops it, or ${input('clean', true)}.`
   return [
@@ -161,7 +161,7 @@ export function safetyBackupBlocks(
   const restorable = undo?.inputs.length !== 0
   const when =
     mode === 'swap'
-      ? 'If the previous database is gone too, restore the safety backup with:'
+      ? 'If you no longer have the previous database, restore the safety backup with:'
       : 'To go back to it, restore it with:'
   const { confirm, environmentName } = result
   return blocks(
@@ -191,8 +191,9 @@ export function safetyBackupBlocks(
         ],
     restoredTables && unsavedRows(restoredTables),
     paragraph(
-      text`${input('backup', 'latest')} never selects a safety backup. Retention removes it when it
-        is older than the oldest backup that is kept.`,
+      text`${input('backup', 'latest')} never selects a safety backup. Delete it yourself, or use
+        ${input('keep')} on backups: they then remove it once it is older than every backup that
+        they keep.`,
     ),
   )
 }
@@ -220,7 +221,7 @@ function undoOfTables({ asked, tables }: RestoredTables): { inputs: InputValue[]
 function unsavedRows({ unsaved = 0, contents }: RestoredTables): Part {
   if (unsaved <= 0 || contents === 'schema') return undefined
   return paragraph(
-    text`Rows written to these tables in the ${formatDuration(unsaved)} between its snapshot and the
-      lock are lost: they are in neither.`,
+    text`The tables were locked ${formatDuration(unsaved)} after its snapshot. Any rows written to
+      these tables in between are lost.`,
   )
 }

@@ -108,13 +108,12 @@ function figures(result: RestoreResult, { archives, locked, replace }: RestoredT
   )
 }
 
-function newestData({ snapshotAt, age }: RestoreResult, part: RestoredTables): Block {
-  const gone =
-    part.replace && part.contents !== 'schema'
-      ? ' Rows written to them since then are no longer in them.'
-      : ''
+function newestData({ snapshotAt, age, dryRun }: RestoreResult, part: RestoredTables): Block {
+  const lost = dryRun ? 'would be removed' : 'are no longer in these tables'
+  const gone = part.replace && part.contents !== 'schema' ? ` Rows written since then ${lost}.` : ''
+  const what = part.contents === 'schema' ? 'definitions' : 'rows'
   return paragraph(
-    text`They are as of ${strong(formatMoment(snapshotAt))}, ${formatAge(age)} ago.${gone}`,
+    text`The backup's ${what} are from ${strong(formatMoment(snapshotAt))}, ${formatAge(age)} ago.${gone}`,
   )
 }
 
@@ -146,10 +145,7 @@ function keyBlocks({ keys }: RestoredTables): Report {
 /** What to type next: to compare, to take rows back, to remove the copies. */
 function nextStep(result: RestoreResult, part: RestoredTables): Next | undefined {
   if (result.dryRun) return runAgain('to restore', result.confirm)
-  if (part.replace)
-    return next(
-      'check your application. If other tables belong together with these, check them too.',
-    )
+  if (part.replace) return next('check your application. Check related tables too.')
   const drop = part.schemas
     .map((schema) => `DROP SCHEMA ${sqlIdentifier(schema)} CASCADE;`)
     .join('\n')

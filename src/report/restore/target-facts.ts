@@ -12,7 +12,7 @@ import {
   table,
 } from '../blocks.ts'
 import { formatBytes, formatCount, formatDuration, formatMany, formatMoment } from '../format.ts'
-import { capped, foldedNames } from '../sections.ts'
+import { capped, definitionName, foldedNames } from '../sections.ts'
 
 /** What prevents a restore, and how to fix it. */
 export function obstacleBlocks(target: TargetFacts | undefined): Report {
@@ -104,15 +104,15 @@ function changeBlocks({ bytes, changes, rows }: TargetFacts): Report {
 
 function definitionChanges({ comeBack, goAway, change }: SchemaChanges): Report {
   if (comeBack.length + goAway.length + change.length === 0)
-    return [paragraph('No definition: the schema is the same as in the backup.')]
+    return [paragraph('Nothing: the schema already matches the backup.')]
   return blocks(
     paragraph(
       text`${formatMany(comeBack.length, 'definition')} would be added,
-        ${formatCount(goAway.length)} removed (they are newer than the backup),
+        ${formatCount(goAway.length)} removed (newer than the backup),
         ${formatCount(change.length)} changed.`,
     ),
-    foldedNames('Would be added', comeBack),
-    foldedNames('Would be removed', goAway),
-    foldedNames('Would be changed', change),
+    foldedNames('Would be added', comeBack.map(definitionName)),
+    foldedNames('Would be removed', goAway.map(definitionName)),
+    foldedNames('Would be changed', change.map(definitionName)),
   )
 }

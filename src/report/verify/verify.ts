@@ -30,7 +30,7 @@ import {
   verdict,
 } from '../blocks.ts'
 import { formatAge, formatBytes, formatDuration, formatMany, formatMoment } from '../format.ts'
-import { capped, sentences, warningCallouts } from '../sections.ts'
+import { definitionName, capped, sentences, warningCallouts } from '../sections.ts'
 import { fallenText, objectiveBlocks } from './objectives.ts'
 
 /** What each level says about a backup. */
@@ -216,7 +216,12 @@ function differenceBlocks(differences: readonly Difference[]): Report {
   const tableOf = (some: readonly Difference[]): Block =>
     table(
       ['Object', 'In the backup', 'In the copy', 'Kind'],
-      some.map((each) => [text`${code(each.object)}`, each.expected, each.found, each.kind]),
+      some.map((each) => [
+        text`${code(definitionName(each.object))}`,
+        each.expected,
+        each.found,
+        each.kind,
+      ]),
     )
   return blocks(
     section(formatMany(differences.length, 'difference')),

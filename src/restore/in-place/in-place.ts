@@ -222,6 +222,7 @@ async function restoreInTransaction(
 ): Promise<void> {
   const { options, session, connection, programs, drops, steps, result, inPlace } = context
   const started = Date.now()
+  options.known?.({ progress: 'begun' })
   const psql = startPsql(programs.server, connection, session, work)
   try {
     await applySessionSettings(psql)
@@ -238,7 +239,9 @@ async function restoreInTransaction(
     await compareBeforeCommit(context, psql)
     work.signal.throwIfAborted()
     const committing = Date.now()
+    options.known?.({ progress: 'changing' })
     await commit(psql)
+    options.known?.({ progress: 'done' })
     result.timings.swap = Date.now() - committing
     steps.commit.done = true
     work.log.info('Committed: the target holds what the backup has')

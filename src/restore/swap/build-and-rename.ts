@@ -47,6 +47,7 @@ export async function buildAndRename(
     input: 'target-url',
   } as const
   const connection = await withEventTriggersOff(session, withDatabase(options.target, held.name))
+  options.known?.({ progress: 'begun' })
   work.hold(held)
   try {
     const built = await source.build({ session, programs, connection }, (step) =>
@@ -66,6 +67,7 @@ export async function buildAndRename(
     work.signal.throwIfAborted()
     if (swap.previous !== undefined) await checkSwap(session, target)
     const swapping = Date.now()
+    options.known?.({ progress: 'changing' })
     result.sessionsEnded = await swapDatabases(session, { target, side: held.name, ...swap }, work)
     result.timings.swap = Date.now() - swapping
     work.release(held)
@@ -90,6 +92,7 @@ function recordSwap({ source, options, result }: SwapContext, previous: string |
   if (age !== undefined) result.age = age
   if (previous !== undefined) result.previousDatabase = previous
   options.known?.({
+    progress: 'done',
     database: options.target.database,
     ...(age === undefined ? {} : { lost: age }),
     ...(previous === undefined ? {} : { previousDatabase: previous }),

@@ -159,7 +159,9 @@ async function replaceInTransaction(
     }
     await session.query(`DROP SCHEMA IF EXISTS ${quoteName(staging)} CASCADE`)
     work.signal.throwIfAborted()
+    options.known?.({ progress: 'changing' })
     await session.query('COMMIT')
+    options.known?.({ progress: 'done' })
     result.locked = Date.now() - lockedAt
   } catch (error) {
     await session.query('ROLLBACK').catch(() => {})

@@ -5,6 +5,7 @@ import type { Programs } from '../../postgres/programs/find-programs.ts'
 import type { CatalogTable } from '../../postgres/tables/partitions.ts'
 import type { LiveTable } from '../../postgres/tables/live-tables.ts'
 import type { Text } from '../../text.ts'
+import type { RestoreOptions } from '../options.ts'
 import type { RecreatePlan } from './recreate-plan.ts'
 import type { TablesSideDatabase } from './side-database.ts'
 
@@ -26,6 +27,7 @@ export interface ReplaceOptions {
    * replaced.
    */
   beforeChanges: () => Promise<void>
+  known?: RestoreOptions['known']
 }
 
 /** What `replaceLive` did. */

@@ -255,8 +255,8 @@ async function loadRows(
     names: leaves.map(({ name }) => name),
   }
   work.log.info(
-    `Restoring rows of ${leaves.length} ${leaves.length === 1 ? 'table' : 'tables'} ` +
-      `from ${stored.length + 1} of ${all.length + 1} archives`,
+    `Restoring ${leaves.length} ${leaves.length === 1 ? 'table' : 'tables'}` +
+      (all.length === 0 ? '' : ` from ${stored.length + 1} of ${all.length + 1} archives`),
   )
   const loadArchive = async (archive: StoredArchive, own: Work): Promise<void> => {
     const use = (stream: Readable): Promise<FailedEntry[]> =>

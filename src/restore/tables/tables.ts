@@ -213,6 +213,7 @@ async function restoreWanted(context: TablesContext, work: Work): Promise<void> 
     folder,
   }
   const live = await withEventTriggersOff(session, options.target)
+  options.known?.({ progress: 'begun' })
   work.hold(held)
   try {
     const from = Date.now()
@@ -263,6 +264,7 @@ async function replaceTables(
       jobs: jobsOf(options),
       lockTimeout: options.lockTimeout ?? defaultLockTimeout,
       beforeChanges: () => takeSafetyBackup(result, options, backup, safety, work),
+      ...(options.known ? { known: options.known } : {}),
     },
     work,
   )
@@ -300,6 +302,7 @@ async function copyTables(
   const rows = restoredTables.contents !== 'schema'
   const jobs = jobsOf(options)
   await copyBeside(side, schemas, { live, programs, encoding, rows, jobs }, work)
+  options.known?.({ progress: 'done' })
   const count = rowCounts(side)
   restoredTables.schemas = [...schemas.values()]
   restoredTables.tables = side.chosen.map((table) => ({

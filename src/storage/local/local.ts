@@ -1,5 +1,5 @@
 /** Storage in a folder, on this machine or mounted on it: `file:///absolute/path`. */
-import { type FileHandle, open, rmdir } from 'node:fs/promises'
+import { type FileHandle, open, rmdir, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { Readable } from 'node:stream'
 import { UserError } from '../../errors.ts'
@@ -141,6 +141,11 @@ export class LocalStorage implements Storage {
       }
       await removeEmpty(resolve(this.#root, prefix), this.#root)
     })
+  }
+
+  async missingFolder(): Promise<string | undefined> {
+    const found = await stat(this.#root).catch((error: unknown) => error)
+    return found instanceof Error && (await isMissing(found, this.#root)) ? this.#root : undefined
   }
 
   async close(): Promise<void> {}

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { UserError } from '../../errors.ts'
+import { shown } from '../../errors/bad-input.ts'
 import { either, input, text } from '../../text.ts'
 
 /** Returns the folder that a `file://` URL names. Throws a UserError if the URL is not valid. */
@@ -8,8 +9,8 @@ export function parseFileUrl(url: string): string {
   const parsed = URL.canParse(url) ? new URL(url) : undefined
   if (!parsed) throw invalid('cannot be parsed')
   if (parsed.host !== '') {
-    const host = JSON.stringify(parsed.host)
-    throw invalid(`has ${host} where a slash should be: the path is not absolute`)
+    const absolute = `file:///${parsed.host}${parsed.pathname}`
+    throw invalid(`needs three slashes before an absolute path: ${shown(absolute)}`)
   }
   if (parsed.search !== '' || parsed.hash !== '' || /[?#]/.test(url))
     throw invalid('has a ? or # in it; write %3F or %23 if they are part of the path')
@@ -32,6 +33,6 @@ function invalid(problem: string): UserError {
   return new UserError(
     'storage-url-invalid',
     text`The file:// URL in ${input('storage')} ${problem}.`,
-    text`It looks like file:///absolute/path, with three slashes${example}.`,
+    text`It looks like file:///absolute/path${example}.`,
   )
 }

@@ -186,15 +186,18 @@ describe('the inputs of', () => {
   test('a list: the storage and the label, which the target names if there is one', () => {
     const list = { storage: 'file:///x', list: 'true' }
     const read = (more: Record<string, string>): unknown => {
-      const { storage, label } = readListInputs(given({ ...list, ...more })) ?? {}
-      return [storage, label]
+      const { storage, label, assumedLabel } = readListInputs(given({ ...list, ...more })) ?? {}
+      return [storage, label, assumedLabel]
     }
     assert.equal(readListInputs(given(good.restore)), undefined)
-    assert.deepEqual(read({}), [['file:///x'], undefined])
-    assert.deepEqual(read({ 'target-url': secretUrl }), [['file:///x'], 'app'])
-    assert.deepEqual(read({ 'target-url': secretUrl, label: 'b' }), [['file:///x'], 'b'])
+    assert.deepEqual(read({}), [['file:///x'], undefined, undefined])
+    assert.deepEqual(read({ 'target-url': secretUrl }), [['file:///x'], undefined, 'app'])
+    assert.deepEqual(read({ 'target-url': secretUrl, label: 'b' }), [['file:///x'], 'b', undefined])
     for (const task of ['undo', 'clean'])
-      assert.throws(() => read({ [task]: 'true' }), new RegExp(`${task} is true, and list is too`))
+      assert.throws(
+        () => read({ [task]: 'true' }),
+        new RegExp(`${task} cannot be combined with list`),
+      )
     assert.throws(() => read({ storage: '' }), /storage is empty/)
     assert.throws(() => read({ 'target-url': secretUrl, confirm: 'other' }), /confirm is "other"/)
     assert.throws(() => read({ 'target-url': secretUrl, mode: 'other' }), /mode is "other"/)
@@ -240,7 +243,7 @@ describe('a bad input is an error that names it, says what is wrong, and shows n
       /not an age public key/,
       'bad-recipient',
     ],
-    ['backup', { 'encrypt-to': identity }, /encrypt-to holds a private key/, 'bad-recipient'],
+    ['backup', { 'encrypt-to': identity }, /encrypt-to is a private key/, 'bad-recipient'],
     [
       'backup',
       { 'encrypt-to': `none\n${recipient}` },
@@ -306,14 +309,14 @@ describe('a bad input is an error that names it, says what is wrong, and shows n
     ['verify', { checks: 'a: SELECT true\na: SELECT false' }, /two checks of the name "a"/],
     ['verify', { checks: 'a:' }, /no SQL for "a"/],
     ['verify', { 'max-size-change': 'half' }, /max-size-change is "half", which is not a share/],
-    ['verify', { 'max-age': 'old' }, /max-age is "old", which is not a time/],
+    ['verify', { 'max-age': 'old' }, /max-age is "old", which is not a duration/],
     ['test-migration', { 'migrate-command': '' }, /migrate-command is empty/],
     [
       'test-migration',
       { 'working-directory': 'nowhere' },
       /working-directory names "nowhere", but there is no folder/,
     ],
-    ['test-migration', { timeout: '30' }, /timeout is "30", which is not a time.*timeout: 30m/],
+    ['test-migration', { timeout: '30' }, /timeout is "30", which is not a duration.*timeout: 30m/],
     ['test-migration', { timeout: 'soon' }, /timeout is "soon"/],
     ['test-migration', { timeout: '0s' }, /timeout is "0s"/],
     ['test-migration', { timeout: '999d' }, /timeout is "999d", which is longer than 5 days/],

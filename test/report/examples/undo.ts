@@ -1,4 +1,4 @@
-import { failureReport, type Failure } from '../../../src/report/failure.ts'
+import { failureReport, type Failure, initialState } from '../../../src/report/failure.ts'
 import { cleanReport, cleanVerdict } from '../../../src/report/restore/clean.ts'
 import { undoReport, undoVerdict } from '../../../src/report/restore/undo.ts'
 import type { CleanResult } from '../../../src/restore/clean.ts'
@@ -17,7 +17,7 @@ function clean(changes: Partial<CleanResult> = {}): Shown {
 }
 
 function failure(changes: Partial<Failure> = {}): Shown {
-  const whole: Failure = {
+  const whole: Omit<Failure, 'state'> & Partial<Failure> = {
     action: 'backup',
     cancelled: false,
     code: 'bad-input',
@@ -26,7 +26,7 @@ function failure(changes: Partial<Failure> = {}): Shown {
     page: 'docs/errors.md#bad-input',
     ...changes,
   }
-  return { log: [], report: failureReport(whole) }
+  return { log: [], report: failureReport({ state: initialState(whole.action), ...whole }) }
 }
 
 const ours: Failure = {
@@ -35,6 +35,7 @@ const ours: Failure = {
   code: 'internal',
   message: 'x is not a function.',
   hint: '',
+  state: initialState('restore'),
 }
 const three = [1, 2, 3].map((n) => ({
   database: `shop_before_${n}`,
@@ -91,6 +92,7 @@ export const undoExamples: Example[] = [
       Cancelled: failure({ action: 'verify', cancelled: true }),
       'Of an action that has no state': failure({ action: 'status' }),
       'Of a rehearsal': failure({ action: 'test-migration' }),
+      'After a report': failure({ action: 'verify', state: '' }),
     },
   },
 ]

@@ -52,6 +52,11 @@ describe('a folder as storage', () => {
       assert.equal(statSync(join(folder, made)).mode & 0o777, 0o700)
   })
 
+  test('tells of a folder that does not exist, and of no other', async () => {
+    assert.equal(await openStorage(`file://${folder}/new`).missingFolder?.(), join(folder, 'new'))
+    assert.equal(await openStorage(`file://${folder}`).missingFolder?.(), undefined)
+  })
+
   test('probe removes the folders that it created, and no others', async () => {
     await openStorage(`file://${folder}/a/b/c`).probe()
     assert.deepEqual(readdirSync(folder), [])
