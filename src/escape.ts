@@ -32,9 +32,7 @@ export function flatten(raw: string): string {
 
 /** A name as one line. A terminal sequence in it stays visible, so that no two names look alike. */
 export function flattenName(raw: string): string {
-  return raw
-    .replace(/\r\n|[\n\r\t\v\f\u0085\u2028\u2029]/g, ' ')
-    .replace(hidden, '\ufffd')
+  return raw.replace(/\r\n|[\n\r\t\v\f\u0085\u2028\u2029]/g, ' ').replace(hidden, '\ufffd')
 }
 
 /**
