@@ -27,7 +27,20 @@ export function withoutControls(raw: string): string {
 
 /** The same as one line: line ends and tabs become spaces. */
 export function flatten(raw: string): string {
-  return withoutControls(raw.replace(/\r\n|[\n\r\t\v\f\u0085\u2028\u2029]/g, ' '))
+  return flattenName(raw.replace(ansi, ''))
+}
+
+/** A name as one line. A terminal sequence in it stays visible, so that no two names look alike. */
+export function flattenName(raw: string): string {
+  return raw.replace(/\r\n|[\n\r\t\v\f\u0085\u2028\u2029]/g, ' ').replace(hidden, '\ufffd')
+}
+
+/**
+ * Lines for GitHub's log. Its page folds and colours a line with `##[…]`, also where the runner runs
+ * no command, so a zero-width space splits it.
+ */
+export function logLines(raw: string): string {
+  return withoutControls(raw).replaceAll('##[', '##\u200b[')
 }
 
 /**
@@ -53,7 +66,7 @@ export function markdownText(raw: string): string {
  * with character references.
  */
 export function markdownCode(raw: string): string {
-  const flat = flatten(raw)
+  const flat = flattenName(raw)
   if (flat === '') return '<code>&#32;</code>'
   if (/^[^`|\\]+$/.test(flat) && flat === flat.trim()) return `\`${flat}\``
   return `<code>${flat.replace(/[^A-Za-z0-9 /=,()\u00a0-\u{10ffff}-]/gu, characterReference)}</code>`

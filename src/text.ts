@@ -1,4 +1,4 @@
-import { flatten, shellWord, yamlValue } from './escape.ts'
+import { flattenName, shellWord, yamlValue } from './escape.ts'
 
 /**
  * A sentence for people, independent of where it is shown. It names inputs, code and links as
@@ -102,7 +102,7 @@ function plainInline(piece: Inline, surface: Surface): string {
   if (typeof piece === 'string') return piece
   switch (piece.kind) {
     case 'code':
-      return flatten(piece.code)
+      return flattenName(piece.code)
     case 'strong':
     case 'link':
       return plainText(piece.text, surface)

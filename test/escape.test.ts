@@ -88,7 +88,8 @@ describe('a text for a screen', () => {
 
 describe('Markdown', () => {
   test('does not show two names alike', () => {
-    for (const each of unseen) assert.notEqual(markdownCode(`prod${each}`), '`prod`')
+    for (const each of [...unseen, '\u001b[8m'])
+      assert.notEqual(markdownCode(`prod${each}`), '`prod`')
   })
   test('makes no emoji, no mention and no address of a text', () => {
     assert.equal(

@@ -110,7 +110,7 @@ export function failureOf(thrown: unknown, signal: NodeJS.Signals | undefined): 
     return {
       cancelled: false,
       code: thrown.code,
-      message: thrown.texts.message,
+      message: mapText(thrown.texts.message, shorten),
       hint: thrown.texts.hint,
       page: errorPage(thrown.code),
       exitCode: 1,
@@ -118,12 +118,17 @@ export function failureOf(thrown: unknown, signal: NodeJS.Signals | undefined): 
   return {
     cancelled: false,
     code: 'internal',
-    message: `Unexpected error: ${messageOf(thrown)}`,
+    message: shorten(`Unexpected error: ${messageOf(thrown)}`),
     hint: text`This is a bug in Holdfast. Report it with the stack trace and the log of a run
       ${either('with debug logging on', 'with --debug')}.`,
     page: errorPage('internal'),
     exitCode: 1,
   }
+}
+
+/** Leaves room for the hint: a server's message can be longer than an annotation or a report. */
+function shorten(message: string): string {
+  return message.length <= 2000 ? message : `${message.slice(0, 2000)} …`
 }
 
 /** A link instead of a path, if the address of the running action is known. */

@@ -1,5 +1,5 @@
 import { error, notice, warning } from '@actions/core'
-import { flatten, withoutControls } from '../escape.ts'
+import { flatten, logLines } from '../escape.ts'
 import { plainText, type Text } from '../text.ts'
 
 export interface Annotation {
@@ -19,7 +19,7 @@ export function annotate(annotations: readonly Annotation[]): void {
     const shown = annotations.filter((each) => each.severity === severity).slice(0, maxShown)
     for (const { message, title } of shown)
       commands[severity](
-        shorten(withoutControls(plainText(message))),
+        shorten(logLines(plainText(message))),
         title === undefined ? {} : { title: flatten(title) },
       )
   }

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { Cancelled } from '../errors.ts'
-import { flatten, withoutControls } from '../escape.ts'
+import { flatten, logLines } from '../escape.ts'
 import { startTicks } from '../stream/process.ts'
 import { mapText } from '../report/blocks.ts'
 import { plainText, type Text } from '../text.ts'
@@ -96,7 +96,7 @@ type Redact = (text: string) => string
 
 function runnerLog(redact: Redact): Log {
   // before and after: quotes around a value can split a secret, and so can the pieces of a text
-  const shown = (text: Text): string => withoutControls(redact(plainText(mapText(text, redact))))
+  const shown = (text: Text): string => logLines(redact(plainText(mapText(text, redact))))
   return {
     info: (text) => printInert(shown(text)),
     debug: (text) => {
@@ -109,12 +109,10 @@ function runnerLog(redact: Redact): Log {
 
 /**
  * Prints text that may not be trusted, such as the output of a migration. The runner would run a
- * line that looks like a workflow command (`::set-output …`, `##[…]`). Between these two commands
- * it runs none, and the token that ends them cannot be guessed. The log's page folds and colours
- * lines with `##[…]` even there, so a zero-width space splits them.
+ * line that looks like a workflow command (`::set-output …`). Between these two commands it runs
+ * none, and the token that ends them cannot be guessed.
  */
-function printInert(raw: string): void {
-  const text = raw.replaceAll('##[', '##\u200b[')
+function printInert(text: string): void {
   if (!/^[^\S\n]*::/m.test(text)) return info(text)
   const token = randomUUID()
   info(`::stop-commands::${token}\n${text}\n::${token}::`)

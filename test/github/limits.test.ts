@@ -79,10 +79,10 @@ describe('annotations', () => {
   })
   test('show what cannot be seen, in their titles too', (t) => {
     const [line = ''] = lines(
-      [{ severity: 'note', title: 'a\u202e\u001b[8m', message: 'b\u200b\u001b[2J' }],
+      [{ severity: 'note', title: 'a\u202e\u001b[8m', message: 'b\u200b\u001b[2J\n##[error]x' }],
       t,
     )
-    assert.equal(line, '::notice title=a\ufffd::b\ufffd')
+    assert.equal(line, '::notice title=a\ufffd::b\ufffd%0A##\u200b[error]x')
   })
   test('are one line each, and not longer than GitHub takes', (t) => {
     const [line = ''] = lines(

@@ -115,6 +115,14 @@ describe('a step that fails', () => {
       /^## ❌ backup failed\n\n\*\*There is no bucket x\.\*\*\n\nMake it\./,
     )
   })
+  test('shows its hint and its code, however long the message is', async () => {
+    const ended = await step(
+      `throw new UserError('no-such-bucket', '<a>'.repeat(500000), 'Make it.')`,
+    )
+    assert.match(errors(ended)[0] ?? '', / …%0AMake it\.%0Adocs\/errors\.md#no-such-bucket$/)
+    assert.match(ended.summary, /Make it\.\n[^]*`no-such-bucket`/)
+    assert.doesNotMatch(ended.summary, /was cut/)
+  })
   test('of a published action leads to the section of its code at that version', async () => {
     const ended = await step(`throw new UserError('no-such-bucket', 'm', 'h')`, {
       env: {

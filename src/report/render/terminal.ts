@@ -1,4 +1,4 @@
-import { flatten, withoutControls } from '../../escape.ts'
+import { flatten, flattenName, withoutControls } from '../../escape.ts'
 import { asFlag, type Inline, plainText, type Text } from '../../text.ts'
 import {
   type Block,
@@ -161,7 +161,7 @@ function runOf(piece: Exclude<Inline, { kind: 'either' }>): Run | Run[] {
   if (typeof piece === 'string') return { text: flatten(piece) }
   switch (piece.kind) {
     case 'code':
-      return { text: flatten(piece.code), style: 'code' }
+      return { text: flattenName(piece.code), style: 'code' }
     case 'input':
       return { text: asFlag(piece), style: 'code' }
     case 'strong':

@@ -69,7 +69,8 @@ export function failureOf(error: unknown, operation: Operation): unknown {
     status,
     code,
     thrown.message,
-    typeof region === 'string' ? region : undefined,
+    // the server's word, which a hint puts into a URL to copy
+    typeof region === 'string' && /^[\w-]{1,40}$/.test(region) ? region : undefined,
   )
 }
 

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import { UserError } from '../../../src/errors.ts'
 import type { ErrorCode } from '../../../src/errors/catalogue.ts'
 import { explain } from '../../../src/storage/s3/errors.ts'
-import { S3Failure } from '../../../src/storage/s3/failure.ts'
+import { failureOf, S3Failure } from '../../../src/storage/s3/failure.ts'
 import { parseS3Url } from '../../../src/storage/s3/url.ts'
 import { plainText } from '../../../src/text.ts'
 
@@ -43,6 +43,17 @@ describe('a failed S3 request', () => {
     })
   }
 
+  test('takes no region from a server that is not a region', () => {
+    const thrown = Object.assign(new Error('x'), {
+      Code: 'PermanentRedirect',
+      Region: 'us&endpoint=https://evil.example',
+      $metadata: { httpStatusCode: 301 },
+    })
+    const error = explain(failureOf(thrown, { action: 'read x', permission: 'p' }), address)
+    assert.ok(error instanceof UserError)
+    assert.match(error.hint, /region=REGION/)
+    assert.doesNotMatch(error.message + error.hint, /evil/)
+  })
   test('names the permission that is missing, and the region of the bucket', () => {
     assert.match(explained(403, 'AccessDenied').hint, /^Grant s3:PutObject /)
     assert.match(explained(301, 'PermanentRedirect', 'us-east-2').hint, /region=us-east-2/)
