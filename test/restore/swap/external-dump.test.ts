@@ -219,6 +219,7 @@ for (const each of newestAndOldest())
         assert.deepEqual(
           known,
           {
+            progress: 'done',
             safetyBackup: result.safetyBackup?.id,
             database: name,
             previousDatabase: result.previousDatabase,

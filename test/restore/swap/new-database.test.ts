@@ -387,6 +387,7 @@ describe('when all is done', () => {
     assert.ok(said.some((text) => /exceeded max-restore-time: [\d.]+ s of 0.001 s/.test(text)))
     assert.deepEqual(await databases(), [first.previousDatabase, result.previousDatabase])
     assert.deepEqual(known.at(-1), {
+      progress: 'done',
       database: source,
       lost: result.age,
       previousDatabase: result.previousDatabase,

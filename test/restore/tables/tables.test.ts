@@ -780,7 +780,7 @@ test('stopped at any moment, it replaces all or nothing, and leaves nothing behi
   const met = new Map<string, number>()
   const marks = [
     /^Restoring all definitions/,
-    /^Restoring rows/,
+    /^Restoring 1 table/,
     /^hold schema/,
     /^Copying the rows/,
     /^Replacing/,
