@@ -155,7 +155,7 @@ describe('each level', () => {
       )
       await assert.rejects(
         verify({ ...options, identities: [stranger], level }, quietWork()),
-        refused('wrong-key', /No identity/),
+        refused('wrong-key', /does not open the backup/),
       )
     }
     assert.equal(proofsOf(store, id).length, before)

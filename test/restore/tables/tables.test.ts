@@ -642,7 +642,7 @@ test('the inputs that the report prints bring back what the tables held before',
   )
   await b.sql('INSERT INTO customers VALUES (78, $$later$$)')
   const report = renderMarkdown(restoreReport(result))
-  assert.match(report, /Rows written to these tables in the [\d.]+ m?s between/)
+  assert.match(report, /The tables were locked [\d.]+ m?s after its snapshot/)
   const typed = /```yaml\n([\s\S]*?)```/.exec(report)?.[1] ?? ''
   const value = (name: string): string =>
     new RegExp(`^${name}: (.*)$`, 'm').exec(typed)?.[1]?.replaceAll("'", '') ?? ''
