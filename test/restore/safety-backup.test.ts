@@ -90,11 +90,7 @@ for (const each of newestAndOldest())
     )
     assert.ok(made)
     assert.match(made.id, /^\d{8}T\d{6}Z-[0-9a-z]{6}-pre-restore$/)
-    assert.deepEqual(known.slice(0, 3), [
-      { id },
-      { progress: 'begun' },
-      { safetyBackup: made.id },
-    ])
+    assert.deepEqual(known.slice(0, 3), [{ id }, { progress: 'begun' }, { safetyBackup: made.id }])
     assert.equal(await moment(), 'backed up')
     const { manifest } = await findBackup([second], 'test', parseSelector(made.id), quietWork())
     assert.deepEqual(
