@@ -3,7 +3,7 @@ import type { Work } from '../../work.ts'
 import type { Connection } from '../connection/connection.ts'
 import { measureParts, type Part, type TablePrint } from '../fingerprint/content.ts'
 import { type Table, tableName } from '../fingerprint/tables.ts'
-import { replacedError } from '../fingerprint/replaced.ts'
+import { findReplaced, replacedError } from '../fingerprint/replaced.ts'
 import { readSequences, type SequenceValue } from '../fingerprint/sequences.ts'
 import { isServerError } from '../connection/server-error.ts'
 import { lockWait } from '../connection/locks.ts'
@@ -196,18 +196,12 @@ async function checkNames(session: Session, tables: readonly Table[]): Promise<v
     `SAVEPOINT names; SELECT FROM pg_catalog.pg_conversion LIMIT 0; ROLLBACK TO SAVEPOINT names;
      RELEASE SAVEPOINT names`,
   )
-  const other = await session.query<{ i: number }>(
-    `SELECT (t.i - 1)::int4 AS i
-     FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.oid[]), pg_catalog.unnest($2::pg_catalog.text[]))
-       WITH ORDINALITY AS t(oid, name, i)
-     WHERE pg_catalog.to_regclass(t.name)::pg_catalog.oid IS DISTINCT FROM t.oid`,
-    [
-      tables.map(({ oid }) => oid),
-      tables.map(({ schema, name }) => `${quoteName(schema)}.${quoteName(name)}`),
-    ],
+  const replaced = await findReplaced(
+    session,
+    tables,
+    ({ schema, name }) => `${quoteName(schema)}.${quoteName(name)}`,
   )
-  if (other.length > 0)
-    throw new Drift(replacedError(other.map(({ i }) => tableName(tables[i] as Table))).message)
+  if (replaced.length > 0) throw new Drift(replacedError(replaced.map(tableName)).message)
 }
 
 /**

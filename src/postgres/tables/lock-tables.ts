@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { UserError } from '../../errors.ts'
 import type { Work } from '../../work.ts'
 import { isServerError } from '../connection/server-error.ts'
-import { replacedError } from '../fingerprint/replaced.ts'
+import { findReplaced, replacedError } from '../fingerprint/replaced.ts'
 import type { Session } from '../connection/session.ts'
 import { lockWait } from '../connection/locks.ts'
 import { type ForeignKey, foreignKeysOf, tablesOfKeys } from './foreign-keys.ts'
@@ -63,13 +63,8 @@ async function lockExclusively(session: Session, oids: readonly number[]): Promi
   if (rows.length === 0) return
   const names = rows.map(({ name }) => name)
   await session.query(`LOCK TABLE ${names.join(', ')} IN ACCESS EXCLUSIVE MODE`)
-  for (const { oid, relation } of rows) {
-    const [now] = await session.query<{ same: boolean }>(
-      'SELECT pg_catalog.to_regclass($1)::pg_catalog.oid = $2::pg_catalog.oid AS same',
-      [relation, String(oid)],
-    )
-    if (now?.same !== true) throw replacedError([relation])
-  }
+  const [replaced] = await findReplaced(session, rows, ({ relation }) => relation)
+  if (replaced) throw replacedError([replaced.relation])
 }
 
 async function busyError(
